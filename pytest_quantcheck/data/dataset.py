@@ -1,0 +1,84 @@
+"""Datasets and test vectors: float, preprocessed, samples first, each with a stable name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.errors import UsageError
+
+Array = npt.NDArray[Any]
+Inputs = Union[Array, tuple[Array, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """``x``: one array (N, ...) or a tuple of arrays for several inputs; ``y``: labels (N,) or None.
+
+    ``ids`` are N stable names: sampling, pairing and baselines go by them.
+    """
+
+    x: Inputs
+    y: Array | None = None
+    ids: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        arrays = self.inputs
+        n = len(arrays[0])
+        if any(len(a) != n for a in arrays):
+            raise UsageError(f"inputs have different numbers of samples: {[len(a) for a in arrays]}")
+        if self.y is not None and len(self.y) != n:
+            raise UsageError(f"{n} samples, but {len(self.y)} labels")
+        ids = [str(i) for i in self.ids] if self.ids is not None else [f"{i:06d}" for i in range(n)]
+        if len(ids) != n:
+            raise UsageError(f"{n} samples, but {len(ids)} ids")
+        if len(set(ids)) != n:
+            raise UsageError("sample ids are not unique")
+        object.__setattr__(self, "ids", tuple(ids))
+
+    @property
+    def inputs(self) -> tuple[Array, ...]:
+        """The inputs as a tuple, also when there is one."""
+        return self.x if isinstance(self.x, tuple) else (self.x,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ids, never None."""
+        assert self.ids is not None
+        return tuple(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Samples:
+        """The samples at ``indices``, in that order."""
+        index = np.asarray(indices, dtype=np.int64)
+        arrays = tuple(a[index] for a in self.inputs)
+        names = self.names
+        return Samples(
+            arrays if isinstance(self.x, tuple) else arrays[0],
+            None if self.y is None else self.y[index],
+            [names[i] for i in index],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """Marks inputs that are already integers in the model's own input type, (N, ...) each."""
+
+    x: Inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What the data are: calibration and test samples, the task, the classes, the input range."""
+
+    calibration: Samples
+    test: Samples
+    task: str = "classification"
+    classes: tuple[str, ...] = ()
+    input_range: tuple[float, float] | None = None

@@ -1,0 +1,65 @@
+"""Every error this project raises on purpose, so that callers can tell usage, model and rig apart.
+
+Messages are written for a stranger: what was given, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+
+class QuantcheckError(Exception):
+    """Base of all errors raised on purpose. ``exit_code`` is what the command line returns."""
+
+    exit_code = 2
+
+
+class UsageError(QuantcheckError):
+    """A wrong option, configuration key, value or combination."""
+
+
+class ModelError(QuantcheckError):
+    """A model or data file cannot be read, or asks for something that is not supported."""
+
+
+class UnsupportedOperatorError(ModelError):
+    """The model contains an operator, a data type or a parameter outside the supported set."""
+
+
+class QuantizationError(QuantcheckError):
+    """Quantizing failed, or the artefact is not what was asked for."""
+
+
+class ImageError(QuantcheckError):
+    """A device image is malformed or does not fit the device."""
+
+
+class MissingExtraError(QuantcheckError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f'Install it with: pip install "pytest-quantcheck[{extra}]"'
+        )
+        self.package = package
+        self.extra = extra
+
+
+class RigFault(QuantcheckError):
+    """The rig, not the model, is at fault. ``kind`` is the stage that failed.
+
+    A rig fault ends a test as ERROR, never as a pass, a skip or a failed verdict.
+    """
+
+    exit_code = 3
+    KINDS = ("lease", "flash", "boot", "link", "protocol", "crash")
+
+    def __init__(self, kind: str, message: str, *, board: str = "", log: str = "") -> None:
+        if kind not in self.KINDS:
+            raise ValueError(f"unknown fault kind {kind!r}; allowed: {', '.join(self.KINDS)}")
+        where = f" on {board}" if board else ""
+        tail = f"\nserial log: {log}" if log else ""
+        super().__init__(f"{kind} fault{where}: {message}{tail}")
+        self.kind = kind
+        self.reason = message
+        self.board = board
+        self.log = log

@@ -1,0 +1,241 @@
+"""The integer graph: everything that decides an integer result, and nothing else.
+
+Readers (``tflite.py``) build it, ``execute.py`` runs it, ``image.py`` compiles it for a device.
+All scales have been turned into integer multipliers and shifts here, so that every consumer
+computes the same integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """``real = scale * (q - zero_point)``; one entry, or one per slice along ``axis``.
+
+    ``scale`` is float32 and ``zero_point`` int64, both of shape (1,) or (channels,).
+    """
+
+    scale: npt.NDArray[np.float32]
+    zero_point: IntArray
+    axis: int = 0
+
+    @property
+    def per_channel(self) -> bool:
+        return len(self.scale) > 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value of the graph; ``data`` is None for activations. ``index`` counts in the source."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    quantization: Quantization | None = None
+    data: npt.NDArray[np.generic] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize:
+    """``real multiplier = multiplier / 2**31 * 2**shift``, int32 each, one entry or one per channel.
+
+    ``rounding`` names the rule: ``"double"`` is gemmlowp's (saturating rounding doubling high
+    multiply, then rounding right shift), ``"single"`` rounds once.
+    """
+
+    multiplier: IntArray
+    shift: IntArray
+    rounding: str = "double"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window over NHWC; bottom and right padding follow from the output's shape."""
+
+    kernel_h: int
+    kernel_w: int
+    stride_h: int = 1
+    stride_w: int = 1
+    dilation_h: int = 1
+    dilation_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """CONV_2D (weights OHWI) and DEPTHWISE_CONV_2D (weights 1HWC, C = inputs * depth_multiplier).
+
+    Operator inputs: activation, weights, bias (index -1 when absent).
+    """
+
+    window: Window
+    input_zero_point: int
+    output_zero_point: int
+    requantize: Requantize
+    act_min: int
+    act_max: int
+    depth_multiplier: int = 0  # 0 for CONV_2D
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnected:
+    """FULLY_CONNECTED, weights (outputs, depth); every leading axis of the input is a batch."""
+
+    input_zero_point: int
+    weight_zero_point: int
+    output_zero_point: int
+    requantize: Requantize
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """ADD: both inputs shifted left, rescaled to a common scale, added, rescaled to the output.
+
+    Each ``Requantize`` holds one entry. Inputs broadcast as in NumPy.
+    """
+
+    left_shift: int
+    input1_zero_point: int
+    input2_zero_point: int
+    output_zero_point: int
+    input1: Requantize
+    input2: Requantize
+    output: Requantize
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """AVERAGE_POOL_2D and MAX_POOL_2D; the average counts only cells inside the input."""
+
+    window: Window
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """MEAN over ``axes``; ``requantize`` already contains 1 / number of reduced elements."""
+
+    axes: tuple[int, ...]
+    input_zero_point: int
+    output_zero_point: int
+    requantize: Requantize
+
+
+@dataclass(frozen=True)
+class Pad:
+    """PAD / PADV2 with ``(before, after)`` per axis and one integer fill value."""
+
+    paddings: tuple[tuple[int, int], ...]
+    value: int
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """RESHAPE and other operators that only rename the shape; the bytes do not change."""
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """CONCATENATION along ``axis``; TFLite gives all inputs the output's scale."""
+
+    axis: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """SOFTMAX over the last axis, gemmlowp fixed point with 5 integer bits.
+
+    ``input_multiplier`` and ``input_left_shift`` hold beta * scale * 2**26; differences below
+    ``diff_min`` give zero.
+    """
+
+    input_multiplier: int
+    input_left_shift: int
+    diff_min: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rescale:
+    """RELU, RELU6 and integer QUANTIZE: ``q_out = clamp(requantize(q_in - zp_in) + zp_out)``.
+
+    ``requantize`` is None where the source and destination scales are equal and the operator
+    only adds ``output_zero_point - input_zero_point``.
+    """
+
+    input_zero_point: int
+    output_zero_point: int
+    requantize: Requantize | None
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True)
+class FloatEdge:
+    """QUANTIZE from float32 or DEQUANTIZE to float32 at the edge of the model.
+
+    Quantizing divides in float32 and rounds half away from zero, as TFLM does.
+    """
+
+    scale: float
+    zero_point: int
+
+
+Params = Union[
+    Convolution, FullyConnected, Add, Pool, Mean, Pad, Reshape, Concatenation, Softmax, Rescale, FloatEdge
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One operator. ``kind`` is TFLite's name (``CONV_2D``); ``index`` counts in the source graph.
+
+    ``inputs`` and ``outputs`` are positions in ``QuantGraph.tensors``; -1 means absent.
+    """
+
+    index: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    params: Params
+
+
+@dataclass(frozen=True, eq=False)
+class QuantGraph:
+    """A quantized network: ``tensors[i].index == i``; operators stand in execution order."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    source_sha256: str
+    description: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def output_of(self, operator: Operator) -> Tensor:
+        """The (single) output tensor of an operator."""
+        return self.tensors[operator.outputs[0]]

@@ -1,0 +1,105 @@
+"""What a board *is* to the rest of the house: four small protocols and the values they share.
+
+Chip families implement them in plug-ins (entry-point group ``quantcheck.rigs``); this file knows
+no chip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class BoardEntry:
+    """One ``[[board]]`` of an inventory: what a lab says about a board it owns."""
+
+    name: str
+    family: str
+    target: str
+    port: str = ""
+    probe: str = ""
+    baud: int = 115200
+    tags: tuple[str, ...] = ()
+    firmware: str = "quantcheck"
+    reset: str = ""
+    power_cycle: str = ""
+    console: str = "uart"
+    virtual: bool = False
+    source: str = ""  # where it was read, for error messages
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def physical_id(self) -> str:
+        """What a lease locks: the probe, else the port, else the name."""
+        return self.probe or self.port or self.name
+
+
+@dataclass(frozen=True)
+class FirmwareImage:
+    """A prebuilt firmware with the facts its manifest states."""
+
+    path: Path
+    build_id: str
+    crc32: int
+    size: int
+    address: int
+
+
+class Transport(Protocol):
+    """A byte stream to a board: a ``serial.SerialBase`` or anything with the same few methods."""
+
+    def read(self, size: int = 1) -> bytes: ...
+    def write(self, data: bytes) -> int | None: ...
+    def close(self) -> None: ...
+
+
+class Board(Protocol):
+    """A board in somebody's hands, from lease to release. Methods raise ``RigFault``."""
+
+    entry: BoardEntry
+
+    @property
+    def firmware(self) -> FirmwareImage:
+        """The firmware this board should run."""
+
+    def flash(self, segments: Sequence[tuple[int, bytes]]) -> int:
+        """Write ``(address, bytes)`` to flash, verify, leave the chip reset and running.
+
+        Returns the number of erased sectors. Nothing outside the touched sectors changes.
+        """
+
+    def open_port(self) -> Transport:
+        """Open the console without resetting the chip (115200 baud, short read timeout)."""
+
+    def reset(self) -> None:
+        """Restart the application."""
+
+    def power_cycle(self) -> None:
+        """The strongest restart there is; for a virtual board a new process with the same flash."""
+
+    def misbehave(self, fault: str, **how: object) -> None:
+        """Virtual boards only: break on purpose (see docs/boards.md); real boards raise UsageError."""
+
+    def close(self) -> None:
+        """Give everything back: ports, probes, processes."""
+
+
+class Family(Protocol):
+    """A chip family's plug-in: the object its entry point names."""
+
+    name: str
+
+    def targets(self) -> Sequence[str]:
+        """Names that ``target`` may take, for checks and messages (others may still be accepted)."""
+
+    def virtual_boards(self) -> Sequence[BoardEntry]:
+        """What ``--qc-rig virtual`` offers."""
+
+    def scan(self) -> Sequence[BoardEntry]:
+        """Boards found on this machine's USB ports; never opens or resets one."""
+
+    def open(self, entry: BoardEntry, log_dir: Path) -> Board:
+        """Take a board into use (its lease is held). For a virtual one: start its process."""

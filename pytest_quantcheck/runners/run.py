@@ -1,0 +1,88 @@
+"""``Run``: the one result type of every way to run a model, and the ``Runner`` interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.quantizers.model import QuantizedModel
+
+Array = npt.NDArray[Any]
+Vectors = Union[Samples, Raw]
+
+
+@dataclass(frozen=True)
+class OperatorRecord:
+    """What one operator's output was: ``index`` and ``kind`` as in the source graph.
+
+    ``crc32`` is over the output's bytes in the source layout (NHWC, little-endian), one inference;
+    ``counter`` is in the run's unit. Either is None when the runner does not report it.
+    """
+
+    index: int
+    kind: str
+    crc32: int | None = None
+    counter: int | None = None
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes. None where the runner cannot know."""
+
+    image: int | None = None
+    arena: int | None = None
+    stack: int | None = None
+    firmware: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """N inferences of one model on one runner.
+
+    ``inputs`` are the raw tensors that went in, ``outputs`` those that came out, (N, ...) each in
+    the model's own dtype. ``operators[i]`` holds the records of inference i where they were asked
+    for. ``counters`` has one value per inference in ``unit`` (``instructions`` or ``cycles``).
+    """
+
+    runner: str
+    runtime: str
+    model: QuantizedModel
+    vectors: Vectors
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    exact: bool = False  # the runner promises the TFLM integers
+    operators: tuple[tuple[OperatorRecord, ...], ...] = ()
+    counters: tuple[int, ...] = ()
+    unit: str = ""
+    clock_hz: int = 0
+    footprint: Footprint = field(default_factory=Footprint)
+    target: str = "host"
+    log: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.outputs[0])
+
+
+class Runner(Protocol):
+    """A way to run a model. ``runtime`` names implementation and version."""
+
+    name: str
+
+    def run(
+        self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False
+    ) -> Run:
+        """Run all vectors; with ``operators`` also record every operator's output CRC."""
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """One inference up to the operator with source index ``operator``; returns its output.
+
+        ``inputs`` are raw tensors without the sample axis, i.e. exactly the model's input shapes.
+        """
+
+
