@@ -1,0 +1,37 @@
+# make demo    quantized networks on two virtual boards, one table
+# make test    the whole test suite, host and virtual boards
+# make firmware rebuilds the firmware images that ship inside rigs/
+# make bench   instructions per multiply-accumulate, code size, import cost
+# make lint    ruff, mypy, C warnings, clang-format, freshness of the shipped images
+#
+# demo and test do their whole set-up first; see tools/setup.sh.
+
+PYTHON := .venv/bin/python
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test firmware bench lint setup-demo setup-dev clean
+
+setup-demo setup-dev:
+	@tools/setup.sh $(subst setup-,,$@)
+
+demo: setup-demo
+	@.venv/bin/quantcheck demo
+
+test: setup-dev
+	@$(PYTHON) -m pytest --numprocesses $(JOBS) $(PYTEST_ARGS)
+
+firmware: setup-dev
+	@$(MAKE) -C firmware PYTHON=$(abspath $(PYTHON)) release
+
+bench: setup-dev
+	@$(PYTHON) -m tests.bench
+
+lint: setup-dev
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@$(MAKE) -C firmware PYTHON=$(abspath $(PYTHON)) lint
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .quantcheck
+	$(MAKE) -C firmware clean
