@@ -6,6 +6,7 @@ no chip.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +34,9 @@ class BoardEntry:
 
     @property
     def physical_id(self) -> str:
-        """What a lease locks: the probe, else the port, else the name."""
-        return self.probe or self.port or self.name
+        """What a lease locks: the probe, else the port (its real path), else the name."""
+        port = os.path.realpath(self.port) if self.port.startswith("/") else self.port
+        return self.probe or port or self.name
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class FirmwareImage:
 
 
 class Transport(Protocol):
-    """A byte stream to a board: a ``serial.SerialBase`` or anything with the same few methods."""
+    """A byte stream to a board: a ``serial.SerialBase`` or anything with the same few methods.
+
+    One that can change its speed has an attribute ``baudrate`` to set; others stay as they are.
+    """
 
     def read(self, size: int = 1) -> bytes: ...
     def write(self, data: bytes) -> int | None: ...
@@ -57,7 +62,11 @@ class Transport(Protocol):
 
 
 class Board(Protocol):
-    """A board in somebody's hands, from lease to release. Methods raise ``RigFault``."""
+    """A board in somebody's hands, from lease to release. Methods raise ``RigFault``.
+
+    The session closes its transport before ``flash``, ``reset`` and ``power_cycle`` and opens the
+    port again afterwards, so one port may serve both flashing and the console.
+    """
 
     entry: BoardEntry
 
@@ -96,7 +105,10 @@ class Family(Protocol):
         """Names that ``target`` may take, for checks and messages (others may still be accepted)."""
 
     def virtual_boards(self) -> Sequence[BoardEntry]:
-        """What ``--qc-rig virtual`` offers."""
+        """Every board this family offers without hardware; these targets need no port in ``boards.toml``.
+
+        ``--qc-rig virtual`` has those whose name begins with ``virtual-``.
+        """
 
     def scan(self) -> Sequence[BoardEntry]:
         """Boards found on this machine's USB ports; never opens or resets one."""
