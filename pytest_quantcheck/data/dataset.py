@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 import numpy as np
@@ -19,16 +19,21 @@ Inputs = Union[Array, tuple[Array, ...]]
 class Samples:
     """``x``: one array (N, ...) or a tuple of arrays for several inputs; ``y``: labels (N,) or None.
 
-    ``ids`` are N stable names: sampling, pairing and baselines go by them.
+    ``ids`` are N stable names: sampling, pairing and baselines go by them. ``named`` says whether they
+    were given, or are positions because none were.
     """
 
     x: Inputs
     y: Array | None = None
     ids: Sequence[str] | None = None
+    named: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         arrays = self.inputs
+        if not arrays or any(not isinstance(a, np.ndarray) or a.ndim < 1 for a in arrays):
+            raise UsageError("samples are NumPy arrays with the sample axis first, or a tuple of such arrays")
         n = len(arrays[0])
+        object.__setattr__(self, "named", self.ids is not None)
         if any(len(a) != n for a in arrays):
             raise UsageError(f"inputs have different numbers of samples: {[len(a) for a in arrays]}")
         if self.y is not None and len(self.y) != n:
@@ -59,11 +64,13 @@ class Samples:
         index = np.asarray(indices, dtype=np.int64)
         arrays = tuple(a[index] for a in self.inputs)
         names = self.names
-        return Samples(
+        taken = Samples(
             arrays if isinstance(self.x, tuple) else arrays[0],
             None if self.y is None else self.y[index],
             [names[i] for i in index],
         )
+        object.__setattr__(taken, "named", self.named)
+        return taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,3 +89,10 @@ class Dataset:
     task: str = "classification"
     classes: tuple[str, ...] = ()
     input_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.input_range is None:
+            return
+        low, high = self.input_range
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise UsageError(f"input_range={self.input_range!r}: two finite numbers, the lower one first")

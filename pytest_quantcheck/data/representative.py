@@ -1,0 +1,183 @@
+"""The representative dataset: the arrays that calibrate a model, checked, hashed and on record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.data.calibration import Calibration, choose
+from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.finding import Finding
+from pytest_quantcheck.errors import UsageError
+
+Float32 = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+Data = Union[Dataset, Samples]
+NARROW = 0.1  # calibration samples that use less of the input range than this are worth a warning
+
+
+@dataclass(frozen=True, eq=False)
+class Representative:
+    """``inputs``: one float32 array (N, ...) per model input. ``ids`` is empty when they are random."""
+
+    calibration: Calibration
+    inputs: tuple[Float32, ...]
+    ids: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over shapes and little-endian float32 bytes, input by input."""
+        digest = hashlib.sha256()
+        for array in self.inputs:
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For manifests: how many, which, and the hash of what the quantizer saw."""
+        return {
+            "kind": self.calibration.kind,
+            "value": self.calibration.value,
+            "seed": self.calibration.seed,
+            "samples": len(self),
+            "ids": list(self.ids),
+            "sha256": self.sha256,
+        }
+
+
+def representative(calibration: Calibration, data: Data | None, shapes: Sequence[Shape]) -> Representative:
+    """The samples for a model whose inputs have ``shapes`` (without the sample axis).
+
+    Raises ``UsageError`` for no samples, wrong shapes, NaN, infinity, or values outside
+    ``data.input_range``.
+    """
+    if calibration.kind == "random":
+        return _random(calibration, data, shapes)
+    if data is None:
+        raise UsageError(
+            f"calibration by {calibration.kind} needs calibration samples, and no data was given. "
+            "Give a dataset, or ask for calibration=random, which is good for sizes and exactness only"
+        )
+    samples = data.calibration if isinstance(data, Dataset) else data
+    _check_shapes(samples, shapes)
+    names = samples.names
+    chosen = samples.take(choose(calibration, names))
+    inputs = tuple(np.ascontiguousarray(a, dtype=np.float32) for a in chosen.inputs)
+    _check_finite(inputs, chosen.names)
+    findings: list[Finding] = []
+    if isinstance(data, Dataset):
+        findings += _range_findings(data, inputs)
+        findings += _leaks(chosen, data.test, by_id=samples.named and data.test.named)
+    return Representative(calibration, inputs, chosen.names, tuple(findings))
+
+
+def _random(calibration: Calibration, data: Data | None, shapes: Sequence[Shape]) -> Representative:
+    """Uniform over the input range, from PCG64's raw stream, which NumPy keeps the same for ever."""
+    if not isinstance(data, Dataset) or data.input_range is None:
+        raise UsageError(
+            "random calibration draws from the input range of the model, and none is known. "
+            "Give a Dataset with input_range=(low, high)"
+        )
+    low, high = data.input_range
+    generator = np.random.PCG64(calibration.seed)
+    inputs = []
+    for shape in shapes:
+        full = (calibration.size(0), *shape)
+        words = np.asarray(generator.random_raw(int(np.prod(full))), dtype=np.uint64)
+        unit = (words >> np.uint64(40)).astype(np.float64) / 2**24
+        inputs.append((low + (high - low) * unit).astype(np.float32).reshape(full))
+    finding = Finding(
+        "note",
+        "random_calibration",
+        "The artefact was calibrated with random samples.",
+        "Sizes and exactness can be judged with it, accuracy cannot.",
+    )
+    return Representative(calibration, tuple(inputs), (), (finding,))
+
+
+def _check_shapes(samples: Samples, shapes: Sequence[Shape]) -> None:
+    given = [a.shape[1:] for a in samples.inputs]
+    if given != [tuple(s) for s in shapes]:
+        raise UsageError(
+            f"calibration samples have the shape {_listed(given)} each, the model wants {_listed(shapes)}. "
+            "Samples are preprocessed arrays with the sample axis first; several inputs are a tuple of arrays"
+        )
+    for array in samples.inputs:
+        if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+            raise UsageError(f"calibration samples are of type {array.dtype}; they have to be real numbers")
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return " and ".join(str(tuple(int(n) for n in shape)) for shape in shapes)
+
+
+def _check_finite(inputs: Sequence[Float32], ids: Sequence[str]) -> None:
+    for array in inputs:
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if bad.any():
+            which = [ids[i] for i in np.flatnonzero(bad)[:3]]
+            raise UsageError(
+                f"{int(bad.sum())} of {len(array)} calibration samples hold NaN or infinity "
+                f"(for example {', '.join(which)}); one is enough to ruin every scale. Repair or drop them"
+            )
+
+
+def _range_findings(data: Dataset, inputs: Sequence[Float32]) -> list[Finding]:
+    """Values outside ``input_range`` are an error, values in a small corner of it a warning."""
+    if data.input_range is None:
+        return []
+    low, high = data.input_range
+    least, most = min(float(a.min()) for a in inputs), max(float(a.max()) for a in inputs)
+    slack = 1e-3 * (high - low)
+    if least < low - slack or most > high + slack:
+        raise UsageError(
+            f"calibration samples reach from {least:g} to {most:g}, but input_range is {low:g} to {high:g}. "
+            "One of them is wrong; often a rescaling step is missing or applied twice"
+        )
+    if most - least >= NARROW * (high - low):
+        return []
+    return [
+        Finding(
+            "warning",
+            "narrow_calibration_range",
+            f"Calibration samples reach from {least:g} to {most:g}, a small part of the input range "
+            f"{low:g} to {high:g}.",
+            "Values outside will be clipped; check the preprocessing, or calibrate with more samples.",
+        )
+    ]
+
+
+def _leaks(chosen: Samples, test: Samples, *, by_id: bool) -> list[Finding]:
+    """Test samples among the calibration samples: by id, or by content where samples have no names."""
+    if by_id:
+        shared = sorted(set(chosen.names) & set(test.names))
+    else:
+        held_out = set(_fingerprints(test))
+        prints = zip(chosen.names, _fingerprints(chosen), strict=True)
+        shared = [name for name, fingerprint in prints if fingerprint in held_out]
+    if not shared:
+        return []
+    return [
+        Finding(
+            "warning",
+            "test_samples_in_calibration",
+            f"{len(shared)} of {len(chosen)} calibration samples are test samples too, "
+            f"for example {', '.join(shared[:3])}.",
+            "Accuracy measured on them is too good; take them out of one of the two sets.",
+        )
+    ]
+
+
+def _fingerprints(samples: Samples) -> list[bytes]:
+    arrays = [np.ascontiguousarray(a, dtype=np.float32).reshape(len(a), -1) for a in samples.inputs]
+    return [hashlib.sha256(b"".join(a[i].tobytes() for a in arrays)).digest() for i in range(len(samples))]
