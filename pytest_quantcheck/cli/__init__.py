@@ -1,0 +1,70 @@
+"""The ``quantcheck`` command: finds the sub-command and turns errors into exit codes; no maths here.
+
+Exit codes: 0 pass, 1 failed verdict, 2 wrong usage or input, 3 fault of the rig.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from pytest_quantcheck import __version__
+from pytest_quantcheck.errors import QuantcheckError
+
+COMMANDS = {
+    "demo": "quantize, flash and judge a small network on the virtual boards",
+    "check": "say whether a model will run on a target: operators, data types, sizes",
+    "quantize": "make an integer model of a float one",
+    "run": "run a quantized model on a board, with inputs and outputs as NumPy files",
+    "compare": "find the first operator in which two runners differ",
+    "boards": "list, find or check boards",
+}
+
+
+class Command(Protocol):
+    """A sub-command: the module of that name in this folder."""
+
+    def add_parser(self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None: ...
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: ``sys.argv``) and return its exit code; prints errors on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parsed = _parser(arguments).parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed help, version or what is wrong
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        return int(_module(parsed.command).run(parsed))
+    except QuantcheckError as error:
+        print(f"quantcheck {parsed.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"quantcheck {parsed.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, of which only the sub-command that was typed is imported and complete."""
+    parser = argparse.ArgumentParser(
+        prog="quantcheck",
+        description="Quantized neural networks, tested on the host and on the microcontroller.",
+        epilog="Exit codes: 0 pass, 1 failed verdict, 2 wrong usage or input, 3 fault of the rig.",
+    )
+    parser.add_argument("--version", action="version", version=f"quantcheck {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    typed = next((word for word in arguments if not word.startswith("-")), "")
+    for name, summary in COMMANDS.items():
+        if name == typed:
+            _module(name).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def _module(command: str) -> Command:
+    return cast(Command, importlib.import_module(f"{__name__}.{command}"))

@@ -194,7 +194,8 @@ def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
     if not own and not table.get("port"):
         raise UsageError(
             f"{where}: the key 'port' is missing: a real board needs its serial port, such as "
-            f'"/dev/ttyACM0", "/dev/serial/by-id/usb-..." or "socket://host:port" (quantcheck boards --scan prints them)'
+            f'"/dev/ttyACM0", "/dev/serial/by-id/usb-..." or "socket://host:port" '
+            f"(quantcheck boards --scan prints them)"
         )
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()

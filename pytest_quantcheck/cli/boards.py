@@ -1,0 +1,76 @@
+"""``quantcheck boards``: list the inventory, print one for what is plugged in, or check one board."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pytest_quantcheck.cli.rig import add_rig_options, read_inventory
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.families import family, family_names
+from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory, dumps
+from pytest_quantcheck.rig.lease import holder
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``quantcheck boards``."""
+    parser = subparsers.add_parser(
+        "boards",
+        help="list, find or check boards",
+        description="Without options: list the boards of the inventory and who holds them.",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--scan", action="store_true", help=f"print a {FILE_NAME} for the boards on this machine's USB ports"
+    )
+    what.add_argument(
+        "--check",
+        metavar="NAME",
+        help="lease, flash, boot, link errors by baud rate, counter against the host's clock, a known model",
+    )
+    add_rig_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List, scan or check; 0, or 3 when a check met a fault of the rig."""
+    if args.scan:
+        return _scan()
+    inventory = read_inventory(args)
+    if args.check:
+        from pytest_quantcheck.cli.board_check import check_board
+
+        return check_board(inventory.board(args.check), args)
+    _list(inventory)
+    return 0
+
+
+def _scan() -> int:
+    found = [board for name in family_names() for board in family(name).scan()]
+    if not found:
+        print(
+            "no board found on this machine's USB ports: look at cable, power and permissions "
+            "(on Linux the user must be in the group dialout). quantcheck boards --rig virtual lists boards "
+            "that need no hardware.",
+            file=sys.stderr,
+        )
+        return 0
+    print(dumps(found), end="")
+    return 0
+
+
+def _list(inventory: Inventory) -> None:
+    rows = [("NAME", "FAMILY", "TARGET", "PORT", "TAGS", "STATE")]
+    rows += [
+        (b.name, b.family, b.target, b.port or b.probe or "-", ",".join(b.tags) or "-", _state(b))
+        for b in inventory
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _state(board: BoardEntry) -> str:
+    if board.virtual:
+        return "virtual: a process of its own for everybody"
+    held = holder(board)
+    return f"held by {held}" if held else "free"

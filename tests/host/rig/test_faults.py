@@ -1,0 +1,63 @@
+"""Retries and quarantine after rig faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_quantcheck.errors import ImageError, RigFault
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.faults import FaultLedger
+
+pytestmark = pytest.mark.host
+
+A, B = (BoardEntry(name, "stm32", "stm32f405xg", port=name) for name in "ab")
+
+
+def failing(*faults):
+    """Work that raises ``faults`` one after the other and then succeeds."""
+    left = list(faults)
+
+    def work():
+        if left:
+            raise left.pop(0)
+        return "done"
+
+    return work
+
+
+def test_a_fault_that_goes_away_is_counted_and_forgiven():
+    ledger, retries = FaultLedger(retries=2), []
+    work = failing(RigFault("link", "1", board="a"), RigFault("boot", "2", board="a"))
+    assert ledger.attempt("a", work, retries.append) == "done"
+    assert (retries, ledger.count(), ledger.count(["b"]), ledger.quarantined) == ([1, 2], 2, 0, {})
+
+
+def test_a_fault_that_stays_quarantines_the_board_with_its_first_cause():
+    ledger = FaultLedger(retries=1)
+    with pytest.raises(RigFault, match="second"):
+        ledger.attempt(
+            "a", failing(RigFault("flash", "first"), RigFault("boot", "second")), lambda retry: None
+        )
+    assert ledger.quarantined["a"].reason == "first"
+    assert ledger.usable([A, B]) == (B,)
+    with pytest.raises(RigFault, match="quarantine after earlier faults:\n  a: flash fault: first"):
+        ledger.usable([A])
+
+
+def test_a_fault_while_recovering_uses_up_a_retry():
+    ledger = FaultLedger(retries=1)
+
+    def recover(retry):
+        raise RigFault("boot", "still dead")
+
+    with pytest.raises(RigFault, match="still dead"):
+        ledger.attempt("a", failing(RigFault("link", "silence")), recover)
+    assert ledger.quarantined["a"].reason == "silence"
+
+
+@pytest.mark.parametrize("error", [RigFault("lease", "busy"), ImageError("model too big")])
+def test_what_is_not_the_boards_fault_is_raised_at_once(error):
+    ledger, retries = FaultLedger(retries=3), []
+    with pytest.raises(type(error)):
+        ledger.attempt("a", failing(error), retries.append)
+    assert (retries, ledger.quarantined) == ([], {})

@@ -1,0 +1,162 @@
+"""boards.toml: what is read, what is refused and how the refusal reads."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig import inventory
+from pytest_quantcheck.rig.board import BoardEntry
+
+pytestmark = pytest.mark.host
+
+NUCLEO = """
+[[board]]
+name = "bench-nucleo-1"
+family = "stm32"
+target = "stm32f446re"
+probe = "066BFF485550755187"
+port = "/dev/ttyACM0"
+baud = 921600
+tags = ["cortex-m4f"]
+"""
+
+
+@pytest.fixture
+def boards_toml(tmp_path):
+    def write(text, name="boards.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_board_is_read_with_all_it_says(boards_toml):
+    path = boards_toml(NUCLEO)
+    assert list(inventory.read(path)) == [
+        BoardEntry(
+            name="bench-nucleo-1",
+            family="stm32",
+            target="stm32f446re",
+            probe="066BFF485550755187",
+            port="/dev/ttyACM0",
+            baud=921600,
+            tags=("cortex-m4f",),
+            source=str(path),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("baud = 921600", "bawd = 921600", "unknown key 'bawd' = 921600; allowed: name, family, target"),
+        ("baud = 921600", 'baud = "fast"', "baud = 'fast' has the wrong type; allowed: a whole number"),
+        ("baud = 921600", "baud = true", "baud = True has the wrong type; allowed: a whole number"),
+        ("baud = 921600", "baud = 50", "baud = 50; allowed: 1200 to 6000000"),
+        ('["cortex-m4f"]', "[4]", r"tags = \[4\] has the wrong type; allowed: a list of strings"),
+        ('"stm32"', '"avr"', "family = 'avr' is not known; allowed: .*esp32.*stm32"),
+        ('port = "/dev/ttyACM0"', "", "key 'port' is missing"),
+        ('target = "stm32f446re"', "", "key 'target' is missing"),
+        ('"bench-nucleo-1"', '"../nucleo"', "name = '../nucleo'; allowed: letters, digits"),
+        ("baud = 921600", 'console = "telnet"', "console = 'telnet'; allowed: uart, usb"),
+        ("baud = 921600", 'firmware = "mine.elf"', "firmware = 'mine.elf': there is no file .*mine.elf"),
+        ("[[board]]", "[board]", r"write \[\[board\]\], with double brackets"),
+        ("[[board]]", "[[boards]]", "unknown key 'boards'"),
+        ("[[board]]", "[[board]", "boards.toml cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_file_and_what_is_allowed(boards_toml, old, new, message):
+    path = boards_toml(NUCLEO.replace(old, new, 1))
+    with pytest.raises(UsageError, match=message) as error:
+        inventory.read(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_name_that_occurs_twice_is_refused_with_both_places(boards_toml):
+    first, second = boards_toml(NUCLEO), boards_toml(NUCLEO, "more.toml")
+    with pytest.raises(UsageError, match=rf"{second}: board name='bench-nucleo-1' is taken.*{first}"):
+        inventory.load([str(first), str(second)])
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(UsageError, match=r"no rig file .*quantcheck boards --scan"):
+        inventory.read(tmp_path / "boards.toml")
+
+
+def test_own_firmware_is_found_beside_the_file(boards_toml, tmp_path):
+    (tmp_path / "own.elf").write_bytes(b"\x7fELF")
+    path = boards_toml(NUCLEO + 'firmware = "own.elf"\n')
+    assert inventory.read(path).boards[0].firmware == str(tmp_path / "own.elf")
+
+
+def test_the_virtual_rig_has_one_board_per_vendor():
+    boards = inventory.virtual()
+    assert {board.name for board in boards} == {"virtual-esp32c3", "virtual-stm32f405"}
+    assert all(board.virtual and board.name == board.target for board in boards)
+
+
+def test_a_virtual_target_needs_no_port(boards_toml):
+    path = boards_toml('[[board]]\nname = "mine"\nfamily = "esp32"\ntarget = "virtual-esp32c3"\n')
+    assert inventory.read(path).board("mine").virtual
+
+
+def test_what_is_written_is_read_back_the_same(boards_toml):
+    entry = BoardEntry(
+        name="b-1",
+        family="esp32",
+        target="esp32c3",
+        port='/dev/serial/by-id/usb-"é"',
+        tags=("a", "b"),
+        reset="uhubctl -a cycle",
+        settings={"flash mode": "dio"},
+        source="scan",
+    )
+    path = boards_toml(inventory.dumps([entry, BoardEntry("b-2", "stm32", "stm32f405xg", port="COM7")]))
+    first, second = inventory.read(path)
+    assert {**vars(first), "source": "scan"} == vars(entry)
+    assert (second.name, second.port) == ("b-2", "COM7")
+
+
+def test_boards_are_selected_by_family_target_and_all_tags():
+    boards = inventory.Inventory(
+        (
+            BoardEntry("a", "stm32", "stm32f405xg", port="1", tags=("fast", "lab")),
+            BoardEntry("b", "stm32", "stm32f405xg", port="2", tags=("lab",)),
+            BoardEntry("c", "esp32", "esp32c3", port="3", tags=("lab",)),
+        )
+    )
+    assert boards.targets == ("stm32f405xg", "esp32c3")
+    assert [b.name for b in boards.pool("stm32f405xg")] == ["a", "b"]
+    assert [b.name for b in boards.select(tags=["lab", "fast"])] == ["a"]
+    assert [b.name for b in boards.select(family="esp32", tags=["lab"])] == ["c"]
+    with pytest.raises(UsageError, match="board 'z' is not in the inventory; it has: a, b, c"):
+        boards.board("z")
+
+
+def test_the_rig_is_searched_on_the_command_line_then_environment_then_ini_then_rootdir(
+    boards_toml, tmp_path
+):
+    def named(file):
+        return str(boards_toml(NUCLEO.replace("bench-nucleo-1", file), f"{file}.toml"))
+
+    given, environment, ini = (
+        named("given"),
+        {"QC_RIG": os.pathsep.join([named("e1"), named("e2")])},
+        "ini.toml",
+    )
+    named("ini")
+
+    def names(*args, **kwargs):
+        found = inventory.find(*args, root=tmp_path, **kwargs)
+        return found and [board.name for board in found]
+
+    assert names([given], ini=[ini], environment=environment) == ["given"]
+    assert names([], ini=[ini], environment=environment) == ["e1", "e2"]
+    assert names([], ini=[ini], environment={}) == ["ini"]
+    assert names([], environment={}) is None
+    named("boards")
+    assert names([], environment={}) == ["boards"]

@@ -1,0 +1,120 @@
+"""Leases between real processes: exclusive, bounded, gone with their process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig import lease
+from pytest_quantcheck.rig.board import BoardEntry
+
+pytestmark = pytest.mark.host
+
+HOLD = """
+import sys, time
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.lease import acquire
+held = acquire([BoardEntry(sys.argv[1], "stm32", "t", port=sys.argv[2])], who="tests/test_kws.py::test_x")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv(lease.DIRECTORY_VARIABLE, str(tmp_path / "leases"))
+
+
+@pytest.fixture
+def other_process():
+    """Starts a process that holds a board until it is killed at the end of the test."""
+    started = []
+
+    def hold(entry):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, entry.name, entry.port], stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def board(name, port):
+    return BoardEntry(name, "stm32", "stm32f405xg", port=port)
+
+
+def test_a_held_board_ends_as_a_lease_fault_that_names_its_holder(other_process):
+    process = other_process(board("a", "COM1"))
+    began = time.monotonic()
+    with pytest.raises(
+        RigFault, match=rf"a is held by process {process.pid} .*test_kws.py::test_x since"
+    ) as e:
+        lease.acquire([board("a", "COM1")], timeout=0.3)
+    assert e.value.kind == "lease"
+    assert 0.3 <= time.monotonic() - began < 3
+
+
+def test_killing_the_holder_frees_the_board(other_process):
+    process = other_process(board("a", "COM1"))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with lease.acquire([board("a", "COM1")], timeout=5) as held:
+        assert held.entry.name == "a"
+
+
+def test_the_lock_goes_by_the_physical_board_not_by_its_name(other_process, tmp_path):
+    device, link = tmp_path / "ttyACM0", tmp_path / "by-id"
+    device.touch()
+    link.symlink_to(device)
+    other_process(board("a", str(device)))
+    with pytest.raises(RigFault, match="alias is held by process"):
+        lease.acquire([board("alias", str(link))], timeout=0)
+
+
+def test_of_a_pool_the_free_board_is_taken(other_process):
+    other_process(board("a", "COM1"))
+    with lease.acquire([board("a", "COM1"), board("b", "COM2")], timeout=0) as held:
+        assert held.entry.name == "b"
+
+
+def test_a_process_that_holds_a_board_does_not_wait_for_another(other_process):
+    other_process(board("b", "COM2"))
+    began = time.monotonic()
+    with (
+        lease.acquire([board("a", "COM1")]),
+        pytest.raises(RigFault, match="this process holds a and therefore does not wait"),
+    ):
+        lease.acquire([board("b", "COM2")], timeout=30)
+    assert time.monotonic() - began < 5
+
+
+def test_a_released_board_can_be_leased_again_and_has_no_holder():
+    entry = board("a", "COM1")
+    first = lease.acquire([entry], who="first")
+    assert lease.holder(entry).who == "first"
+    first.release()
+    first.release()
+    assert lease.holder(entry) is None
+    lease.acquire([entry], timeout=0).release()
+
+
+def test_virtual_boards_are_free_for_everybody():
+    entry = BoardEntry("virtual-esp32c3", "esp32", "virtual-esp32c3", virtual=True)
+    with lease.acquire([entry], timeout=0), lease.acquire([entry], timeout=0):
+        assert lease.holder(entry) is None
+
+
+def test_an_empty_pool_is_a_lease_fault():
+    with pytest.raises(RigFault, match="no board to choose from"):
+        lease.acquire([])
