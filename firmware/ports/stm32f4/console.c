@@ -7,7 +7,7 @@
 #include "registers.h"
 
 enum {
-  RING = 4096,
+  RING = QC_STM32_RING,
   SR = 0, /* word offsets of the USART registers, RM0090 30.6 */
   DR = 1,
   BRR = 2,
@@ -25,11 +25,12 @@ typedef struct {
   volatile uint32_t received, lost; /* written by the interrupt */
   uint32_t taken;
   uint8_t driving; /* the TX pin has been taken */
-  uint8_t ring[RING];
+  uint8_t *const ring;
 } console_t;
 
-static console_t usart2 = {.usart = &USART2_SR, .tx_pin = 2, .rx_pin = 3};
-static console_t usart1 = {.usart = &USART1_SR, .tx_pin = 9, .rx_pin = 10};
+static uint8_t rings[2][RING];
+static console_t usart2 = {.usart = &USART2_SR, .tx_pin = 2, .rx_pin = 3, .ring = rings[0]};
+static console_t usart1 = {.usart = &USART1_SR, .tx_pin = 9, .rx_pin = 10, .ring = rings[1]};
 static console_t *speaker = &usart2;
 
 void qc_stm32_usart1_interrupt(void);

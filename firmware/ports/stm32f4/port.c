@@ -42,6 +42,7 @@ void qc_port_init(qc_port_info_t *info) {
       .store_alignment = STORE_ALIGNMENT,
       .pool = _pool_start,
       .pool_bytes = 0x20000000u + chip->ram_kb * 1024u - (uint32_t)_pool_start,
+      .receive_bytes = QC_STM32_RING,
   };
   fill_unique_id(info);
 }
