@@ -21,9 +21,11 @@ typedef struct {
   uint32_t store_alignment; /* slots start at multiples of this */
   uint8_t *pool;            /* RAM for images and arena, 16-byte aligned */
   uint32_t pool_bytes;
+  uint32_t receive_bytes; /* size of the receive ring: bounds the window that HELLO announces; 0:
+                             flow-controlled */
 } qc_port_info_t;
 
-/* Clocks, console, counter, watchdogs off. Fills *info. Called once, first. */
+/* Clocks, console, counter, watchdogs off. Fills *info (zeroed before). Called once, first. */
 void qc_port_init(qc_port_info_t *info);
 
 /* Received bytes, taken from a ring that an interrupt fills (the posix port reads its descriptor).
@@ -32,19 +34,24 @@ void qc_port_init(qc_port_info_t *info);
 uint32_t qc_port_read(uint8_t *data, uint32_t limit);
 /* Sends all of it; blocks no longer than the line needs. */
 void qc_port_write(const uint8_t *data, uint32_t bytes);
-/* Waits until the last byte has left the shift register. */
+/* Waits until the last byte has left the shift register; afterwards no transmit interrupt is due.
+ */
 void qc_port_flush(void);
 /* Bytes lost since start because the ring or the FIFO was full. */
 uint32_t qc_port_overruns(void);
-/* 0 when the rate cannot be made within 2 %; otherwise switches after what was written has left. */
+/* 0 when the rate cannot be made within 2 % (nothing changes then); otherwise switches after what
+ * was written has left and returns 1. */
 int qc_port_set_baud(uint32_t baud);
 
-/* The counter, extended to 64 bits. Read at least once in half of its hardware period. */
+/* The counter, extended to 64 bits; the harness reads it in every idle round, so at least once in
+ * half of a hardware period as long as no operator runs longer. Takes the same number of
+ * instructions every time (no branch on a wrap), so that counts are repeatable. */
 uint64_t qc_port_counter(void);
 /* A loop of exactly `iterations` rounds whose cost per round is known (`qc_port_loop_cost`).
  * Returns counter after - counter before, with nothing else between. */
 uint64_t qc_port_loop(uint32_t iterations);
-/* Instructions per round and around the loop: counter delta = rounds * per_round + fixed. */
+/* Instructions per round and around the loop: counter delta = rounds * per_round + fixed. Both 0
+ * when the port cannot promise a cost (a counter of cycles or of time). */
 void qc_port_loop_cost(uint32_t *per_round, uint32_t *fixed);
 /* Bytes of stack used at most since start (the stack is painted at start). 0: not known. */
 uint32_t qc_port_stack_peak(void);

@@ -1,4 +1,5 @@
-/* What link and harness know of a runtime. Our engine is one; yours may be another (docs/porting.md).
+/* What link and harness know of a runtime. Our engine is one; yours may be another
+ * (docs/porting.md).
  *
  * A runtime owns no memory: the caller gives it one block of RAM ("pool") at load. All functions
  * return at once with an error code when something does not fit; none may loop for ever.
@@ -12,18 +13,18 @@
 #include "qc_status.h"
 
 enum { /* data types of inputs, outputs and operator outputs, as in the image format */
-  QC_INT8 = 0,
-  QC_UINT8 = 1,
-  QC_INT16 = 2,
-  QC_INT32 = 3,
-  QC_FLOAT32 = 4,
+       QC_INT8 = 0,
+       QC_UINT8 = 1,
+       QC_INT16 = 2,
+       QC_INT32 = 3,
+       QC_FLOAT32 = 4,
 };
 
-enum { /* capabilities, a bit mask in HELLO */
-  QC_CAP_OPERATOR_CRC = 1u << 0, /* CRC-32 of every operator's output */
-  QC_CAP_TENSOR_FETCH = 1u << 1, /* run up to an operator and read its output */
-  QC_CAP_PROFILE = 1u << 2,      /* counter per operator */
-  QC_CAP_LOAD = 1u << 3,         /* takes an artefact over the link or from the store */
+enum {                                /* capabilities, a bit mask in HELLO */
+       QC_CAP_OPERATOR_CRC = 1u << 0, /* CRC-32 of every operator's output */
+       QC_CAP_TENSOR_FETCH = 1u << 1, /* run up to an operator and read its output */
+       QC_CAP_PROFILE = 1u << 2,      /* counter per operator */
+       QC_CAP_LOAD = 1u << 3,         /* takes an artefact over the link or from the store */
 };
 
 typedef struct {
@@ -45,7 +46,8 @@ struct qc_runtime {
   uint32_t capabilities;
   void *context; /* the runtime's own state */
 
-  /* Take an artefact that stays readable at `artefact` until the next load, and memory to work in. */
+  /* Take an artefact that stays readable at `artefact` until the next load, and memory to work in.
+   */
   qc_status_t (*load)(qc_runtime_t *self, const uint8_t *artefact, size_t bytes, uint8_t *pool,
                       size_t pool_bytes);
   uint32_t (*input_count)(const qc_runtime_t *self);
@@ -63,5 +65,8 @@ struct qc_runtime {
   /* Bytes of the pool in use: activations, scratch and the runtime's own bookkeeping. */
   uint32_t (*arena_bytes)(const qc_runtime_t *self);
 };
+
+/* The runtime of this firmware, one per firmware, never NULL. Each runtime implements it. */
+qc_runtime_t *qc_harness_runtime(void);
 
 #endif

@@ -1,0 +1,2 @@
+RUNTIME_SOURCES := runtimes/lookup/qc_lookup.c
+RUNTIME_CFLAGS :=
