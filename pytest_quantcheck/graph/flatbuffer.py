@@ -1,0 +1,277 @@
+"""A ``.tflite`` file as plain values, without judging what it asks for.
+
+Everything that can go wrong in a damaged, truncated or hostile flatbuffer ends here as ``ModelError``;
+what comes out is bounded in size and safe to look at. Whether it can run is for ``tflite.py`` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tflite
+
+from pytest_quantcheck.errors import ModelError
+
+MAX_ITEMS = 10_000  # tensors, operators, buffers, operator codes
+MAX_LIST = 1_024  # inputs or outputs of one operator
+MAX_RANK = 8
+MAX_NAME = 512
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSummary:
+    """One tensor as the file states it. ``dtype`` is NumPy's name, or TFLite's for types without one.
+
+    ``data`` is None for activations, else the raw bytes as uint8. ``scales`` and ``zero_points`` are
+    empty for tensors that are not quantized; ``axis`` is the quantized dimension.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: npt.NDArray[np.float32]
+    zero_points: npt.NDArray[np.int64]
+    axis: int = 0
+    data: npt.NDArray[np.uint8] | None = None
+    variable: bool = False
+    sparse: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; Python integers, so that it cannot overflow."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """The constant as an array of its own shape; ``ModelError`` when it has no or the wrong bytes."""
+        what = f"tensor {self.index} ({self.name})"
+        if self.data is None:
+            raise ModelError(f"{what} is not a constant")
+        if self.dtype not in _NUMPY_NAMES:
+            raise ModelError(f"{what} has type {self.dtype}, which has no NumPy equivalent here")
+        dtype = np.dtype(self.dtype).newbyteorder("<")
+        if min(self.shape, default=1) < 0 or self.elements * dtype.itemsize != len(self.data):
+            raise ModelError(f"{what} has shape {self.shape}, but {len(self.data)} bytes of data")
+        native = np.dtype(self.dtype)
+        return np.frombuffer(self.data.tobytes(), dtype).astype(native, copy=False).reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorSummary:
+    """One operator: ``kind`` is TFLite's name, ``options`` what its option table says, by schema name.
+
+    ``options`` is None when the file has no table for a kind that this project reads one of.
+    """
+
+    index: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The first subgraph of a file. ``subgraphs`` counts them all."""
+
+    operators: tuple[OperatorSummary, ...]
+    tensors: tuple[TensorSummary, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    subgraphs: int
+    description: str
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The operator kinds that occur, in order of first use."""
+        return tuple(dict.fromkeys(op.kind for op in self.operators))
+
+    @property
+    def input_tensors(self) -> tuple[TensorSummary, ...]:
+        return tuple(self.tensors[i] for i in self.inputs)
+
+    @property
+    def output_tensors(self) -> tuple[TensorSummary, ...]:
+        return tuple(self.tensors[i] for i in self.outputs)
+
+
+def read_summary(data: bytes) -> Summary:
+    """Read a ``.tflite`` file, quantized or float, supported or not.
+
+    Raises ``ModelError`` for anything that is not an intact TFLite flatbuffer.
+    """
+    if len(data) < 8 or data[4:8] != b"TFL3":
+        raise ModelError(f"not a .tflite file: {len(data)} bytes without the identifier TFL3 at offset 4")
+    try:
+        return _read_model(bytes(data))
+    except ModelError:
+        raise
+    except Exception as error:
+        # The schema code follows offsets blindly; damaged ones surface as struct.error, IndexError,
+        # TypeError, UnicodeDecodeError, ... depending on where they lead.
+        raise ModelError(f"the .tflite file is damaged: {type(error).__name__}: {error}") from error
+
+
+def _read_model(data: bytes) -> Summary:
+    model = tflite.Model.GetRootAs(data, 0)
+    if model.Version() != 3:
+        raise ModelError(f"TFLite schema version {model.Version()} is not known; 3 is")
+    subgraphs = _length(model.SubgraphsLength(), "subgraphs", MAX_ITEMS)
+    if subgraphs == 0:
+        raise ModelError("the .tflite file has no subgraph")
+    buffers = [_buffer(model.Buffers(i)) for i in range(_length(model.BuffersLength(), "buffers"))]
+    kinds = [_kind(model.OperatorCodes(i)) for i in range(_length(model.OperatorCodesLength(), "codes"))]
+    graph = model.Subgraphs(0)
+    tensors = tuple(
+        _tensor(i, graph.Tensors(i), buffers) for i in range(_length(graph.TensorsLength(), "tensors"))
+    )
+    operators = tuple(
+        _operator(i, graph.Operators(i), kinds, len(tensors))
+        for i in range(_length(graph.OperatorsLength(), "operators"))
+    )
+    return Summary(
+        operators,
+        tensors,
+        _indices(graph.InputsAsNumpy(), len(tensors), "the graph's inputs"),
+        _indices(graph.OutputsAsNumpy(), len(tensors), "the graph's outputs"),
+        subgraphs,
+        _text(model.Description()),
+    )
+
+
+def _length(value: int, what: str, limit: int = MAX_ITEMS) -> int:
+    if not 0 <= value <= limit:
+        raise ModelError(f"the .tflite file claims {value} {what}; at most {limit} are read")
+    return value
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"")[:MAX_NAME].decode("utf-8", "replace")
+
+
+def _array(raw: Any, dtype: npt.DTypeLike, limit: int, what: str) -> npt.NDArray[Any]:
+    """A vector of the file; flatbuffers returns the number 0 when it is absent."""
+    if isinstance(raw, int):
+        return np.zeros(0, dtype)
+    _length(len(raw), what, limit)
+    return np.asarray(raw).astype(dtype)
+
+
+def _indices(raw: Any, tensors: int, what: str, lowest: int = 0) -> tuple[int, ...]:
+    found = tuple(int(i) for i in _array(raw, np.int64, MAX_LIST, what))
+    for i in found:
+        if not lowest <= i < tensors:
+            raise ModelError(f"{what} name tensor {i}, but there are {tensors} tensors")
+    return found
+
+
+def _buffer(buffer: Any) -> npt.NDArray[np.uint8] | None:
+    if buffer.Offset() > 1:
+        raise ModelError("buffers outside the flatbuffer (models above 2 GB) are not read")
+    data = buffer.DataAsNumpy()
+    return None if isinstance(data, int) or len(data) == 0 else data
+
+
+def _kind(code: Any) -> str:
+    # Files from before 2020 fill the deprecated 8-bit field only; later ones fill both.
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    if number == tflite.BuiltinOperator.CUSTOM:
+        return f"CUSTOM:{_text(code.CustomCode())}"
+    return str(tflite.BUILTIN_OPCODE2NAME.get(number, f"OPERATOR_{number}"))
+
+
+def _tensor(index: int, tensor: Any, buffers: list[npt.NDArray[np.uint8] | None]) -> TensorSummary:
+    if not 0 <= tensor.Buffer() < len(buffers):
+        raise ModelError(f"tensor {index} names buffer {tensor.Buffer()}, but there are {len(buffers)}")
+    quantization = tensor.Quantization()
+    scales = np.zeros(0, np.float32)
+    zero_points = np.zeros(0, np.int64)
+    axis = 0
+    if quantization is not None:
+        scales = _array(quantization.ScaleAsNumpy(), np.float32, 1 << 20, "scales")
+        zero_points = _array(quantization.ZeroPointAsNumpy(), np.int64, 1 << 20, "zero points")
+        axis = quantization.QuantizedDimension()
+    return TensorSummary(
+        index,
+        _text(tensor.Name()),
+        tuple(int(d) for d in _array(tensor.ShapeAsNumpy(), np.int64, MAX_RANK, "dimensions")),
+        _TYPE_NAMES.get(tensor.Type(), f"type {tensor.Type()}"),
+        scales,
+        zero_points,
+        axis,
+        buffers[tensor.Buffer()],
+        bool(tensor.IsVariable()),
+        tensor.Sparsity() is not None,
+    )
+
+
+def _operator(index: int, operator: Any, kinds: list[str], tensors: int) -> OperatorSummary:
+    if operator.OpcodeIndex() >= len(kinds):
+        raise ModelError(f"operator {index} has code {operator.OpcodeIndex()}, but there are {len(kinds)}")
+    kind = kinds[operator.OpcodeIndex()]
+    return OperatorSummary(
+        index,
+        kind,
+        _indices(operator.InputsAsNumpy(), tensors, f"operator {index} ({kind}): inputs", -1),
+        _indices(operator.OutputsAsNumpy(), tensors, f"operator {index} ({kind}): outputs"),
+        _options(index, kind, operator),
+    )
+
+
+def _options(index: int, kind: str, operator: Any) -> Mapping[str, Any] | None:
+    if kind not in _OPTIONS:
+        return {}
+    name, fields = _OPTIONS[kind]
+    number = operator.BuiltinOptionsType()
+    table = operator.BuiltinOptions()
+    if number == tflite.BuiltinOptions.NONE or table is None:
+        return None
+    if number != getattr(tflite.BuiltinOptions, name):
+        raise ModelError(f"operator {index} ({kind}) carries options of another operator (type {number})")
+    options = getattr(tflite, name)()
+    options.Init(table.Bytes, table.Pos)
+    return {field: getattr(options, field)() for field in fields}
+
+
+def _type_names() -> Iterator[tuple[int, str]]:
+    for name, number in vars(tflite.TensorType).items():
+        if isinstance(number, int):
+            yield number, name.lower()
+
+
+_TYPE_NAMES = dict(_type_names())
+_NUMPY_NAMES = {"float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"}
+
+_CONVOLUTION = (
+    "Padding",
+    "StrideH",
+    "StrideW",
+    "DilationHFactor",
+    "DilationWFactor",
+    "FusedActivationFunction",
+)
+_POOL = ("Padding", "StrideH", "StrideW", "FilterHeight", "FilterWidth", "FusedActivationFunction")
+_SLICE_MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+
+# operator kind -> (option table, its fields that decide a result), by their names in schema.fbs
+_OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "CONV_2D": ("Conv2DOptions", _CONVOLUTION),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*_CONVOLUTION, "DepthMultiplier")),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat", "KeepNumDims")),
+    "ADD": ("AddOptions", ("FusedActivationFunction",)),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
+    "MAX_POOL_2D": ("Pool2DOptions", _POOL),
+    "MEAN": ("ReducerOptions", ("KeepDims",)),
+    "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
+    "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
+    "STRIDED_SLICE": ("StridedSliceOptions", _SLICE_MASKS),
+    "PACK": ("PackOptions", ("Axis", "ValuesCount")),
+}

@@ -1,0 +1,504 @@
+"""From an operator's options and scales to the integers that decide its result, one function a kind.
+
+Each function checks everything it relies on and raises ``UnsupportedOperatorError`` with the operator's
+index, kind and the reason. The arithmetic is TFLM's; its sources are named where it is surprising.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import tflite
+
+from pytest_quantcheck.errors import UnsupportedOperatorError
+from pytest_quantcheck.graph.flatbuffer import OperatorSummary
+from pytest_quantcheck.graph.model import (
+    Add,
+    Concatenation,
+    Convolution,
+    FloatEdge,
+    FullyConnected,
+    Mean,
+    Pad,
+    Params,
+    Pool,
+    Quantization,
+    Requantize,
+    Reshape,
+    Rescale,
+    Softmax,
+    Tensor,
+    Window,
+)
+from pytest_quantcheck.numerics.affine import round_half_away
+from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
+
+INT8_MIN, INT8_MAX = -128, 127
+ADD_LEFT_SHIFT = 20
+SOFTMAX_INTEGER_BITS = 5
+MAX_SHIFT = 30  # an int32_t cannot be shifted further
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One operator with its tensors; ``inputs`` holds None for absent ones."""
+
+    summary: OperatorSummary
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+
+    def fail(self, reason: str) -> NoReturn:
+        raise UnsupportedOperatorError(f"operator {self.summary.index} ({self.summary.kind}): {reason}")
+
+    def option(self, name: str) -> Any:
+        if self.summary.options is None:
+            self.fail("the file has no option table for it")
+        return self.summary.options[name]
+
+    def arity(self, fewest: int, most: int | None = None) -> None:
+        most = fewest if most is None else most
+        if not fewest <= len(self.inputs) <= most or any(t is None for t in self.inputs[:fewest]):
+            allowed = str(fewest) if most == fewest else f"{fewest} to {most}"
+            self.fail(f"has {sum(t is not None for t in self.inputs)} inputs, {allowed} are allowed")
+        if len(self.outputs) != 1:
+            self.fail(f"has {len(self.outputs)} outputs, one is allowed")
+
+    def input(self, position: int) -> Tensor:
+        tensor = self.inputs[position] if position < len(self.inputs) else None
+        if tensor is None:
+            self.fail(f"input {position} is absent")
+        return tensor
+
+    @property
+    def output(self) -> Tensor:
+        return self.outputs[0]
+
+    def require_dtype(self, tensor: Tensor, *allowed: str) -> None:
+        if tensor.dtype.name not in allowed:
+            self.fail(f"{describe(tensor)} is {tensor.dtype.name}; allowed here: {', '.join(allowed)}")
+
+    def require_rank(self, tensor: Tensor, *allowed: int) -> None:
+        if len(tensor.shape) not in allowed:
+            ranks = " or ".join(str(rank) for rank in allowed)
+            self.fail(f"{describe(tensor)} has {len(tensor.shape)} dimensions; {ranks} are allowed here")
+
+    def require_shape(self, tensor: Tensor, shape: Sequence[int]) -> None:
+        if tensor.shape != tuple(shape):
+            self.fail(f"{describe(tensor)} has shape {tensor.shape}, but its inputs give {tuple(shape)}")
+
+    def constant(self, position: int, *dtypes: str) -> np.ndarray[Any, Any]:
+        tensor = self.input(position)
+        if tensor.data is None:
+            self.fail(f"{describe(tensor)} must be a constant")
+        self.require_dtype(tensor, *dtypes)
+        return tensor.data
+
+    def per_tensor(self, tensor: Tensor) -> tuple[np.float32, int]:
+        """Scale and zero point of a tensor quantized with one pair."""
+        quantization = self.quantization(tensor)
+        if quantization.per_channel:
+            self.fail(f"{describe(tensor)} is quantized per channel; one scale is allowed here")
+        return quantization.scale[0], int(quantization.zero_point[0])
+
+    def quantization(self, tensor: Tensor) -> Quantization:
+        if tensor.quantization is None:
+            self.fail(f"{describe(tensor)} has no scale")
+        return tensor.quantization
+
+    def activation_tensor(self, tensor: Tensor) -> tuple[np.float32, int]:
+        """Scale and zero point of an int8 activation."""
+        self.require_dtype(tensor, "int8")
+        return self.per_tensor(tensor)
+
+    def requantize(self, real: Any) -> Requantize:
+        """Multipliers and shifts for real factors (float64, one or one per channel)."""
+        values = np.atleast_1d(np.asarray(real, np.float64))
+        multiplier, shift = quantize_multiplier(values)
+        if shift.max() > MAX_SHIFT:
+            self.fail(f"the ratio of its scales, {values.max():g}, does not fit 32-bit arithmetic")
+        return Requantize(multiplier, shift)
+
+    def clamp(self) -> tuple[int, int]:
+        """The int8 range after the fused activation. Source: ``CalculateActivationRangeQuantized``."""
+        code = self.option("FusedActivationFunction")
+        if code not in _ACTIVATION_RANGES:
+            self.fail(f"fused activation {code} is not supported; allowed: NONE, RELU, RELU6, RELU_N1_TO_1")
+        scale, zero_point = self.per_tensor(self.output)
+        low, high = _ACTIVATION_RANGES[code]
+        return (
+            INT8_MIN if low is None else max(INT8_MIN, zero_point + self.steps(low, scale)),
+            INT8_MAX if high is None else min(INT8_MAX, zero_point + self.steps(high, scale)),
+        )
+
+    def steps(self, real: float, scale: np.float32) -> int:
+        """``real`` in steps of ``scale``: divided in float32, rounded half away from zero."""
+        with np.errstate(over="ignore"):
+            value = float(round_half_away(np.asarray(np.float32(real) / scale)))
+        if not abs(value) < 2**31:
+            self.fail(f"its activation bound {real:g} is more than 2**31 steps of the output scale {scale:g}")
+        return int(value)
+
+
+_ACTIVATION_RANGES: dict[int, tuple[float | None, float | None]] = {
+    tflite.ActivationFunctionType.NONE: (None, None),
+    tflite.ActivationFunctionType.RELU: (0.0, None),
+    tflite.ActivationFunctionType.RELU6: (0.0, 6.0),
+    tflite.ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
+}
+
+
+def describe(tensor: Tensor) -> str:
+    """How error messages name a tensor."""
+    return f"tensor {tensor.index} ({tensor.name})" if tensor.name else f"tensor {tensor.index}"
+
+
+def lower(site: Site) -> Params:
+    """The parameters of one operator; ``UnsupportedOperatorError`` for what is outside the set."""
+    rule = _RULES.get(site.summary.kind)
+    if rule is None:
+        site.fail(f"this operator is not supported; supported: {', '.join(SUPPORTED)}")
+    return rule(site)
+
+
+def _window(site: Site, source: Tensor, kernel: tuple[int, int], dilation: tuple[int, int]) -> Window:
+    """Check the output's height and width against the window and find the padding before."""
+    strides = (site.option("StrideH"), site.option("StrideW"))
+    if min(strides) < 1 or min(dilation) < 1 or min(kernel) < 1:
+        site.fail(f"kernel {kernel}, stride {strides} and dilation {dilation} must be at least 1")
+    same = site.option("Padding") == tflite.Padding.SAME
+    if not same and site.option("Padding") != tflite.Padding.VALID:
+        site.fail(f"padding {site.option('Padding')} is not known; allowed: SAME, VALID")
+    before = []
+    for axis in (0, 1):
+        size, out = source.shape[axis + 1], site.output.shape[axis + 1]
+        reach = (kernel[axis] - 1) * dilation[axis] + 1
+        expected = -(-size // strides[axis]) if same else (size - reach) // strides[axis] + 1
+        if out != expected:
+            site.fail(
+                f"output size {out} along axis {axis + 1}, but input, kernel and stride give {expected}"
+            )
+        total = max((out - 1) * strides[axis] + reach - size, 0)
+        before.append(total // 2)
+    return Window(*kernel, *strides, *dilation, *before)
+
+
+def _weight_scales(site: Site, weights: Tensor, axis: int) -> Quantization:
+    quantization = site.quantization(weights)
+    if quantization.per_channel:
+        if quantization.axis != axis:
+            site.fail(f"{describe(weights)} is quantized along axis {quantization.axis}; it must be {axis}")
+        if len(quantization.scale) != weights.shape[axis]:
+            site.fail(f"{len(quantization.scale)} scales for {weights.shape[axis]} output channels")
+    return quantization
+
+
+def _check_bias(site: Site, channels: int) -> Tensor | None:
+    bias = site.inputs[2] if len(site.inputs) > 2 else None
+    if bias is not None:
+        site.constant(2, "int32")
+        if int(np.prod(bias.shape)) != channels:
+            site.fail(f"{describe(bias)} has shape {bias.shape}, but there are {channels} output channels")
+    return bias
+
+
+def _convolution(site: Site, depthwise: bool) -> Convolution:
+    site.arity(2, 3)
+    source, weights = site.input(0), site.input(1)
+    input_scale, input_zero_point = site.activation_tensor(source)
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    site.constant(1, "int8")
+    for tensor in (source, weights, site.output):
+        site.require_rank(tensor, 4)
+    axis = 3 if depthwise else 0
+    scales = _weight_scales(site, weights, axis)
+    if np.any(scales.zero_point):
+        site.fail("the weights have a zero point; int8 convolution weights are symmetric")
+    dilation = (site.option("DilationHFactor"), site.option("DilationWFactor"))
+    window = _window(site, source, (weights.shape[1], weights.shape[2]), dilation)
+    channels, depth = weights.shape[axis], source.shape[3]
+    if site.output.shape[3] != channels or site.output.shape[0] != source.shape[0]:
+        site.fail(
+            f"output shape {site.output.shape} does not fit input {source.shape} and {channels} channels"
+        )
+    multiplier = 0
+    if depthwise:
+        multiplier = channels // depth
+        if weights.shape[0] != 1 or multiplier * depth != channels:
+            site.fail(f"weights {weights.shape} do not fit {depth} input channels")
+    elif depth % weights.shape[3] or channels % (depth // weights.shape[3]):
+        site.fail(f"weights {weights.shape} do not fit {depth} input channels")
+    _check_bias(site, channels)
+    real = float(input_scale) * scales.scale.astype(np.float64) / float(output_scale)
+    requantize = site.requantize(real)
+    return Convolution(
+        window, input_zero_point, output_zero_point, requantize, *site.clamp(), depth_multiplier=multiplier
+    )
+
+
+def _fully_connected(site: Site) -> FullyConnected:
+    site.arity(2, 3)
+    source, weights = site.input(0), site.input(1)
+    input_scale, input_zero_point = site.activation_tensor(source)
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    site.constant(1, "int8")
+    site.require_rank(weights, 2)
+    if site.option("WeightsFormat") != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        site.fail("shuffled weights are not supported; allowed: DEFAULT")
+    outputs, depth = weights.shape
+    batches = int(np.prod(source.shape)) // depth
+    if batches * depth != int(np.prod(source.shape)):
+        site.fail(f"input {source.shape} is no multiple of the {depth} weights of an output")
+    shape = site.output.shape
+    if not shape or shape[-1] != outputs or int(np.prod(shape)) != batches * outputs:
+        site.fail(f"output shape {shape} does not hold {batches} x {outputs} values")
+    scales = _weight_scales(site, weights, 0)
+    bias = _check_bias(site, outputs)
+    if scales.per_channel:
+        if np.any(scales.zero_point):
+            site.fail("weights quantized per channel have a zero point; they must be symmetric")
+        real = float(input_scale) * scales.scale.astype(np.float64) / float(output_scale)
+    else:
+        # TFLM multiplies these two in float32 (GetQuantizedConvolutionMultipler); convolutions do not.
+        product = float(input_scale * scales.scale[0])
+        real = np.asarray(product / float(output_scale))
+        if bias is not None and bias.quantization is not None:
+            apart = float(input_scale) * float(scales.scale[0]) - float(bias.quantization.scale[0])
+            if abs(apart) / float(output_scale) > 0.02:
+                site.fail("the bias scale is not the product of input and weight scale")
+    return FullyConnected(
+        input_zero_point,
+        int(scales.zero_point[0]),
+        output_zero_point,
+        site.requantize(real),
+        *site.clamp(),
+    )
+
+
+def _add(site: Site) -> Add:
+    site.arity(2)
+    scale1, zero1 = site.activation_tensor(site.input(0))
+    scale2, zero2 = site.activation_tensor(site.input(1))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    try:
+        shape = np.broadcast_shapes(site.input(0).shape, site.input(1).shape)
+    except ValueError:
+        site.fail(f"shapes {site.input(0).shape} and {site.input(1).shape} do not broadcast")
+    site.require_shape(site.output, shape)
+    twice = 2 * float(max(scale1, scale2))
+    real = twice / ((1 << ADD_LEFT_SHIFT) * float(output_scale))
+    if real >= 1:
+        site.fail(f"an input scale is {real:g} * 2**19 times the output scale; less than 2**19 is allowed")
+    return Add(
+        ADD_LEFT_SHIFT,
+        zero1,
+        zero2,
+        output_zero_point,
+        site.requantize(float(scale1) / twice),
+        site.requantize(float(scale2) / twice),
+        site.requantize(real),
+        *site.clamp(),
+    )
+
+
+def _pool(site: Site) -> Pool:
+    site.arity(1)
+    source = site.input(0)
+    input_scale, input_zero_point = site.activation_tensor(source)
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    site.require_rank(source, 4)
+    site.require_rank(site.output, 4)
+    if abs(float(input_scale) - float(output_scale)) > 1e-6 or input_zero_point != output_zero_point:
+        site.fail("pooling cannot change scale or zero point")
+    window = _window(site, source, (site.option("FilterHeight"), site.option("FilterWidth")), (1, 1))
+    if (site.output.shape[0], site.output.shape[3]) != (source.shape[0], source.shape[3]):
+        site.fail(f"output shape {site.output.shape} does not fit input {source.shape}")
+    return Pool(window, *site.clamp())
+
+
+def _mean(site: Site) -> Mean:
+    site.arity(2)
+    source = site.input(0)
+    input_scale, input_zero_point = site.activation_tensor(source)
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    rank = len(source.shape)
+    given = [int(a) for a in site.constant(1, "int32").reshape(-1)]
+    if any(not -rank <= a < rank for a in given):
+        site.fail(f"axes {given} lie outside the {rank} dimensions of its input")
+    axes = tuple(sorted({a % rank for a in given}))
+    keep = bool(site.option("KeepDims"))
+    shape = [1 if i in axes else n for i, n in enumerate(source.shape) if keep or i not in axes]
+    site.require_shape(site.output, shape)
+    return Mean(
+        axes,
+        input_zero_point,
+        output_zero_point,
+        mean_requantize(
+            site.requantize(float(input_scale) / float(output_scale)),
+            math.prod(source.shape[a] for a in axes),
+        ),
+    )
+
+
+def mean_requantize(requantize: Requantize, count: int) -> Requantize:
+    """Fold ``1 / count`` into a multiplier: shifted up by ``floor(log2(count))``, divided, truncated.
+
+    The shift is limited to 32 and so that the sum of shifts stays at -31 or above.
+    Source: TFLM ``reference_ops::QuantizedMeanOrSum``.
+    """
+    multiplier, shift = int(requantize.multiplier[0]), int(requantize.shift[0])
+    up = min(count.bit_length() - 1, 32, 31 + shift)
+    return Requantize(np.asarray([(multiplier << up) // count]), np.asarray([shift - up]))
+
+
+def _pad(site: Site) -> Pad:
+    site.arity(2, 3)
+    source = site.input(0)
+    site.activation_tensor(source)
+    _, output_zero_point = site.activation_tensor(site.output)
+    paddings = site.constant(1, "int32", "int64")
+    if paddings.shape != (len(source.shape), 2) or paddings.min(initial=0) < 0:
+        site.fail(f"paddings {paddings.tolist()} do not fit input {source.shape}")
+    pairs = tuple((int(before), int(after)) for before, after in paddings)
+    expected = tuple(n + sum(pair) for n, pair in zip(source.shape, pairs, strict=True))
+    site.require_shape(site.output, expected)
+    value = output_zero_point
+    if len(site.inputs) > 2:
+        constant = site.constant(2, "int8")
+        if constant.size != 1:
+            site.fail(f"the fill value has {constant.size} elements; one is allowed")
+        if site.per_tensor(site.input(2)) != site.per_tensor(site.output):
+            site.fail("the fill value has another scale or zero point than the output")
+        value = int(constant.reshape(-1)[0])
+    return Pad(pairs, value)
+
+
+def _reshape(site: Site) -> Reshape:
+    site.arity(1, 2)
+    source = site.input(0)
+    site.require_dtype(source, "int8")
+    site.require_dtype(site.output, "int8")
+    if int(np.prod(source.shape)) != int(np.prod(site.output.shape)):
+        site.fail(f"{source.shape} cannot become {site.output.shape}")
+    return Reshape()
+
+
+def _concatenation(site: Site) -> Concatenation:
+    site.arity(1, len(site.inputs))
+    sources = [site.input(i) for i in range(len(site.inputs))]
+    pair = site.activation_tensor(site.output)
+    for source in sources:
+        if site.activation_tensor(source) != pair:
+            site.fail(f"{describe(source)} has another scale or zero point than the output")
+    rank = len(site.output.shape)
+    axis = site.option("Axis")
+    if not -rank <= axis < rank:
+        site.fail(f"axis {axis} lies outside the {rank} dimensions of its output")
+    axis %= rank
+    expected = list(sources[0].shape)
+    for source in sources:
+        site.require_rank(source, rank)
+    expected[axis] = sum(source.shape[axis] for source in sources)
+    for source in sources:
+        if any(source.shape[i] != expected[i] for i in range(rank) if i != axis):
+            site.fail(f"{describe(source)} of shape {source.shape} does not fit {tuple(expected)}")
+    site.require_shape(site.output, expected)
+    if site.option("FusedActivationFunction") != tflite.ActivationFunctionType.NONE:
+        site.fail("a fused activation is not supported here; allowed: NONE")
+    return Concatenation(axis, INT8_MIN, INT8_MAX)
+
+
+def _softmax(site: Site) -> Softmax:
+    site.arity(1)
+    source = site.input(0)
+    scale, _ = site.activation_tensor(source)
+    site.require_shape(site.output, source.shape)
+    if not source.shape:
+        site.fail("a scalar has no axis to normalise")
+    if site.activation_tensor(site.output) != (np.float32(1 / 256), INT8_MIN):
+        site.fail("the output must have scale 1/256 and zero point -128")
+    real = float(site.option("Beta")) * float(scale) * (1 << (31 - SOFTMAX_INTEGER_BITS))
+    if not real > 1:
+        site.fail(f"beta * scale = {real / 2**26:g} is too small; more than 2**-26 is allowed")
+    multiplier, shift = quantize_multiplier(min(real, 2.0**31 - 1))
+    radius = ((1 << SOFTMAX_INTEGER_BITS) - 1) * 2 ** (31 - SOFTMAX_INTEGER_BITS) / (1 << int(shift))
+    return Softmax(int(multiplier), int(shift), -math.floor(radius))
+
+
+def _rescale(
+    site: Site, scales: tuple[np.float32, np.float32], zeros: tuple[int, int], low: int, high: int
+) -> Rescale:
+    requantize = site.requantize(float(scales[0]) / float(scales[1]))
+    unity = requantize.multiplier[0] == 1 << 30 and requantize.shift[0] == 1
+    return Rescale(*zeros, None if unity else requantize, low, high)
+
+
+def _relu(site: Site) -> Rescale:
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    input_scale, input_zero_point = site.activation_tensor(site.input(0))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    zeros = (input_zero_point, output_zero_point)
+    return _rescale(site, (input_scale, output_scale), zeros, output_zero_point, INT8_MAX)
+
+
+def _relu6(site: Site) -> Rescale:
+    """TFLM clamps between the input's 0 and 6 and copies; it has no rescaling RELU6."""
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    scale, zero_point = site.activation_tensor(site.input(0))
+    if site.activation_tensor(site.output) != (scale, zero_point):
+        site.fail("input and output have different scales or zero points, which TFLM ignores")
+    return Rescale(
+        zero_point, zero_point, None, zero_point, min(INT8_MAX, zero_point + site.steps(6.0, scale))
+    )
+
+
+def _quantize(site: Site) -> Rescale | FloatEdge:
+    site.arity(1)
+    source = site.input(0)
+    site.require_shape(site.output, source.shape)
+    output_scale, output_zero_point = site.per_tensor(site.output)
+    if source.dtype.name == "float32":
+        site.require_dtype(site.output, "int8")
+        return FloatEdge(float(output_scale), output_zero_point)
+    site.require_dtype(source, "int8", "uint8", "float32")
+    site.require_dtype(site.output, *(("int8", "uint8") if source.dtype.name == "int8" else ("int8",)))
+    input_scale, input_zero_point = site.per_tensor(source)
+    info = np.iinfo(site.output.dtype)
+    zeros = (input_zero_point, output_zero_point)
+    return _rescale(site, (input_scale, output_scale), zeros, int(info.min), int(info.max))
+
+
+def _dequantize(site: Site) -> FloatEdge:
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    site.require_dtype(site.output, "float32")
+    site.require_dtype(site.input(0), "int8", "uint8")
+    scale, zero_point = site.per_tensor(site.input(0))
+    return FloatEdge(float(scale), zero_point)
+
+
+_RULES: dict[str, Callable[[Site], Params]] = {
+    "CONV_2D": lambda site: _convolution(site, depthwise=False),
+    "DEPTHWISE_CONV_2D": lambda site: _convolution(site, depthwise=True),
+    "FULLY_CONNECTED": _fully_connected,
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _pool,
+    "MAX_POOL_2D": _pool,
+    "MEAN": _mean,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "RESHAPE": _reshape,
+    "CONCATENATION": _concatenation,
+    "SOFTMAX": _softmax,
+    "RELU": _relu,
+    "RELU6": _relu6,
+    "QUANTIZE": _quantize,
+    "DEQUANTIZE": _dequantize,
+}
+
+SUPPORTED = tuple(_RULES)

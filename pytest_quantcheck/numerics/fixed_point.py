@@ -1,0 +1,176 @@
+"""Fixed-point arithmetic of TFLite and TensorFlow Lite Micro, exact and vectorised over NumPy arrays.
+
+Values live in int64 arrays but obey 32-bit rules: where the C++ kernels hold an ``int32_t``, results
+wrap or saturate as they do there. Sources: gemmlowp ``fixedpoint/fixedpoint.h`` and TFLM
+``tensorflow/lite/kernels/internal/{common,quantization_util}.cc``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+INT32_MIN = -(1 << 31)
+INT32_MAX = (1 << 31) - 1
+
+
+def wrap_int32(x: npt.ArrayLike) -> IntArray:
+    """The low 32 bits of ``x`` as a signed number: two's-complement overflow of an ``int32_t``."""
+    return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)
+
+
+def quantize_multiplier(real: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+    """``(multiplier, shift)`` with ``real ~= multiplier / 2**31 * 2**shift``, elementwise.
+
+    ``real = f * 2**shift`` with ``0.5 <= f < 1``; ``multiplier = round(f * 2**31)``, half away from
+    zero; a multiplier that rounds up to 2**31 becomes 2**30 with the next shift; a shift below -31
+    gives ``(0, 0)``, as does 0. Raises ``ValueError`` for negative or non-finite values.
+    Source: TFLite ``QuantizeMultiplier``.
+    """
+    values = np.asarray(real, np.float64)
+    if not np.all(np.isfinite(values)) or np.any(values < 0):
+        raise ValueError(f"a multiplier is finite and not negative, got {real!r}")
+    fraction, exponent = np.frexp(values)
+    multiplier = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
+    shift = exponent.astype(np.int64)
+    full = multiplier == 1 << 31
+    multiplier = np.where(full, 1 << 30, multiplier)
+    shift = np.where(full, shift + 1, shift)
+    tiny = shift < -31
+    return np.where(tiny, 0, multiplier), np.where(tiny, 0, shift)
+
+
+def saturating_rounding_doubling_high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> IntArray:
+    """``round(a * b / 2**31)`` for int32 ``a`` and ``b``, half away from zero, saturated to int32.
+
+    ``(a * b + nudge) / 2**31`` truncated towards zero, ``nudge = 2**30`` or, for a negative product,
+    ``1 - 2**30``. Only ``a == b == -2**31`` saturates.
+    Source: gemmlowp ``SaturatingRoundingDoublingHighMul``.
+    """
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    return np.minimum(divide_towards_zero_by_pot(nudged, 31), INT32_MAX)
+
+
+def divide_towards_zero_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> IntArray:
+    """``x / 2**exponent`` truncated towards zero, as integer division does in C."""
+    x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
+    return np.where(x >= 0, x >> exponent, -(-x >> exponent))
+
+
+def rounding_divide_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> IntArray:
+    """``round(x / 2**exponent)``, half away from zero. Source: gemmlowp ``RoundingDivideByPOT``."""
+    x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
+    mask = (np.int64(1) << exponent) - 1
+    threshold = (mask >> 1) + (x < 0)
+    return (x >> exponent) + ((x & mask) > threshold)
+
+
+def saturating_shift_left(x: npt.ArrayLike, exponent: int) -> IntArray:
+    """``x * 2**exponent`` saturated to int32. Source: gemmlowp ``SaturatingRoundingMultiplyByPOT``."""
+    return np.clip(np.asarray(x, np.int64) << exponent, INT32_MIN, INT32_MAX)
+
+
+def multiply_by_quantized_multiplier(
+    x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike, rounding: str = "double"
+) -> IntArray:
+    """``x * multiplier / 2**31 * 2**shift`` on an int32 ``x``; arguments broadcast.
+
+    ``"double"`` rounds twice: the value shifted left by ``max(shift, 0)`` (wrapping at 32 bits) goes
+    through the doubling high multiply, then through the rounding right shift by ``max(-shift, 0)``.
+    ``"single"`` rounds once, half up, at full precision; ``shift`` is at most 30.
+    Source: TFLite ``MultiplyByQuantizedMultiplier`` without and with ``TFLITE_SINGLE_ROUNDING``.
+    """
+    x = np.asarray(x, np.int64)
+    multiplier, shift = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
+    if rounding == "single":
+        total = 31 - shift
+        return (x * multiplier + (np.int64(1) << (total - 1))) >> total
+    if rounding != "double":
+        raise ValueError(f"rounding={rounding!r} is not known; allowed: double, single")
+    shifted = wrap_int32(x << np.maximum(shift, 0))
+    high = saturating_rounding_doubling_high_mul(shifted, multiplier)
+    return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+
+
+def multiply_by_reduced_multiplier(
+    x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike
+) -> IntArray:
+    """The rule for 48-bit accumulators of int16 kernels: the multiplier is rounded to 16 bits.
+
+    ``(x * reduced + 2**(14 - shift)) >> (15 - shift)`` with ``reduced = (multiplier + 2**15) >> 16``
+    but at most 0x7FFF; ``shift`` is below 8. Source: TFLite ``MultiplyByQuantizedMultiplier(int64_t)``.
+    """
+    x, shift = np.asarray(x, np.int64), np.asarray(shift, np.int64)
+    multiplier = np.asarray(multiplier, np.int64)
+    reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+    total = 15 - shift
+    return (x * reduced + (np.int64(1) << (total - 1))) >> total
+
+
+def exp_on_negative_values(a: npt.ArrayLike, integer_bits: int = 5) -> IntArray:
+    """``exp(a)`` in Q0.31 for ``a <= 0`` in Q``integer_bits``; 0 gives 2**31 - 1.
+
+    The remainder below a quarter goes through a fourth-order Taylor polynomial around -1/8, each
+    binary digit above it multiplies by a constant. Source: gemmlowp ``exp_on_negative_values``.
+    """
+    a = np.asarray(a, np.int64)
+    fraction_bits = 31 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
+    a_mod_quarter = (a & (quarter - 1)) - quarter
+    result = _exp_between_minus_quarter_and_zero(saturating_shift_left(a_mod_quarter, integer_bits))
+    remainder = a_mod_quarter - a
+    for exponent, constant in _EXP_DIGITS:
+        if exponent < integer_bits:
+            bit = (remainder >> (fraction_bits + exponent)) & 1
+            result = np.where(bit, saturating_rounding_doubling_high_mul(result, constant), result)
+    return np.where(a == 0, INT32_MAX, result)
+
+
+# exp(-2**exponent) in Q0.31
+_EXP_DIGITS = (
+    (-2, 1672461947),
+    (-1, 1302514674),
+    (0, 790015084),
+    (1, 290630308),
+    (2, 39332535),
+    (3, 720401),
+    (4, 242),
+)
+
+
+def _exp_between_minus_quarter_and_zero(a: IntArray) -> IntArray:
+    """``exp(a)`` in Q0.31 for Q0.31 ``a`` in [-1/4, 0)."""
+    mul = saturating_rounding_doubling_high_mul
+    exp_minus_eighth, third = 1895147668, 715827883
+    x = a + (1 << 28)
+    x2 = mul(x, x)
+    x3, x4 = mul(x2, x), mul(x2, x2)
+    polynomial = rounding_divide_by_pot(mul(rounding_divide_by_pot(x4, 2) + x3, third) + x2, 1)
+    return np.minimum(exp_minus_eighth + mul(exp_minus_eighth, x + polynomial), INT32_MAX)
+
+
+def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[IntArray, IntArray]:
+    """``(scale, bits)`` with ``1 / x ~= scale / 2**31 / 2**bits`` for positive Q``integer_bits`` ``x``.
+
+    ``x`` is normalised to [1, 2) by its leading zeros in 32 bits, then inverted by three
+    Newton-Raphson steps. Source: TFLite ``GetReciprocal``, gemmlowp ``one_over_one_plus_x_for_x_in_0_1``.
+    """
+    x = np.asarray(x, np.int64)
+    leading_zeros = 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
+    fraction = (x << leading_zeros) - (1 << 31)
+    return _one_over_one_plus(fraction), integer_bits - leading_zeros
+
+
+def _one_over_one_plus(a: IntArray) -> IntArray:
+    """``1 / (1 + a)`` in Q0.31 for Q0.31 ``a`` in [0, 1)."""
+    mul = saturating_rounding_doubling_high_mul
+    total = a + INT32_MAX
+    half = divide_towards_zero_by_pot(total + np.where(total >= 0, 1, -1), 1)
+    x = 1515870810 + mul(half, -1010580540)  # 48/17 - 32/17 * half, in Q2.29
+    for _ in range(3):
+        error = (1 << 29) - mul(half, x)
+        x = np.clip(x + saturating_shift_left(mul(x, error), 2), INT32_MIN, INT32_MAX)
+    return saturating_shift_left(x, 1)
