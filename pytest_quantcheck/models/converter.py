@@ -1,0 +1,198 @@
+"""The only module that imports TensorFlow: Keras and SavedModel to float TFLite, float TFLite to integers.
+
+Files are converted in a process of their own (``worker.py``), which calls the functions here; a Keras model
+that lives in the caller's process is converted there, where TensorFlow is loaded anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
+from pytest_quantcheck.models.keras_file import safe_copy
+
+TOUCHES_FILES = (
+    "PyFunc",
+    "EagerPyFunc",
+    "PyFuncStateless",
+    "ReadFile",
+    "WriteFile",
+    "MatchingFiles",
+    "Save",
+    "SaveV2",
+)
+
+
+def tensorflow_version() -> str:
+    """The installed version, without importing it. Raises ``MissingExtraError``."""
+    for package in ("tensorflow", "tensorflow-cpu", "tensorflow-intel"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
+    raise MissingExtraError("tensorflow", "tensorflow", "Converting and quantizing models")
+
+
+def keras_version() -> str:
+    """The installed version, without importing it; it decides how layers become operators."""
+    try:
+        return importlib.metadata.version("keras")
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _tensorflow() -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError("tensorflow", "tensorflow", "Converting and quantizing models") from error
+    return tf
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """TensorFlow prints thirty lines per conversion to both streams; none of them helps."""
+    import logging
+
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            Path(os.devnull).open("w") as void,
+            contextlib.redirect_stdout(void),
+            contextlib.redirect_stderr(void),
+        ):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def keras_model_to_tflite(model: Any) -> bytes:
+    """A Keras model as float TFLite with batch 1. Raises ``ModelError``."""
+    tf = _tensorflow()
+    if not getattr(model, "built", True) or not getattr(model, "inputs", None):
+        raise ModelError(
+            f"the Keras model '{model.name}' is not built yet; call it once, or give it an Input layer"
+        )
+    specs = []
+    for tensor in model.inputs:
+        shape = tuple(tensor.shape[1:])
+        if any(n is None for n in shape):
+            raise ModelError(
+                f"input '{tensor.name}' of Keras model '{model.name}' has the shape {tuple(tensor.shape)}; "
+                "a microcontroller needs fixed sizes. Build the model with a fixed Input shape"
+            )
+        specs.append(tf.TensorSpec((1, *shape), tensor.dtype, name=tensor.name))
+    with _silence():
+        # The model stays out of the converter's hands: passed as a trackable, its weights become variables.
+        function = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
+        concrete = function.get_concrete_function(*specs)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+        return _convert(converter)
+
+
+def keras_file_to_tflite(path: str) -> bytes:
+    """A ``.keras`` or ``.h5`` file as float TFLite with batch 1. Raises ``ModelError``."""
+    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
+        copy = safe_copy(Path(path), Path(folder))
+        _tensorflow()
+        import keras
+
+        keras.backend.clear_session()  # names count from one, whatever was loaded before
+        try:
+            with _silence():
+                model = keras.models.load_model(copy, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises whatever its layers raise
+            raise ModelError(
+                f"Keras {keras.__version__} cannot load {path}: {_first_lines(error)}"
+            ) from error
+        return keras_model_to_tflite(model)
+
+
+def saved_model_to_tflite(path: str) -> bytes:
+    """A SavedModel folder as float TFLite. Raises ``ModelError``."""
+    tf = _tensorflow()
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
+        copy = Path(shutil.copytree(path, Path(folder) / "saved_model"))
+        proto = saved_model_pb2.SavedModel()
+        try:
+            proto.ParseFromString((copy / "saved_model.pb").read_bytes())
+        except Exception as error:  # protobuf's DecodeError has no public home
+            raise ModelError(f"{path} is not a sound SavedModel ({error})") from error
+        for graph in proto.meta_graphs:
+            functions = [node for f in graph.graph_def.library.function for node in f.node_def]
+            if bad := sorted(
+                {n.op for n in (*graph.graph_def.node, *functions)} & set(TOUCHES_FILES) - {"SaveV2"}
+            ):
+                raise ModelError(f"{path} holds operators that run code or touch files ({', '.join(bad)})")
+            for node in graph.object_graph_def.nodes:
+                del node.slot_variables[
+                    :
+                ]  # optimizer state of Keras 2, which TensorFlow cannot restore alone
+        (copy / "saved_model.pb").write_bytes(proto.SerializeToString())
+        with _silence():
+            return _convert(tf.lite.TFLiteConverter.from_saved_model(str(copy)))
+
+
+def _convert(converter: Any) -> bytes:
+    try:
+        return bytes(converter.convert())
+    except Exception as error:  # the converter raises its own private type
+        raise ModelError(f"TensorFlow's converter refuses the model: {_first_lines(error)}") from error
+
+
+def quantize_tflite(
+    float_model: bytes,
+    samples: Sequence[npt.NDArray[np.float32]],
+    *,
+    input_type: str,
+    output_type: str,
+    per_tensor: bool,
+) -> bytes:
+    """The TFLite converter's second half: calibrate a float flatbuffer and turn it into int8.
+
+    ``samples`` holds one (N, ...) array per input. It is the same calibrator and the same quantizer that
+    ``TFLiteConverter`` runs after it has made its own float flatbuffer. Raises ``QuantizationError``.
+    """
+    tf = _tensorflow()
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.optimize import calibrator
+
+    def batches() -> Iterator[list[npt.NDArray[np.float32]]]:
+        for i in range(len(samples[0])):
+            yield [array[i : i + 1] for array in samples]
+
+    try:
+        with _silence():
+            prepared = calibrator.add_intermediate_tensors(float_model)
+            calibrated = calibrator.Calibrator(prepared).calibrate(batches)
+            return bytes(
+                mlir_quantize(
+                    calibrated,
+                    disable_per_channel=per_tensor,
+                    input_data_type=getattr(tf, input_type),
+                    output_data_type=getattr(tf, output_type),
+                    disable_per_channel_for_dense_layers=per_tensor,
+                )
+            )
+    except Exception as error:  # the quantizer raises its own private types
+        raise QuantizationError(f"TensorFlow's quantizer refuses the model: {_first_lines(error)}") from error
+
+
+def _first_lines(error: Exception, limit: int = 600) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines[:4]) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."

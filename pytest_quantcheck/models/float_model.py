@@ -1,0 +1,91 @@
+"""``FloatModel``: a float network as one ``.tflite`` flatbuffer with batch 1, whatever it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary, read_summary
+from pytest_quantcheck.models.schema import semantic_sha256, signatures
+
+
+@dataclass(frozen=True, eq=False)
+class FloatModel:
+    """``source`` says where it came from; ``source_sha256`` is the hash of that file.
+
+    For a model that exists as an object only, it is the hash of what the network computes, so that
+    the names Keras happened to give its layers do not matter.
+    """
+
+    name: str
+    tflite: bytes
+    source: str
+    source_sha256: str
+
+    @classmethod
+    def from_tflite(
+        cls, content: bytes, name: str, source: str, source_sha256: str | None = None
+    ) -> FloatModel:
+        """Check that the flatbuffer is a float network with fixed shapes; raises ``ModelError``."""
+        model = cls(name, content, source, source_sha256 or hashlib.sha256(content).hexdigest())
+        try:
+            summary = model.summary
+            _check_types(summary)
+            for tensor, signature in zip(summary.input_tensors, signatures(content), strict=True):
+                _check_shape(tensor, signature or tensor.shape)
+        except ModelError as error:
+            raise ModelError(f"{source}: {error}") from error
+        return model
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Tensors and operators of the flatbuffer."""
+        return read_summary(self.tflite)
+
+    @cached_property
+    def semantic_sha256(self) -> str:
+        """The hash of what the network computes (see ``schema.semantic_sha256``)."""
+        return semantic_sha256(self.tflite)
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """One shape per input, without the sample axis."""
+        return tuple(t.shape[1:] for t in self.summary.input_tensors)
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """One shape per output, without the sample axis."""
+        return tuple(t.shape[1:] for t in self.summary.output_tensors)
+
+
+def _check_types(summary: Summary) -> None:
+    if summary.subgraphs != 1:
+        raise ModelError(f"{summary.subgraphs} subgraphs; networks with control flow are not supported")
+    if not summary.inputs or not summary.outputs:
+        raise ModelError("the network has no input or no output")
+    first = summary.input_tensors[0]
+    quantized = [t for t in summary.tensors if len(t.scales) or t.dtype in ("int8", "uint8", "int16", "int4")]
+    if quantized and first.dtype != "float32":
+        raise ModelError(
+            f"the model is already quantized (its input is {first.dtype}). Quantizing needs the float model; "
+            "to test this file as it is, give it as the artefact"
+        )
+    if quantized:
+        raise ModelError(
+            f"not a float model: {len(quantized)} of its tensors are quantized, for example "
+            f"'{quantized[0].name}' ({quantized[0].dtype}). Files named 'float' are often made with "
+            "dynamic-range quantization, or are integer models with float inputs; convert again without optimizations"
+        )
+    for tensor in summary.input_tensors:
+        if tensor.dtype != "float32":
+            raise ModelError(f"input '{tensor.name}' is {tensor.dtype}; only float32 inputs can be quantized")
+
+
+def _check_shape(tensor: TensorSummary, signature: tuple[int, ...]) -> None:
+    if not tensor.shape or tensor.shape[0] != 1 or any(n < 1 for n in (*signature[1:], *tensor.shape)):
+        raise ModelError(
+            f"input '{tensor.name}' has the shape {signature}; a microcontroller needs batch 1 and "
+            "fixed sizes. Convert it again with a fixed input shape"
+        )

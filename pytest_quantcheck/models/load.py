@@ -1,0 +1,87 @@
+"""``load``: whatever a user calls a model, as a ``FloatModel``. Converted files are kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Union
+
+from pytest_quantcheck.data.reference import call_reference, is_reference
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.models import converter
+from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.models.schema import semantic_sha256
+from pytest_quantcheck.models.worker import shared_worker
+from pytest_quantcheck.quantizers.cache import Cache
+
+Source = Union[FloatModel, str, Path, bytes, Any]  # Any: a Keras model, whose type costs an import to name
+CONVERTED = {".keras": "keras_file_to_tflite", ".h5": "keras_file_to_tflite", ".hdf5": "keras_file_to_tflite"}
+ALLOWED = ".keras, .h5, .tflite, a SavedModel folder, a Keras model, or package.module:function"
+
+
+def load(
+    source: Source, *, base: Path | None = None, cache: Cache | None = None, name: str = ""
+) -> FloatModel:
+    """A file, a SavedModel folder, ``.tflite`` bytes, a Keras model, or ``package.module:function``.
+
+    ``base`` is the folder that relative names start from. Raises ``UsageError`` or ``ModelError``.
+    """
+    if isinstance(source, FloatModel):
+        return source
+    if isinstance(source, bytes):
+        return FloatModel.from_tflite(source, name or "model", name or "the given bytes")
+    if isinstance(source, str) and is_reference(source) and not ((base or Path()) / source).exists():
+        made = call_reference(source, base)
+        if isinstance(made, str) and is_reference(made):
+            raise UsageError(
+                f"{source!r} returned another reference, {made!r}; return a model or a file name"
+            )
+        return load(made, base=base, cache=cache, name=name or source.partition(":")[0].rpartition(".")[2])
+    if isinstance(source, (str, Path)):
+        return _load_path((base or Path()) / source, cache or Cache(), name)
+    if _is_keras_model(source):
+        content = converter.keras_model_to_tflite(source)
+        origin = f"Keras model '{source.name}'"
+        return FloatModel.from_tflite(content, name or str(source.name), origin, semantic_sha256(content))
+    raise UsageError(f"a {type(source).__name__} is not a model; allowed: {ALLOWED}")
+
+
+def _is_keras_model(source: object) -> bool:
+    modules = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
+    return bool(modules & {"keras", "tf_keras"}) and hasattr(source, "inputs")
+
+
+def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
+    if not path.exists():
+        raise UsageError(f"there is no model file {path}")
+    name = name or path.stem
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        if not (path / "saved_model.pb").is_file():
+            raise ModelError(f"{path} is a folder without saved_model.pb; allowed: {ALLOWED}")
+        return _converted("saved_model_to_tflite", path, _folder_sha256(path), cache, name)
+    content = path.read_bytes()
+    if suffix == ".tflite":
+        return FloatModel.from_tflite(content, name, str(path))
+    if suffix in CONVERTED:
+        return _converted(CONVERTED[suffix], path, hashlib.sha256(content).hexdigest(), cache, name)
+    raise UsageError(f"{path}: models of type {suffix or '(none)'} are not read; allowed: {ALLOWED}")
+
+
+def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) -> FloatModel:
+    facts = {
+        "make": function,
+        "source": sha256,
+        "tensorflow": converter.tensorflow_version(),
+        "keras": converter.keras_version(),
+    }
+    content = cache.get_or_make(facts, lambda: shared_worker().call(function, path=str(path.resolve())))
+    return FloatModel.from_tflite(content, name, str(path), sha256)
+
+
+def _folder_sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,161 @@
+"""TensorFlow in a process of its own: half a gigabyte and three seconds that a test process does not pay.
+
+A model that crashes TensorFlow ends this process, not pytest's. Requests and answers are JSON lines; arrays
+and bytes travel in files of a temporary folder. Run with ``python -m``, this module is the child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck import errors
+from pytest_quantcheck.errors import ModelError
+
+TIMEOUT_S = 900.0
+
+
+class Worker:
+    """A child process that calls the functions of ``converter.py``; started when first needed."""
+
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def call(
+        self, function: str, *, arrays: Sequence[npt.NDArray[Any]] = (), content: bytes = b"", **how: Any
+    ) -> bytes:
+        """Run one converter function and return its bytes. Raises what it raised."""
+        with self._lock:
+            process, folder = self._running()
+            (folder / "content").write_bytes(content)
+            for i, array in enumerate(arrays):
+                np.save(folder / f"{i}.npy", array, allow_pickle=False)
+            answer = self._exchange(process, {"function": function, "arrays": len(arrays), "how": how})
+            if "error" in answer:
+                raise getattr(errors, answer["error"])(answer["message"])
+            return (folder / "answer").read_bytes()
+
+    def close(self) -> None:
+        """End the child and remove its folder; the next call starts another one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._process, self._folder = None, None
+
+    def _running(self) -> tuple[subprocess.Popen[str], Path]:
+        if self._process is None or self._process.poll() is not None or self._folder is None:
+            self.close()
+            self._folder = tempfile.TemporaryDirectory(prefix="quantcheck-worker-")
+            self._process = _start(Path(self._folder.name))
+        return self._process, Path(self._folder.name)
+
+    def _exchange(self, process: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(self.timeout_s, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            expired = not timer.is_alive()
+            timer.cancel()
+        if line:
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        status, log = process.wait(), self._log()
+        self.close()
+        if expired:
+            raise ModelError(f"TensorFlow did not finish {request['function']} within {self.timeout_s:g} s")
+        raise ModelError(
+            f"TensorFlow crashed in {request['function']} (exit status {status}). The model is damaged, or this "
+            f"is a bug of TensorFlow. Its last words: {log or 'none'}"
+        )
+
+    def _log(self) -> str:
+        assert self._folder is not None
+        text = (Path(self._folder.name) / "log").read_text(errors="replace")
+        return " / ".join(line.strip() for line in text.splitlines()[-3:])
+
+
+def _start(folder: Path) -> subprocess.Popen[str]:
+    package_root = str(Path(__file__).resolve().parents[2])
+    environment = dict(
+        os.environ,
+        PYTHONPATH=os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH")))),
+        KERAS_BACKEND="tensorflow",
+        TF_USE_LEGACY_KERAS="0",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        CUDA_VISIBLE_DEVICES="-1",  # a graphics card would only change the last bits
+    )
+    with (folder / "log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest_quantcheck.models.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+        )
+
+
+def _serve() -> None:
+    """The child: answer requests until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever TensorFlow prints goes to the log, never between the answers
+    from pytest_quantcheck.models import converter
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            how = request["how"]
+            if request["function"] == "quantize_tflite":
+                how["float_model"] = Path("content").read_bytes()
+                how["samples"] = [np.load(f"{i}.npy", allow_pickle=False) for i in range(request["arrays"])]
+            Path("answer").write_bytes(getattr(converter, request["function"])(**how))
+            answer = {}
+        except errors.MissingExtraError as error:
+            answer = {"error": "ModelError", "message": str(error)}
+        except errors.QuantcheckError as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:
+            answer = {"error": "ModelError", "message": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+_shared = Worker()
+atexit.register(_shared.close)
+
+
+def shared_worker() -> Worker:
+    """The one worker of this process."""
+    return _shared
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,80 @@
+"""Post-training quantization to ``.tflite`` by TensorFlow's own quantizer, audited and cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck import __version__
+from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.models import converter
+from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.models.load import Source, load
+from pytest_quantcheck.models.worker import shared_worker
+from pytest_quantcheck.quantizers.audit import audit, require
+from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.model import QuantizedModel
+
+
+def quantize(
+    source: Source,
+    config: QuantConfig,
+    data: Data | None = None,
+    *,
+    name: str = "",
+    base: Path | None = None,
+    cache: Cache | None = None,
+) -> QuantizedModel:
+    """Quantize ``source`` (see ``models.load``) as ``config`` asks, with ``data`` to calibrate.
+
+    The artefact is audited: one that is not what was asked for raises ``QuantizationError``. The manifest
+    holds the hashes, the calibration ids, the versions and the findings that are not errors.
+    """
+    cache = cache or Cache()
+    model = load(source, base=base, cache=cache, name=name)
+    samples = representative(config.calibration, data, model.input_shapes)
+    artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
+    findings = [*samples.findings, *require(audit(artefact, config), model.name)]
+    manifest = {
+        "name": model.name,
+        "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
+        "config": config.to_dict(),
+        "calibration": samples.to_dict(),
+        "versions": versions(),
+        "findings": [finding.to_dict() for finding in findings],
+    }
+    return QuantizedModel(model.name, artefact, config, model.tflite, manifest)
+
+
+def versions() -> dict[str, str]:
+    """What decided the artefact, apart from its inputs."""
+    return {
+        "tensorflow": converter.tensorflow_version(),
+        "keras": converter.keras_version(),
+        "pytest-quantcheck": __version__,
+    }
+
+
+def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> dict[str, Any]:
+    """The cache key: everything the artefact depends on, and nothing else."""
+    return {
+        "make": "quantize_tflite",
+        "source": [model.source_sha256, model.semantic_sha256],
+        "input_type": config.input_type,
+        "output_type": config.output_type,
+        "granularity": config.granularity,
+        "samples": samples.sha256,
+        "tensorflow": converter.tensorflow_version(),
+    }
+
+
+def _convert(model: FloatModel, config: QuantConfig, samples: Representative) -> bytes:
+    return shared_worker().call(
+        "quantize_tflite",
+        content=model.tflite,
+        arrays=samples.inputs,
+        input_type=config.input_type,
+        output_type=config.output_type,
+        per_tensor=config.granularity == "per_tensor",
+    )
