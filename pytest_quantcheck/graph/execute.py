@@ -5,7 +5,9 @@ Every function takes a leading sample axis: N inferences at once cost far less t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
@@ -26,8 +28,8 @@ from pytest_quantcheck.graph.model import (
     Pool,
     QuantGraph,
     Requantize,
-    Reshape,
     Rescale,
+    Reshape,
     Softmax,
     Tensor,
     Window,
@@ -100,20 +102,38 @@ def _check_inputs(graph: QuantGraph, inputs: Sequence[Array]) -> None:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One operator at work. Values carry the sample axis; constants have it with length 1."""
+
+    kind: str
+    inputs: tuple[Array | None, ...]
+    output: Tensor
+
+    def input(self, position: int) -> Array:
+        value = self.inputs[position]
+        assert value is not None, "the reader guarantees the inputs that a kernel asks for"
+        return value
+
+    @property
+    def bias(self) -> IntArray | int:
+        return (
+            self.input(2).reshape(-1).astype(np.int64)
+            if len(self.inputs) > 2 and self.inputs[2] is not None
+            else 0
+        )
+
+
 def _execute(graph: QuantGraph, op: Operator, values: Values) -> Array:
-    # Constants get a sample axis of length 1, so that they broadcast against activations.
-    inputs: list[Array | None] = []
+    inputs = []
     for index in op.inputs:
-        tensor = graph.tensors[index]
-        inputs.append(None if index < 0 else values[index] if tensor.data is None else tensor.data[None])
-    kernel = _KERNELS[type(op.params)]
+        constant = graph.tensors[index].data if index >= 0 else None
+        inputs.append(constant[None] if constant is not None else values[index] if index >= 0 else None)
     output = graph.output_of(op)
-    result = kernel(op, inputs, output)
+    result = _KERNELS[type(op.params)](_Call(op.kind, tuple(inputs), output), op.params)
     samples = max(len(x) for x in inputs if x is not None)
-    return np.ascontiguousarray(
-        np.broadcast_to(result.reshape(len(result), *output.shape), (samples, *output.shape)),
-        dtype=output.dtype,
-    )
+    per_sample = result.reshape(-1, *output.shape)
+    return np.ascontiguousarray(np.broadcast_to(per_sample, (samples, *output.shape)), output.dtype)
 
 
 def _requantize(x: IntArray, rule: Requantize) -> IntArray:
@@ -121,34 +141,38 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     return multiply_by_quantized_multiplier(x, rule.multiplier, rule.shift, rule.rounding)
 
 
-def _padded(x: Array, window: Window, output: Tensor, fill: int) -> Array:
-    """(N*B, H, W, C) with exactly the rows and columns that the windows reach."""
-    pads = []
+def _clamp(x: Array, low: int, high: int) -> Array:
+    clipped: Array = np.clip(x, low, high)
+    return clipped
+
+
+def _windows(x: Array, window: Window, output: Tensor, fill: int) -> Array:
+    """A view (N, B, out_h, out_w, C, kernel_h, kernel_w) of the padded input (N, B, H, W, C)."""
+    pads, keep, reach = [], [], []
     for axis, kernel, stride, dilation, before in (
         (1, window.kernel_h, window.stride_h, window.dilation_h, window.pad_top),
         (2, window.kernel_w, window.stride_w, window.dilation_w, window.pad_left),
     ):
-        reach = (output.shape[axis] - 1) * stride + (kernel - 1) * dilation + 1
-        after = reach - before - x.shape[axis]
-        # a stride above the kernel may leave cells at the end that no window reaches
-        x = np.delete(x, np.s_[x.shape[axis] + after :], axis) if after < 0 else x
-        pads.append((before, max(after, 0)))
-    return np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+        reach.append((kernel - 1) * dilation + 1)
+        needed = (output.shape[axis] - 1) * stride + reach[-1]
+        pads.append((before, max(needed - before - x.shape[axis + 1], 0)))
+        keep.append(slice(needed))  # a stride above the kernel leaves cells that no window reaches
+    padded = np.pad(x, ((0, 0), (0, 0), *pads, (0, 0)), constant_values=fill)
+    views = sliding_window_view(padded[:, :, keep[0], keep[1]], reach, axis=(2, 3))
+    strided = views[:, :, :: window.stride_h, :: window.stride_w]
+    return strided[..., :: window.dilation_h, :: window.dilation_w]
 
 
-def _windows(x: Array, window: Window, output: Tensor, fill: int) -> Array:
-    """A view (N*B, out_h, out_w, C, kernel_h, kernel_w) of the padded input."""
-    reach = (
-        (window.kernel_h - 1) * window.dilation_h + 1,
-        (window.kernel_w - 1) * window.dilation_w + 1,
-    )
-    views = sliding_window_view(_padded(x, window, output, fill), reach, axis=(1, 2))
-    return views[:, :: window.stride_h, :: window.stride_w, :, :: window.dilation_h, :: window.dilation_w]
+def _finish(accumulator: IntArray, p: Convolution | FullyConnected) -> Array:
+    result = _requantize(wrap_int32(accumulator), p.requantize) + p.output_zero_point
+    return _clamp(result, p.act_min, p.act_max)
 
 
-def _images(x: Array) -> Array:
-    """(N, B, H, W, C) as (N*B, H, W, C)."""
-    return x.reshape(-1, *x.shape[2:])
+def _convolution(call: _Call, p: Convolution) -> Array:
+    x = call.input(0).astype(np.int16) - np.int16(p.input_zero_point)
+    windows = _windows(x, p.window, call.output, 0)
+    multiply = _depthwise_sums if p.depth_multiplier else _convolution_sums
+    return _finish(multiply(windows, call.input(1)[0]) + call.bias, p)
 
 
 def _exact_float(terms: int) -> type[np.floating[Any]]:
@@ -156,141 +180,92 @@ def _exact_float(terms: int) -> type[np.floating[Any]]:
     return np.float32 if terms * 128 * 255 < 1 << 24 else np.float64
 
 
-def _bias(inputs: Sequence[Array | None]) -> IntArray | int:
-    bias = inputs[2] if len(inputs) > 2 else None
-    return 0 if bias is None else bias.reshape(-1).astype(np.int64)
-
-
-def _finish(accumulator: IntArray, p: Convolution | FullyConnected) -> Array:
-    result = _requantize(wrap_int32(accumulator), p.requantize) + p.output_zero_point
-    return np.clip(result, p.act_min, p.act_max)
-
-
-def _convolution(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Convolution)
-    source, weights = inputs[0], inputs[1]
-    assert source is not None
-    assert weights is not None
-    x = _images(source).astype(np.int16) - np.int16(p.input_zero_point)
-    windows = _windows(x, p.window, output, 0)
-    multiply = _depthwise_sums if p.depth_multiplier else _convolution_sums
-    accumulator = multiply(windows, weights[0]) + _bias(inputs)
-    return _finish(accumulator, p).reshape(len(source), *output.shape)
-
-
 def _convolution_sums(windows: Array, weights: Array) -> IntArray:
     """Dot products of OHWI weights; fewer weight than input channels mean grouped convolution."""
     outputs, _, _, depth = weights.shape
-    groups = windows.shape[3] // depth
+    groups = windows.shape[4] // depth
     dtype = _exact_float(weights[0].size)
     sums = []
     for group in range(groups):
-        patch = windows[:, :, :, group * depth : (group + 1) * depth]
-        kernel = weights[group * (outputs // groups) : (group + 1) * (outputs // groups)]
-        rows = np.ascontiguousarray(patch, dtype=dtype).reshape(*patch.shape[:3], -1)
-        sums.append(rows @ kernel.transpose(3, 1, 2, 0).reshape(-1, len(kernel)).astype(dtype))
+        patches = windows[:, :, :, :, group * depth : (group + 1) * depth]
+        kernels = weights[group * outputs // groups : (group + 1) * outputs // groups]
+        rows = np.ascontiguousarray(patches, dtype=dtype).reshape(*patches.shape[:4], -1)
+        sums.append(rows @ kernels.transpose(3, 1, 2, 0).reshape(-1, len(kernels)).astype(dtype))
     return np.concatenate(sums, axis=-1).astype(np.int64)
 
 
 def _depthwise_sums(windows: Array, weights: Array) -> IntArray:
-    """Channel ``c * multiplier + m`` is input channel c under weight channel ``c * multiplier + m``."""
+    """Output channel ``c * multiplier + m`` belongs to input channel c."""
     _, kernel_h, kernel_w, channels = weights.shape
-    multiplier = channels // windows.shape[3]
-    total = np.zeros((*windows.shape[:3], channels), np.int32)
+    multiplier = channels // windows.shape[4]
+    total = np.zeros((*windows.shape[:4], channels), np.int32)
     for i in range(kernel_h):
         for j in range(kernel_w):
-            total += np.repeat(windows[..., i, j], multiplier, axis=3) * weights[0, i, j].astype(np.int32)
+            cells = np.repeat(windows[..., i, j], multiplier, axis=4)
+            total += cells * weights[0, i, j].astype(np.int32)
     return total.astype(np.int64)
 
 
-def _fully_connected(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, FullyConnected)
-    source, weights = inputs[0], inputs[1]
-    assert source is not None
-    assert weights is not None
-    kernel = weights[0].astype(np.float64) - p.weight_zero_point
-    rows = source.reshape(-1, kernel.shape[1]).astype(np.float64) - p.input_zero_point
-    accumulator = (rows @ kernel.T).astype(np.int64) + _bias(inputs)
-    return _finish(accumulator, p).reshape(len(source), *output.shape)
+def _fully_connected(call: _Call, p: FullyConnected) -> Array:
+    weights = call.input(1)[0].astype(np.float64) - p.weight_zero_point
+    rows = call.input(0).reshape(-1, weights.shape[1]).astype(np.float64) - p.input_zero_point
+    return _finish((rows @ weights.T).astype(np.int64) + call.bias, p)
 
 
-def _add(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Add)
+def _add(call: _Call, p: Add) -> Array:
     scaled = []
-    for x, zero_point, rule in zip(
-        inputs, (p.input1_zero_point, p.input2_zero_point), (p.input1, p.input2), strict=True
-    ):
-        assert x is not None
-        ones = (1,) * (1 + len(output.shape) - x.ndim)
+    rules = ((p.input1_zero_point, p.input1), (p.input2_zero_point, p.input2))
+    for position, (zero_point, rule) in enumerate(rules):
+        x = call.input(position)
+        ones = (1,) * (1 + len(call.output.shape) - x.ndim)
         aligned = x.reshape(len(x), *ones, *x.shape[1:]).astype(np.int64)
         scaled.append(_requantize((aligned - zero_point) << p.left_shift, rule))
-    result = _requantize(wrap_int32(scaled[0] + scaled[1]), p.output) + p.output_zero_point
-    return np.clip(result, p.act_min, p.act_max)
+    result = _requantize(scaled[0] + scaled[1], p.output) + p.output_zero_point
+    return _clamp(result, p.act_min, p.act_max)
 
 
-def _pool(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Pool)
-    source = inputs[0]
-    assert source is not None
-    x = _images(source).astype(np.int32)
-    if op.kind == "MAX_POOL_2D":
-        result = _windows(x, p.window, output, -128).max(axis=(4, 5))
+def _pool(call: _Call, p: Pool) -> Array:
+    x = call.input(0).astype(np.int32)
+    if call.kind == "MAX_POOL_2D":
+        result = _windows(x, p.window, call.output, -128).max(axis=(5, 6))
     else:
-        total = _windows(x, p.window, output, 0).sum(axis=(4, 5))
-        count = _windows(np.ones_like(x[:1, :, :, :1]), p.window, output, 0).sum(axis=(4, 5))
-        # half away from zero: C's truncating division after adding half the count with the sum's sign
+        total = _windows(x, p.window, call.output, 0).sum(axis=(5, 6))
+        count = _windows(np.ones_like(x[:1, :1, :, :, :1]), p.window, call.output, 0).sum(axis=(5, 6))
+        # half away from zero: C adds half the count with the sum's sign and truncates
         result = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    return np.clip(result, p.act_min, p.act_max).reshape(len(source), *output.shape)
+    return _clamp(result, p.act_min, p.act_max)
 
 
-def _mean(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Mean)
-    source = inputs[0]
-    assert source is not None
+def _mean(call: _Call, p: Mean) -> Array:
+    x = call.input(0).astype(np.int64)
     axes = tuple(axis + 1 for axis in p.axes)
-    count = int(np.prod([source.shape[axis] for axis in axes]))
-    total = source.astype(np.int64).sum(axis=axes) - p.input_zero_point * count
-    result = _requantize(wrap_int32(total), p.requantize) + p.output_zero_point
-    return np.clip(result, -128, 127).reshape(len(source), *output.shape)
+    count = math.prod(x.shape[axis] for axis in axes)
+    total = x.sum(axis=axes) - p.input_zero_point * count
+    return _clamp(_requantize(wrap_int32(total), p.requantize) + p.output_zero_point, -128, 127)
 
 
-def _pad(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Pad)
-    assert inputs[0] is not None
-    return np.pad(inputs[0], ((0, 0), *p.paddings), constant_values=p.value)
+def _pad(call: _Call, p: Pad) -> Array:
+    return np.pad(call.input(0), ((0, 0), *p.paddings), constant_values=p.value)
 
 
-def _reshape(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    assert inputs[0] is not None
-    return inputs[0].reshape(len(inputs[0]), *output.shape)
+def _reshape(call: _Call, _: Reshape) -> Array:
+    return call.input(0)
 
 
-def _concatenation(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Concatenation)
-    parts = [x for x in inputs if x is not None]
+def _concatenation(call: _Call, p: Concatenation) -> Array:
+    parts = [x for x in call.inputs if x is not None]
     samples = max(len(x) for x in parts)
-    parts = [np.broadcast_to(x, (samples, *x.shape[1:])) for x in parts]
-    return np.clip(np.concatenate(parts, axis=p.axis + 1), p.act_min, p.act_max)
+    whole = [np.broadcast_to(x, (samples, *x.shape[1:])) for x in parts]
+    return _clamp(np.concatenate(whole, axis=p.axis + 1), p.act_min, p.act_max)
 
 
-def _softmax(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
+def _softmax(call: _Call, p: Softmax) -> Array:
     """Source: TFLM ``reference_ops::Softmax`` for int8."""
-    p = op.params
-    assert isinstance(p, Softmax)
-    assert inputs[0] is not None
-    x = inputs[0].astype(np.int64)
+    x = call.input(0).astype(np.int64)
     difference = x - x.max(axis=-1, keepdims=True)
     counted = difference >= p.diff_min
-    scaled = saturating_rounding_doubling_high_mul(
-        wrap_int32(np.where(counted, difference, 0) << p.input_left_shift), p.input_multiplier
-    )
+    shifted = np.where(counted, difference, 0) << p.input_left_shift
+    scaled = saturating_rounding_doubling_high_mul(wrap_int32(shifted), p.input_multiplier)
     exponentials = exp_on_negative_values(scaled)
     terms = np.where(counted, rounding_divide_by_pot(exponentials, _SUM_INTEGER_BITS), 0)
     scale, bits = reciprocal(terms.sum(axis=-1, keepdims=True), _SUM_INTEGER_BITS)
@@ -299,26 +274,20 @@ def _softmax(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Ar
     return np.where(counted, np.clip(result, -128, 127), -128)
 
 
-def _rescale(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, Rescale)
-    assert inputs[0] is not None
-    x = inputs[0].astype(np.int64) - p.input_zero_point
+def _rescale(call: _Call, p: Rescale) -> Array:
+    x = call.input(0).astype(np.int64) - p.input_zero_point
     if p.requantize is not None:
         x = _requantize(x, p.requantize)
-    return np.clip(x + p.output_zero_point, p.act_min, p.act_max)
+    return _clamp(x + p.output_zero_point, p.act_min, p.act_max)
 
 
-def _float_edge(op: Operator, inputs: Sequence[Array | None], output: Tensor) -> Array:
-    p = op.params
-    assert isinstance(p, FloatEdge)
-    assert inputs[0] is not None
-    if op.kind == "QUANTIZE":
-        return quantize(inputs[0], p.scale, p.zero_point, output.dtype)
-    return dequantize(inputs[0], p.scale, p.zero_point)
+def _float_edge(call: _Call, p: FloatEdge) -> Array:
+    if call.kind == "QUANTIZE":
+        return quantize(call.input(0), p.scale, p.zero_point, call.output.dtype)
+    return dequantize(call.input(0), p.scale, p.zero_point)
 
 
-_KERNELS: dict[type, Callable[[Operator, Sequence[Array | None], Tensor], Array]] = {
+_KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Convolution: _convolution,
     FullyConnected: _fully_connected,
     Add: _add,

@@ -28,8 +28,8 @@ from pytest_quantcheck.graph.model import (
     Pool,
     Quantization,
     Requantize,
-    Reshape,
     Rescale,
+    Reshape,
     Softmax,
     Tensor,
     Window,
@@ -468,7 +468,7 @@ def _quantize(site: Site) -> Rescale | FloatEdge:
     site.require_dtype(source, "int8", "uint8", "float32")
     site.require_dtype(site.output, *(("int8", "uint8") if source.dtype.name == "int8" else ("int8",)))
     input_scale, input_zero_point = site.per_tensor(source)
-    info = np.iinfo(site.output.dtype)
+    info = np.iinfo(site.output.dtype.name)
     zeros = (input_zero_point, output_zero_point)
     return _rescale(site, (input_scale, output_scale), zeros, int(info.min), int(info.max))
 

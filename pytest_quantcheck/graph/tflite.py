@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary, read_summary
 from pytest_quantcheck.graph.lowering import SUPPORTED, Site, lower
-from pytest_quantcheck.graph.model import Operator, Quantization, QuantGraph, Tensor
+from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor
 
 __all__ = ["SUPPORTED", "Summary", "read_summary", "read_tflite"]
 

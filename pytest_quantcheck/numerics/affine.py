@@ -26,18 +26,18 @@ def choose_parameters(
     A range of zero width gives scale 1. Computed in float64, the scale rounded to float32.
     Raises ``ValueError`` for empty or non-finite ranges. Source: TFLite quantization specification.
     """
-    low, high = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
-    if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))) or np.any(low > high):
-        raise ValueError(f"a range is finite and low <= high, got [{low}, {high}]")
-    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    lows, highs = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
+    if not (np.all(np.isfinite(lows)) and np.all(np.isfinite(highs))) or np.any(lows > highs):
+        raise ValueError(f"a range is finite and low <= high, got {lows} to {highs}")
+    lows, highs = np.minimum(lows, 0.0), np.maximum(highs, 0.0)
     info = np.iinfo(np.dtype(dtype))
     middle = (info.min + info.max + 1) // 2
     if symmetric:
-        scale = np.maximum(-low, high) / (info.max - middle)
+        scale = np.maximum(-lows, highs) / (info.max - middle)
         zero_point = np.full(scale.shape, middle, np.int64)
     else:
-        scale = (high - low) / (info.max - info.min)
-        steps = np.divide(low, scale, out=np.zeros_like(scale), where=scale > 0)
+        scale = (highs - lows) / (info.max - info.min)
+        steps = np.divide(lows, scale, out=np.zeros_like(scale), where=scale > 0)
         zero_point = np.clip(round_half_away(info.min - steps), info.min, info.max).astype(np.int64)
     flat = scale.astype(np.float32) <= 0
     return np.where(flat, np.float32(1), scale.astype(np.float32)), np.where(flat, middle, zero_point)
@@ -46,8 +46,8 @@ def choose_parameters(
 def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Nearest integer, halves away from zero (C's ``round``), in the dtype of ``x``."""
     # trunc(x + 0.5) would be wrong for the largest value below one half
-    whole = np.trunc(x)
-    return whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0).astype(whole.dtype)
+    whole: npt.NDArray[Any] = np.trunc(x)
+    return np.where(np.abs(x - whole) >= 0.5, whole + np.sign(x), whole)
 
 
 def quantize(
@@ -71,7 +71,8 @@ def quantize(
     # beyond +-2**30 every supported type saturates, whatever the zero point
     integers = np.clip(steps, -(2.0**30), 2.0**30).astype(np.int64)
     zeros = along(np.asarray(zero_point, np.int64), axis, x.ndim)
-    return np.clip(integers + zeros, info.min, info.max).astype(dtype)
+    clipped: npt.NDArray[Any] = np.clip(integers + zeros, info.min, info.max).astype(dtype)
+    return clipped
 
 
 def dequantize(
@@ -83,7 +84,8 @@ def dequantize(
     """
     q = np.asarray(q).astype(np.int64)
     difference = (q - along(np.asarray(zero_point, np.int64), axis, q.ndim)).astype(np.float32)
-    return along(np.asarray(scale, np.float32), axis, q.ndim) * difference
+    real: FloatArray = along(np.asarray(scale, np.float32), axis, q.ndim) * difference
+    return real
 
 
 def along(values: npt.NDArray[Any], axis: int | None, rank: int) -> npt.NDArray[Any]:

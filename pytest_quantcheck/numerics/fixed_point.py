@@ -16,9 +16,14 @@ INT32_MIN = -(1 << 31)
 INT32_MAX = (1 << 31) - 1
 
 
+def int64(x: npt.ArrayLike) -> IntArray:
+    """``x`` as an int64 array, not copied when it is one."""
+    return np.asarray(x, np.int64)
+
+
 def wrap_int32(x: npt.ArrayLike) -> IntArray:
     """The low 32 bits of ``x`` as a signed number: two's-complement overflow of an ``int32_t``."""
-    return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)
+    return int64(x).astype(np.int32).astype(np.int64)
 
 
 def quantize_multiplier(real: npt.ArrayLike) -> tuple[IntArray, IntArray]:
@@ -49,28 +54,28 @@ def saturating_rounding_doubling_high_mul(a: npt.ArrayLike, b: npt.ArrayLike) ->
     ``1 - 2**30``. Only ``a == b == -2**31`` saturates.
     Source: gemmlowp ``SaturatingRoundingDoublingHighMul``.
     """
-    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    product = int64(a) * int64(b)
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    return np.minimum(divide_towards_zero_by_pot(nudged, 31), INT32_MAX)
+    return int64(np.minimum(divide_towards_zero_by_pot(nudged, 31), INT32_MAX))
 
 
 def divide_towards_zero_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> IntArray:
     """``x / 2**exponent`` truncated towards zero, as integer division does in C."""
-    x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
-    return np.where(x >= 0, x >> exponent, -(-x >> exponent))
+    value, bits = int64(x), int64(exponent)
+    return np.where(value >= 0, value >> bits, -(-value >> bits))
 
 
 def rounding_divide_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> IntArray:
     """``round(x / 2**exponent)``, half away from zero. Source: gemmlowp ``RoundingDivideByPOT``."""
-    x, exponent = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
-    mask = (np.int64(1) << exponent) - 1
-    threshold = (mask >> 1) + (x < 0)
-    return (x >> exponent) + ((x & mask) > threshold)
+    value, bits = int64(x), int64(exponent)
+    mask = (int64(1) << bits) - 1
+    threshold = (mask >> 1) + (value < 0)
+    return (value >> bits) + ((value & mask) > threshold)
 
 
 def saturating_shift_left(x: npt.ArrayLike, exponent: int) -> IntArray:
     """``x * 2**exponent`` saturated to int32. Source: gemmlowp ``SaturatingRoundingMultiplyByPOT``."""
-    return np.clip(np.asarray(x, np.int64) << exponent, INT32_MIN, INT32_MAX)
+    return int64(np.clip(int64(x) << exponent, INT32_MIN, INT32_MAX))
 
 
 def multiply_by_quantized_multiplier(
@@ -83,16 +88,14 @@ def multiply_by_quantized_multiplier(
     ``"single"`` rounds once, half up, at full precision; ``shift`` is at most 30.
     Source: TFLite ``MultiplyByQuantizedMultiplier`` without and with ``TFLITE_SINGLE_ROUNDING``.
     """
-    x = np.asarray(x, np.int64)
-    multiplier, shift = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
     if rounding == "single":
-        total = 31 - shift
-        return (x * multiplier + (np.int64(1) << (total - 1))) >> total
+        total = 31 - int64(shift)
+        return (int64(x) * int64(multiplier) + (int64(1) << (total - 1))) >> total
     if rounding != "double":
         raise ValueError(f"rounding={rounding!r} is not known; allowed: double, single")
-    shifted = wrap_int32(x << np.maximum(shift, 0))
-    high = saturating_rounding_doubling_high_mul(shifted, multiplier)
-    return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+    left, right = np.maximum(int64(shift), 0), np.maximum(-int64(shift), 0)
+    high = saturating_rounding_doubling_high_mul(wrap_int32(int64(x) << left), multiplier)
+    return rounding_divide_by_pot(high, right)
 
 
 def multiply_by_reduced_multiplier(
@@ -103,11 +106,10 @@ def multiply_by_reduced_multiplier(
     ``(x * reduced + 2**(14 - shift)) >> (15 - shift)`` with ``reduced = (multiplier + 2**15) >> 16``
     but at most 0x7FFF; ``shift`` is below 8. Source: TFLite ``MultiplyByQuantizedMultiplier(int64_t)``.
     """
-    x, shift = np.asarray(x, np.int64), np.asarray(shift, np.int64)
-    multiplier = np.asarray(multiplier, np.int64)
-    reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
-    total = 15 - shift
-    return (x * reduced + (np.int64(1) << (total - 1))) >> total
+    wide = int64(multiplier)
+    reduced = np.where(wide < 0x7FFF0000, (wide + (1 << 15)) >> 16, 0x7FFF)
+    total = 15 - int64(shift)
+    return (int64(x) * reduced + (int64(1) << (total - 1))) >> total
 
 
 def exp_on_negative_values(a: npt.ArrayLike, integer_bits: int = 5) -> IntArray:
@@ -116,17 +118,17 @@ def exp_on_negative_values(a: npt.ArrayLike, integer_bits: int = 5) -> IntArray:
     The remainder below a quarter goes through a fourth-order Taylor polynomial around -1/8, each
     binary digit above it multiplies by a constant. Source: gemmlowp ``exp_on_negative_values``.
     """
-    a = np.asarray(a, np.int64)
+    value = int64(a)
     fraction_bits = 31 - integer_bits
     quarter = 1 << (fraction_bits - 2)
-    a_mod_quarter = (a & (quarter - 1)) - quarter
+    a_mod_quarter = (value & (quarter - 1)) - quarter
     result = _exp_between_minus_quarter_and_zero(saturating_shift_left(a_mod_quarter, integer_bits))
-    remainder = a_mod_quarter - a
+    remainder = a_mod_quarter - value
     for exponent, constant in _EXP_DIGITS:
         if exponent < integer_bits:
             bit = (remainder >> (fraction_bits + exponent)) & 1
             result = np.where(bit, saturating_rounding_doubling_high_mul(result, constant), result)
-    return np.where(a == 0, INT32_MAX, result)
+    return np.where(value == 0, INT32_MAX, result)
 
 
 # exp(-2**exponent) in Q0.31
@@ -149,7 +151,7 @@ def _exp_between_minus_quarter_and_zero(a: IntArray) -> IntArray:
     x2 = mul(x, x)
     x3, x4 = mul(x2, x), mul(x2, x2)
     polynomial = rounding_divide_by_pot(mul(rounding_divide_by_pot(x4, 2) + x3, third) + x2, 1)
-    return np.minimum(exp_minus_eighth + mul(exp_minus_eighth, x + polynomial), INT32_MAX)
+    return int64(np.minimum(exp_minus_eighth + mul(exp_minus_eighth, x + polynomial), INT32_MAX))
 
 
 def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[IntArray, IntArray]:
@@ -158,9 +160,9 @@ def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[IntArray, IntArray]
     ``x`` is normalised to [1, 2) by its leading zeros in 32 bits, then inverted by three
     Newton-Raphson steps. Source: TFLite ``GetReciprocal``, gemmlowp ``one_over_one_plus_x_for_x_in_0_1``.
     """
-    x = np.asarray(x, np.int64)
-    leading_zeros = 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
-    fraction = (x << leading_zeros) - (1 << 31)
+    value = int64(x)
+    leading_zeros = 32 - np.frexp(value.astype(np.float64))[1].astype(np.int64)
+    fraction = (value << leading_zeros) - (1 << 31)
     return _one_over_one_plus(fraction), integer_bits - leading_zeros
 
 
@@ -172,5 +174,5 @@ def _one_over_one_plus(a: IntArray) -> IntArray:
     x = 1515870810 + mul(half, -1010580540)  # 48/17 - 32/17 * half, in Q2.29
     for _ in range(3):
         error = (1 << 29) - mul(half, x)
-        x = np.clip(x + saturating_shift_left(mul(x, error), 2), INT32_MIN, INT32_MAX)
+        x = int64(np.clip(x + saturating_shift_left(mul(x, error), 2), INT32_MIN, INT32_MAX))
     return saturating_shift_left(x, 1)
