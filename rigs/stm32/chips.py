@@ -1,0 +1,55 @@
+"""Facts of the STM32F4 chips we bring target definitions for: memory and sectors, by pyOCD target name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+FLASH_BASE = 0x08000000
+RAM_BASE = 0x20000000
+STORE_BASE = 0x08040000  # from here on the image store, below it the firmware (ports/stm32f4/stm32f4.ld)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One target. ``ram_kib`` is what lies at 0x20000000; ``ccm_kib`` at 0x10000000 (no DMA, no code)."""
+
+    target: str
+    part: str
+    flash_kib: int
+    ram_kib: int
+    ccm_kib: int = 0
+    banks: int = 1
+
+
+# Reference manuals: RM0090 (F405/407/429: 2.3, 3.4), RM0368 (F401), RM0383 (F411), RM0390 (F446).
+CHIPS = (
+    Chip("stm32f405xg", "STM32F405xG", 1024, 128, ccm_kib=64),
+    Chip("stm32f407xg", "STM32F407xG", 1024, 128, ccm_kib=64),
+    Chip("stm32f401xe", "STM32F401xE", 512, 96),
+    Chip("stm32f411xe", "STM32F411xE", 512, 128),
+    Chip("stm32f446xe", "STM32F446xE", 512, 128),
+    Chip("stm32f446re", "STM32F446RE", 512, 128),
+    Chip("stm32f429xi", "STM32F429xI", 2048, 192, ccm_kib=64, banks=2),
+)
+
+
+def sectors(chip: Chip) -> list[tuple[int, int]]:
+    """``(address, size)`` of every erase sector: per bank 4 x 16, 1 x 64, then 128 KiB."""
+    found = []
+    bank_bytes = chip.flash_kib * KIB // chip.banks
+    for bank in range(chip.banks):
+        start = FLASH_BASE + bank * bank_bytes
+        end = start + bank_bytes
+        for size in (*[16 * KIB] * 4, 64 * KIB):
+            found.append((start, size))
+            start += size
+        while start < end:
+            found.append((start, 128 * KIB))
+            start += 128 * KIB
+    return found
+
+
+def by_target(name: str) -> Chip | None:
+    """The chip behind a pyOCD target name, if it is one of ours."""
+    return next((chip for chip in CHIPS if chip.target == name.lower()), None)

@@ -1,0 +1,188 @@
+"""Starts a virtual board's process and talks to it. Imports the standard library and our errors only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
+
+ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others
+_START_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
+_running: dict[str, Path] = {}  # probe id -> control socket, for the pyOCD plug-in of this process
+
+
+class BoardFault(Exception):
+    """The board could not do it. ``kind``: bus, power, lockup, usage, or gone (its process ended)."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Channel:
+    """One connection to a board's control socket. Its methods are the supervisor's operations."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(_ANSWER_SECONDS)
+        self._lock = threading.Lock()
+        self._buffer = b""
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise BoardFault("gone", f"the virtual board at {path} does not answer: {error}") from error
+
+    def call(self, operation: str, *arguments: Any) -> Any:
+        """Do ``operation``; raises ``BoardFault``."""
+        with self._lock:
+            try:
+                self._socket.sendall(json.dumps([operation, *arguments]).encode() + b"\n")
+                answer = self._read_line()
+            except OSError as error:
+                raise BoardFault("gone", f"the virtual board's process is gone: {error}") from error
+        if answer[0] == "ok":
+            return answer[1]
+        raise BoardFault(answer[1], answer[2])
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _read_line(self) -> list[Any]:
+        while b"\n" not in self._buffer:
+            data = self._socket.recv(1 << 18)
+            if not data:
+                raise ConnectionResetError("it closed the connection")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: list[Any] = json.loads(line)
+        return answer
+
+
+def announced_probes() -> dict[str, Path]:
+    """Probe ids of the virtual boards this process runs, and of those its environment names."""
+    named = {}
+    for item in os.environ.get(ENVIRONMENT, "").split(","):
+        name, equals, path = item.partition("=")
+        if equals:
+            named[name.strip()] = Path(path.strip())
+    return {**named, **_running}
+
+
+class VirtualBoard:
+    """A virtual board's process. ``folder`` keeps its flash over power cycles; None: a new blank chip."""
+
+    def __init__(self, name: str, folder: Path | None, log_dir: Path) -> None:
+        self.probe_id = f"{name}-{os.getpid()}"
+        self._name = name
+        self._scratch = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="quantcheck-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._log_dir = log_dir
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self.serial_port = 0
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def log(self) -> Path:
+        """The board's own story: power, lockups, what it was told to do."""
+        return self.folder / "board.log"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    def call(self, operation: str, *arguments: Any) -> Any:
+        """An operation of the supervisor; a usage fault becomes ``UsageError``, others ``BoardFault``."""
+        if self._channel is None:
+            raise BoardFault("gone", f"{self._name} is closed")
+        try:
+            return self._channel.call(operation, *arguments)
+        except BoardFault as fault:
+            if fault.kind == "usage":
+                raise UsageError(f"{self._name}: {fault}") from fault
+            raise
+
+    def power_cycle(self) -> None:
+        """Off and on; when the process has died, a new one with the same flash."""
+        try:
+            self.call("power_cycle")
+        except BoardFault as fault:
+            if fault.kind != "gone":
+                raise
+            self._stop()
+            self._start()
+
+    def close(self) -> None:
+        """End the process; keep the log, and the flash when it lives in a folder of the caller's."""
+        self._stop()
+        if self.log.exists():
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.log, self._log_dir / f"{self._name}-board.log")
+        if self._scratch:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        root = Path(__file__).resolve().parents[3]
+        code = f"import sys; sys.path.insert(0, {str(root)!r})\n" + (
+            "from rigs.stm32.virtual.supervisor import main; sys.exit(main(sys.argv[1:]))"
+        )
+        flags = ["--scratch"] if self._scratch else []
+        with self.log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, str(self.folder), "--parent", str(os.getpid()), *flags],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        self.serial_port = self._wait_until_ready()
+        control = self.folder / "control"
+        self._channel = Channel(control)
+        _running[self.probe_id] = control
+
+    def _wait_until_ready(self) -> int:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        timer = threading.Timer(_START_SECONDS, self._process.kill)
+        timer.start()
+        line = self._process.stdout.readline()
+        timer.cancel()
+        if not line:
+            story = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            if "MissingExtraError" in story:
+                raise MissingExtraError("unicorn", "virtual", "the virtual STM32F405")
+            raise RigFault("boot", f"the virtual board's process did not start:\n{story}", board=self._name)
+        port: int = json.loads(line)["port"]
+        return port
+
+    def _stop(self) -> None:
+        _running.pop(self.probe_id, None)
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.close()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process.stdout.close()
+            self._process = None

@@ -1,0 +1,94 @@
+"""One run of ``qemu-system-arm`` as an STM32F405: its process, its gdbstub, its serial line."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pytest_quantcheck.errors import UsageError
+from rigs.stm32.virtual.flash_controller import FLASH_BASE
+from rigs.stm32.virtual.gdbstub import GdbStub, TargetLost
+
+PROGRAM = "qemu-system-arm"
+_START_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def require_qemu() -> str:
+    """Path of QEMU; ``UsageError`` with the package to install when there is none."""
+    path = shutil.which(PROGRAM)
+    if path is None:
+        raise UsageError(
+            f"virtual-stm32f405 needs {PROGRAM}, which is not on PATH. "
+            "Install it: apt-get install qemu-system-arm (Debian, Ubuntu), brew install qemu (macOS)"
+        )
+    return path
+
+
+def die_with_parent(sign: signal.Signals) -> None:
+    """Ask Linux to send this process ``sign`` when the thread that made it ends. Elsewhere: nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0)
+
+
+class Qemu:
+    """A machine that waits in reset for ``stub.resume()``. ``flash`` is a file of the flash's size.
+
+    ``-icount shift=0`` makes one instruction one nanosecond of virtual time: TIM2 counts instructions.
+    """
+
+    def __init__(self, flash: Path, folder: Path, log: Path) -> None:
+        gdb, line = folder / "gdb", folder / "usart2"
+        for path in (gdb, line):
+            path.unlink(missing_ok=True)
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [
+                    *(require_qemu(), "-M", "netduinoplus2", "-icount", "shift=0", "-nodefaults"),
+                    *("-display", "none", "-monitor", "none"),
+                    *("-device", f"loader,file={flash},addr={FLASH_BASE:#x},force-raw=on"),
+                    *("-serial", "null", "-serial", f"unix:{line},server=on,wait=off"),
+                    *("-S", "-gdb", f"unix:{gdb},server=on,wait=off"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                preexec_fn=lambda: die_with_parent(signal.SIGKILL),
+            )
+        try:
+            self.stub = GdbStub(gdb, _START_SECONDS)
+            self.line = _connect(line)
+        except (OSError, TargetLost):
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End the process at once, as when the supply goes."""
+        self._process.kill()
+        self._process.wait()
+        if hasattr(self, "stub"):
+            self.stub.close()
+
+
+def _connect(path: Path) -> socket.socket:
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(path))
+            return connection
+        except OSError:
+            connection.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)

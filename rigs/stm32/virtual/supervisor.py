@@ -1,0 +1,296 @@
+"""The process that is a virtual board: QEMU's keeper, the debug port's server, the serial line's other end.
+
+It answers lines of JSON on a unix socket, ``[operation, arguments...]`` with ``["ok", value]`` or
+``["fault", kind, text]``. It ends when its standard input closes or its parent dies, and QEMU with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import mmap
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rigs.stm32.virtual.core import BusFault, Core, NoPower, State
+from rigs.stm32.virtual.debug_port import DebugPort
+from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLost, StuckBit
+from rigs.stm32.virtual.gdbstub import TargetLost
+from rigs.stm32.virtual.line import BYTE_FAULTS, DIRECTIONS, ByteFault, Line
+from rigs.stm32.virtual.qemu import Qemu, die_with_parent
+
+FAULTS = (*BYTE_FAULTS, "stick", "power_loss", "hang", "crash", "die", "heal")
+FLASH_FILE, SOCKET_FILE, LOG_FILE = "flash.bin", "control", "board.log"
+
+
+class Supervisor:
+    """One board in one folder: ``flash.bin`` is its flash, ``control`` its socket, ``board.log`` its story."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = (folder / LOG_FILE).open("a", encoding="utf-8")
+        self._selector = selectors.DefaultSelector()
+        self._buffers: dict[socket.socket, bytearray] = {}
+        self._debugger: socket.socket | None = None
+        self._watched: Qemu | None = None
+        self._running = True
+        self._flash_file = _open_flash(folder / FLASH_FILE)
+        self._line = Line()
+        self._core = Core(self._flash_file, self._start_qemu, self.report)
+        self._port = DebugPort(self._core)
+        self._operations: dict[str, Callable[..., Any]] = {
+            "attach": self._attach,
+            "connect": self._port.connect,
+            "read_dp": self._port.read_dp,
+            "write_dp": self._port.write_dp,
+            "read_ap": self._port.read_ap,
+            "write_ap": self._port.write_ap,
+            "nreset": self._port.reset,
+            "hold_reset": self._port.hold_reset,
+            "reset_held": lambda: self._port.reset_held,
+            "reset": self._core.reset,
+            "power_cycle": self._power_cycle,
+            "misbehave": self._misbehave,
+            "status": self._status,
+        }
+
+    @property
+    def serial_port(self) -> int:
+        return self._line.port
+
+    def report(self, text: str) -> None:
+        """One line into the board's log."""
+        self._log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        self._log.flush()
+
+    def start(self) -> None:
+        """Open the control socket and switch the power on."""
+        path = self._folder / SOCKET_FILE
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(4)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(sys.stdin, selectors.EVENT_READ)
+        self._line.start()
+        self._core.power_on()
+        self.report(f"power on, serial port {self.serial_port}")
+
+    def run(self) -> None:
+        """Serve until standard input closes."""
+        while self._running:
+            self._watch_qemu()
+            for key, _ in self._selector.select():
+                self._serve(key.fileobj)
+
+    def stop(self) -> None:
+        self._running = False
+        self._core.power_off()
+        self._line.stop()
+        self.report("power off")
+
+    # -- events
+
+    def _serve(self, source: object) -> None:
+        if source is sys.stdin:
+            if not os.read(sys.stdin.fileno(), 64):
+                self._running = False
+        elif source is self._listener:
+            connection, _ = self._listener.accept()
+            self._buffers[connection] = bytearray()
+            self._selector.register(connection, selectors.EVENT_READ)
+        elif isinstance(source, socket.socket):
+            self._receive(source)
+        else:
+            self._guard(self._core.poll)  # QEMU's stub: a breakpoint, or its end
+
+    def _watch_qemu(self) -> None:
+        """Listen to the stub of the machine that runs now."""
+        now = None if self._core.state is State.OFF else self._core.qemu
+        if now is self._watched:
+            return
+        if self._watched is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(self._watched_stub)
+        self._watched = now
+        if now is not None:
+            self._watched_stub = now.stub.fileno()
+            self._selector.register(self._watched_stub, selectors.EVENT_READ)
+
+    def _start_qemu(self) -> Qemu:
+        self._flash_file.flush()
+        qemu = Qemu(self._folder / FLASH_FILE, self._folder, self._folder / LOG_FILE)
+        self._line.connect_board(qemu.line)
+        return qemu
+
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(1 << 18)
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up(connection)
+            return
+        buffer = self._buffers[connection]
+        buffer += data
+        while (end := buffer.find(b"\n")) >= 0:
+            request = json.loads(buffer[:end])
+            del buffer[: end + 1]
+            answer = self._answer(connection, request)
+            with contextlib.suppress(OSError):
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _hang_up(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        del self._buffers[connection]
+        connection.close()
+        if connection is self._debugger:
+            self._debugger = None
+            self._core.release()
+
+    def _answer(self, connection: socket.socket, request: list[Any]) -> list[Any]:
+        operation, *arguments = request
+        if operation == "attach":
+            arguments = [connection]
+        return self._guard(self._operations[operation], *arguments)
+
+    def _guard(self, operation: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Do it; what the board does to itself meanwhile becomes an answer."""
+        try:
+            return ["ok", operation(*arguments)]
+        except BusFault as error:
+            return ["fault", "bus", str(error)]
+        except NoPower as error:
+            return ["fault", "power", str(error)]
+        except PowerLost as error:
+            self.report(str(error))
+            self._power_off()
+            return ["fault", "power", str(error)]
+        except TargetLost:
+            self._core.lost()
+            return ["fault", "lockup", "the core locked up"]
+        except (ValueError, TypeError) as error:
+            return ["fault", "usage", str(error)]
+
+    # -- operations
+
+    def _attach(self, connection: socket.socket) -> None:
+        if self._debugger is not None:
+            raise ValueError("another debugger is connected")
+        self._debugger = connection
+
+    def _power_off(self) -> None:
+        self._core.power_off()
+        self._line.connect_board(None)
+
+    def _power_cycle(self) -> None:
+        self.report("power cycle")
+        self._power_off()
+        self._core.power_on()
+
+    def _status(self) -> dict[str, Any]:
+        self._core.poll() if self._core.state is not State.ALGORITHM else None
+        return {
+            "state": self._core.state.name.lower(),
+            "lockups": self._core.lockups,
+            "byte_faults": self._line.hits(),
+            "qemu": self._core.qemu.pid if self._core.state is not State.OFF else 0,
+        }
+
+    def _misbehave(self, fault: str, how: dict[str, Any]) -> None:
+        self.report(f"told to misbehave: {fault} {how}")
+        if fault in BYTE_FAULTS:
+            self._break_line(fault, **how)
+        elif fault == "stick":
+            self._stick(**how)
+        elif fault == "power_loss":
+            self._core.controller.lose_power_after = int(how.get("after_bytes", 0))
+        elif fault == "hang":
+            self._core.hang()
+        elif fault == "crash":
+            self._core.crash()
+        elif fault == "die":
+            self._power_off()
+        elif fault == "heal":
+            self._line.clear_faults()
+            self._core.controller.heal()
+        else:
+            raise ValueError(f"unknown fault {fault!r}; allowed: {', '.join(FAULTS)}")
+
+    def _break_line(self, fault: str, direction: str = "", **how: Any) -> None:
+        if direction not in (*DIRECTIONS, "both", ""):
+            raise ValueError(f"direction={direction!r}; allowed: {', '.join(DIRECTIONS)}, both")
+        natural = {"mute": "to_host", "overrun": "to_board"}.get(fault, "both")
+        direction = direction or natural
+        how["at"] = tuple(how.get("at", ()))
+        for each in DIRECTIONS:
+            if direction in (each, "both"):
+                self._line.add_fault(each, ByteFault(fault, **how))
+
+    def _stick(self, address: int, bit: int = 0, value: int | None = None) -> None:
+        """Without ``value`` the bit sticks at the opposite of what it is."""
+        offset = address - FLASH_BASE
+        if not 0 <= offset < FLASH_SIZE or not 0 <= bit < 8:
+            raise ValueError(f"no flash bit {bit} at {address:#010x}; flash is 1 MiB at {FLASH_BASE:#010x}")
+        if value is None:
+            value = 1 - (self._flash_file[offset] >> bit & 1)
+        self._core.controller.stick(StuckBit(offset, bit, value))
+        if self._core.state is not State.OFF:
+            self._core.write_flash_through()
+
+
+def _open_flash(path: Path) -> mmap.mmap:
+    """The flash file, mapped; a new one is blank (all ones)."""
+    if not path.exists() or path.stat().st_size != FLASH_SIZE:
+        path.write_bytes(b"\xff" * FLASH_SIZE)
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), FLASH_SIZE)
+
+
+def _follow_parent(parent: int) -> None:
+    """End when the parent is gone. The signal also comes when only the parent's thread has ended."""
+
+    def notice(_number: int, _frame: object) -> None:
+        if os.getppid() != parent:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGUSR1, notice)
+    die_with_parent(signal.SIGUSR1)
+    if os.getppid() != parent:
+        raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a board; prints one line of JSON with its serial port when it is ready."""
+    parser = argparse.ArgumentParser(prog="virtual-stm32f405", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where flash, socket and log live")
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")
+    parser.add_argument("--scratch", action="store_true", help="remove the folder at the end")
+    options = parser.parse_args(arguments)
+    supervisor = Supervisor(options.folder)
+    try:
+        _follow_parent(options.parent)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+        supervisor.start()
+        print(json.dumps({"port": supervisor.serial_port}), flush=True)
+        supervisor.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        supervisor.stop()
+        if options.scratch:
+            shutil.rmtree(options.folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
