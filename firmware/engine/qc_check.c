@@ -1,0 +1,312 @@
+/* One operator against its tensors and parameters: what its kernel relies on, nothing less. */
+#include "qc_image.h"
+
+#define QC_REQUIRE(condition, status)                                                              \
+  do {                                                                                             \
+    if (!(condition)) return (status);                                                             \
+  } while (0)
+
+static int within(int64_t value, int64_t low, int64_t high) {
+  return value >= low && value <= high;
+}
+
+static int is_byte(const qc_tensor_t *t) {
+  return t->dtype == QC_INT8 || t->dtype == QC_UINT8;
+}
+
+static int zero_point_fits(const qc_tensor_t *t, int32_t zero_point) {
+  return t->dtype == QC_UINT8 ? within(zero_point, 0, 255) : within(zero_point, -128, 127);
+}
+
+static int range_fits(const qc_tensor_t *t, int32_t low, int32_t high) {
+  return low <= high && zero_point_fits(t, low) && zero_point_fits(t, high);
+}
+
+static int multiplier_fits(int32_t multiplier, int32_t shift) {
+  return multiplier >= 0 && within(shift, -31, 30);
+}
+
+static int same_shape(const qc_tensor_t *a, const qc_tensor_t *b) {
+  if (a->rank != b->rank) return 0;
+  for (uint32_t i = 0; i < a->rank; i++)
+    if (a->shape[i] != b->shape[i]) return 0;
+  return 1;
+}
+
+/* A sliding window: positions stay far from the limits of int32. */
+static int window_fits(const qc_window_t *w, const qc_tensor_t *out) {
+  const int64_t limit = 1 << 24;
+  return w->kernel_h > 0 && w->kernel_w > 0 && w->stride_h > 0 && w->stride_w > 0 &&
+         w->dilation_h > 0 && w->dilation_w > 0 &&
+         (int64_t)(out->shape[1] - 1) * w->stride_h + (int64_t)w->kernel_h * w->dilation_h <=
+             limit &&
+         (int64_t)(out->shape[2] - 1) * w->stride_w + (int64_t)w->kernel_w * w->dilation_w <= limit;
+}
+
+/* The channel records: `products` is the number of int8 products in one sum. */
+static qc_status_t check_channels(const qc_image_t *image, const qc_conv_params_t *p,
+                                  uint32_t outputs, uint64_t products) {
+  QC_REQUIRE(p->channels == qc_round_up(outputs, 4), QC_ERR_SIZE);
+  QC_REQUIRE(p->channels_offset % 16 == 0 && p->weights_offset % 16 == 0, QC_ERR_ALIGN);
+  uint64_t bytes = (uint64_t)p->channels * sizeof(qc_channel_t);
+  QC_REQUIRE(p->channels_offset + bytes <= image->header->constants_bytes, QC_ERR_BOUNDS);
+  QC_REQUIRE((uint64_t)p->weights_offset + p->weights_bytes <= image->header->constants_bytes,
+             QC_ERR_BOUNDS);
+  const qc_channel_t *channel = (const void *)(image->constants + p->channels_offset);
+  uint64_t sum = products * QC_PRODUCT_LIMIT * (p->weight_zero_point != 0 ? 2u : 1u);
+  for (uint32_t i = 0; i < p->channels; i++, channel++) {
+    int64_t bias = channel->bias;
+    uint64_t largest = sum + (uint64_t)(bias < 0 ? -bias : bias);
+    QC_REQUIRE(multiplier_fits(channel->multiplier, channel->shift), QC_ERR_PARAM);
+    QC_REQUIRE(largest <= INT32_MAX, QC_ERR_PARAM);
+    if (p->flags & QC_CONV_FAST)
+      QC_REQUIRE(largest < (1u << 30) && channel->shift < 0, QC_ERR_PARAM);
+  }
+  return QC_OK;
+}
+
+static qc_status_t check_conv_params(const qc_conv_params_t *p, const qc_tensor_t *in,
+                                     const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(in, p->weight_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  QC_REQUIRE((p->flags & ~(uint32_t)QC_CONV_FAST) == 0, QC_ERR_PARAM);
+  return QC_OK;
+}
+
+static qc_status_t check_conv2d(const qc_image_t *image, const qc_operator_t *op,
+                                const qc_conv_params_t *p, const qc_tensor_t *in,
+                                const qc_tensor_t *out) {
+  qc_status_t status = check_conv_params(p, in, out);
+  if (status != QC_OK) return status;
+  QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
+  QC_REQUIRE(window_fits(&p->window, out), QC_ERR_PARAM);
+  QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4, QC_ERR_TYPE);
+  QC_REQUIRE(p->depth_multiplier == 0 && p->weight_zero_point == 0, QC_ERR_PARAM);
+  uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w * in->shape[3];
+  QC_REQUIRE(products < 1u << 17, QC_ERR_SIZE);
+  uint32_t column = qc_column_length(&p->window, in->shape[3]);
+  QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(out->shape[3], 4) * column, QC_ERR_SIZE);
+  uint32_t run = qc_run_length(&p->window, in->shape[3]);
+  uint32_t pixels = out->shape[0] * out->shape[1] * out->shape[2];
+  QC_REQUIRE(op->scratch_bytes >= qc_column_scratch(column, run, pixels), QC_ERR_SIZE);
+  return check_channels(image, p, out->shape[3], products);
+}
+
+static qc_status_t check_depthwise(const qc_image_t *image, const qc_operator_t *op,
+                                   const qc_conv_params_t *p, const qc_tensor_t *in,
+                                   const qc_tensor_t *out) {
+  qc_status_t status = check_conv_params(p, in, out);
+  if (status != QC_OK) return status;
+  QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
+  QC_REQUIRE(window_fits(&p->window, out), QC_ERR_PARAM);
+  QC_REQUIRE(p->packing == QC_PACKING_PLANES, QC_ERR_TYPE);
+  QC_REQUIRE(p->weight_zero_point == 0, QC_ERR_PARAM);
+  QC_REQUIRE((uint64_t)in->shape[3] * p->depth_multiplier == out->shape[3], QC_ERR_SHAPE);
+  uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w;
+  QC_REQUIRE(products < 1u << 17, QC_ERR_SIZE);
+  QC_REQUIRE(p->weights_bytes == products * out->shape[3], QC_ERR_SIZE);
+  uint64_t cells = (uint64_t)qc_plane_rows(&p->window) * QC_DEPTHWISE_GROUP *
+                   qc_plane_width(&p->window, out->shape[2]);
+  QC_REQUIRE(op->scratch_bytes >= 2 * cells, QC_ERR_SIZE);
+  return check_channels(image, p, out->shape[3], products);
+}
+
+static qc_status_t check_fully_connected(const qc_image_t *image, const qc_operator_t *op,
+                                         const qc_conv_params_t *p, const qc_tensor_t *in,
+                                         const qc_tensor_t *out) {
+  static const qc_window_t one = {1, 1, 1, 1, 1, 1, 0, 0};
+  const uint16_t *window = (const void *)&p->window, *expected = (const void *)&one;
+  qc_status_t status = check_conv_params(p, in, out);
+  if (status != QC_OK) return status;
+  for (size_t i = 0; i < sizeof(one) / sizeof(*expected); i++)
+    QC_REQUIRE(window[i] == expected[i], QC_ERR_PARAM);
+  QC_REQUIRE(in->rank >= 1 && out->rank >= 1, QC_ERR_SHAPE);
+  uint32_t units = out->shape[out->rank - 1], batches = out->bytes / units;
+  uint32_t depth = in->bytes / batches;
+  QC_REQUIRE(depth * batches == in->bytes && depth > 0, QC_ERR_SHAPE);
+  QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4, QC_ERR_TYPE);
+  QC_REQUIRE(p->depth_multiplier == 0, QC_ERR_PARAM);
+  QC_REQUIRE(depth < 1u << 17, QC_ERR_SIZE);
+  uint32_t column = qc_round_up(depth, 4);
+  QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(units, 4) * column, QC_ERR_SIZE);
+  QC_REQUIRE(op->scratch_bytes >= qc_column_scratch(column, 0, batches), QC_ERR_SIZE);
+  return check_channels(image, p, units, depth);
+}
+
+/* Whether `in` broadcasts to `out` as in NumPy. */
+static int broadcasts(const qc_tensor_t *in, const qc_tensor_t *out) {
+  if (in->rank > out->rank) return 0;
+  for (uint32_t i = 0; i < in->rank; i++) {
+    uint32_t dim = in->shape[in->rank - 1 - i];
+    if (dim != 1 && dim != out->shape[out->rank - 1 - i]) return 0;
+  }
+  return 1;
+}
+
+static qc_status_t check_add(const qc_image_t *image, const qc_operator_t *op,
+                             const qc_add_params_t *p, const qc_tensor_t *in,
+                             const qc_tensor_t *out) {
+  QC_REQUIRE(op->inputs == 2, QC_ERR_SIZE);
+  const qc_tensor_t *other = qc_operator_input(image, op, 1);
+  QC_REQUIRE(in->dtype == QC_INT8 && other->dtype == QC_INT8 && out->dtype == QC_INT8,
+             QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(broadcasts(in, out) && broadcasts(other, out), QC_ERR_SHAPE);
+  QC_REQUIRE(p->left_shift <= 20, QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(in, p->input1_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(in, p->input2_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->input1_multiplier, p->input1_shift), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->input2_multiplier, p->input2_shift), QC_ERR_PARAM);
+  QC_REQUIRE(p->input1_shift <= 0 && p->input2_shift <= 0, QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->output_multiplier, p->output_shift), QC_ERR_PARAM);
+  QC_REQUIRE(out->bytes < QC_ADD_TABLE_ELEMENTS || op->scratch_bytes >= 2048, QC_ERR_SIZE);
+  return QC_OK;
+}
+
+/* Every output of a pool must see at least one cell of the input. */
+static int axis_is_covered(uint32_t kernel, uint32_t stride, uint32_t pad, uint32_t in,
+                           uint32_t out) {
+  return pad < kernel && (uint64_t)(out - 1) * stride < (uint64_t)pad + in;
+}
+
+static qc_status_t check_pool(const qc_pool_params_t *p, const qc_tensor_t *in,
+                              const qc_tensor_t *out) {
+  const qc_window_t *w = &p->window;
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank == 4 && out->rank == 4, QC_ERR_SHAPE);
+  QC_REQUIRE(in->shape[0] == out->shape[0] && in->shape[3] == out->shape[3], QC_ERR_SHAPE);
+  QC_REQUIRE(window_fits(w, out) && w->dilation_h == 1 && w->dilation_w == 1, QC_ERR_PARAM);
+  QC_REQUIRE((uint32_t)w->kernel_h * w->kernel_w < 1u << 22, QC_ERR_SIZE);
+  QC_REQUIRE(axis_is_covered(w->kernel_h, w->stride_h, w->pad_top, in->shape[1], out->shape[1]),
+             QC_ERR_SHAPE);
+  QC_REQUIRE(axis_is_covered(w->kernel_w, w->stride_w, w->pad_left, in->shape[2], out->shape[2]),
+             QC_ERR_SHAPE);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  return QC_OK;
+}
+
+static qc_status_t check_mean(const qc_mean_params_t *p, const qc_tensor_t *in,
+                              const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(p->axes >> in->rank == 0, QC_ERR_PARAM);
+  uint32_t count = 1;
+  for (uint32_t i = 0; i < in->rank; i++)
+    if (p->axes >> i & 1u) count *= in->shape[i];
+  QC_REQUIRE(in->bytes / count == out->bytes, QC_ERR_SHAPE);
+  QC_REQUIRE(count < 1u << 22, QC_ERR_SIZE);
+  QC_REQUIRE(zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
+  return QC_OK;
+}
+
+static qc_status_t check_pad(const qc_pad_params_t *p, const qc_tensor_t *in,
+                             const qc_tensor_t *out) {
+  QC_REQUIRE(is_byte(in) && in->dtype == out->dtype, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank == out->rank && in->rank > 0, QC_ERR_SHAPE);
+  for (uint32_t i = 0; i < in->rank; i++)
+    QC_REQUIRE((uint64_t)p->before[i] + in->shape[i] <= out->shape[i], QC_ERR_SHAPE);
+  QC_REQUIRE(zero_point_fits(out, p->value), QC_ERR_PARAM);
+  return QC_OK;
+}
+
+static qc_status_t check_concatenation(const qc_image_t *image, const qc_operator_t *op,
+                                       const qc_concatenation_params_t *p,
+                                       const qc_tensor_t *out) {
+  QC_REQUIRE(out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(p->axis < out->rank, QC_ERR_PARAM);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  uint64_t length = 0;
+  for (uint32_t i = 0; i < op->inputs; i++) {
+    const qc_tensor_t *in = qc_operator_input(image, op, i);
+    QC_REQUIRE(in->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+    QC_REQUIRE(in->rank == out->rank, QC_ERR_SHAPE);
+    for (uint32_t axis = 0; axis < out->rank; axis++)
+      QC_REQUIRE(axis == p->axis || in->shape[axis] == out->shape[axis], QC_ERR_SHAPE);
+    length += in->shape[p->axis];
+  }
+  QC_REQUIRE(length == out->shape[p->axis], QC_ERR_SHAPE);
+  return QC_OK;
+}
+
+static qc_status_t check_softmax(const qc_softmax_params_t *p, const qc_tensor_t *in,
+                                 const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank > 0 && same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(in->shape[in->rank - 1] < 4096, QC_ERR_UNSUPPORTED); /* the sum has 12 integer bits */
+  QC_REQUIRE(p->multiplier >= 0 && p->left_shift <= 31, QC_ERR_PARAM);
+  QC_REQUIRE(p->diff_min <= 0, QC_ERR_PARAM);
+  return QC_OK;
+}
+
+static qc_status_t check_rescale(const qc_operator_t *op, const qc_rescale_params_t *p,
+                                 const qc_tensor_t *in, const qc_tensor_t *out) {
+  QC_REQUIRE(is_byte(in) && is_byte(out), QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
+  QC_REQUIRE((p->flags & ~(uint32_t)QC_RESCALE_MULTIPLY) == 0, QC_ERR_PARAM);
+  QC_REQUIRE(out->bytes < QC_RESCALE_TABLE_ELEMENTS || op->scratch_bytes >= 256, QC_ERR_SIZE);
+  return QC_OK;
+}
+
+static qc_status_t check_float_edge(const qc_float_edge_params_t *p, const qc_tensor_t *real,
+                                    const qc_tensor_t *quantized) {
+  QC_REQUIRE(real->dtype == QC_FLOAT32 && is_byte(quantized), QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(same_shape(real, quantized), QC_ERR_SHAPE);
+  QC_REQUIRE(zero_point_fits(quantized, p->zero_point), QC_ERR_PARAM);
+  uint32_t bits;
+  __builtin_memcpy(&bits, &p->scale, 4);
+  QC_REQUIRE(bits > 0 && bits < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
+  return QC_OK;
+}
+
+qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) {
+  static const uint8_t params_bytes[] = {
+      [QC_OP_CONV_2D] = sizeof(qc_conv_params_t),
+      [QC_OP_DEPTHWISE_CONV_2D] = sizeof(qc_conv_params_t),
+      [QC_OP_FULLY_CONNECTED] = sizeof(qc_conv_params_t),
+      [QC_OP_ADD] = sizeof(qc_add_params_t),
+      [QC_OP_AVERAGE_POOL_2D] = sizeof(qc_pool_params_t),
+      [QC_OP_MAX_POOL_2D] = sizeof(qc_pool_params_t),
+      [QC_OP_MEAN] = sizeof(qc_mean_params_t),
+      [QC_OP_PAD] = sizeof(qc_pad_params_t),
+      [QC_OP_RESHAPE] = 0,
+      [QC_OP_CONCATENATION] = sizeof(qc_concatenation_params_t),
+      [QC_OP_SOFTMAX] = sizeof(qc_softmax_params_t),
+      [QC_OP_RESCALE] = sizeof(qc_rescale_params_t),
+      [QC_OP_QUANTIZE] = sizeof(qc_float_edge_params_t),
+      [QC_OP_DEQUANTIZE] = sizeof(qc_float_edge_params_t),
+  };
+  const void *p = image->params + op->params_offset;
+  const qc_tensor_t *in = qc_operator_input(image, op, 0), *out = qc_operator_output(image, op);
+  QC_REQUIRE(op->params_bytes == params_bytes[op->opcode], QC_ERR_SIZE);
+  QC_REQUIRE(op->inputs == 1 || op->opcode == QC_OP_ADD || op->opcode == QC_OP_CONCATENATION,
+             QC_ERR_SIZE);
+  switch ((qc_opcode_t)op->opcode) {
+  case QC_OP_CONV_2D: return check_conv2d(image, op, p, in, out);
+  case QC_OP_DEPTHWISE_CONV_2D: return check_depthwise(image, op, p, in, out);
+  case QC_OP_FULLY_CONNECTED: return check_fully_connected(image, op, p, in, out);
+  case QC_OP_ADD: return check_add(image, op, p, in, out);
+  case QC_OP_AVERAGE_POOL_2D:
+  case QC_OP_MAX_POOL_2D: return check_pool(p, in, out);
+  case QC_OP_MEAN: return check_mean(p, in, out);
+  case QC_OP_PAD: return check_pad(p, in, out);
+  case QC_OP_RESHAPE:
+    QC_REQUIRE(in->dtype == out->dtype && in->bytes == out->bytes, QC_ERR_SHAPE);
+    QC_REQUIRE(in->place == QC_PLACE_ARENA && in->offset == out->offset, QC_ERR_BOUNDS);
+    return QC_OK;
+  case QC_OP_CONCATENATION: return check_concatenation(image, op, p, out);
+  case QC_OP_SOFTMAX: return check_softmax(p, in, out);
+  case QC_OP_RESCALE: return check_rescale(op, p, in, out);
+  case QC_OP_QUANTIZE: return check_float_edge(p, in, out);
+  case QC_OP_DEQUANTIZE: return check_float_edge(p, out, in);
+  }
+  return QC_ERR_TYPE;
+}

@@ -1,0 +1,211 @@
+/* The engine: one checked image, one arena, operators one after the other. */
+#include "qc_engine.h"
+
+#include <string.h>
+
+#include "qc_image.h"
+#include "qc_kernels.h"
+
+typedef struct {
+  qc_image_t image;
+  uint8_t *arena; /* NULL: nothing is loaded */
+} qc_engine_t;
+
+static qc_engine_t *engine_of(const qc_runtime_t *self) {
+  return self->context;
+}
+
+static uint8_t *arena_at(const qc_engine_t *engine, const qc_tensor_t *t) {
+  return engine->arena + t->offset;
+}
+
+static qc_operand_t operand(const qc_engine_t *engine, const qc_tensor_t *t) {
+  const uint8_t *base = t->place == QC_PLACE_ARENA ? engine->arena : engine->image.constants;
+  return (qc_operand_t){base + t->offset, t};
+}
+
+static qc_dims_t dims_of(const qc_tensor_t *t) {
+  return (qc_dims_t){(int32_t)t->shape[0], (int32_t)t->shape[1], (int32_t)t->shape[2],
+                     (int32_t)t->shape[3]};
+}
+
+static qc_conv_t conv_of(const qc_engine_t *engine, const qc_operator_t *op,
+                         const qc_conv_params_t *p, qc_operand_t in, const qc_tensor_t *out) {
+  qc_conv_t conv = {
+      .params = p,
+      .weights = (const int8_t *)engine->image.constants + p->weights_offset,
+      .channels = (const void *)(engine->image.constants + p->channels_offset),
+      .input = in.data,
+      .output = (int8_t *)arena_at(engine, out),
+      .scratch = engine->arena + op->scratch_offset,
+  };
+  if (op->opcode == QC_OP_FULLY_CONNECTED) {
+    uint32_t units = out->shape[out->rank - 1], batches = out->bytes / units;
+    conv.in = (qc_dims_t){(int32_t)batches, 1, 1, (int32_t)(in.tensor->bytes / batches)};
+    conv.out = (qc_dims_t){(int32_t)batches, 1, 1, (int32_t)units};
+  } else {
+    conv.in = dims_of(in.tensor);
+    conv.out = dims_of(out);
+  }
+  return conv;
+}
+
+static void concatenate(const qc_engine_t *engine, const qc_operator_t *op,
+                        const qc_concatenation_params_t *p, const qc_tensor_t *out) {
+  uint32_t position = 0;
+  for (uint32_t i = 0; i < op->inputs; i++) {
+    const qc_tensor_t *in = qc_operator_input(&engine->image, op, i);
+    qc_concatenation_s8(p, operand(engine, in), out, position, (int8_t *)arena_at(engine, out));
+    position += in->shape[p->axis];
+  }
+}
+
+static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
+  const qc_tensor_t *out = qc_operator_output(&engine->image, op);
+  qc_operand_t in = operand(engine, qc_operator_input(&engine->image, op, 0));
+  const void *p = engine->image.params + op->params_offset;
+  uint8_t *scratch = engine->arena + op->scratch_offset;
+  void *output = arena_at(engine, out);
+  qc_conv_t conv;
+  switch ((qc_opcode_t)op->opcode) {
+  case QC_OP_CONV_2D:
+    conv = conv_of(engine, op, p, in, out);
+    qc_conv2d_s8(&conv);
+    break;
+  case QC_OP_DEPTHWISE_CONV_2D:
+    conv = conv_of(engine, op, p, in, out);
+    qc_depthwise_conv2d_s8(&conv);
+    break;
+  case QC_OP_FULLY_CONNECTED:
+    conv = conv_of(engine, op, p, in, out);
+    qc_fully_connected_s8(&conv);
+    break;
+  case QC_OP_ADD:
+    qc_add_s8(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output,
+              (int32_t *)(void *)scratch);
+    break;
+  case QC_OP_AVERAGE_POOL_2D:
+    qc_average_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
+    break;
+  case QC_OP_MAX_POOL_2D:
+    qc_max_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
+    break;
+  case QC_OP_MEAN: qc_mean_s8(p, in, output); break;
+  case QC_OP_PAD: qc_pad(p, in, out, output); break;
+  case QC_OP_RESHAPE: break; /* elided: the output is the input */
+  case QC_OP_CONCATENATION: concatenate(engine, op, p, out); break;
+  case QC_OP_SOFTMAX: qc_softmax_s8(p, in, output); break;
+  case QC_OP_RESCALE: qc_rescale(p, in, out, output, scratch); break;
+  case QC_OP_QUANTIZE: qc_quantize_f32(p, in, out, output); break;
+  case QC_OP_DEQUANTIZE: qc_dequantize_f32(p, in, output); break;
+  }
+}
+
+static qc_status_t load(qc_runtime_t *self, const uint8_t *artefact, size_t bytes, uint8_t *pool,
+                        size_t pool_bytes) {
+  qc_engine_t *engine = engine_of(self);
+  engine->arena = NULL;
+  qc_status_t status = qc_image_open(&engine->image, artefact, bytes);
+  if (status != QC_OK) return status;
+  if ((uintptr_t)pool % 16 != 0) return QC_ERR_ALIGN;
+  if (pool_bytes < engine->image.header->arena_bytes) return QC_ERR_NO_MEMORY;
+  engine->arena = pool;
+  return QC_OK;
+}
+
+static uint32_t input_count(const qc_runtime_t *self) {
+  const qc_engine_t *engine = engine_of(self);
+  return engine->arena ? engine->image.header->inputs : 0;
+}
+
+static uint32_t output_count(const qc_runtime_t *self) {
+  const qc_engine_t *engine = engine_of(self);
+  return engine->arena ? engine->image.header->outputs : 0;
+}
+
+static uint32_t operator_count(const qc_runtime_t *self) {
+  const qc_engine_t *engine = engine_of(self);
+  return engine->arena ? engine->image.header->operators : 0;
+}
+
+static uint32_t arena_bytes(const qc_runtime_t *self) {
+  const qc_engine_t *engine = engine_of(self);
+  return engine->arena ? engine->image.header->arena_bytes : 0;
+}
+
+/* The tensor of graph input or output `index`; NULL when there is none. */
+static const qc_tensor_t *edge(const qc_runtime_t *self, uint32_t index, int output) {
+  const qc_image_t *image = &engine_of(self)->image;
+  if (index >= (output ? output_count(self) : input_count(self))) return NULL;
+  return &image->tensors[image->lists[index + (output ? image->header->inputs : 0u)]];
+}
+
+static qc_status_t describe(const qc_runtime_t *self, uint32_t index, int output, qc_io_t *io) {
+  const qc_tensor_t *t = edge(self, index, output);
+  if (!engine_of(self)->arena) return QC_ERR_NO_MODEL;
+  if (!t) return QC_ERR_ARGUMENT;
+  *io = (qc_io_t){t->dtype, t->bytes};
+  return QC_OK;
+}
+
+static qc_status_t describe_input(const qc_runtime_t *self, uint32_t index, qc_io_t *io) {
+  return describe(self, index, 0, io);
+}
+
+static qc_status_t describe_output(const qc_runtime_t *self, uint32_t index, qc_io_t *io) {
+  return describe(self, index, 1, io);
+}
+
+static qc_status_t set_input(qc_runtime_t *self, uint32_t index, uint32_t offset, const void *data,
+                             uint32_t bytes) {
+  const qc_tensor_t *t = edge(self, index, 0);
+  if (!engine_of(self)->arena) return QC_ERR_NO_MODEL;
+  if (!t || offset > t->bytes || bytes > t->bytes - offset) return QC_ERR_ARGUMENT;
+  memcpy(arena_at(engine_of(self), t) + offset, data, bytes);
+  return QC_OK;
+}
+
+static qc_status_t get_output(const qc_runtime_t *self, uint32_t index, uint32_t offset, void *data,
+                              uint32_t bytes) {
+  const qc_tensor_t *t = edge(self, index, 1);
+  if (!engine_of(self)->arena) return QC_ERR_NO_MODEL;
+  if (!t || offset > t->bytes || bytes > t->bytes - offset) return QC_ERR_ARGUMENT;
+  memcpy(data, (const uint8_t *)operand(engine_of(self), t).data + offset, bytes);
+  return QC_OK;
+}
+
+static qc_status_t invoke(qc_runtime_t *self, qc_operator_hook_t hook, void *user) {
+  const qc_engine_t *engine = engine_of(self);
+  if (!engine->arena) return QC_ERR_NO_MODEL;
+  for (uint32_t i = 0; i < engine->image.header->operators; i++) {
+    const qc_operator_t *op = &engine->image.operators[i];
+    execute(engine, op);
+    if (!hook) continue;
+    const qc_tensor_t *out = qc_operator_output(&engine->image, op);
+    if (!hook(user, i, op->source_index, arena_at(engine, out), out->bytes)) break;
+  }
+  return QC_OK;
+}
+
+qc_runtime_t *qc_engine_runtime(void) {
+  static qc_engine_t engine;
+  static qc_runtime_t runtime = {
+      .name = "quantcheck",
+      .version = QC_ENGINE_VERSION,
+      .artefact = "qcm",
+      .capabilities =
+          QC_CAP_OPERATOR_CRC | QC_CAP_TENSOR_FETCH | QC_CAP_PROFILE | QC_CAP_LOAD,
+      .context = &engine,
+      .load = load,
+      .input_count = input_count,
+      .output_count = output_count,
+      .operator_count = operator_count,
+      .describe_input = describe_input,
+      .describe_output = describe_output,
+      .set_input = set_input,
+      .invoke = invoke,
+      .get_output = get_output,
+      .arena_bytes = arena_bytes,
+  };
+  return &runtime;
+}

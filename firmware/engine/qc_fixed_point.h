@@ -1,0 +1,49 @@
+/* Fixed-point arithmetic with the rounding of gemmlowp (fixedpoint.h) and TFLite's
+ * MultiplyByQuantizedMultiplier in its double-rounding form. SPEC.md, section "Rounding". */
+#ifndef QC_FIXED_POINT_H
+#define QC_FIXED_POINT_H
+
+#include <stdint.h>
+
+#include "qc_simd.h"
+
+/* round(a * b / 2^31), ties up; the one overflowing product saturates. */
+QC_INLINE int32_t qc_doubling_high_multiply(int32_t a, int32_t b) {
+  if (a == INT32_MIN && b == INT32_MIN) return INT32_MAX;
+  return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+}
+
+/* round(x / 2^exponent), ties away from zero; 0 <= exponent <= 31. */
+QC_INLINE int32_t qc_divide_by_power(int32_t x, int32_t exponent) {
+  int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1u);
+  int32_t remainder = x & mask;
+  int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
+  return (x >> exponent) + (remainder > threshold ? 1 : 0);
+}
+
+/* x * 2^exponent, wrapping as the reference kernels' int32 product does; 0 <= exponent <= 31. */
+QC_INLINE int32_t qc_shift_left(int32_t x, int32_t exponent) {
+  return (int32_t)((uint32_t)x << exponent);
+}
+
+/* x * multiplier / 2^31 * 2^shift with both roundings; multiplier >= 0, -31 <= shift <= 30. */
+QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {
+  int32_t left = shift > 0 ? shift : 0;
+  int32_t right = shift > 0 ? 0 : -shift;
+  return qc_divide_by_power(qc_doubling_high_multiply(qc_shift_left(x, left), multiplier), right);
+}
+
+/* The same for |x| < 2^30 and -31 <= shift <= -1. */
+QC_INLINE int32_t qc_requantize_fast(int32_t x, int32_t multiplier, int32_t shift) {
+  int32_t high = qc_high_rounded(x * 2, multiplier);
+  int32_t half = (int32_t)(UINT32_C(1) << (-shift - 1));
+  return (high + half + (high >> 31)) >> -shift;
+}
+
+QC_INLINE int32_t qc_clamp(int32_t x, int32_t low, int32_t high) {
+  if (x < low) x = low;
+  if (x > high) x = high;
+  return x;
+}
+
+#endif
