@@ -76,7 +76,7 @@ def _check_types(summary: Summary) -> None:
         raise ModelError(
             f"not a float model: {len(quantized)} of its tensors are quantized, for example "
             f"'{quantized[0].name}' ({quantized[0].dtype}). Files named 'float' are often made with "
-            "dynamic-range quantization, or are integer models with float inputs; convert again without optimizations"
+            "dynamic-range quantization, or are integers with float inputs; convert without optimizations"
         )
     for tensor in summary.input_tensors:
         if tensor.dtype != "float32":

@@ -90,8 +90,8 @@ class Worker:
         if expired:
             raise ModelError(f"TensorFlow did not finish {request['function']} within {self.timeout_s:g} s")
         raise ModelError(
-            f"TensorFlow crashed in {request['function']} (exit status {status}). The model is damaged, or this "
-            f"is a bug of TensorFlow. Its last words: {log or 'none'}"
+            f"TensorFlow crashed in {request['function']} (exit status {status}): the model is damaged, or "
+            f"TensorFlow has a bug. Its last words: {log or 'none'}"
         )
 
     def _log(self) -> str:

@@ -59,7 +59,7 @@ def require(findings: tuple[Finding, ...], name: str) -> tuple[Finding, ...]:
 
 
 def granularity_of(summary: Summary) -> str:
-    """``per_channel`` when any weights have several scales, ``per_tensor`` when none have; ``""`` in float."""
+    """``per_channel`` when any weights have several scales, else ``per_tensor``; ``""`` in float."""
     weights = [w for _, w in _weights(summary) if len(w.scales)]
     if not weights:
         return ""
@@ -139,8 +139,8 @@ def _axes(summary: Summary) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "quantized_dimension",
-                f"The weights of {_where(operator)} have {len(weights.scales)} scales along axis {weights.axis}, "
-                f"but {channels} output channels along axis {axis}.",
+                f"The weights of {_where(operator)} have {len(weights.scales)} scales along axis "
+                f"{weights.axis}, but {channels} output channels along axis {axis}.",
                 "The file is damaged or was written by a faulty quantizer; quantize again.",
             )
 
@@ -191,7 +191,7 @@ def _biases(summary: Summary) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "bias",
-                f"The bias of {_where(operator)} is {bias.dtype}, its scale is not input scale * weight scale.",
+                f"The bias of {_where(operator)} is {bias.dtype}, its scale is not input * weight scale.",
                 "The file is damaged or was written by a faulty quantizer; quantize again.",
             )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pytest_quantcheck.data.calibration import Calibration
@@ -21,7 +22,7 @@ class QuantConfig:
     input_type: str = "int8"
     output_type: str = "int8"
     granularity: str = "per_channel"
-    calibration: Calibration = field(default_factory=Calibration)
+    calibration: Calibration = field(default_factory=Calibration)  # or a text for Calibration.parse
     quantizer: str = "tflite"
 
     def __post_init__(self) -> None:
@@ -46,8 +47,19 @@ class QuantConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for manifests and cache keys."""
+        """Plain values, for manifests."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> QuantConfig:
+        """What ``to_dict`` made. Raises ``UsageError`` for unknown keys."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UsageError(f"unknown key {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
+        calibration = values.get("calibration", Calibration())
+        if isinstance(calibration, Mapping):
+            calibration = Calibration(**calibration)
+        return cls(**{**values, "calibration": calibration})
 
 
 def _check(key: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -1,0 +1,58 @@
+"""An artefact on disk: ``name.tflite`` and beside it ``name.json``, the manifest: how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.model import QuantizedModel
+
+
+def manifest_path(path: Path) -> Path:
+    """Where the manifest of an artefact lies."""
+    return path.with_suffix(".json")
+
+
+def write_artefact(model: QuantizedModel, path: Path) -> Path:
+    """Write artefact and manifest (sorted JSON with the artefact's SHA-256); returns the manifest's path."""
+    manifest = {**model.manifest, "artefact": {"bytes": len(model.artefact), "sha256": model.sha256}}
+    path.write_bytes(model.artefact)
+    manifest_path(path).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return manifest_path(path)
+
+
+def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> QuantizedModel:
+    """An artefact with its manifest, or without one: then its configuration is not known.
+
+    Raises ``UsageError`` when there is no such file, ``ModelError`` when the manifest is not this artefact's.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no artefact {path}")
+    artefact = path.read_bytes()
+    if not manifest_path(path).is_file():
+        return QuantizedModel(name or path.stem, artefact, None, float_model, path=path)
+    manifest = _read_manifest(manifest_path(path))
+    if manifest["artefact"]["sha256"] != hashlib.sha256(artefact).hexdigest():
+        raise ModelError(
+            f"{manifest_path(path)} does not describe {path.name}: the SHA-256 differs. "
+            "Quantize again, or remove the manifest"
+        )
+    config = QuantConfig.from_dict(manifest["config"])
+    return QuantizedModel(name or manifest["name"], artefact, config, float_model, manifest, path)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        parts = manifest["artefact"]["sha256"], manifest["config"]["quantizer"], manifest["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} is not a manifest of an artefact ({type(error).__name__}: {error})"
+        ) from error
+    if not all(isinstance(part, str) for part in parts):
+        raise ModelError(f"{path} is not a manifest of an artefact")
+    return manifest  # type: ignore[no-any-return]
