@@ -1,0 +1,274 @@
+"""The ``quant`` and ``hw`` markers: merged, checked, multiplied into cases with readable ids.
+
+Collection works with plain strings and values only: no model is loaded, no TensorFlow or NumPy is
+imported, and every xdist worker comes to the same list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from math import prod
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+
+from pytest_quantcheck.data.calibration import Calibration
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.quantizers.config import QuantConfig
+
+CONFIG_KEYS = tuple(field.name for field in fields(QuantConfig))
+SOURCE_KEYS = ("model", "data", "artefact")
+QUANT_KEYS = (*SOURCE_KEYS, *CONFIG_KEYS, "seed", "configs")
+HW_KEYS = ("family", "target", "tags", "io")
+_EDGES = ("input_type", "output_type")
+_Parameter = type(pytest.param(None))  # what pytest.param returns has no public name
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model under one configuration, all of it as written in the marker.
+
+    ``model`` and ``artefact`` are files relative to ``folder`` or ``package.module:function``;
+    empty where not given.
+    """
+
+    model: str
+    data: str
+    artefact: str
+    config: QuantConfig | None
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """The model's name in ids: the file's stem, or the last part of the module's name."""
+        return model_name(self.artefact or self.model)
+
+    @property
+    def id(self) -> str:
+        """``kws-tflite-i8-i8-perchannel-cal10pct``."""
+        return "-".join(part for part in (self.name, self.config.id if self.config else "") if part)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A case with the marks that ``pytest.param`` gave to its values."""
+
+    case: Case
+    marks: tuple[pytest.MarkDecorator | pytest.Mark, ...]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All cases of one test function; ``factors`` tells where they came from."""
+
+    parameters: tuple[Parameter, ...]
+    factors: Mapping[str, int]
+
+    def __str__(self) -> str:
+        """``input_type (2) x granularity (2) = 4``."""
+        many = [f"{key} ({count})" for key, count in self.factors.items() if count > 1]
+        return f"{' x '.join(many) or '1'} = {prod(self.factors.values())}"
+
+
+def model_name(reference: str) -> str:
+    """``models/kws.h5`` -> ``kws``; ``package.digits:build`` -> ``digits``; empty stays empty."""
+    module, colon, _ = reference.rpartition(":")
+    if colon and len(module) > 1:  # not the drive letter of a Windows path
+        return module.rpartition(".")[2]
+    name = PurePath(reference.replace("\\", "/")).name
+    return name.split(".")[0] if name else ""
+
+
+def merge(name: str, marks: Sequence[pytest.Mark], allowed: Sequence[str]) -> dict[str, Any]:
+    """One dict from the markers called ``name``, given nearest first: the nearest wins, key by key."""
+    merged: dict[str, Any] = {}
+    for mark in reversed(marks):
+        if mark.args:
+            raise UsageError(f"{name}({mark.args[0]!r}): keys only, such as {name}({allowed[0]}=...)")
+        for key, value in mark.kwargs.items():
+            if key not in allowed:
+                raise UsageError(
+                    f"{name}({key}={value!r}): unknown key {key!r}; allowed: {', '.join(allowed)}"
+                )
+        if name == "quant":
+            _replace_configs(merged, mark.kwargs)
+        merged.update(mark.kwargs)
+    return merged
+
+
+def _replace_configs(merged: dict[str, Any], nearer: Mapping[str, Any]) -> None:
+    """``configs=`` and single keys are two ways to say the same: the nearer marker's way holds."""
+    single = [key for key in nearer if key in (*CONFIG_KEYS, "seed")]
+    if "configs" in nearer and single:
+        raise UsageError(f"quant(configs=..., {single[0]}=...): give either configs or single keys, not both")
+    if "configs" in nearer:
+        for key in (*CONFIG_KEYS, "seed"):
+            merged.pop(key, None)
+    elif single:
+        merged.pop("configs", None)
+
+
+def override(merged: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    """``--qc-set KEY=VALUE[,VALUE]``: as if the nearest marker of all said so."""
+    nearest: dict[str, Any] = {}
+    for key, text in overrides.items():
+        if key not in QUANT_KEYS or key == "configs":
+            allowed = ", ".join(k for k in QUANT_KEYS if k != "configs")
+            raise UsageError(f"--qc-set {key}={text}: unknown key {key!r}; allowed: {allowed}")
+        values = text.split(",")
+        nearest[key] = [_seed(v) for v in values] if key == "seed" else values
+    result = dict(merged)
+    _replace_configs(result, nearest)
+    result.update(nearest)
+    return result
+
+
+def _seed(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def expand(merged: Mapping[str, Any], folder: str, *, collapse_edges: bool) -> Expansion:
+    """Multiply the lists of a merged ``quant`` marker.
+
+    With ``collapse_edges`` configurations that differ only in ``input_type`` and ``output_type``
+    become one, since they share one integer core. Raises ``UsageError``.
+    """
+    sources = {key: _values(key, merged[key]) for key in SOURCE_KEYS if key in merged}
+    for key, values in sources.items():
+        for value, _ in values:
+            _check_source(key, value)
+    settings = _configurations(merged)
+    if settings and "artefact" in sources:
+        key = next(k for k in merged if k not in SOURCE_KEYS)
+        raise UsageError(f"quant(artefact=..., {key}=...): an artefact is quantized already; leave {key} out")
+    if not settings and "artefact" not in sources:
+        settings = {"configuration": [(QuantConfig(), ())]}
+    factors = {**sources, **settings}
+    parameters = [_combine(choice, folder) for choice in _choices(factors)]
+    counts = {key: len(values) for key, values in factors.items()}
+    if collapse_edges:
+        parameters = _collapse(parameters)
+        counts = {key: count for key, count in counts.items() if key not in _EDGES}
+    return Expansion(tuple(_unique(parameters)), counts)
+
+
+Value = tuple[Any, tuple[Any, ...]]
+
+
+def _values(key: str, given: object) -> list[Value]:
+    """``(value, marks)`` for each entry of a list, or for the one value given."""
+    entries = (
+        list(given) if isinstance(given, (list, tuple)) and not isinstance(given, _Parameter) else [given]
+    )
+    if not entries:
+        raise UsageError(f"quant({key}=[]): an empty list gives no case")
+    values: list[Value] = []
+    for entry in entries:
+        if not isinstance(entry, _Parameter):
+            values.append((entry, ()))
+            continue
+        if len(entry.values) != 1 or entry.id is not None:
+            raise UsageError(
+                f"quant({key}=...): pytest.param takes one value and marks; ids follow from the keys"
+            )
+        values.append((entry.values[0], tuple(entry.marks)))
+    return values
+
+
+def _check_source(key: str, value: object) -> None:
+    wanted = '"package.module:function"' if key == "data" else 'a file or "package.module:function"'
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"quant({key}={value!r}): allowed: {wanted}")
+    if key == "data" and ":" not in value:
+        raise UsageError(f"quant({key}={value!r}): allowed: {wanted}")
+
+
+def _configurations(merged: Mapping[str, Any]) -> dict[str, list[Value]]:
+    """The factors that make a configuration, each value checked on its own."""
+    if "configs" in merged:
+        configs = _values("configs", merged["configs"])
+        for value, _ in configs:
+            if not isinstance(value, QuantConfig):
+                raise UsageError(f"quant(configs=[{value!r}]): allowed: a list of QuantConfig")
+        return {"configs": configs}
+    factors = {key: _values(key, merged[key]) for key in (*CONFIG_KEYS, "seed") if key in merged}
+    for key, values in factors.items():
+        for value, _ in values:
+            _check_value(key, value)
+    if "seed" in factors and any(isinstance(v, Calibration) for v, _ in factors.get("calibration", [])):
+        raise UsageError("quant(seed=..., calibration=Calibration(...)): the Calibration has its own seed")
+    return factors
+
+
+def _check_value(key: str, value: object) -> None:
+    if key == "seed":
+        Calibration(seed=value)  # type: ignore[arg-type]
+    elif key == "calibration" and not isinstance(value, (str, Calibration)):
+        raise UsageError(f"quant(calibration={value!r}): allowed: a text such as '10%', or a Calibration")
+    else:
+        QuantConfig(**{key: value})  # type: ignore[arg-type]
+
+
+def _choices(factors: Mapping[str, list[Value]]) -> Iterable[dict[str, Value]]:
+    for choice in product(*factors.values()):
+        yield dict(zip(factors, choice, strict=True))
+
+
+def _combine(choice: Mapping[str, Value], folder: str) -> Parameter:
+    plain = {key: value for key, (value, _) in choice.items()}
+    marks = tuple(mark for _, marks in choice.values() for mark in marks)
+    sources = {key: plain.pop(key, "") for key in SOURCE_KEYS}
+    config = plain.pop("configs", None) or plain.pop("configuration", None)
+    if config is None and not sources["artefact"]:
+        calibration = plain.pop("calibration", "all")
+        if isinstance(calibration, str):
+            calibration = Calibration.parse(calibration, plain.pop("seed", 0))
+        config = QuantConfig(**plain, calibration=calibration)
+    return Parameter(Case(**sources, config=config, folder=folder), marks)
+
+
+def _collapse(parameters: Sequence[Parameter]) -> list[Parameter]:
+    """One parameter per integer core, an unmarked one where there is a choice."""
+    cores: dict[object, Parameter] = {}
+    for parameter in parameters:
+        case, config = parameter.case, parameter.case.config
+        core = (case.model, case.data, case.artefact, config and _core(config))
+        kept = cores.get(core)
+        if kept is None or (kept.marks and not parameter.marks):
+            cores[core] = parameter
+    return list(cores.values())
+
+
+def _core(config: QuantConfig) -> tuple[object, ...]:
+    return tuple(getattr(config, key) for key in CONFIG_KEYS if key not in _EDGES)
+
+
+def _unique(parameters: Sequence[Parameter]) -> Sequence[Parameter]:
+    seen: dict[str, Case] = {}
+    for parameter in parameters:
+        case = parameter.case
+        if case.id in seen:
+            raise UsageError(
+                f"two cases would be called {case.id!r}: {seen[case.id].artefact or seen[case.id].model} and "
+                f"{case.artefact or case.model}; rename one, or leave out the value given twice"
+            )
+        seen[case.id] = case
+    return parameters
+
+
+def hardware(marks: Sequence[pytest.Mark]) -> dict[str, Any]:
+    """The merged ``hw`` marker, checked: ``family``, ``target``, ``tags`` (a tuple), ``io``."""
+    merged = merge("hw", marks, HW_KEYS)
+    for key in ("family", "target"):
+        if not isinstance(merged.setdefault(key, ""), str):
+            raise UsageError(f"hw({key}={merged[key]!r}): allowed: a name")
+    tags = merged.get("tags", ())
+    tags = (tags,) if isinstance(tags, str) else tuple(tags)
+    if not all(isinstance(tag, str) for tag in tags):
+        raise UsageError(f"hw(tags={merged['tags']!r}): allowed: a tag or a list of tags")
+    if merged.setdefault("io", "core") not in ("core", "all"):
+        raise UsageError(f"hw(io={merged['io']!r}): allowed: 'core' (one case per integer core), 'all'")
+    return {**merged, "tags": tags}

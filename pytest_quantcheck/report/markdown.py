@@ -1,0 +1,29 @@
+"""The results as a Markdown table, for pull requests and job summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_quantcheck.report.row import HEADINGS, Row, cells
+from pytest_quantcheck.report.terminal import last_line
+
+
+def render(rows: Sequence[Row]) -> str:
+    """A table with one line per row, the counts, and what each failed row found."""
+    lines = ["# quantcheck", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
+    lines += [_line(cells(row)) for row in rows]
+    lines += ["", last_line(rows), ""]
+    for row in rows:
+        if row.get("failed"):
+            lines += [f"**{_plain(row.get('test') or row.get('case', ''))}**", "", "```"]
+            lines += [line for text in row["failed"] for line in text.splitlines()]
+            lines += ["```", ""]
+    return "\n".join(lines)
+
+
+def _line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(_plain(text) for text in texts) + " |"
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,32 @@
+"""The summary table at the end of a pytest run, as lines of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_quantcheck.report.row import HEADINGS, Row, cells, count
+
+_RIGHT = frozenset({"score", "to float", "cost", "arena", "image"})
+_COUNTED_ALWAYS = ("passed", "failed", "not judged", "rig faults")
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Headings and one line per row, columns aligned; columns without any value are left out."""
+    lines = [HEADINGS, *(cells(row) for row in rows)]
+    used = [n for n in range(len(HEADINGS)) if any(line[n] != "-" for line in lines[1:])]
+    widths = {n: max(len(line[n]) for line in lines) for n in used}
+
+    def align(line: tuple[str, ...]) -> str:
+        parts = (
+            line[n].rjust(widths[n]) if HEADINGS[n] in _RIGHT else line[n].ljust(widths[n]) for n in used
+        )
+        return "  ".join(parts).rstrip()
+
+    return [align(line) for line in lines]
+
+
+def last_line(rows: Sequence[Row]) -> str:
+    """``4 passed, 1 failed, 2 not judged, 0 rig faults``, then whatever else there is."""
+    totals = count(rows)
+    others = [name for name, number in totals.items() if number and name not in _COUNTED_ALWAYS]
+    return ", ".join(f"{totals[name]} {name}" for name in (*_COUNTED_ALWAYS, *others))

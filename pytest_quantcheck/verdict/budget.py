@@ -1,0 +1,105 @@
+"""The ``budget`` marker: upper limits for time and memory, judged against a run.
+
+A limit is a number for every target or ``{target: number}``. What a run cannot tell is *not judged*,
+never passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Union
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.verdict.criterion import Criterion
+
+Limit = Union[float, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that can be limited: how to measure it, how to write it, why it may be unknown."""
+
+    measure: Callable[[Run], float | None]
+    text: str
+    unknown: Callable[[Run], str]
+
+
+def latency_ms(run: Run) -> float | None:
+    """Median milliseconds per inference by the device's own counter; None unless it counts cycles."""
+    cycles = _counter("cycles")(run)
+    return None if cycles is None or not run.clock_hz else cycles / run.clock_hz * 1000
+
+
+def _counter(unit: str) -> Callable[[Run], float | None]:
+    return lambda run: float(median(run.counters)) if run.counters and run.unit == unit else None
+
+
+def _bytes(part: str) -> Callable[[Run], float | None]:
+    def kib(run: Run) -> float | None:
+        size = getattr(run.footprint, part)
+        return None if size is None else size / 1024
+
+    return kib
+
+
+def _counts_something_else(run: Run) -> str:
+    if not run.counters:
+        return f"{run.runner} counts nothing"
+    return f"{run.target} counts {run.unit}" + ("" if run.clock_hz else " and has no clock")
+
+
+def _size_not_reported(run: Run) -> str:
+    return f"{run.runner} does not report it"
+
+
+QUANTITIES = {
+    "latency_ms": Quantity(latency_ms, "{:.3f} ms", _counts_something_else),
+    "cycles": Quantity(_counter("cycles"), "{:,.0f} cycles", _counts_something_else),
+    "instructions": Quantity(_counter("instructions"), "{:,.0f} instructions", _counts_something_else),
+    "arena_kib": Quantity(_bytes("arena"), "{:.1f} KiB of arena", _size_not_reported),
+    "flash_kib": Quantity(_bytes("image"), "{:.1f} KiB of flash", _size_not_reported),
+    "stack_kib": Quantity(_bytes("stack"), "{:.1f} KiB of stack", _size_not_reported),
+    "firmware_kib": Quantity(_bytes("firmware"), "{:.1f} KiB of firmware", _size_not_reported),
+}
+
+
+class Budget:
+    """The limits of one test. ``used`` tells whether any check has judged them."""
+
+    def __init__(self, limits: Mapping[str, Limit]) -> None:
+        for key, limit in limits.items():
+            if key not in QUANTITIES:
+                raise UsageError(f"budget({key}={limit!r}): unknown key; allowed: {', '.join(QUANTITIES)}")
+            for value in limit.values() if isinstance(limit, Mapping) else (limit,):
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                    raise UsageError(
+                        f"budget({key}={limit!r}): {value!r} is no limit; allowed: a positive number, "
+                        f"or {{target: number}}"
+                    )
+        if not limits:
+            raise UsageError(f"budget() limits nothing; allowed keys: {', '.join(QUANTITIES)}")
+        self.limits = dict(limits)
+        self.used = False
+
+    def judge(self, run: Run) -> list[Criterion]:
+        """One criterion for each limit: passed, failed or not judged, with the reason."""
+        self.used = True
+        return [self._judge_one(key, limit, run) for key, limit in self.limits.items()]
+
+    @staticmethod
+    def _judge_one(key: str, limit: Limit, run: Run) -> Criterion:
+        quantity = QUANTITIES[key]
+        if isinstance(limit, Mapping):
+            if run.target not in limit:
+                return Criterion(key, None, f"no limit for {run.target} (given: {', '.join(limit)})")
+            limit = limit[run.target]
+        measured = quantity.measure(run)
+        if measured is None:
+            return Criterion(key, None, quantity.unknown(run))
+        value, allowed = quantity.text.format(measured), quantity.text.format(limit)
+        if measured <= limit:
+            return Criterion(key, True, f"{value}, limit {allowed}")
+        return Criterion(key, False, f"{value} exceed the limit of {allowed} by {measured / limit - 1:.1%}")

@@ -1,0 +1,374 @@
+"""Where a board first leaves the exact reference, by how much, in which pattern, and why.
+
+One inference with a checksum per operator finds the first operator that differs; only that
+operator's tensor is fetched. Causes are not guessed from the pattern alone: the operator is computed
+again with one parameter changed, and a change that gives the board's tensor bit for bit is named.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.data.dataset import Array, Raw, Samples
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.model import Operator, Pad, QuantGraph, Requantize, Window
+from pytest_quantcheck.runners.run import OperatorRecord, Run, Runner
+
+Difference = npt.NDArray[np.int64]
+_NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
+_PROBE = 8  # steps of a zero point: enough to stand above the rounding
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """What ``locate`` found.
+
+    ``operator`` is the index in the source graph, None when every operator agrees and only the
+    returned output differs. ``steps`` lists ``(difference in LSB, elements)``, most frequent first;
+    for a float32 tensor it is empty. ``evidence`` is empty when the cause is only suggested by the
+    pattern.
+    """
+
+    sample: str
+    samples: int
+    total: int
+    operator: int | None
+    kind: str
+    tensor: str
+    elements: int
+    size: int
+    steps: tuple[tuple[int, int], ...]
+    pattern: str
+    cause: str
+    evidence: str = ""
+
+    @property
+    def largest(self) -> int:
+        """Largest difference in LSB; 0 for a float32 tensor."""
+        return max((abs(step) for step, _ in self.steps), default=0)
+
+    @property
+    def where(self) -> str:
+        """The operator in words: ``operator 3 (CONV_2D)``."""
+        return "the returned output" if self.operator is None else f"operator {self.operator} ({self.kind})"
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.samples} of {self.total} outputs differ, the first for sample {self.sample}",
+            f"first diverging: {self.where}, tensor {self.tensor!r}",
+            f"difference: {self.elements} of {self.size} elements{self._sizes()}",
+            f"pattern: {self.pattern}",
+            f"likely cause: {self.cause}",
+        ]
+        return "\n".join([*lines, f"evidence: {self.evidence}"] if self.evidence else lines)
+
+    def _sizes(self) -> str:
+        if not self.steps:
+            return ""
+        shown = ", ".join(f"{step:+d} ({count} times)" for step, count in self.steps[:4])
+        return f", at most {self.largest} LSB: {shown}" + (", ..." if len(self.steps) > 4 else "")
+
+
+def locate(run: Run, reference: Run, device: Runner) -> Divergence | None:
+    """Compare ``run`` (made by ``device``) with ``reference``; None when all raw outputs are equal.
+
+    ``device`` is asked for one more inference with operator checksums and for one tensor.
+    """
+    differing = differing_samples(run, reference)
+    if not len(differing):
+        return None
+    index = int(differing[0])
+    graph = run.model.graph
+    inputs = tuple(
+        array[index].reshape(graph.tensors[tensor].shape)
+        for array, tensor in zip(run.inputs, graph.inputs, strict=True)
+    )
+    expected = execute.run(graph, inputs)
+    records = _records(run, index, device)
+    operator = first_difference(graph, expected, records)
+    found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
+    if operator is None:
+        return _readout(run, reference, index, bool(records), found)
+    right = np.asarray(expected[operator.outputs[0]])
+    wrong = np.asarray(device.tensor(run.model, inputs, operator.index)).reshape(right.shape)
+    return _describe(graph, operator, expected, right, wrong, found)
+
+
+def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
+    """Positions of the samples whose raw outputs are not bit for bit the same."""
+    if len(run) != len(reference) or len(run.outputs) != len(reference.outputs):
+        raise UsageError(
+            f"{run.runner} has {len(run)} samples with {len(run.outputs)} outputs, "
+            f"{reference.runner} {len(reference)} with {len(reference.outputs)}: not the same vectors"
+        )
+    unequal = np.zeros(len(run), dtype=np.bool_)
+    for ours, theirs in zip(run.outputs, reference.outputs, strict=True):
+        if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+            raise UsageError(
+                f"outputs of {run.runner} are {ours.dtype}{list(ours.shape)}, those of "
+                f"{reference.runner} {theirs.dtype}{list(theirs.shape)}: not the same model"
+            )
+        rows = np.ascontiguousarray(ours).reshape(len(run), -1).view(np.uint8)
+        others = np.ascontiguousarray(theirs).reshape(len(run), -1).view(np.uint8)
+        unequal |= (rows != others).any(axis=1)
+    return np.flatnonzero(unequal)
+
+
+def first_difference(
+    graph: QuantGraph, expected: Sequence[Array], records: Sequence[OperatorRecord]
+) -> Operator | None:
+    """The first operator whose reported CRC is not that of the expected tensor."""
+    reported = {record.index: record.crc32 for record in records if record.crc32 is not None}
+    for operator in graph.operators:
+        values = np.ascontiguousarray(expected[operator.outputs[0]])
+        if operator.index in reported and reported[operator.index] != zlib.crc32(values.tobytes()):
+            return operator
+    return None
+
+
+def _records(run: Run, index: int, device: Runner) -> tuple[OperatorRecord, ...]:
+    if run.operators:
+        return run.operators[index]
+    again = device.run(
+        run.model, Raw(tuple(array[index : index + 1] for array in run.inputs)), operators=True
+    )
+    return again.operators[0] if again.operators else ()
+
+
+def _name(run: Run, index: int) -> str:
+    return run.vectors.names[index] if isinstance(run.vectors, Samples) else str(index)
+
+
+def _readout(run: Run, reference: Run, index: int, traced: bool, found: dict[str, Any]) -> Divergence:
+    """No operator differs, yet the outputs do."""
+    graph = run.model.graph
+    which = next(
+        k
+        for k in range(len(run.outputs))
+        if run.outputs[k][index].tobytes() != reference.outputs[k][index].tobytes()
+    )
+    wrong, right = run.outputs[which][index], reference.outputs[which][index]
+    delta = _difference(wrong, right)
+    return Divergence(
+        **found,
+        operator=None,
+        kind="",
+        tensor=graph.tensors[graph.outputs[which]].name,
+        elements=int(np.count_nonzero(wrong != right)),
+        size=right.size,
+        steps=_steps(delta),
+        pattern=_pattern(delta, wrong, right)[0],
+        cause=(
+            "every operator agrees when this sample is run again: the output was changed after it was "
+            "computed, or the fault does not repeat"
+            if traced
+            else f"unknown: {run.runner} reports no checksum per operator"
+        ),
+    )
+
+
+def _describe(
+    graph: QuantGraph,
+    operator: Operator,
+    expected: Sequence[Array],
+    right: Array,
+    wrong: Array,
+    found: dict[str, Any],
+) -> Divergence:
+    delta = _difference(wrong, right)
+    pattern, suggestion = _pattern(delta, wrong, right)
+    cause, evidence = _explain(graph, operator, expected, wrong) or (suggestion, "")
+    return Divergence(
+        **found,
+        operator=operator.index,
+        kind=operator.kind,
+        tensor=graph.output_of(operator).name,
+        elements=int(np.count_nonzero(wrong != right)),
+        size=right.size,
+        steps=_steps(delta),
+        pattern=pattern,
+        cause=cause,
+        evidence=evidence,
+    )
+
+
+def _difference(wrong: Array, right: Array) -> Difference | None:
+    if right.dtype.kind == "f":
+        return None
+    return wrong.astype(np.int64) - right.astype(np.int64)
+
+
+def _steps(delta: Difference | None) -> tuple[tuple[int, int], ...]:
+    if delta is None:
+        return ()
+    counts = Counter(int(value) for value in delta[delta != 0])
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], abs(item[0]), item[0])))
+
+
+def _pattern(delta: Difference | None, wrong: Array, right: Array) -> tuple[str, str]:
+    """The shape of a difference in words, and what such a shape suggests."""
+    if delta is None:
+        return "float32 values", "the conversion between integers and float at the model's edge"
+    away = delta != 0
+    count = int(away.sum())
+    if not count:
+        return "none", "the difference does not repeat: look at the link and at the board's memory"
+    limits = (wrong == wrong.max()) | (wrong == wrong.min())
+    free = ~((right == right.max()) | (right == right.min())) & ~limits
+    inner = delta[free] if free.any() else delta[away]
+    for text, suggestion in _shapes(delta, away, count, inner, limits):
+        return text, suggestion
+    smallest, largest = int(delta.min()), int(delta.max())
+    if max(abs(smallest), abs(largest)) == 1:
+        return f"scattered, 1 LSB ({count} elements)", "another rounding rule, or a multiplier off by little"
+    return (
+        f"scattered, {smallest:+d} to {largest:+d} LSB",
+        "weights, multipliers or the input of this operator",
+    )
+
+
+def _shapes(
+    delta: Difference,
+    away: npt.NDArray[np.bool_],
+    count: int,
+    inner: Difference,
+    limits: npt.NDArray[np.bool_],
+) -> Iterator[tuple[str, str]]:
+    """The known patterns that fit, the most special first."""
+    if count == 1 and delta.size > 1:
+        position = [int(axis[0]) for axis in np.nonzero(away)]
+        yield (
+            f"a single element, at {position}",
+            "one weight, bias or multiplier of that element, or a memory fault",
+        )
+    channels = np.flatnonzero(away.reshape(-1, delta.shape[-1]).any(axis=0)) if delta.ndim > 1 else []
+    if len(channels) == 1 and delta.shape[-1] > 1:
+        yield (
+            f"one output channel only: channel {int(channels[0])}",
+            "a weight, bias or multiplier of that channel",
+        )
+    if inner.size and (inner == inner.flat[0]).all() and inner.flat[0] != 0:
+        yield (
+            f"a constant offset of {int(inner.flat[0]):+d} LSB where nothing saturates",
+            "the output zero point",
+        )
+    if bool((limits | ~away).all()):
+        yield (
+            "only elements at the limits of the range",
+            "the fused activation's clamp or a saturating narrowing",
+        )
+    if _border_only(away):
+        yield "the border of the picture only", "the padding: its value (the input zero point) or its size"
+    if delta.ndim == 4 and len(channels) == delta.shape[-1] and _constant_per_channel(delta):
+        yield (
+            "a constant offset per channel",
+            "the input zero point or the biases (an offset times the sum of weights)",
+        )
+
+
+def _border_only(away: npt.NDArray[np.bool_]) -> bool:
+    return away.ndim == 4 and min(away.shape[1:3]) > 2 and not away[:, 1:-1, 1:-1].any()
+
+
+def _constant_per_channel(delta: Difference) -> bool:
+    inner = delta[:, 1:-1, 1:-1] if min(delta.shape[1:3]) > 2 else delta
+    rows = inner.reshape(-1, delta.shape[-1])
+    common = np.median(rows, axis=0)
+    return bool((np.abs(rows - common) <= 1).mean() > 0.75)
+
+
+def _explain(
+    graph: QuantGraph, operator: Operator, expected: Sequence[Array], wrong: Array
+) -> tuple[str, str] | None:
+    """The first single changed parameter with which the operator gives the board's tensor exactly."""
+    active = tuple(i for i in operator.inputs if i >= 0 and not graph.tensors[i].is_constant)
+    alone = replace(graph, inputs=active, outputs=operator.outputs)
+    inputs = [expected[i] for i in active]
+
+    def compute(params: Any) -> Array:
+        again = replace(alone, operators=(replace(operator, params=params),))
+        return np.asarray(execute.run(again, inputs)[operator.outputs[0]])
+
+    for text, params in _changes(operator.params, graph.output_of(operator).dtype, compute, wrong):
+        if np.array_equal(compute(params), wrong):
+            return (
+                text,
+                f"{operator.kind} computed again with {text} gives all {wrong.size} elements of the board",
+            )
+    return None
+
+
+def _changes(
+    params: Any, dtype: np.dtype[Any], compute: Callable[[Any], Array], wrong: Array
+) -> Iterator[tuple[str, Any]]:
+    """``(what is changed, parameters)``: one suspect at a time, the most frequent mistakes first."""
+    names = [field.name for field in fields(params)]
+    for name in names:
+        value = getattr(params, name)
+        words = name.replace("_", " ")
+        if name.endswith("zero_point") or (isinstance(params, Pad) and name == "value"):
+            for other in _other_offsets(params, name, compute, wrong):
+                yield f"{words} {other} instead of {value}", replace(params, **{name: other})
+        elif isinstance(value, Requantize):
+            label = words if words.startswith("requant") else f"{words} requantization"
+            for text, changed in _other_requantize(value):
+                yield f"{label}: {text}", replace(params, **{name: changed})
+        elif isinstance(value, Window):
+            for text, window in _other_windows(value):
+                yield text, replace(params, **{name: window})
+    if "act_min" in names and dtype.kind in "iu":
+        yield from _other_clamps(params, dtype)
+
+
+def _other_offsets(params: Any, name: str, compute: Callable[[Any], Array], wrong: Array) -> Iterator[int]:
+    """Other values of a zero point: the usual mix-ups, then what a straight line through a probe says."""
+    value = int(getattr(params, name))
+    seen = {value}
+    usual = (0, -value, value + 128, value - 128, *(value + step for step in _NEAR))
+    for other in usual:
+        if other not in seen:
+            seen.add(other)
+            yield other
+    right = compute(params).astype(np.float64)
+    response = (compute(replace(params, **{name: value + _PROBE})) - right) / _PROBE
+    power = float((response * response).sum())
+    if power:
+        best = round(float(((wrong - right) * response).sum()) / power)
+        yield from (value + best + step for step in (0, *_NEAR) if value + best + step not in seen)
+
+
+def _other_requantize(value: Requantize) -> Iterator[tuple[str, Requantize]]:
+    other = "single" if value.rounding == "double" else "double"
+    yield f"{other} rounding instead of {value.rounding}", replace(value, rounding=other)
+    for step in (1, -1):
+        yield f"shift {step:+d}", replace(value, shift=value.shift + step)
+
+
+def _other_windows(value: Window) -> Iterator[tuple[str, Window]]:
+    for name in ("pad_top", "pad_left"):
+        for step in (1, -1):
+            if getattr(value, name) + step >= 0:
+                changed = getattr(value, name) + step
+                words = name.replace("_", " ")
+                yield (
+                    f"{words} {changed} instead of {getattr(value, name)}",
+                    replace(value, **{name: changed}),
+                )
+
+
+def _other_clamps(params: Any, dtype: np.dtype[Any]) -> Iterator[tuple[str, Any]]:
+    limits = np.iinfo(dtype)
+    whole = replace(params, act_min=int(limits.min), act_max=int(limits.max))
+    if (params.act_min, params.act_max) != (whole.act_min, whole.act_max):
+        yield f"no activation clamp instead of {params.act_min} to {params.act_max}", whole
+    if hasattr(params, "output_zero_point") and params.act_min != params.output_zero_point:
+        zero = params.output_zero_point
+        yield f"a RELU clamp at {zero} instead of {params.act_min}", replace(params, act_min=zero)

@@ -1,0 +1,141 @@
+"""What the tests of one process share, made on first use: models, data, the reference, the bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantcheck import options
+from pytest_quantcheck.bench import Bench
+from pytest_quantcheck.cases import Case, model_name
+from pytest_quantcheck.data.dataset import Array, Dataset, Samples
+from pytest_quantcheck.data.reference import call_reference, is_reference
+from pytest_quantcheck.errors import MissingExtraError, UsageError
+from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.models.load import load
+from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.tflite import quantize
+from pytest_quantcheck.runners.run import Run, Runner, Vectors
+from pytest_quantcheck.verdict.budget import Budget
+from pytest_quantcheck.verdict.gate import Gate, Verdict
+
+
+class Workshop:
+    """Made once per process. Models and data named in markers are loaded once, conversions are cached."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        settings = config.stash[options.SETTINGS]
+        self._vectors = settings.vectors
+        self._cache = Cache(settings.cache)
+        self._loaded: dict[tuple[str, str], Any] = {}
+        self._reference: Runner | None = None
+        self.bench = Bench(options.inventory(config), settings)
+
+    def float_model(self, case: Case) -> FloatModel | None:
+        """The marker's model; None when it names none."""
+        if not case.model:
+            return None
+        folder = Path(case.folder)
+        return self._once(case.model, folder, lambda: load(case.model, base=folder, cache=self._cache))
+
+    def dataset(self, case: Case) -> Dataset | None:
+        """What the marker's ``data`` function returns; None when it names none."""
+        if not case.data:
+            return None
+        folder = Path(case.folder)
+        found = self._once(case.data, folder, lambda: call_reference(case.data, folder))
+        if not isinstance(found, Dataset):
+            raise UsageError(f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset")
+        return found
+
+    def quantized(
+        self, case: Case, config: QuantConfig | None, model: FloatModel | None, data: Dataset | None
+    ) -> QuantizedModel:
+        """The artefact of a case: the file it names, or the result of quantizing."""
+        if case.artefact:
+            return self._artefact(case, model)
+        if model is None:
+            raise UsageError(
+                'there is no model: give quant(model="model.h5"), or override the fixture float_model'
+            )
+        return quantize(model, config or QuantConfig(), data, cache=self._cache)
+
+    def _artefact(self, case: Case, model: FloatModel | None) -> QuantizedModel:
+        folder = Path(case.folder)
+        made: object = folder / case.artefact
+        if is_reference(case.artefact) and not (folder / case.artefact).exists():
+            made = self._once(case.artefact, folder, lambda: call_reference(case.artefact, folder))
+        if isinstance(made, QuantizedModel):
+            return made
+        if isinstance(made, (str, Path)):
+            path = folder / made
+            if not path.is_file():
+                raise UsageError(f"artefact={case.artefact!r}: there is no file {path}")
+            made = path.read_bytes()
+        if not isinstance(made, bytes):
+            raise UsageError(
+                f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "
+                f"or a QuantizedModel"
+            )
+        return QuantizedModel(model_name(case.artefact), made, None, model.tflite if model else b"")
+
+    def vectors(self, data: Dataset | None) -> Samples:
+        """The test samples, the first N of them under ``--qc-vectors N``."""
+        if data is None:
+            raise UsageError('there are no data: give quant(data="module:function"), or override quant_data')
+        count = len(data.test) if self._vectors is None else min(self._vectors, len(data.test))
+        return data.test if count == len(data.test) else data.test.take(range(count))
+
+    @property
+    def reference(self) -> Runner:
+        """TFLM where it is installed, else our interpreter: both promise the same integers."""
+        if self._reference is None:
+            self._reference = Remembering(exact_runner())
+        return self._reference
+
+    def gate(self, limits: Mapping[str, Any], record: Callable[[Verdict], None]) -> Gate:
+        """A gate for one test. ``limits`` are those of its ``budget`` marker."""
+        return Gate(
+            reference=self.reference,
+            float_outputs=self.float_outputs,
+            budget=Budget(limits) if limits else None,
+            record=record,
+        )
+
+    def _once(self, reference: str, folder: Path, make: Callable[[], Any]) -> Any:
+        key = (reference, str(folder))
+        if key not in self._loaded:
+            self._loaded[key] = make()
+        return self._loaded[key]
+
+
+class Remembering:
+    """A runner that keeps the last runs without operator records: one reference serves several boards."""
+
+    KEEP = 8
+
+    def __init__(self, runner: Runner) -> None:
+        self.name = runner.name
+        self.runner = runner
+        self._runs: dict[tuple[str, int], Run] = {}
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """As the runner's own ``run``; the same model and vectors are run once."""
+        if operators:
+            return self.runner.run(model, vectors, operators=True)
+        key = (model.sha256, id(vectors))
+        if key not in self._runs:
+            while len(self._runs) >= self.KEEP:
+                del self._runs[next(iter(self._runs))]
+            self._runs[key] = self.runner.run(
+                model, vectors
+            )  # the run keeps its vectors alive, hence their id
+        return self._runs[key]
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        return self.runner.tensor(model, inputs, operator)

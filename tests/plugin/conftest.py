@@ -1,0 +1,50 @@
+"""Helpers of the plug-in's tests: each runs pytest in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BOARDS = """
+[[board]]
+name = "desk-1"
+family = "posix"
+target = "alpha"
+port = "/dev/null"
+tags = ["slow"]
+
+[[board]]
+name = "desk-2"
+family = "posix"
+target = "alpha"
+port = "/dev/zero"
+
+[[board]]
+name = "desk-3"
+family = "posix"
+target = "beta"
+port = "/dev/full"
+tags = ["slow", "big"]
+"""
+
+
+@pytest.fixture
+def collect(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
+    """``collect(source, *options)``: collect only, with no rig unless one is given."""
+    monkeypatch.delenv("QC_RIG", raising=False)
+
+    def run(source: str, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(test_it=source)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--collect-only", "-q", *options)
+
+    return run
+
+
+@pytest.fixture
+def lab(pytester: pytest.Pytester) -> Path:
+    """A ``boards.toml`` in rootdir: two boards of target alpha, one of beta. None is ever opened."""
+    path = pytester.path / "boards.toml"
+    path.write_text(BOARDS)
+    return path

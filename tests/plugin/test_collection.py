@@ -1,0 +1,211 @@
+"""The quant marker: what becomes of it at collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.host
+
+Collect = Callable[..., pytest.RunResult]
+HOST = """
+import pytest
+from pytest_quantcheck.quantizers.config import QuantConfig
+
+@pytest.mark.quant({})
+def test_it(quantized_model):
+    pass
+"""
+
+
+def ids(result: pytest.RunResult) -> list[str]:
+    """The ids in brackets, in order."""
+    return [line.partition("[")[2].rstrip("]") for line in result.outlines if "::" in line]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("model='kws.h5'", ["kws-tflite-i8-i8-perchannel-cal100pct"]),
+        ("model='nets/kws.keras', calibration='10%'", ["kws-tflite-i8-i8-perchannel-cal10pct"]),
+        ("model='my.nets.digits:build'", ["digits-tflite-i8-i8-perchannel-cal100pct"]),
+        ("artefact='kws_int8.tflite'", ["kws_int8"]),
+        ("artefact=['a.tflite', 'b.tflite']", ["a", "b"]),
+        ("calibration='random', seed=7", ["tflite-i8-i8-perchannel-calrandom-seed7"]),
+        (
+            "model='m.h5', configs=[QuantConfig(), QuantConfig(input_type='uint8')]",
+            ["m-tflite-i8-i8-perchannel-cal100pct", "m-tflite-u8-i8-perchannel-cal100pct"],
+        ),
+    ],
+)
+def test_ids_read_like_a_sentence(collect: Collect, keys: str, expected: list[str]) -> None:
+    assert ids(collect(HOST.format(keys))) == expected
+
+
+def test_lists_multiply(collect: Collect) -> None:
+    result = collect(
+        HOST.format("model='m.h5', input_type=['int8', 'uint8'], granularity=['per_channel', 'per_tensor']")
+    )
+    assert ids(result) == [
+        "m-tflite-i8-i8-perchannel-cal100pct",
+        "m-tflite-i8-i8-pertensor-cal100pct",
+        "m-tflite-u8-i8-perchannel-cal100pct",
+        "m-tflite-u8-i8-pertensor-cal100pct",
+    ]
+
+
+def test_the_nearest_marker_wins_key_by_key(collect: Collect) -> None:
+    result = collect(
+        """
+        import pytest
+        pytestmark = pytest.mark.quant(model='m.h5', input_type='uint8', output_type='uint8', calibration='10%')
+
+        @pytest.mark.quant(output_type='float32', calibration='20%')
+        class TestIt:
+            @pytest.mark.quant(calibration='30%')
+            def test_it(self, quantized_model):
+                pass
+        """
+    )
+    assert ids(result) == ["m-tflite-u8-f32-perchannel-cal30pct"]
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "expected"),
+    [
+        (
+            "input_type='uint8'",
+            "configs=[QuantConfig(granularity='per_tensor')]",
+            "tflite-i8-i8-pertensor-cal100pct",
+        ),
+        (
+            "configs=[QuantConfig(granularity='per_tensor')]",
+            "input_type='uint8'",
+            "tflite-u8-i8-perchannel-cal100pct",
+        ),
+    ],
+)
+def test_configs_and_single_keys_replace_each_other(
+    collect: Collect, module: str, function: str, expected: str
+) -> None:
+    source = HOST.format(function) + f"\npytestmark = pytest.mark.quant({module})\n"
+    assert ids(collect(source)) == [expected]
+
+
+def test_marks_of_parameters_reach_the_item(pytester: pytest.Pytester, collect: Collect) -> None:
+    source = HOST.format(
+        "artefact=['a.tflite', pytest.param('b.tflite', marks=pytest.mark.skip(reason='b is broken'))]"
+    )
+    result = collect(source, "-m", "skip")
+    assert ids(result) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("modell='m.h5'", ["modell='m.h5'", "allowed: model, data, artefact, input_type"]),
+        ("input_type='int7'", ["input_type='int7'", "allowed: int8, uint8, float32"]),
+        (
+            "granularity=['per_tensor', 'per_row']",
+            ["granularity='per_row'", "allowed: per_channel, per_tensor"],
+        ),
+        ("calibration='many'", ["calibration='many'", "allowed: 10%"]),
+        ("calibration=10", ["calibration=10", "allowed: a text"]),
+        ("input_type=[]", ["input_type=[]", "no case"]),
+        ("data='here'", ["data='here'", "package.module:function"]),
+        ("configs=['int8']", ["configs=['int8']", "a list of QuantConfig"]),
+        ("configs=[QuantConfig()], input_type='int8'", ["not both"]),
+        ("artefact='a.tflite', input_type='int8'", ["quantized already"]),
+        ("model=['a/m.h5', 'b/m.h5']", ["two cases", "a/m.h5", "b/m.h5"]),
+        ("'m.h5'", ["keys only"]),
+        ("model=pytest.param('m.h5', id='x')", ["ids follow from the keys"]),
+    ],
+)
+def test_wrong_markers_are_collection_errors_that_say_what_is_allowed(
+    collect: Collect, keys: str, words: list[str]
+) -> None:
+    result = collect(HOST.format(keys))
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    text = result.stdout.str()
+    assert "Traceback" not in text
+    for word in ["test_it.py::test_it", *words]:
+        assert word in text
+
+
+def test_fixtures_without_a_quant_marker_are_a_collection_error(collect: Collect) -> None:
+    result = collect("def test_it(quantized_model): pass")
+    result.stdout.fnmatch_lines(["*test_it.py::test_it: uses quantcheck's fixtures without a quant marker*"])
+
+
+def test_too_many_cases_are_a_usage_error_that_shows_the_factors(collect: Collect) -> None:
+    result = collect(
+        HOST.format("input_type=['int8', 'uint8'], seed=[1, 2, 3], output_type='int8'"),
+        "-o",
+        "qc_max_cases=5",
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*input_type (2) x seed (3) = 6 cases; ini qc_max_cases allows 5*"])
+
+
+def test_too_many_cases_are_a_usage_error_in_parallel_as_well(
+    collect: Collect, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_it=HOST.format("seed=[1, 2, 3]"))
+    result = pytester.runpytest_subprocess("-n", "2", "-o", "qc_max_cases=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *seed (3) = 3 cases; ini qc_max_cases allows 2*"])
+
+
+def test_set_replaces_keys_from_the_command_line(collect: Collect) -> None:
+    result = collect(
+        HOST.format("configs=[QuantConfig(input_type='uint8')]"),
+        "--qc-set=granularity=per_tensor,per_channel",
+        "--qc-set=seed=3",
+    )
+    assert ids(result) == [
+        "tflite-i8-i8-pertensor-cal100pct-seed3",
+        "tflite-i8-i8-perchannel-cal100pct-seed3",
+    ]
+
+
+def test_set_refuses_unknown_keys(collect: Collect) -> None:
+    result = collect(HOST.format(""), "--qc-set=bits=4")
+    result.stdout.fnmatch_lines(["*--qc-set bits=4: unknown key 'bits'; allowed: model, data*"])
+
+
+def test_collection_imports_no_heavy_package(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_collection_finish(session):
+            heavy = {"numpy", "tensorflow", "keras", "serial", "pyocd", "esptool", "rich"} & set(sys.modules)
+            print(len(session.items), "items, heavy:", sorted(heavy))
+        """
+    )
+    pytester.makepyfile(test_it=HOST.format("model='m.h5', input_type=['int8', 'uint8']"))
+    result = pytester.runpytest_subprocess("--collect-only", "-s")
+    result.stdout.fnmatch_lines(["2 items, heavy: [[][]]"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--qc-vectors=none"], "--qc-vectors: 'none' is out of range; allowed: a whole number from 1"),
+        (
+            ["--qc-infra-retries=-1"],
+            "--qc-infra-retries: '-1' is out of range; allowed: a whole number from 0",
+        ),
+        (
+            ["-o", "qc_lease_timeout=soon"],
+            "ini qc_lease_timeout: 'soon' is out of range; allowed: a number from 0",
+        ),
+        (["--qc-report=pdf=x"], "--qc-report pdf=x: unknown form 'pdf'; allowed: md, json"),
+        (["--qc-set=seed"], "--qc-set seed: allowed: KEY=VALUE"),
+    ],
+)
+def test_wrong_options_are_usage_errors(collect: Collect, options: list[str], message: str) -> None:
+    result = collect("def test_it(): pass", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{message}*"])
