@@ -1,0 +1,412 @@
+"""A device at the other end of a link: each request of ``firmware/LINK.md`` as a method with values.
+
+Knows no chip and no test. What a device holds is only believed after a CRC says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+from pytest_quantcheck.errors import ImageError, RigFault
+from pytest_quantcheck.rig.link import BASE_BAUD, DeviceError, Link
+from pytest_quantcheck.rig.messages import (
+    PAYLOAD_MAX,
+    PROTOCOL,
+    CounterReading,
+    CrashRecord,
+    Hello,
+    Kind,
+    LoopResult,
+    MessageError,
+    ModelInfo,
+    OperatorResult,
+    RunAnswer,
+    RunResult,
+    Status,
+    StoreListing,
+    StoreSlot,
+)
+
+Message = TypeVar("Message")
+
+_RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
+_RUN_HEADER = 8
+_READ_HEADER = 4
+_OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
+_DISTURBED_RETRIES = 2
+_TRIAL_MS = 1500
+_SELF_TEST_FRAMES = 8
+_RATE_LEASE = 10.0  # the device gives up a raised rate after so many seconds of silence
+_RATE_SAFE = 5.0  # after so much silence the host makes sure first
+_MODEL_ERRORS = frozenset(
+    {
+        Status.MAGIC,
+        Status.VERSION,
+        Status.SIZE,
+        Status.BOUNDS,
+        Status.ALIGN,
+        Status.TYPE,
+        Status.SHAPE,
+        Status.PARAM,
+        Status.UNSUPPORTED,
+        Status.NO_MEMORY,
+    }
+)
+
+
+class Device:
+    """The requests of a device. ``hello`` comes first; it says how large the window is.
+
+    All methods raise ``RigFault``: ``link`` (silence), ``protocol`` (another version, an answer that
+    is none, a request that was refused), ``crash`` (the device restarted; the message holds its
+    crash record). ``deadline`` and ``run_deadline`` are seconds without an answer or BUSY.
+    """
+
+    def __init__(self, link: Link, *, deadline: float = 5.0, run_deadline: float = 60.0) -> None:
+        self.link = link
+        self.deadline = deadline
+        self.run_deadline = run_deadline
+        self._hello: Hello | None = None
+        self._info: ModelInfo | None = None
+
+    # ---- who is there ----
+
+    def hello(self, *, deadline: float | None = None) -> Hello:
+        """Ask who is there and what it holds. A boot ROM's text and a boot banner are passed over.
+
+        A device that an earlier session left at a raised rate answers after 10 s of silence.
+        """
+        nonce = random.getrandbits(32)
+        request = PROTOCOL.to_bytes(4, "little") + nonce.to_bytes(4, "little")
+        try:
+            payload = self.link.request(
+                Kind.HELLO, request, deadline=deadline or self.deadline, restart_expected=True
+            )
+        except DeviceError as error:
+            if error.status != Status.PROTOCOL:
+                raise
+            raise _other_version(error.detail) from error
+        if len(payload) >= 2 and (version := int.from_bytes(payload[:2], "little")) != PROTOCOL:
+            raise _other_version(version)
+        hello = _read(Hello.unpack, payload)
+        if hello.nonce != nonce:
+            raise RigFault("protocol", "the answer to HELLO belongs to another HELLO")
+        self._hello = hello
+        self._info = None
+        return hello
+
+    def describe(self) -> ModelInfo:
+        """The loaded model: its arena, operators, inputs and outputs."""
+        self._info = _read(ModelInfo.unpack, self._request(Kind.DESCRIBE))
+        return self._info
+
+    # ---- models ----
+
+    def load_ram(self, image: bytes) -> None:
+        """Put an artefact into the device's RAM and load it. ``ImageError`` when it does not fit."""
+        if len(image) > self._known().pool_bytes:
+            raise ImageError(
+                f"model too big: {len(image)} bytes do not fit the board's RAM pool of "
+                f"{self._known().pool_bytes} bytes"
+            )
+        head = _begin(1, 0, image) + hashlib.sha256(image).digest()
+        try:
+            self._send(head, image)
+        except DeviceError as error:
+            self._explain(error, len(image))
+        self._info = None
+
+    def select(self, sha256: bytes) -> None:
+        """Make the image with this SHA-256 the current one, from RAM or from the flash store.
+
+        ``DeviceError`` with ``Status.NO_MODEL`` when the device does not hold it, ``RigFault("flash")``
+        when it does but the flash has lost bits, ``ImageError`` when it cannot be loaded.
+        """
+        self._info = None
+        try:
+            self._request(Kind.SELECT, sha256)
+        except DeviceError as error:
+            if error.status == Status.CRC:
+                raise RigFault(
+                    "flash",
+                    f"the image {sha256.hex()[:16]} on the board is damaged: its CRC-32 recomputed now "
+                    "is not the stored one",
+                ) from error
+            self._explain(error, None)
+
+    def store(self) -> StoreListing:
+        """The slots of the flash store with their CRCs recomputed now, and where free space starts."""
+        slots: list[StoreSlot] = []
+        at = 0
+        while True:
+            payload = self._request(Kind.STORE, at.to_bytes(4, "little"))
+            count = int.from_bytes(payload[4:8], "little")
+            entries = payload[8:]
+            if len(payload) < 8 or len(entries) != (count & 0x7FFFFFFF) * StoreSlot.SIZE:
+                raise RigFault(
+                    "protocol", f"the answer to STORE has {len(payload)} bytes for {count:#x} slots"
+                )
+            slots += [
+                StoreSlot.unpack(entries[start : start + StoreSlot.SIZE])
+                for start in range(0, len(entries), StoreSlot.SIZE)
+            ]
+            following = int.from_bytes(payload[:4], "little")
+            if not count & 0x80000000:
+                return StoreListing(tuple(slots), following)
+            if following <= at:
+                raise RigFault("protocol", f"the answer to STORE goes back from {at} to {following}")
+            at = following
+
+    # ---- inference ----
+
+    def set_input(self, index: int, data: bytes) -> None:
+        """Send one input; it stays on the device until another comes or another model is loaded."""
+        self._send(_begin(0, index, data), data)
+
+    def run(self, *, operators: bool = False, stop_after: int | None = None) -> RunResult:
+        """One inference on the inputs that were set; ``outputs`` holds all of them.
+
+        ``operators``: keep a record per operator (``operator_results``). ``stop_after``: stop behind
+        the operator with this source index, so that ``tensor`` can fetch what it made.
+        """
+        return self._run(operators, stop_after, None)
+
+    def infer(
+        self, inputs: Sequence[bytes], *, operators: bool = False, stop_after: int | None = None
+    ) -> RunResult:
+        """``set_input`` for all inputs, then ``run``; small inputs travel inside the request."""
+        if sum(map(len, inputs)) <= PAYLOAD_MAX - _RUN_HEADER:
+            return self._run(operators, stop_after, b"".join(inputs))
+        for index, data in enumerate(inputs):
+            self.set_input(index, data)
+        return self._run(operators, stop_after, None)
+
+    def output(self, index: int) -> bytes:
+        """An output of the last run."""
+        return self._fetch(_OUTPUT, index)
+
+    def tensor(self) -> bytes:
+        """The output, in the source layout, of the operator that the last run stopped after."""
+        return self._fetch(_TENSOR)
+
+    def operator_results(self) -> tuple[OperatorResult, ...]:
+        """The records of the last run with ``operators=True``, in the order of execution."""
+        data = self._fetch(_OPERATORS)
+        capabilities = self._known().capabilities
+        size = OperatorResult.SIZE
+        return tuple(
+            OperatorResult.unpack(data[start : start + size], capabilities)
+            for start in range(0, len(data), size)
+        )
+
+    # ---- the link and the chip ----
+
+    def echo(self, data: bytes) -> bytes:
+        """Send bytes there and back."""
+        return self._request(Kind.ECHO, data)
+
+    def set_baud(self, rate: int) -> int:
+        """Raise (or lower) the rate on both sides after a self-test; returns the rate now in use.
+
+        That is the old one when the device cannot make the new one or the self-test lost a byte:
+        the device falls back by itself.
+        """
+        before = self.link.baudrate
+        if rate == before:
+            return rate
+        try:
+            self._request(Kind.BAUD, _baud(rate, keep=False))
+        except DeviceError as error:
+            if error.status != Status.UNSUPPORTED:
+                raise
+            return before
+        self.link.baudrate = rate
+        try:
+            clean = self._self_test()
+            if clean:
+                self.link.request(Kind.BAUD, _baud(rate, keep=True), deadline=1.0)
+                return rate
+        except RigFault as fault:
+            self.link.note(f"-- {rate} baud does not work: {fault.reason}")
+        self.link.baudrate = before
+        self._wait_for_rate()
+        return before
+
+    def loop(self, rounds: int) -> LoopResult:
+        """Run the port's calibration loop; what it counted and what it should have counted."""
+        payload = self._request(
+            Kind.LOOP, rounds.to_bytes(4, "little"), deadline=self.run_deadline, quiet=True
+        )
+        return _read(LoopResult.unpack, payload)
+
+    def counter(self) -> CounterReading:
+        """The counter now, and the device's own link statistics."""
+        return _read(CounterReading.unpack, self._request(Kind.COUNTER))
+
+    def crash(self, *, clear: bool = False) -> CrashRecord:
+        """The record of the last crash; ``clear`` forgets it on the device."""
+        return _read(CrashRecord.unpack, self._request(Kind.FAULT, bytes([clear])))
+
+    def reboot(self, mode: str = "application") -> None:
+        """Restart the ``application``, or the chip's serial ``loader``. ``hello`` comes next."""
+        modes = ("application", "loader")
+        self._request(Kind.REBOOT, bytes([modes.index(mode)]), restart_expected=True)
+        self._hello = self._info = None
+
+    # ---- how ----
+
+    def _request(self, kind: Kind, payload: bytes = b"", **how: Any) -> bytes:
+        """A request whose failure is explained: after a restart by the crash record."""
+        self._make_sure_of_rate()
+        how.setdefault("deadline", self.deadline)
+        try:
+            return self.link.request(kind, payload, **how)
+        except DeviceError as error:
+            if error.status in (Status.NO_MODEL, Status.STATE) and self._restarted():
+                raise self._crash_fault(error) from error
+            raise
+        except RigFault as fault:
+            if fault.kind == "crash":
+                raise self._crash_fault(fault) from fault
+            raise
+
+    def _restarted(self) -> bool:
+        """Did the device boot since HELLO? (Its banner may have been lost.)"""
+        if self._hello is None:
+            return False
+        record = _read(CrashRecord.unpack, self.link.request(Kind.FAULT, b"\0", deadline=self.deadline))
+        return record.boot_count != self._hello.boot_count
+
+    def _crash_fault(self, fault: RigFault) -> RigFault:
+        self._info = None
+        try:
+            payload = self.link.request(Kind.FAULT, b"\0", deadline=self.deadline, restart_expected=True)
+            record = _read(CrashRecord.unpack, payload)
+        except RigFault as second:
+            return RigFault("crash", f"{fault.reason}; then {second.reason}")
+        if not record.held:
+            return RigFault("crash", f"{fault.reason}; it left no crash record: a reset, or its power failed")
+        return RigFault("crash", f"{fault.reason}; {record}")
+
+    def _known(self) -> Hello:
+        return self._hello if self._hello is not None else self.hello()
+
+    def _send(self, begin: bytes, data: bytes) -> None:
+        """BEGIN, the data in a window, COMMIT. What the device then has is what was sent, by CRC."""
+        hello = self._known()
+        self._request(Kind.BEGIN, begin)
+        try:
+            self.link.send_bulk(data, chunk=hello.chunk, window=hello.window, deadline=self.deadline)
+        except DeviceError as error:
+            if error.status == Status.STATE and self._restarted():
+                raise self._crash_fault(error) from error
+            raise
+        except RigFault as fault:
+            raise (self._crash_fault(fault) if fault.kind == "crash" else fault) from None
+        self._request(Kind.COMMIT)
+
+    def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None) -> RunResult:
+        flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
+        payload = bytes([flags, 0, 0, 0]) + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
+        for _ in range(_DISTURBED_RETRIES + 1):
+            answer = _read(
+                RunAnswer.unpack, self._request(Kind.RUN, payload, deadline=self.run_deadline, quiet=True)
+            )
+            if not answer.result.disturbed:
+                break
+        if answer.result.stopped:
+            return answer.result
+        return replace(answer.result, outputs=self._outputs(answer))
+
+    def _outputs(self, answer: RunAnswer) -> tuple[bytes, ...]:
+        sizes = [each.bytes for each in (self._info or self.describe()).outputs]
+        if not answer.inlined:
+            return tuple(self._fetch(_OUTPUT, index, size) for index, size in enumerate(sizes))
+        if sum(sizes) != len(answer.data):
+            raise RigFault("protocol", f"RUN sent {len(answer.data)} bytes of outputs, not {sum(sizes)}")
+        ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
+        return tuple(answer.data[end - size : end] for end, size in zip(ends, sizes, strict=True))
+
+    def _fetch(self, what: int, index: int = 0, total: int | None = None) -> bytes:
+        """READ until all of it is here. ``total`` is asked for when it is not known."""
+        data = b""
+        while total is None or len(data) < total:
+            size = 0 if total is None else min(total - len(data), PAYLOAD_MAX - _READ_HEADER)
+            head = bytes([what, index]) + size.to_bytes(2, "little") + len(data).to_bytes(4, "little")
+            payload = self._request(Kind.READ, head)
+            if len(payload) != _READ_HEADER + size:
+                raise RigFault("protocol", f"READ of {size} bytes brought {len(payload) - _READ_HEADER}")
+            total = int.from_bytes(payload[:_READ_HEADER], "little")
+            data += payload[_READ_HEADER:]
+        return data
+
+    def _explain(self, error: DeviceError, size: int | None) -> NoReturn:
+        """An image the device cannot take is the image's fault, not the rig's."""
+        if error.status not in _MODEL_ERRORS:
+            raise error
+        pool = self._known().pool_bytes
+        if error.status == Status.NO_MEMORY:
+            image = "its arena" if size is None else f"an image of {size} bytes and its arena"
+            raise ImageError(
+                f"model too big: {image} do not fit the board's RAM pool of {pool} bytes"
+            ) from error
+        raise ImageError(f"the board cannot load the image: {error.reason}") from error
+
+    def _self_test(self) -> bool:
+        """Every byte value in both directions, without one resend or damaged frame."""
+        counts = self.link.statistics
+        before = counts.resent + counts.crc_errors
+        for number in range(_SELF_TEST_FRAMES):
+            pattern = bytes((value * 167 + number) % 256 for value in range(256))
+            if self.link.request(Kind.ECHO, pattern, deadline=0.4) != pattern:
+                return False
+        return counts.resent + counts.crc_errors == before
+
+    def _wait_for_rate(self) -> None:
+        """Until the device is back at the host's rate: its trial, at the worst its lease, must end."""
+        time.sleep(_TRIAL_MS / 1000)
+        self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadline)
+
+    def _make_sure_of_rate(self) -> None:
+        """After a long silence the device may have given up a raised rate: find out, and raise it again."""
+        rate = self.link.baudrate
+        if rate == BASE_BAUD or time.monotonic() - self.link.last_heard < _RATE_SAFE:
+            return
+        try:
+            self.link.request(Kind.ECHO, b"", deadline=0.5)
+        except RigFault as fault:
+            if fault.kind != "link":
+                raise
+            self.link.baudrate = BASE_BAUD
+            self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadline)
+            self.set_baud(rate)
+
+
+def _begin(target: int, index: int, data: bytes) -> bytes:
+    sizes = len(data).to_bytes(4, "little") + zlib.crc32(data).to_bytes(4, "little")
+    return bytes([target, index, 0, 0]) + sizes
+
+
+def _baud(rate: int, *, keep: bool) -> bytes:
+    return rate.to_bytes(4, "little") + _TRIAL_MS.to_bytes(2, "little") + bytes([keep, 0])
+
+
+def _other_version(version: int) -> RigFault:
+    return RigFault(
+        "protocol",
+        f"the firmware speaks protocol {version}, this host speaks {PROTOCOL}; "
+        "flash the firmware that belongs to this version of pytest-quantcheck",
+    )
+
+
+def _read(unpack: Callable[[bytes], Message], payload: bytes) -> Message:
+    try:
+        return unpack(payload)
+    except MessageError as error:
+        raise RigFault("protocol", str(error)) from error
