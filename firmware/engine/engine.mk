@@ -1,17 +1,6 @@
-# The engine's sources and include folders, relative to this file. Include it and compile them all:
-#
-#   include engine/engine.mk
-#   OBJECTS += $(QC_ENGINE_SOURCES:...)
-#   CFLAGS  += $(QC_ENGINE_INCLUDES)
-#
-# The engine needs memcpy, memset and the compiler's helper library (libgcc), nothing else.
+# The engine as a runtime of this firmware: its sources relative to firmware/ and its flags.
+# It needs memcpy, memset and the compiler's helper library (libgcc), nothing else.
 
-QC_ENGINE_DIR := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
-
-QC_ENGINE_INCLUDES := -I$(QC_ENGINE_DIR) -I$(QC_ENGINE_DIR)/../include
-
-QC_ENGINE_SOURCES := \
-  $(QC_ENGINE_DIR)/qc_engine.c \
-  $(QC_ENGINE_DIR)/qc_image.c \
-  $(QC_ENGINE_DIR)/qc_check.c \
-  $(sort $(wildcard $(QC_ENGINE_DIR)/kernels/*.c))
+RUNTIME_SOURCES := engine/qc_engine.c engine/qc_image.c engine/qc_check.c \
+  $(sort $(wildcard engine/kernels/*.c))
+RUNTIME_CFLAGS := -Iengine

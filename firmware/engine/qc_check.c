@@ -1,5 +1,6 @@
 /* One operator against its tensors and parameters: what its kernel relies on, nothing less. */
 #include "qc_image.h"
+#include "qc_simd.h"
 
 #define QC_REQUIRE(condition, status)                                                              \
   do {                                                                                             \
@@ -215,8 +216,7 @@ static qc_status_t check_pad(const qc_pad_params_t *p, const qc_tensor_t *in,
 }
 
 static qc_status_t check_concatenation(const qc_image_t *image, const qc_operator_t *op,
-                                       const qc_concatenation_params_t *p,
-                                       const qc_tensor_t *out) {
+                                       const qc_concatenation_params_t *p, const qc_tensor_t *out) {
   QC_REQUIRE(out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(p->axis < out->rank, QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
@@ -262,7 +262,7 @@ static qc_status_t check_float_edge(const qc_float_edge_params_t *p, const qc_te
   QC_REQUIRE(same_shape(real, quantized), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(quantized, p->zero_point), QC_ERR_PARAM);
   uint32_t bits;
-  __builtin_memcpy(&bits, &p->scale, 4);
+  qc_copy(&bits, &p->scale, 4);
   QC_REQUIRE(bits > 0 && bits < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
   return QC_OK;
 }
@@ -290,23 +290,35 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
   QC_REQUIRE(op->inputs == 1 || op->opcode == QC_OP_ADD || op->opcode == QC_OP_CONCATENATION,
              QC_ERR_SIZE);
   switch ((qc_opcode_t)op->opcode) {
-  case QC_OP_CONV_2D: return check_conv2d(image, op, p, in, out);
-  case QC_OP_DEPTHWISE_CONV_2D: return check_depthwise(image, op, p, in, out);
-  case QC_OP_FULLY_CONNECTED: return check_fully_connected(image, op, p, in, out);
-  case QC_OP_ADD: return check_add(image, op, p, in, out);
+  case QC_OP_CONV_2D:
+    return check_conv2d(image, op, p, in, out);
+  case QC_OP_DEPTHWISE_CONV_2D:
+    return check_depthwise(image, op, p, in, out);
+  case QC_OP_FULLY_CONNECTED:
+    return check_fully_connected(image, op, p, in, out);
+  case QC_OP_ADD:
+    return check_add(image, op, p, in, out);
   case QC_OP_AVERAGE_POOL_2D:
-  case QC_OP_MAX_POOL_2D: return check_pool(p, in, out);
-  case QC_OP_MEAN: return check_mean(p, in, out);
-  case QC_OP_PAD: return check_pad(p, in, out);
+  case QC_OP_MAX_POOL_2D:
+    return check_pool(p, in, out);
+  case QC_OP_MEAN:
+    return check_mean(p, in, out);
+  case QC_OP_PAD:
+    return check_pad(p, in, out);
   case QC_OP_RESHAPE:
     QC_REQUIRE(in->dtype == out->dtype && in->bytes == out->bytes, QC_ERR_SHAPE);
     QC_REQUIRE(in->place == QC_PLACE_ARENA && in->offset == out->offset, QC_ERR_BOUNDS);
     return QC_OK;
-  case QC_OP_CONCATENATION: return check_concatenation(image, op, p, out);
-  case QC_OP_SOFTMAX: return check_softmax(p, in, out);
-  case QC_OP_RESCALE: return check_rescale(op, p, in, out);
-  case QC_OP_QUANTIZE: return check_float_edge(p, in, out);
-  case QC_OP_DEQUANTIZE: return check_float_edge(p, out, in);
+  case QC_OP_CONCATENATION:
+    return check_concatenation(image, op, p, out);
+  case QC_OP_SOFTMAX:
+    return check_softmax(p, in, out);
+  case QC_OP_RESCALE:
+    return check_rescale(op, p, in, out);
+  case QC_OP_QUANTIZE:
+    return check_float_edge(p, in, out);
+  case QC_OP_DEQUANTIZE:
+    return check_float_edge(p, out, in);
   }
   return QC_ERR_TYPE;
 }

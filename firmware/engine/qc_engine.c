@@ -1,10 +1,9 @@
 /* The engine: one checked image, one arena, operators one after the other. */
-#include "qc_engine.h"
-
-#include <string.h>
-
 #include "qc_image.h"
 #include "qc_kernels.h"
+#include "qc_simd.h"
+
+#define QC_ENGINE_VERSION "0.1.0"
 
 typedef struct {
   qc_image_t image;
@@ -90,14 +89,29 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   case QC_OP_MAX_POOL_2D:
     qc_max_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
     break;
-  case QC_OP_MEAN: qc_mean_s8(p, in, output); break;
-  case QC_OP_PAD: qc_pad(p, in, out, output); break;
-  case QC_OP_RESHAPE: break; /* elided: the output is the input */
-  case QC_OP_CONCATENATION: concatenate(engine, op, p, out); break;
-  case QC_OP_SOFTMAX: qc_softmax_s8(p, in, output); break;
-  case QC_OP_RESCALE: qc_rescale(p, in, out, output, scratch); break;
-  case QC_OP_QUANTIZE: qc_quantize_f32(p, in, out, output); break;
-  case QC_OP_DEQUANTIZE: qc_dequantize_f32(p, in, output); break;
+  case QC_OP_MEAN:
+    qc_mean_s8(p, in, output);
+    break;
+  case QC_OP_PAD:
+    qc_pad(p, in, out, output);
+    break;
+  case QC_OP_RESHAPE:
+    break; /* elided: the output is the input */
+  case QC_OP_CONCATENATION:
+    concatenate(engine, op, p, out);
+    break;
+  case QC_OP_SOFTMAX:
+    qc_softmax_s8(p, in, output);
+    break;
+  case QC_OP_RESCALE:
+    qc_rescale(p, in, out, output, scratch);
+    break;
+  case QC_OP_QUANTIZE:
+    qc_quantize_f32(p, in, out, output);
+    break;
+  case QC_OP_DEQUANTIZE:
+    qc_dequantize_f32(p, in, output);
+    break;
   }
 }
 
@@ -161,7 +175,7 @@ static qc_status_t set_input(qc_runtime_t *self, uint32_t index, uint32_t offset
   const qc_tensor_t *t = edge(self, index, 0);
   if (!engine_of(self)->arena) return QC_ERR_NO_MODEL;
   if (!t || offset > t->bytes || bytes > t->bytes - offset) return QC_ERR_ARGUMENT;
-  memcpy(arena_at(engine_of(self), t) + offset, data, bytes);
+  qc_copy(arena_at(engine_of(self), t) + offset, data, bytes);
   return QC_OK;
 }
 
@@ -170,7 +184,7 @@ static qc_status_t get_output(const qc_runtime_t *self, uint32_t index, uint32_t
   const qc_tensor_t *t = edge(self, index, 1);
   if (!engine_of(self)->arena) return QC_ERR_NO_MODEL;
   if (!t || offset > t->bytes || bytes > t->bytes - offset) return QC_ERR_ARGUMENT;
-  memcpy(data, (const uint8_t *)operand(engine_of(self), t).data + offset, bytes);
+  qc_copy(data, (const uint8_t *)operand(engine_of(self), t).data + offset, bytes);
   return QC_OK;
 }
 
@@ -187,14 +201,13 @@ static qc_status_t invoke(qc_runtime_t *self, qc_operator_hook_t hook, void *use
   return QC_OK;
 }
 
-qc_runtime_t *qc_engine_runtime(void) {
+qc_runtime_t *qc_harness_runtime(void) {
   static qc_engine_t engine;
   static qc_runtime_t runtime = {
       .name = "quantcheck",
       .version = QC_ENGINE_VERSION,
       .artefact = "qcm",
-      .capabilities =
-          QC_CAP_OPERATOR_CRC | QC_CAP_TENSOR_FETCH | QC_CAP_PROFILE | QC_CAP_LOAD,
+      .capabilities = QC_CAP_OPERATOR_CRC | QC_CAP_TENSOR_FETCH | QC_CAP_PROFILE | QC_CAP_LOAD,
       .context = &engine,
       .load = load,
       .input_count = input_count,

@@ -1,7 +1,8 @@
 /* Opening a device image: header, CRC, sections, tensor and operator records. */
 #include "qc_image.h"
 
-uint32_t qc_crc32(const uint8_t *data, size_t bytes) {
+/* CRC-32 (IEEE 802.3, reflected, as zlib). */
+static uint32_t crc32_of(const uint8_t *data, size_t bytes) {
   static const uint32_t table[16] = {/* one entry per nibble, polynomial 0xedb88320 */
                                      0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
                                      0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
@@ -35,7 +36,7 @@ static qc_status_t check_header(const qc_image_header_t *h, const uint8_t *data,
   if (h->version != QC_IMAGE_VERSION) return QC_ERR_VERSION;
   if (h->header_bytes != sizeof(*h) || bytes < sizeof(*h)) return QC_ERR_SIZE;
   if (h->image_bytes < sizeof(*h) || h->image_bytes > bytes) return QC_ERR_SIZE;
-  if (qc_crc32(data + 16, h->image_bytes - 16u) != h->crc32) return QC_ERR_CRC;
+  if (crc32_of(data + 16, h->image_bytes - 16u) != h->crc32) return QC_ERR_CRC;
   if (h->arena_bytes % 16 != 0) return QC_ERR_ALIGN;
   if (h->reserved != 0) return QC_ERR_PARAM;
   return QC_OK;
@@ -65,8 +66,8 @@ static qc_status_t check_sections(const qc_image_header_t *h) {
 }
 
 static uint32_t item_bytes(uint8_t dtype) {
-  static const uint8_t sizes[] = {[QC_INT8] = 1, [QC_UINT8] = 1, [QC_INT16] = 2,
-                                  [QC_INT32] = 4, [QC_FLOAT32] = 4};
+  static const uint8_t sizes[] = {
+      [QC_INT8] = 1, [QC_UINT8] = 1, [QC_INT16] = 2, [QC_INT32] = 4, [QC_FLOAT32] = 4};
   return dtype < sizeof(sizes) ? sizes[dtype] : 0;
 }
 

@@ -172,9 +172,6 @@ qc_status_t qc_image_open(qc_image_t *image, const uint8_t *data, size_t bytes);
 /* One operator against its tensors, parameters, constants and scratch (called by qc_image_open). */
 qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op);
 
-/* CRC-32 (IEEE 802.3, reflected, as zlib). */
-uint32_t qc_crc32(const uint8_t *data, size_t bytes);
-
 static inline uint32_t qc_round_up(uint32_t value, uint32_t multiple) {
   return (value + multiple - 1u) / multiple * multiple;
 }

@@ -4,7 +4,11 @@
 #define QC_SIMD_H
 
 #include <stdint.h>
-#include <string.h>
+
+/* The engine does not ask for a C library's headers; the functions come from wherever the port
+ * has them. */
+#define qc_copy(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#define qc_fill(to, byte, bytes) __builtin_memset(to, byte, bytes)
 
 #if defined(__ARM_FEATURE_DSP) || defined(QC_SIMULATE_DSP)
 #define QC_DSP 1
@@ -21,12 +25,12 @@
 
 QC_INLINE uint32_t qc_load32(const void *p) {
   uint32_t word;
-  memcpy(&word, p, 4);
+  qc_copy(&word, p, 4);
   return word;
 }
 
 QC_INLINE void qc_store32(void *p, uint32_t word) {
-  memcpy(p, &word, 4);
+  qc_copy(p, &word, 4);
 }
 
 #if QC_DSP

@@ -36,8 +36,7 @@ QC_INLINE int8_t finish(int32_t sum, const qc_add_params_t *p, bool fast) {
 QC_HOT static void add_tables(const qc_add_params_t *p, const uint8_t *a, const int32_t *table_a,
                               const uint8_t *b, const int32_t *table_b, int8_t *output,
                               uint32_t count) {
-  for (uint32_t i = 0; i < count; i++)
-    output[i] = finish(table_a[a[i]] + table_b[b[i]], p, true);
+  for (uint32_t i = 0; i < count; i++) output[i] = finish(table_a[a[i]] + table_b[b[i]], p, true);
 }
 
 /* Elements an input advances per step along each output axis; 0 where it is broadcast. */

@@ -14,7 +14,7 @@ void qc_concatenation_s8(const qc_concatenation_params_t *params, qc_operand_t i
   int narrow = params->act_min > INT8_MIN || params->act_max < INT8_MAX;
   int8_t *to = output + position * inner;
   for (; count > 0; count--, data += slice, to += pitch) {
-    memcpy(to, data, slice);
+    qc_copy(to, data, slice);
     for (uint32_t i = 0; narrow && i < slice; i++)
       to[i] = (int8_t)qc_clamp(to[i], params->act_min, params->act_max);
   }

@@ -28,13 +28,13 @@ static const int8_t *border_run(const qc_conv_t *op, const qc_pixel_t *at, int32
   int32_t last = x + cells > op->in.w ? op->in.w - x : cells;
   int fill = op->params->input_zero_point;
   if (y < 0 || y >= op->in.h || first >= last) {
-    memset(staging, fill, (size_t)(cells * channels));
+    qc_fill(staging, fill, (size_t)(cells * channels));
     return staging;
   }
   const int8_t *row = op->input + ((at->n * op->in.h + y) * op->in.w + x + first) * channels;
-  memset(staging, fill, (size_t)(first * channels));
-  memcpy(staging + first * channels, row, (size_t)((last - first) * channels));
-  memset(staging + last * channels, fill, (size_t)((cells - last) * channels));
+  qc_fill(staging, fill, (size_t)(first * channels));
+  qc_copy(staging + first * channels, row, (size_t)((last - first) * channels));
+  qc_fill(staging + last * channels, fill, (size_t)((cells - last) * channels));
   return staging;
 }
 
@@ -46,7 +46,7 @@ QC_INLINE uint8_t *widen_run(uint8_t *column, const int8_t *run, uint32_t length
   uint32_t rest = length & 3u;
   if (rest == 0) return column;
   uint32_t word = 0;
-  memcpy(&word, run + (length & ~3u), 1);
+  qc_copy(&word, run + (length & ~3u), 1);
   if (rest > 1) word |= (uint32_t)(uint8_t)run[(length & ~3u) + 1] << 8;
   if (rest > 2) word |= (uint32_t)(uint8_t)run[(length & ~3u) + 2] << 16;
   qc_store32(column, qc_even16(word));
@@ -77,8 +77,8 @@ static void gather(const qc_conv_t *op, const qc_pixel_t *at, uint8_t *column, u
       column = widen_run(column, run, length, step);
 #else
       (void)step;
-      memcpy(column, run, length);
-      memset(column + length, 0, -length & 3u);
+      qc_copy(column, run, length);
+      qc_fill(column + length, 0, -length & 3u);
       column += qc_round_up(length, 4);
 #endif
     }

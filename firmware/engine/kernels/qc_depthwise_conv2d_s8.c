@@ -197,8 +197,8 @@ static void lane_outputs(const qc_planes_t *planes, uint32_t top, uint32_t lane,
   int32_t taps = (int32_t)w->kernel_h * w->kernel_w;
   int32_t multiplier = (int32_t)op->params->depth_multiplier;
   for (int32_t c = channel * multiplier; c < (channel + 1) * multiplier; c++) {
-    qc_row_t row = {op->params, op->weights + c * taps, op->channels + c,
-                    output + c, op->out.c,              op->out.w};
+    qc_row_t row = {op->params, op->weights + c * taps, op->channels + c, output + c, op->out.c,
+                    op->out.w};
     if (taps == 9 && w->kernel_h == 3 && planes->rows == 3 && w->dilation_w == 1 &&
         w->stride_w <= 2) {
       uint32_t second = top == 2 ? 0 : top + 1, third = second == 2 ? 0 : second + 1;
@@ -217,8 +217,7 @@ static void lane_outputs(const qc_planes_t *planes, uint32_t top, uint32_t lane,
 
 QC_HOT void qc_depthwise_conv2d_s8(const qc_conv_t *op) {
   const qc_window_t *w = &op->params->window;
-  qc_planes_t planes = {op, op->scratch, qc_plane_rows(w),
-                        qc_plane_width(w, (uint32_t)op->out.w)};
+  qc_planes_t planes = {op, op->scratch, qc_plane_rows(w), qc_plane_width(w, (uint32_t)op->out.w)};
   for (int32_t n = 0; n < op->out.n; n++) {
     for (int32_t c0 = 0; c0 < op->in.c; c0 += QC_DEPTHWISE_GROUP) {
       int32_t lanes = op->in.c - c0 < QC_DEPTHWISE_GROUP ? op->in.c - c0 : QC_DEPTHWISE_GROUP;

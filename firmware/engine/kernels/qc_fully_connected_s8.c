@@ -26,13 +26,13 @@ QC_INLINE void column_of(const int8_t *x, uint32_t depth, uint8_t *column, uint3
   column = qc_widen(column, x, depth / 4, step);
   if (depth % 4 != 0) {
     int8_t last[4] = {0};
-    memcpy(last, x + depth / 4 * 4, depth % 4);
+    qc_copy(last, x + depth / 4 * 4, depth % 4);
     qc_widen(column, last, 1, step);
   }
 #else
   (void)step;
-  memcpy(column, x, depth);
-  memset(column + depth, 0, -depth & 3u);
+  qc_copy(column, x, depth);
+  qc_fill(column + depth, 0, -depth & 3u);
 #endif
 }
 

@@ -22,7 +22,7 @@ void qc_max_pool_s8(const qc_pool_t *op) {
       for (int32_t ox = 0; ox < op->out.w; ox++, output += channels) {
         int32_t top = oy * p->window.stride_h - p->window.pad_top;
         int32_t left = ox * p->window.stride_w - p->window.pad_left;
-        memset(output, INT8_MIN, (size_t)channels);
+        qc_fill(output, INT8_MIN, (size_t)channels);
         for (int32_t y = top; y < top + p->window.kernel_h; y++) {
           if (y < 0 || y >= op->in.h) continue;
           for (int32_t x = left; x < left + p->window.kernel_w; x++)

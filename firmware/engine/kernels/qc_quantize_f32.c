@@ -1,8 +1,6 @@
 /* QUANTIZE: float32 to int8 or uint8, round(x / scale) + zero point. The division is float32,
  * halves round away from zero (TFLite quantize.h, AffineQuantize). Values beyond the type
  * saturate; what is not a number gives the zero point. */
-#include <string.h>
-
 #include "qc_fixed_point.h"
 #include "qc_kernels.h"
 

@@ -62,8 +62,8 @@ static int32_t leading_zeros(uint32_t x) {
 /* exp((q - largest) * beta * scale), 0 where the reference kernel cuts off. */
 static int32_t exp_of(const qc_softmax_params_t *p, int32_t difference) {
   if (difference < p->diff_min) return 0;
-  return exp_q5(qc_doubling_high_multiply(qc_shift_left(difference, (int32_t)p->left_shift),
-                                          p->multiplier));
+  return exp_q5(
+      qc_doubling_high_multiply(qc_shift_left(difference, (int32_t)p->left_shift), p->multiplier));
 }
 
 static void softmax_row(const qc_softmax_params_t *p, const int8_t *x, uint32_t depth,
