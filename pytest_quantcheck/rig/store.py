@@ -29,11 +29,14 @@ class StoreLayout:
 
 @dataclass(frozen=True)
 class SlotPlan:
-    """Write ``data`` (header and image) at ``address``; ``replaces`` counts stored images that this drops."""
+    """Write ``data`` at ``address``: a slot, behind it blank bytes where the store is cleared.
+
+    ``cleared`` counts the stored images that are given up, 0 when the slot is appended.
+    """
 
     address: int
     data: bytes
-    replaces: int
+    cleared: int
 
 
 def slot_bytes(image: bytes) -> bytes:
@@ -46,12 +49,13 @@ def slot_bytes(image: bytes) -> bytes:
     )
 
 
-def plan_slot(image: bytes, layout: StoreLayout, occupied: Iterable[tuple[int, int]]) -> SlotPlan:
+def plan_slot(image: bytes, layout: StoreLayout, occupied: Iterable[tuple[int, int]], free: int) -> SlotPlan:
     """Place ``image`` in the store, whose valid slots are ``occupied``: (offset, image bytes) each.
 
-    It is appended behind the last slot, or put into a gap; only when nothing is large enough is it
-    written over the oldest ones, from the start of the store. Slots behind it stay valid.
-    Raises ``ImageError`` when the image is larger than the whole store.
+    It is appended at ``free``, where blank flash begins. When there is no room the whole store is
+    cleared and filled from its start again: so every sector is erased once in a round, and two
+    images in turn do not erase each other. Raises ``ImageError`` when the image is larger than
+    the whole store.
     """
     data = slot_bytes(image)
     if len(data) > layout.size:
@@ -59,23 +63,13 @@ def plan_slot(image: bytes, layout: StoreLayout, occupied: Iterable[tuple[int, i
             f"model too big: the image has {len(image)} bytes, the board's image store holds "
             f"{max(layout.size - SLOT_HEADER_BYTES, 0)}"
         )
-    taken = sorted((offset, offset + SLOT_HEADER_BYTES + size) for offset, size in occupied)
-    offset = _free_offset(len(data), layout, taken)
-    if offset is None:
-        offset = 0
-    end = offset + len(data)
-    replaces = sum(first < end and offset < last for first, last in taken)
-    return SlotPlan(layout.address + offset, data, replaces)
-
-
-def _free_offset(length: int, layout: StoreLayout, taken: list[tuple[int, int]]) -> int | None:
-    """The last free place, so that all of the store wears evenly, else the first gap; None: full."""
-    starts = [0, *(_align(last, layout.alignment) for _, last in taken)]
-    limits = [*(first for first, _ in taken), layout.size]
-    gaps = [start for start, limit in zip(starts, limits, strict=True) if start + length <= limit]
-    if not gaps:
-        return None
-    return gaps[-1] if starts[-1] == gaps[-1] else gaps[0]
+    taken = list(occupied)
+    ends = [offset + SLOT_HEADER_BYTES + size for offset, size in taken]
+    start = _align(max([free, *ends]), layout.alignment)
+    if start + len(data) <= layout.size:
+        return SlotPlan(layout.address + start, data, 0)
+    used = min(start, layout.size)
+    return SlotPlan(layout.address, data.ljust(used, b"\xff"), len(taken))
 
 
 def _align(offset: int, alignment: int) -> int:

@@ -28,39 +28,45 @@ def test_a_slot_names_size_crc_and_sha256_of_the_whole_image():
 
 
 def test_the_first_image_goes_to_the_start_of_the_store():
-    assert plan_slot(b"x" * 100, LAYOUT, []).address == LAYOUT.address
+    assert plan_slot(b"x" * 100, LAYOUT, [], 0).address == LAYOUT.address
 
 
 def test_the_next_image_goes_behind_the_last_one():
-    plan = plan_slot(b"x" * 100, LAYOUT, [(0, 100), (0x1000, 0x1000)])
-    assert (plan.address, plan.replaces) == (LAYOUT.address + 0x3000, 0)
+    plan = plan_slot(b"x" * 100, LAYOUT, [(0, 100), (0x1000, 0x1000)], 0x3000)
+    assert (plan.address, plan.cleared) == (LAYOUT.address + 0x3000, 0)
 
 
-def test_a_gap_is_used_when_there_is_no_room_at_the_end():
-    plan = plan_slot(b"x" * 100, LAYOUT, [(0, 100), (0x2000, 0x3_E000 - SLOT_HEADER_BYTES)])
-    assert (plan.address, plan.replaces) == (LAYOUT.address + 0x1000, 0)
+def test_what_an_interrupted_write_left_behind_is_passed_over():
+    assert plan_slot(b"x", LAYOUT, [(0, 100)], 0x5000).address == LAYOUT.address + 0x5000
 
 
-def test_a_full_store_drops_only_the_images_that_are_written_over():
-    plan = plan_slot(b"x" * 0x1000, LAYOUT, [(0, 0x1800), (0x2000, 0x3_E000 - SLOT_HEADER_BYTES)])
-    assert (plan.address, plan.replaces) == (LAYOUT.address, 1)
+def test_a_full_store_is_cleared_up_to_its_last_byte_in_use_and_filled_from_the_start():
+    plan = plan_slot(b"x" * 0x2000, LAYOUT, [(0, 100), (0x1000, 0x3_D000)], 0x3_F000)
+    assert (plan.address, plan.cleared) == (LAYOUT.address, 2)
+    assert len(plan.data) == 0x3_F000
+    assert set(plan.data[SLOT_HEADER_BYTES + 0x2000 :]) == {0xFF}
 
 
 def test_an_image_larger_than_the_store_is_too_big():
     with pytest.raises(ImageError, match=r"model too big: the image has 262144 bytes.*holds 262080"):
-        plan_slot(b"x" * LAYOUT.size, LAYOUT, [])
+        plan_slot(b"x" * LAYOUT.size, LAYOUT, [], 0)
 
 
 @given(st.lists(st.integers(1, LAYOUT.size - SLOT_HEADER_BYTES), min_size=1, max_size=30))
-def test_slots_are_aligned_inside_the_store_and_overlap_only_what_they_replace(sizes):
+def test_slots_are_aligned_inside_the_store_and_go_to_blank_flash_unless_it_was_full(sizes):
+    flash = bytearray(b"\xff" * LAYOUT.size)
     slots: list[tuple[int, int]] = []
     for size in sizes:
-        plan = plan_slot(bytes(size), LAYOUT, slots)
-        start = plan.address - LAYOUT.address
-        end = start + len(plan.data)
+        free = -(-len(flash.rstrip(b"\xff")) // LAYOUT.alignment) * LAYOUT.alignment
+        plan = plan_slot(bytes(size), LAYOUT, slots, free)
+        start, end = plan.address - LAYOUT.address, plan.address - LAYOUT.address + len(plan.data)
         assert start % LAYOUT.alignment == 0
         assert 0 <= start < end <= LAYOUT.size
-        kept = [s for s in slots if s[0] >= end or s[0] + SLOT_HEADER_BYTES + s[1] <= start]
-        assert len(slots) - len(kept) == plan.replaces
-        assert all(not start <= offset < end for offset, _ in kept)
-        slots = [*kept, (start, size)]
+        if plan.address != LAYOUT.address or not slots:
+            assert set(flash[start:end]) == {0xFF}
+            slots.append((start, size))
+        else:
+            assert free + SLOT_HEADER_BYTES + size > LAYOUT.size
+            slots = [(0, size)]
+        flash[start:end] = plan.data
+        assert set(flash[slots[-1][0] + SLOT_HEADER_BYTES + slots[-1][1] :]) <= {0xFF}

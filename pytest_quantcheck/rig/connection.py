@@ -1,0 +1,209 @@
+"""A board that is switched on, talks, and has proven its firmware; what is run on it is not known here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.board import BoardEntry, Transport
+from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.families import family
+from pytest_quantcheck.rig.firmware import firmware_segments
+from pytest_quantcheck.rig.link import BASE_BAUD, Link
+from pytest_quantcheck.rig.messages import Hello
+from pytest_quantcheck.rig.serial_log import SerialLog
+
+_AWAKE_SECONDS = 1.0  # a running board answers HELLO in milliseconds
+_BOOT_SECONDS = 8.0  # a chip is up in well under one; a virtual board on a busy machine takes longer
+
+_REMEDIES = {
+    "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
+    "boot": "look at power, boot straps and console wiring; quantcheck boards --check NAME tests each step",
+    "link": "look at console wiring, ground and baud; quantcheck boards --check NAME counts line errors",
+    "protocol": "the board must run the firmware that belongs to this version of pytest-quantcheck",
+    "crash": "the record says where the firmware was; the serial log has what went before",
+}
+
+
+@dataclass
+class BoardStatistics:
+    """What was done to a board: flash writes (they wear it out) and retries after faults."""
+
+    firmware_flashes: int = 0
+    image_flashes: int = 0
+    erased_sectors: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """How HELLO went: ``problem`` is empty when the right firmware answered."""
+
+    problem: str = ""
+    kind: str = "boot"
+    silent: bool = False
+
+
+class Connection:
+    """Opens the family's board of ``entry`` (its lease is held) and keeps a link to it.
+
+    Every fault that leaves here is a ``RigFault`` with kind, board, stage, remedy and log.
+    """
+
+    def __init__(self, entry: BoardEntry, log_dir: Path, log: SerialLog, statistics: BoardStatistics) -> None:
+        self.entry = entry
+        self.log = log
+        self.statistics = statistics
+        self._hello: Hello | None = None
+        self._device: Device | None = None
+        self._transport: Transport | None = None
+        self._firmware_flashed = False
+        with self.stage("open the board", kind="boot"):
+            self.board = family(entry.family).open(entry, log_dir)
+
+    @property
+    def hello(self) -> Hello:
+        """The last answer to HELLO."""
+        assert self._hello is not None, "bring_up() comes first"
+        return self._hello
+
+    @property
+    def device(self) -> Device:
+        """The requests of the link."""
+        assert self._device is not None, "bring_up() comes first"
+        return self._device
+
+    def bring_up(self) -> None:
+        """Until the board has proven its firmware: say HELLO, restart a silent board, flash a wrong one.
+
+        Flash is only written when HELLO does not show the build id, size and CRC (recomputed by the
+        board now) of the firmware's manifest, and at most once.
+        """
+        if self._device is not None:
+            return
+        found = self._connect(_AWAKE_SECONDS)
+        if found.silent and not self.entry.virtual:  # a virtual board was started a moment ago
+            self._restart(self.board.reset)
+            found = self._connect(_BOOT_SECONDS)
+        if found.problem and self.entry.firmware != "external" and not self._firmware_flashed:
+            self._flash_firmware(found.problem)
+            found = self._connect(_BOOT_SECONDS)
+        if found.silent:
+            self._restart(self.board.power_cycle)
+            found = self._connect(_BOOT_SECONDS)
+        if found.problem:
+            self.disconnect()
+            raise self.fault(found.kind, found.problem, "bring up the board")
+        self._raise_baud()
+
+    def refresh(self) -> Hello:
+        """Ask HELLO again: what the board says of its image and firmware now."""
+        with self.stage("HELLO"):
+            self._hello = self.device.hello()
+        return self._hello
+
+    def flash(self, segments: Sequence[tuple[int, bytes]], doing: str) -> int:
+        """Write flash through the family's tool, with the console closed; returns erased sectors."""
+        self.disconnect()
+        with self.stage(doing, kind="flash"):
+            erased = self.board.flash(segments)
+        self.statistics.erased_sectors += erased
+        self.log.note(f"{doing}: {sum(len(data) for _, data in segments)} bytes, {erased} sectors erased")
+        return erased
+
+    def restart(self, *, power: bool = False) -> None:
+        """Reset or power-cycle; ``bring_up`` afterwards."""
+        self._restart(self.board.power_cycle if power else self.board.reset)
+
+    def disconnect(self) -> None:
+        """Close the console, so that a flash tool can have the port."""
+        transport, self._transport = self._transport, None
+        self._device = None
+        if transport is not None:
+            with suppress(OSError):
+                transport.close()
+
+    def close(self) -> None:
+        """Give the board back to its family."""
+        self.disconnect()
+        self.board.close()
+
+    @contextmanager
+    def stage(self, doing: str, kind: str = "link") -> Iterator[None]:
+        """Errors inside become faults of this board that say what was being done and what to do."""
+        try:
+            yield
+        except RigFault as fault:
+            if fault.board and fault.log:  # an inner stage has said it all
+                raise
+            raise self.fault(fault.kind, fault.reason, doing) from fault
+        except OSError as error:  # pyserial's errors are OSErrors, too
+            raise self.fault(kind, str(error), doing) from error
+
+    def fault(self, kind: str, seen: str, doing: str) -> RigFault:
+        """A fault of this board: what was being done, what was seen, what to do, where the log is."""
+        self.log.note(f"{kind} fault, {doing}: {seen}")
+        remedy = f"\nwhat to do: {_REMEDIES[kind]}" if kind in _REMEDIES else ""
+        return RigFault(kind, f"{doing}: {seen}{remedy}", board=self.entry.name, log=str(self.log.path))
+
+    def _connect(self, seconds: float) -> _Answer:
+        """Open the console and say HELLO for at most ``seconds``."""
+        self.disconnect()
+        with self.stage("open the port", kind="boot"):
+            self._transport = self.board.open_port()
+        self._device = Device(Link(self._transport, log=self.log))
+        try:
+            self._hello = self._device.hello(deadline=seconds)
+        except RigFault as fault:
+            self.disconnect()
+            if fault.kind == "protocol":
+                return _Answer(fault.reason, "protocol")
+            return _Answer(f"no answer to HELLO within {seconds:g} s ({fault.reason})", silent=True)
+        return self._proof(self._hello)
+
+    def _proof(self, hello: Hello) -> _Answer:
+        """Whether the firmware that answered is, byte for byte, the one the manifest names."""
+        if self.entry.firmware == "external":
+            return _Answer()
+        wanted = self.board.firmware
+        for what, seen, right in (
+            ("build id", hello.build_id, wanted.build_id),
+            ("size", hello.firmware_bytes, wanted.size),
+            ("CRC-32 of the firmware's flash, computed now,", hello.firmware_crc32, wanted.crc32),
+        ):
+            if seen != right:
+                return _Answer(
+                    f"the board's firmware is not the one expected: {what} is {_show(seen)}, "
+                    f"expected {_show(right)}",
+                    "flash",
+                )
+        return _Answer()
+
+    def _flash_firmware(self, why: str) -> None:
+        firmware = self.board.firmware
+        self.log.note(f"flashing {firmware.path.name}: {why}")
+        self.flash(
+            firmware_segments(firmware.path, firmware.address), f"flash the firmware {firmware.path.name}"
+        )
+        self._firmware_flashed = True
+        self.statistics.firmware_flashes += 1
+
+    def _restart(self, restart: Callable[[], None]) -> None:
+        self.disconnect()
+        self._hello = None
+        with self.stage("restart the board", kind="boot"):
+            restart()
+
+    def _raise_baud(self) -> None:
+        """Go to the inventory's rate where the transport can change its own; stay where it does not hold."""
+        if self.entry.baud == BASE_BAUD or not hasattr(self._transport, "baudrate"):
+            return
+        with self.stage(f"raise the rate to {self.entry.baud} baud"):
+            self.device.set_baud(self.entry.baud)
+
+
+def _show(value: str | int) -> str:
+    return repr(value) if isinstance(value, str) else f"{value} (0x{value:08x})"

@@ -1,0 +1,343 @@
+"""A board from lease to results: every stage is proven before the next, every failure names its stage.
+
+    lease -> open -> HELLO -> firmware (flashed only when HELLO does not prove it) -> HELLO
+          -> image (RAM or flash store) -> SELECT -> HELLO proves the image -> inferences
+
+Nothing here knows a chip, and nothing compares numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from pytest_quantcheck.errors import ImageError, RigFault, UsageError
+from pytest_quantcheck.rig.board import Board, BoardEntry
+from pytest_quantcheck.rig.connection import BoardStatistics, Connection
+from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.faults import FaultLedger
+from pytest_quantcheck.rig.lease import Lease, acquire
+from pytest_quantcheck.rig.link import DeviceError
+from pytest_quantcheck.rig.messages import Hello, ModelInfo, OperatorResult, Place, Status, StoreListing
+from pytest_quantcheck.rig.serial_log import SerialLog
+from pytest_quantcheck.rig.store import StoreLayout, plan_slot
+
+Result = TypeVar("Result")
+Progress = Callable[[str, int, int], None]
+
+STORAGES = ("auto", "ram", "flash")
+
+
+@dataclass(frozen=True, eq=False)
+class BoardArtefact:
+    """What a runtime is given: bytes, their SHA-256, and the RAM it needs beside them (0: not known).
+
+    ``data`` is empty for a model that is compiled into the firmware; ``sha256`` is then that of the
+    artefact it was made from.
+    """
+
+    data: bytes
+    sha256: bytes
+    arena_bytes: int = 0
+
+    @classmethod
+    def of(cls, data: bytes, arena_bytes: int = 0) -> BoardArtefact:
+        """The artefact that consists of ``data``."""
+        return cls(data, hashlib.sha256(data).digest(), arena_bytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """One inference as the board reported it: raw outputs, counter, operators where asked for."""
+
+    outputs: tuple[bytes, ...]
+    counter: int
+    stack_bytes: int
+    operators: tuple[OperatorResult, ...] = ()
+
+
+class BoardSession:
+    """One board of a pool, from its lease to its release.
+
+    ``pool``: boards of one target, of which any free one is taken. ``who`` is shown to those who
+    wait for it. ``ledger`` carries retries and quarantine and is shared by all sessions of a run.
+    ``storage``: ``auto`` (RAM where image and arena fit, else flash), ``ram`` or ``flash``.
+    ``progress(stage, done, total)`` is called during long work.
+
+    All methods raise ``RigFault`` with kind, board, what was seen and the serial log's path, and
+    ``ImageError`` for a model that does not fit the board. Not for two threads at once.
+    """
+
+    def __init__(
+        self,
+        pool: Sequence[BoardEntry],
+        *,
+        log_dir: Path,
+        who: str = "",
+        lease_timeout: float = 60.0,
+        ledger: FaultLedger | None = None,
+        storage: str = "auto",
+        progress: Progress | None = None,
+    ) -> None:
+        if storage not in STORAGES:
+            raise UsageError(f"storage={storage!r} is not known; allowed: {', '.join(STORAGES)}")
+        if not pool:
+            raise UsageError("a session needs at least one board")
+        self.pool = tuple(pool)
+        self.ledger = ledger if ledger is not None else FaultLedger()
+        self.statistics = BoardStatistics()
+        self.who = who
+        self.progress: Progress = progress or _no_progress
+        self._lease_timeout = lease_timeout
+        self._storage = storage
+        self._log_dir = log_dir
+        self._log = SerialLog(log_dir / f"{self.target}-{os.getpid()}.log")
+        self._lease: Lease | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def target(self) -> str:
+        """The target that all boards of the pool share."""
+        return self.pool[0].target
+
+    @property
+    def entry(self) -> BoardEntry:
+        """The board that is leased."""
+        return self.connection.entry
+
+    @property
+    def board(self) -> Board:
+        """The board in use, for what only its family can do (``misbehave``, ``power_cycle``)."""
+        return self.connection.board
+
+    @property
+    def device(self) -> Device:
+        """The link's requests, for checks of the board itself."""
+        return self.connection.device
+
+    @property
+    def hello(self) -> Hello:
+        """The last answer to HELLO."""
+        return self.connection.hello
+
+    @property
+    def connection(self) -> Connection:
+        """The board in use; ``UsageError`` before ``start``."""
+        if self._connection is None:
+            raise UsageError("the session has no board: call start() first")
+        return self._connection
+
+    @property
+    def log(self) -> Path:
+        """The serial log that is written now."""
+        return self._log.path
+
+    def log_to(self, path: Path) -> None:
+        """From here on append the serial log to ``path``: one file per test."""
+        self._log.switch(path)
+
+    def start(self) -> Hello:
+        """Lease a board, have it prove its firmware, and return its HELLO. Harmless when repeated."""
+        self._guarded(lambda: None)
+        return self.hello
+
+    def close(self) -> None:
+        """Give the board back: link, port, process, lease. Harmless when repeated."""
+        connection, self._connection = self._connection, None
+        lease, self._lease = self._lease, None
+        try:
+            if connection is not None:
+                connection.close()
+        finally:
+            if lease is not None:
+                lease.release()
+            self._log.close()
+
+    def __enter__(self) -> BoardSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def load(self, artefact: BoardArtefact) -> ModelInfo:
+        """Make ``artefact`` the board's model and have the board prove it, now."""
+        return self._guarded(lambda: self._load(artefact))
+
+    def infer(
+        self, artefact: BoardArtefact, vectors: Sequence[Sequence[bytes]], *, operators: bool = False
+    ) -> list[Inference]:
+        """One inference for each of ``vectors`` (the bytes of all inputs); ``operators``: with records.
+
+        After a fault the board is restarted, has to prove firmware and model again, and goes on with
+        the vector it failed at.
+        """
+        done: list[Inference] = []
+
+        def go_on() -> list[Inference]:
+            self._load(artefact)
+            for inputs in vectors[len(done) :]:
+                done.append(self._infer(inputs, operators))
+                self.progress("inferences", len(done), len(vectors))
+            return done
+
+        return self._guarded(go_on)
+
+    def tensor(self, artefact: BoardArtefact, inputs: Sequence[bytes], operator: int) -> bytes:
+        """The output of the operator with source index ``operator``, in the source layout."""
+
+        def fetch() -> bytes:
+            self._load(artefact)
+            with self.connection.stage(f"run up to operator {operator}"):
+                self.device.infer(inputs, stop_after=operator)
+                return self.device.tensor()
+
+        return self._guarded(fetch)
+
+    def _infer(self, inputs: Sequence[bytes], operators: bool) -> Inference:
+        device = self.device
+        with self.connection.stage("inference"):
+            result = device.infer(inputs, operators=operators)
+            records = device.operator_results() if operators else ()
+        return Inference(result.outputs, result.counter, result.stack_bytes, records)
+
+    def _guarded(self, work: Callable[[], Result]) -> Result:
+        """Do ``work`` with a board that is up; retry after faults; give a broken board back."""
+        if self._lease is None:
+            self._lease = acquire(self.ledger.usable(self.pool), who=self.who, timeout=self._lease_timeout)
+        entry = self._lease.entry
+
+        def attempt() -> Result:
+            if self._connection is None:
+                self._connection = Connection(entry, self._log_dir, self._log, self.statistics)
+            self._connection.bring_up()
+            return work()
+
+        try:
+            return self.ledger.attempt(entry.name, attempt, self._recover)
+        except RigFault:
+            with suppress(RigFault, OSError):
+                self.close()
+            raise
+
+    def _recover(self, retry: int) -> None:
+        """Between a fault and the next try: restart the board, and believe nothing it said before."""
+        self.statistics.retries += 1
+        if self._connection is not None:
+            self._connection.restart(power=retry > 1)
+
+    def _load(self, artefact: BoardArtefact) -> ModelInfo:
+        connection = self.connection
+        hello = connection.refresh()
+        if not artefact.data:
+            _check_builtin(connection, hello, artefact)
+        elif not _holds(hello, artefact):
+            if self._fits_ram(hello, artefact):
+                self._load_ram(hello, artefact)
+            else:
+                self._load_store(hello, artefact)
+            if not _holds(connection.refresh(), artefact):
+                raise _wrong_image(connection, artefact)
+        with connection.stage("DESCRIBE"):
+            return connection.device.describe()
+
+    def _fits_ram(self, hello: Hello, artefact: BoardArtefact) -> bool:
+        if artefact.arena_bytes > hello.pool_bytes:
+            raise ImageError(
+                f"model too big for {self.entry.name}: activations and scratch need "
+                f"{artefact.arena_bytes} bytes of RAM, the board has {hello.pool_bytes}"
+            )
+        fits = len(artefact.data) + artefact.arena_bytes <= hello.pool_bytes
+        return {"auto": fits, "ram": True, "flash": False}[self._storage]
+
+    def _load_ram(self, hello: Hello, artefact: BoardArtefact) -> None:
+        """To RAM; inputs and records need room as well, so what was planned to fit may still go to flash."""
+        self.progress("model to RAM", 0, len(artefact.data))
+        try:
+            with self.connection.stage("load the model to RAM"):
+                self.device.load_ram(artefact.data)
+        except ImageError as error:
+            if self._storage == "ram" or not hello.store_bytes or not _is_no_memory(error):
+                raise
+            self._load_store(hello, artefact)
+        self.progress("model to RAM", len(artefact.data), len(artefact.data))
+
+    def _load_store(self, hello: Hello, artefact: BoardArtefact) -> None:
+        """From the flash store, written first unless an intact copy is there."""
+        connection = self.connection
+        if not hello.store_bytes:
+            raise ImageError(
+                f"model too big for {self.entry.name}: the image has {len(artefact.data)} bytes and needs "
+                f"{artefact.arena_bytes} bytes of RAM; the board has {hello.pool_bytes} bytes of RAM for "
+                f"both and no flash store"
+            )
+        with connection.stage("list the flash store"):
+            listing = connection.device.store()
+        if not any(slot.intact and slot.sha256 == artefact.sha256 for slot in listing.slots):
+            self._flash_image(hello, artefact, listing)
+        with connection.stage("SELECT the model"):
+            connection.device.select(artefact.sha256)
+
+    def _flash_image(self, hello: Hello, artefact: BoardArtefact, listing: StoreListing) -> None:
+        layout = StoreLayout(hello.store_address, hello.store_bytes, hello.store_alignment)
+        plan = plan_slot(
+            artefact.data, layout, [(slot.offset, slot.size) for slot in listing.slots], listing.free
+        )
+        doing = f"flash the model's {len(artefact.data)} bytes"
+        if plan.cleared:
+            doing += f", giving up {plan.cleared} stored models"
+        self.progress("model to flash", 0, len(plan.data))
+        self.connection.flash([(plan.address, plan.data)], doing)
+        self.statistics.image_flashes += 1
+        self.connection.bring_up()
+        self.progress("model to flash", len(plan.data), len(plan.data))
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def _is_no_memory(error: ImageError) -> bool:
+    return isinstance(error.__cause__, DeviceError) and error.__cause__.status == Status.NO_MEMORY
+
+
+def _holds(hello: Hello, artefact: BoardArtefact) -> bool:
+    """Whether the board has just computed that its model is ``artefact``, byte for byte."""
+    return (
+        hello.place != Place.NONE
+        and hello.image_sha256 == artefact.sha256
+        and hello.image_bytes == len(artefact.data)
+        and hello.image_crc32 == zlib.crc32(artefact.data)
+    )
+
+
+def _wrong_image(connection: Connection, artefact: BoardArtefact) -> RigFault:
+    hello = connection.hello
+    return connection.fault(
+        "protocol" if hello.place == Place.RAM else "flash",
+        f"the board does not hold the model under test: wanted SHA-256 {artefact.sha256.hex()[:16]}..., "
+        f"{len(artefact.data)} bytes, CRC-32 0x{zlib.crc32(artefact.data):08x}; it has "
+        f"{hello.image_sha256.hex()[:16]}..., {hello.image_bytes} bytes, CRC-32 computed now "
+        f"0x{hello.image_crc32:08x}",
+        "prove the model",
+    )
+
+
+def _check_builtin(connection: Connection, hello: Hello, artefact: BoardArtefact) -> None:
+    """The model was compiled into the firmware: it must be made from the artefact under test."""
+    if hello.place == Place.BUILTIN and hello.image_sha256 == artefact.sha256:
+        return
+    raise connection.fault(
+        "protocol",
+        f"the firmware holds a model of its own, made from the artefact {hello.image_sha256.hex()[:16]}..., "
+        f"not from the one under test, {artefact.sha256.hex()[:16]}...",
+        "prove the model",
+    )
