@@ -30,7 +30,9 @@ def source_files(paths: Iterable[Path]) -> list[Path]:
     found: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            found.update(each for each in path.rglob("*") if each.suffix in SOURCE_SUFFIXES and each.is_file())
+            found.update(
+                each for each in path.rglob("*") if each.suffix in SOURCE_SUFFIXES and each.is_file()
+            )
         elif path.is_file():
             found.add(path)
         else:
@@ -87,7 +89,9 @@ def problems(image: Path, sources: str) -> list[str]:
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="manifest.py", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="manifest.py", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     hashing = commands.add_parser("source-hash")
     hashing.add_argument("paths", nargs="+", type=Path)

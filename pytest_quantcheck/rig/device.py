@@ -11,9 +11,9 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from pytest_quantcheck.errors import ImageError, RigFault
+from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.link import BASE_BAUD, DeviceError, Link
 from pytest_quantcheck.rig.messages import (
     PAYLOAD_MAX,
@@ -44,20 +44,6 @@ _TRIAL_MS = 1500
 _SELF_TEST_FRAMES = 8
 _RATE_LEASE = 10.0  # the device gives up a raised rate after so many seconds of silence
 _RATE_SAFE = 5.0  # after so much silence the host makes sure first
-_MODEL_ERRORS = frozenset(
-    {
-        Status.MAGIC,
-        Status.VERSION,
-        Status.SIZE,
-        Status.BOUNDS,
-        Status.ALIGN,
-        Status.TYPE,
-        Status.SHAPE,
-        Status.PARAM,
-        Status.UNSUPPORTED,
-        Status.NO_MEMORY,
-    }
-)
 
 
 class Device:
@@ -74,6 +60,7 @@ class Device:
         self.run_deadline = run_deadline
         self._hello: Hello | None = None
         self._info: ModelInfo | None = None
+        self._outputs: tuple[bytes, ...] = ()
 
     # ---- who is there ----
 
@@ -98,7 +85,7 @@ class Device:
         if hello.nonce != nonce:
             raise RigFault("protocol", "the answer to HELLO belongs to another HELLO")
         self._hello = hello
-        self._info = None
+        self._forget_model()
         return hello
 
     def describe(self) -> ModelInfo:
@@ -109,36 +96,22 @@ class Device:
     # ---- models ----
 
     def load_ram(self, image: bytes) -> None:
-        """Put an artefact into the device's RAM and load it. ``ImageError`` when it does not fit."""
-        if len(image) > self._known().pool_bytes:
-            raise ImageError(
-                f"model too big: {len(image)} bytes do not fit the board's RAM pool of "
-                f"{self._known().pool_bytes} bytes"
-            )
-        head = _begin(1, 0, image) + hashlib.sha256(image).digest()
-        try:
-            self._send(head, image)
-        except DeviceError as error:
-            self._explain(error, len(image))
-        self._info = None
+        """Put an artefact into the device's RAM and load it.
+
+        ``DeviceError`` with ``Status.NO_MEMORY`` when image, arena, inputs and records do not fit
+        the pool, or with the status of what is wrong with the artefact.
+        """
+        self._forget_model()
+        self._send(_begin(1, 0, image) + hashlib.sha256(image).digest(), image)
 
     def select(self, sha256: bytes) -> None:
         """Make the image with this SHA-256 the current one, from RAM or from the flash store.
 
-        ``DeviceError`` with ``Status.NO_MODEL`` when the device does not hold it, ``RigFault("flash")``
-        when it does but the flash has lost bits, ``ImageError`` when it cannot be loaded.
+        ``DeviceError`` with ``Status.NO_MODEL`` when the device does not hold it, ``Status.CRC`` when
+        it does but bits of it are lost, ``Status.NO_MEMORY`` when its arena does not fit.
         """
-        self._info = None
-        try:
-            self._request(Kind.SELECT, sha256)
-        except DeviceError as error:
-            if error.status == Status.CRC:
-                raise RigFault(
-                    "flash",
-                    f"the image {sha256.hex()[:16]} on the board is damaged: its CRC-32 recomputed now "
-                    "is not the stored one",
-                ) from error
-            self._explain(error, None)
+        self._forget_model()
+        self._request(Kind.SELECT, sha256)
 
     def store(self) -> StoreListing:
         """The slots of the flash store with their CRCs recomputed now, and where free space starts."""
@@ -188,8 +161,8 @@ class Device:
         return self._run(operators, stop_after, None)
 
     def output(self, index: int) -> bytes:
-        """An output of the last run."""
-        return self._fetch(_OUTPUT, index)
+        """An output of the last run; asks the device only when ``run`` did not bring it along."""
+        return self._outputs[index] if index < len(self._outputs) else self._fetch(_OUTPUT, index)
 
     def tensor(self) -> bytes:
         """The output, in the source layout, of the operator that the last run stopped after."""
@@ -257,7 +230,8 @@ class Device:
         """Restart the ``application``, or the chip's serial ``loader``. ``hello`` comes next."""
         modes = ("application", "loader")
         self._request(Kind.REBOOT, bytes([modes.index(mode)]), restart_expected=True)
-        self._hello = self._info = None
+        self._hello = None
+        self._forget_model()
 
     # ---- how ----
 
@@ -284,7 +258,7 @@ class Device:
         return record.boot_count != self._hello.boot_count
 
     def _crash_fault(self, fault: RigFault) -> RigFault:
-        self._info = None
+        self._forget_model()
         try:
             payload = self.link.request(Kind.FAULT, b"\0", deadline=self.deadline, restart_expected=True)
             record = _read(CrashRecord.unpack, payload)
@@ -293,6 +267,10 @@ class Device:
         if not record.held:
             return RigFault("crash", f"{fault.reason}; it left no crash record: a reset, or its power failed")
         return RigFault("crash", f"{fault.reason}; {record}")
+
+    def _forget_model(self) -> None:
+        self._info = None
+        self._outputs = ()
 
     def _known(self) -> Hello:
         return self._hello if self._hello is not None else self.hello()
@@ -314,17 +292,18 @@ class Device:
     def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None) -> RunResult:
         flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
         payload = bytes([flags, 0, 0, 0]) + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
+        self._outputs = ()
         for _ in range(_DISTURBED_RETRIES + 1):
             answer = _read(
                 RunAnswer.unpack, self._request(Kind.RUN, payload, deadline=self.run_deadline, quiet=True)
             )
             if not answer.result.disturbed:
                 break
-        if answer.result.stopped:
-            return answer.result
-        return replace(answer.result, outputs=self._outputs(answer))
+        if not answer.result.stopped:
+            self._outputs = self._outputs_of(answer)
+        return replace(answer.result, outputs=self._outputs)
 
-    def _outputs(self, answer: RunAnswer) -> tuple[bytes, ...]:
+    def _outputs_of(self, answer: RunAnswer) -> tuple[bytes, ...]:
         sizes = [each.bytes for each in (self._info or self.describe()).outputs]
         if not answer.inlined:
             return tuple(self._fetch(_OUTPUT, index, size) for index, size in enumerate(sizes))
@@ -345,18 +324,6 @@ class Device:
             total = int.from_bytes(payload[:_READ_HEADER], "little")
             data += payload[_READ_HEADER:]
         return data
-
-    def _explain(self, error: DeviceError, size: int | None) -> NoReturn:
-        """An image the device cannot take is the image's fault, not the rig's."""
-        if error.status not in _MODEL_ERRORS:
-            raise error
-        pool = self._known().pool_bytes
-        if error.status == Status.NO_MEMORY:
-            image = "its arena" if size is None else f"an image of {size} bytes and its arena"
-            raise ImageError(
-                f"model too big: {image} do not fit the board's RAM pool of {pool} bytes"
-            ) from error
-        raise ImageError(f"the board cannot load the image: {error.reason}") from error
 
     def _self_test(self) -> bool:
         """Every byte value in both directions, without one resend or damaged frame."""
