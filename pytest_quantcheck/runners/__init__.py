@@ -1,0 +1,32 @@
+"""Ways to run a model, one file each; all follow ``run.Runner`` and return ``run.Run``."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.runners.run import Runner
+
+HOST_RUNNERS = ("tflm", "integer", "litert", "litert_reference")
+
+
+def host_runner(name: str) -> Runner:
+    """The host runner of that name. ``UsageError`` for an unknown one, ``MissingExtraError`` on use."""
+    if name == "tflm":
+        from pytest_quantcheck.runners.tflm import TflmRunner
+
+        return TflmRunner()
+    if name == "integer":
+        from pytest_quantcheck.runners.integer import IntegerRunner
+
+        return IntegerRunner()
+    if name in ("litert", "litert_reference"):
+        from pytest_quantcheck.runners import litert
+
+        return litert.LitertRunner() if name == "litert" else litert.LitertReferenceRunner()
+    raise UsageError(f"runner {name!r} is not known; on the host there are: {', '.join(HOST_RUNNERS)}")
+
+
+def exact_runner() -> Runner:
+    """The reference for bit-exactness: TFLM where its wheel is installed, else our interpreter."""
+    return host_runner("tflm" if find_spec("tflite_micro") else "integer")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Union
 
-import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
@@ -74,9 +73,7 @@ class Runner(Protocol):
 
     name: str
 
-    def run(
-        self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False
-    ) -> Run:
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """Run all vectors; with ``operators`` also record every operator's output CRC."""
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
@@ -84,5 +81,3 @@ class Runner(Protocol):
 
         ``inputs`` are raw tensors without the sample axis, i.e. exactly the model's input shapes.
         """
-
-

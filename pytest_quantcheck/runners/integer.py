@@ -1,0 +1,79 @@
+"""``integer``: this project's own interpreter, exact as TFLM and installed everywhere."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.graph.execute import largest_intermediate, run, run_batch
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
+
+_ELEMENTS_AT_ONCE = 4_000_000
+
+
+class IntegerRunner:
+    """Runs the integer graph with NumPy, many samples at once."""
+
+    name = "integer"
+
+    @property
+    def runtime(self) -> str:
+        """Implementation and version."""
+        return f"pytest-quantcheck interpreter {version('pytest-quantcheck')}"
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """See ``Runner``. Raises ``ModelError`` for models outside the supported set."""
+        graph = model.graph
+        inputs = prepare.quantize_inputs(model, vectors)
+        shaped = prepare.model_inputs(model, inputs)
+        step = max(1, _ELEMENTS_AT_ONCE // largest_intermediate(graph))
+        outputs: list[list[Array]] = [[] for _ in graph.outputs]
+        records: list[tuple[OperatorRecord, ...]] = []
+        for start in range(0, max(1, len(inputs[0])), step):
+            values = run_batch(graph, [x[start : start + step] for x in shaped])
+            for chunks, index in zip(outputs, graph.outputs, strict=True):
+                chunks.append(computed(values[index]))
+            if operators:
+                for sample in range(len(outputs[0][-1])):
+                    records.append(
+                        tuple(
+                            OperatorRecord(op.index, op.kind, crc32(computed(values[op.outputs[0]])[sample]))
+                            for op in graph.operators
+                        )
+                    )
+        return Run(
+            self.name,
+            self.runtime,
+            model,
+            vectors,
+            inputs,
+            prepare.model_outputs(model, [np.concatenate(chunks) for chunks in outputs]),
+            exact=True,
+            operators=tuple(records),
+        )
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """See ``Runner``."""
+        graph = model.graph
+        for op in graph.operators:
+            if op.index == operator:
+                one = [x[0] for x in prepare.one_inference(model, inputs)]
+                return computed(run(graph, one, stop_after=operator)[op.outputs[0]])
+        raise UsageError(f"model {model.name} has no operator {operator}")
+
+
+def crc32(value: Array) -> int:
+    """CRC-32 over the bytes of one tensor, C order, little-endian."""
+    return zlib.crc32(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes())
+
+
+def computed(value: Array | None) -> Array:
+    """A tensor value that the interpreter is known to have computed."""
+    assert value is not None
+    return value
