@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.runners.run import Runner
 
@@ -25,8 +23,3 @@ def host_runner(name: str) -> Runner:
 
         return litert.LitertRunner() if name == "litert" else litert.LitertReferenceRunner()
     raise UsageError(f"runner {name!r} is not known; on the host there are: {', '.join(HOST_RUNNERS)}")
-
-
-def exact_runner() -> Runner:
-    """The reference for bit-exactness: TFLM where its wheel is installed, else our interpreter."""
-    return host_runner("tflm" if find_spec("tflite_micro") else "integer")

@@ -50,6 +50,8 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     shaped = [_shaped(model, tensor, np.asarray(x)) for tensor, x in zip(tensors, arrays, strict=True)]
     if len({len(x) for x in shaped}) != 1:
         raise UsageError(f"the inputs hold different numbers of samples: {[len(x) for x in shaped]}")
+    if not len(shaped[0]):
+        raise UsageError(f"there is no sample to run model {model.name} on")
     if isinstance(vectors, Raw):
         for tensor, x in zip(tensors, shaped, strict=True):
             if x.dtype.name != tensor.dtype:

@@ -90,9 +90,7 @@ class TflmRunner:
         self, model: QuantizedModel, inputs: Sequence[Array], tensors: list[int], *, fetch: bool
     ) -> list[Array]:
         summary = prepare.summary_of(model.artefact)
-        activations = sum(
-            t.elements * 4 for t in summary.tensors if t.data is None and min(t.shape, default=1) > 0
-        )
+        activations = sum(4 * max(0, t.elements) for t in summary.tensors if t.data is None)
         request = {
             "verb": "run",
             "model": model.sha256,
@@ -134,9 +132,8 @@ class Worker:
                 self._exchange({**request, "verb": "learn"}, [artefact])
                 header, answer = self._exchange(request, parts)
         if "error" in header:
-            raise ModelError(
-                f"TensorFlow Lite Micro refuses the model: {header['error']}{self._last_words()}"
-            )
+            reason = header["error"] + self._last_words()
+            raise ModelError(f"TensorFlow Lite Micro refuses the model: {reason}")
         return answer
 
     def close(self) -> None:
@@ -157,7 +154,7 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._stderr = tempfile.TemporaryFile()
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pytest_quantcheck.runners.tflm_worker"],
                 stdin=subprocess.PIPE,
@@ -200,7 +197,8 @@ class Worker:
             )
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return ModelError(
-            f"TensorFlow Lite Micro {how}: the model is damaged, or asks for what its kernels do not check{words}"
+            f"TensorFlow Lite Micro {how}: the model is damaged, "
+            f"or asks for something that its kernels do not check{words}"
         )
 
     def _last_words(self) -> str:

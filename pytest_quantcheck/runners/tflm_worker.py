@@ -14,7 +14,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 _LARGEST_ARENA = 1 << 29
 
 
-def send(stream: BinaryIO, header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
+def send(stream: IO[bytes], header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
     """Write one message."""
     blobs = [json.dumps(header).encode(), *parts]
     stream.write(struct.pack("<I", len(blobs)))
@@ -34,7 +34,7 @@ def send(stream: BinaryIO, header: dict[str, Any], parts: Sequence[bytes] = ()) 
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     """Read one message; ``EOFError`` when the other side is gone."""
     (count,) = struct.unpack("<I", _read(stream, 4))
     blobs = [_read(stream, struct.unpack("<Q", _read(stream, 8))[0]) for _ in range(count)]
@@ -43,7 +43,7 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
     return header, blobs[1:]
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) != size:
         raise EOFError
