@@ -1,0 +1,192 @@
+"""Runs a model on a board: makes the artefact its runtime takes, streams the vectors, reads the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.model import QuantGraph, Tensor
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.rig.messages import Capability, Hello, ModelInfo, OperatorResult
+from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.run import Array, Footprint, OperatorRecord, Run, Vectors
+
+EXACT_RUNTIMES = ("quantcheck", "tflm")
+"""Runtimes that promise the integers of TFLM's kernels."""
+
+ArtefactMaker = Callable[[QuantizedModel], BoardArtefact]
+
+
+def _device_image(model: QuantizedModel) -> BoardArtefact:
+    image = compile_image(model.graph)
+    return BoardArtefact.of(image.data, image.arena_bytes)
+
+
+_MAKERS: Mapping[str, ArtefactMaker] = {
+    "qcm": _device_image,
+    "tflite": lambda model: BoardArtefact.of(model.artefact),
+    "builtin": lambda model: BoardArtefact(b"", bytes.fromhex(model.sha256)),
+}
+
+
+class BoardRunner:
+    """A ``Runner`` on the board of ``session``, which is leased and brought up where need be.
+
+    ``makers`` adds ways to make what a runtime takes, by the artefact's name in HELLO: one of a
+    user's own, or one that replaces ours to break a model on purpose. Raises ``RigFault``,
+    ``ImageError``, and ``UsageError`` for a runtime whose artefact nobody makes.
+    """
+
+    name = "board"
+
+    def __init__(self, session: BoardSession, *, makers: Mapping[str, ArtefactMaker] | None = None) -> None:
+        self.session = session
+        self._makers = {**_MAKERS, **(makers or {})}
+        self._made: tuple[str, BoardArtefact] | None = None
+
+    @property
+    def target(self) -> str:
+        """The target of the session's board."""
+        return self.session.target
+
+    @property
+    def runtime(self) -> str:
+        """Name and version of the runtime, as the board gives them."""
+        return _runtime(self.session.start())
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """One inference per vector; ``operators`` records every operator's output CRC and counter.
+
+        Of a runtime that can do neither, the run has no operator records.
+        """
+        session = self.session
+        hello = session.start()
+        inputs = prepare.quantize_inputs(model, vectors)
+        artefact = self._artefact(model, hello)
+        info = session.load(artefact)
+        _check_layout(model.graph, info, session)
+        recorded = operators and bool(hello.capabilities & (Capability.OPERATOR_CRC | Capability.PROFILE))
+        results = session.infer(artefact, _rows(inputs), operators=recorded)
+        hello = session.hello
+        return Run(
+            runner=self.name,
+            runtime=_runtime(hello),
+            model=model,
+            vectors=vectors,
+            inputs=inputs,
+            outputs=prepare.model_outputs(model, _outputs(model.graph, results)),
+            exact=hello.runtime in EXACT_RUNTIMES,
+            operators=tuple(_records(model.graph, each.operators) for each in results) if recorded else (),
+            counters=tuple(each.counter for each in results),
+            unit=hello.unit,
+            clock_hz=hello.clock_hz,
+            footprint=Footprint(
+                image=len(artefact.data) or None,
+                arena=info.arena_bytes,
+                stack=max((each.stack_bytes for each in results), default=0) or None,
+                firmware=hello.firmware_bytes or None,
+            ),
+            target=self.target,
+            log=str(session.log),
+            details=self._details(hello, artefact),
+        )
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """One inference up to the operator with source index ``operator``; returns its output.
+
+        ``inputs`` are raw tensors of exactly the model's input shapes. ``UsageError`` when the runtime
+        cannot hand out a tensor or the model has no such operator.
+        """
+        hello = self.session.start()
+        if not hello.capabilities & Capability.TENSOR_FETCH:
+            raise UsageError(f"the runtime {_runtime(hello)} cannot hand out the output of one operator")
+        wanted = next((each for each in model.graph.operators if each.index == operator), None)
+        if wanted is None:
+            raise UsageError(
+                f"the model has {len(model.graph.operators)} operators, none is number {operator}"
+            )
+        rows = _rows(prepare.one_inference(model, inputs))
+        data = self.session.tensor(self._artefact(model, hello), rows[0], operator)
+        return _array(data, model.graph.output_of(wanted))
+
+    def _artefact(self, model: QuantizedModel, hello: Hello) -> BoardArtefact:
+        """What the board's runtime takes; the last one is kept."""
+        kind = hello.artefact.partition(":")[0]
+        if kind not in self._makers:
+            raise UsageError(
+                f"the runtime {_runtime(hello)} takes {kind!r} artefacts; known: {', '.join(self._makers)} "
+                f"(BoardRunner(makers=...) adds others)"
+            )
+        key = f"{kind}:{model.sha256}"
+        if self._made is None or self._made[0] != key:
+            self._made = (key, self._makers[kind](model))
+        return self._made[1]
+
+    def _details(self, hello: Hello, artefact: BoardArtefact) -> dict[str, Any]:
+        session = self.session
+        return {
+            "board": session.entry.name,
+            "chip": hello.chip,
+            "unique_id": hello.unique_id.hex(),
+            "build_id": hello.build_id,
+            "storage": hello.place.name.lower(),
+            "image_sha256": artefact.sha256.hex(),
+            "link": asdict(session.device.link.statistics),
+            "statistics": asdict(session.statistics),
+        }
+
+
+def _runtime(hello: Hello) -> str:
+    return f"{hello.runtime} {hello.version}".strip()
+
+
+def _rows(inputs: Sequence[Array]) -> list[list[bytes]]:
+    """The bytes of all inputs, per inference."""
+    little = [x.astype(x.dtype.newbyteorder("<"), order="C", copy=False) for x in inputs]
+    return [[x[row].tobytes() for x in little] for row in range(len(inputs[0]))]
+
+
+def _array(data: bytes, tensor: Tensor) -> Array:
+    if len(data) != tensor.nbytes:
+        raise RigFault(
+            "protocol", f"the board sent {len(data)} bytes for {tensor.name!r}, which has {tensor.nbytes}"
+        )
+    return np.frombuffer(data, tensor.dtype.newbyteorder("<")).astype(tensor.dtype).reshape(tensor.shape)
+
+
+def _outputs(graph: QuantGraph, results: Sequence[Inference]) -> tuple[Array, ...]:
+    tensors = [graph.tensors[index] for index in graph.outputs]
+    return tuple(
+        np.stack([_array(each.outputs[number], tensor) for each in results])
+        for number, tensor in enumerate(tensors)
+    )
+
+
+def _records(graph: QuantGraph, results: Sequence[OperatorResult]) -> tuple[OperatorRecord, ...]:
+    kinds = {operator.index: operator.kind for operator in graph.operators}
+    return tuple(
+        OperatorRecord(each.source_index, kinds.get(each.source_index, "?"), each.crc32, each.counter)
+        for each in results
+    )
+
+
+def _check_layout(graph: QuantGraph, info: ModelInfo, session: BoardSession) -> None:
+    """The board's inputs and outputs must be those of the model under test."""
+    for what, indices, described in (
+        ("input", graph.inputs, info.inputs),
+        ("output", graph.outputs, info.outputs),
+    ):
+        wanted = [(str(graph.tensors[i].dtype), graph.tensors[i].nbytes) for i in indices]
+        seen = [(each.dtype, each.bytes) for each in described]
+        if wanted != seen:
+            raise session.connection.fault(
+                "protocol",
+                f"the model's {what}s are {wanted}, the board describes {seen}",
+                "compare the layout",
+            )
