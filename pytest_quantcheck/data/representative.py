@@ -55,14 +55,25 @@ class Representative:
         }
 
 
-def representative(calibration: Calibration, data: Data | None, shapes: Sequence[Shape]) -> Representative:
+def representative(
+    calibration: Calibration,
+    data: Data | None,
+    shapes: Sequence[Shape],
+    input_range: tuple[float, float] | None = None,
+) -> Representative:
     """The samples for a model whose inputs have ``shapes`` (without the sample axis).
 
-    Raises ``UsageError`` for no samples, wrong shapes, NaN, infinity, or values outside
-    ``data.input_range``.
+    ``input_range`` is the range of the input where ``data`` is no ``Dataset`` that knows it. Raises
+    ``UsageError`` for no samples, wrong shapes, NaN, infinity, or values outside the input range.
     """
+    limits = data.input_range if isinstance(data, Dataset) else None
+    limits = limits or input_range
+    if limits is not None and not (np.isfinite(limits).all() and limits[0] < limits[1]):
+        raise UsageError(
+            f"input range {limits[0]:g} to {limits[1]:g}: two finite numbers, the lower one first"
+        )
     if calibration.kind == "random":
-        return _random(calibration, data, shapes)
+        return _random(calibration, limits, shapes)
     if data is None:
         raise UsageError(
             f"calibration by {calibration.kind} needs calibration samples, and no data was given. "
@@ -70,25 +81,25 @@ def representative(calibration: Calibration, data: Data | None, shapes: Sequence
         )
     samples = data.calibration if isinstance(data, Dataset) else data
     _check_shapes(samples, shapes)
-    names = samples.names
-    chosen = samples.take(choose(calibration, names))
+    chosen = samples.take(choose(calibration, samples.names))
     inputs = tuple(np.ascontiguousarray(a, dtype=np.float32) for a in chosen.inputs)
     _check_finite(inputs, chosen.names)
-    findings: list[Finding] = []
+    findings = _check_range(inputs, limits) if limits is not None else []
     if isinstance(data, Dataset):
-        findings += _range_findings(data, inputs)
         findings += _leaks(chosen, data.test, by_id=samples.named and data.test.named)
     return Representative(calibration, inputs, chosen.names, tuple(findings))
 
 
-def _random(calibration: Calibration, data: Data | None, shapes: Sequence[Shape]) -> Representative:
+def _random(
+    calibration: Calibration, limits: tuple[float, float] | None, shapes: Sequence[Shape]
+) -> Representative:
     """Uniform over the input range, from PCG64's raw stream, which NumPy keeps the same for ever."""
-    if not isinstance(data, Dataset) or data.input_range is None:
+    if limits is None:
         raise UsageError(
             "random calibration draws from the input range of the model, and none is known. "
-            "Give a Dataset with input_range=(low, high)"
+            "Give a Dataset with input_range=(low, high), or --input-range LOW HIGH on the command line"
         )
-    low, high = data.input_range
+    low, high = limits
     generator = np.random.PCG64(calibration.seed)
     inputs = []
     for shape in shapes:
@@ -132,11 +143,9 @@ def _check_finite(inputs: Sequence[Float32], ids: Sequence[str]) -> None:
             )
 
 
-def _range_findings(data: Dataset, inputs: Sequence[Float32]) -> list[Finding]:
-    """Values outside ``input_range`` are an error, values in a small corner of it a warning."""
-    if data.input_range is None:
-        return []
-    low, high = data.input_range
+def _check_range(inputs: Sequence[Float32], limits: tuple[float, float]) -> list[Finding]:
+    """Values outside the input range are an error, values in a small corner of it a warning."""
+    low, high = limits
     least, most = min(float(a.min()) for a in inputs), max(float(a.max()) for a in inputs)
     slack = 1e-3 * (high - low)
     if least < low - slack or most > high + slack:

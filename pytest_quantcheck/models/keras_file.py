@@ -128,7 +128,10 @@ def _refuse_code(config: Any, path: Path) -> None:
 
 
 def _mended(config: Any) -> Any:
-    """Keras 2 wrote ``groups`` into depthwise layers and ``/`` into names; Keras 3 refuses both."""
+    """Keras 2 wrote ``groups`` into depthwise layers and ``/`` into names; Keras 3 refuses both.
+
+    It also wrote the one output of a nested model as a list of one; Keras 3 then passes on a list.
+    """
     if isinstance(config, list):
         if len(config) >= 3 and isinstance(config[0], str) and all(isinstance(n, int) for n in config[1:3]):
             return [config[0].replace("/", "_"), *(_mended(v) for v in config[1:])]  # a layer reference
@@ -138,6 +141,9 @@ def _mended(config: Any) -> Any:
     mended = {key: _mended(value) for key, value in config.items()}
     if isinstance(mended.get("name"), str):
         mended["name"] = mended["name"].replace("/", "_")
+    for ends in ("input_layers", "output_layers"):
+        if isinstance(mended.get(ends), list) and len(mended[ends]) == 1:
+            mended[ends] = mended[ends][0]
     if mended.get("class_name") in ("DepthwiseConv1D", "DepthwiseConv2D") and isinstance(
         mended.get("config"), dict
     ):

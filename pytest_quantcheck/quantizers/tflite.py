@@ -25,15 +25,17 @@ def quantize(
     name: str = "",
     base: Path | None = None,
     cache: Cache | None = None,
+    input_range: tuple[float, float] | None = None,
 ) -> QuantizedModel:
     """Quantize ``source`` (see ``models.load``) as ``config`` asks, with ``data`` to calibrate.
 
     The artefact is audited: one that is not what was asked for raises ``QuantizationError``. The manifest
-    holds the hashes, the calibration ids, the versions and the findings that are not errors.
+    holds the hashes, the calibration ids, the versions and the findings that are not errors. ``input_range``
+    is needed for random calibration where ``data`` does not state it.
     """
     cache = cache or Cache()
     model = load(source, base=base, cache=cache, name=name)
-    samples = representative(config.calibration, data, model.input_shapes)
+    samples = representative(config.calibration, data, model.input_shapes, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
     findings = [*samples.findings, *require(audit(artefact, config), model.name)]
     manifest = {
