@@ -50,7 +50,7 @@ def _target_class(chip: Chip) -> type[Any]:
         regions.append(RamRegion(start=_CCM_BASE, length=chip.ccm_kib * KIB))
     memory = MemoryMap(*regions)
 
-    class STM32F4(CoreSightTarget):
+    class STM32F4(CoreSightTarget):  # type: ignore[misc]  # pyOCD has no types
         VENDOR = "STMicroelectronics"
         PART_FAMILIES = ("STM32F4 Series",)
         MEMORY_MAP = memory

@@ -1,4 +1,4 @@
-"""Runs code that a debugger put into RAM (pyOCD's flash algorithms) in unicorn, against the flash controller."""
+"""Runs code that a debugger put into RAM (pyOCD's flash algorithms) against the flash controller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rigs.stm32.virtual.flash_controller import (
     FLASH_SIZE,
     REGISTERS_BASE,
     FlashController,
-    PowerLost,
+    PowerLostError,
 )
 
 try:
@@ -38,8 +38,11 @@ class AlgorithmCore:
     def __init__(self, ram: bytearray, flash: mmap, controller: FlashController) -> None:
         self._controller = controller
         self._event = ""
-        self._lost: PowerLost | None = None
-        self._views = ((ctypes.c_char * len(ram)).from_buffer(ram), (ctypes.c_char * FLASH_SIZE).from_buffer(flash))
+        self._lost: PowerLostError | None = None
+        self._views = (
+            (ctypes.c_char * len(ram)).from_buffer(ram),
+            (ctypes.c_char * FLASH_SIZE).from_buffer(flash),
+        )
         core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
         core.mem_map_ptr(RAM_BASE, len(ram), unicorn.UC_PROT_ALL, ctypes.addressof(self._views[0]))
@@ -55,7 +58,7 @@ class AlgorithmCore:
     def run(self, registers: list[int], milliseconds: int) -> tuple[bool, list[int]]:
         """Run from ``registers`` (r0 to r15) until BKPT, a fault, or the time is over.
 
-        Returns whether it stopped by itself, and the registers. Raises ``PowerLost``.
+        Returns whether it stopped by itself, and the registers. Raises ``PowerLostError``.
         """
         for register, value in zip(_REGISTERS[:15], registers, strict=False):
             self._core.reg_write(register, value)
@@ -83,7 +86,7 @@ class AlgorithmCore:
         if register >= 0:
             try:
                 self._controller.write_register(register, value)
-            except PowerLost as lost:
+            except PowerLostError as lost:
                 self._stop(core, lost)
 
     def _store(
@@ -91,9 +94,9 @@ class AlgorithmCore:
     ) -> None:
         try:
             self._controller.program(address - FLASH_BASE, size, value & (1 << 8 * size) - 1)
-        except PowerLost as lost:
+        except PowerLostError as lost:
             self._stop(core, lost)
 
-    def _stop(self, core: unicorn.Uc, lost: PowerLost) -> None:
+    def _stop(self, core: unicorn.Uc, lost: PowerLostError) -> None:
         self._lost = lost
         core.emu_stop()

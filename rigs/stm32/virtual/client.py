@@ -21,7 +21,7 @@ _ANSWER_SECONDS = 60.0
 _running: dict[str, Path] = {}  # probe id -> control socket, for the pyOCD plug-in of this process
 
 
-class BoardFault(Exception):
+class BoardError(Exception):
     """The board could not do it. ``kind``: bus, power, lockup, usage, or gone (its process ended)."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -41,19 +41,19 @@ class Channel:
             self._socket.connect(str(path))
         except OSError as error:
             self._socket.close()
-            raise BoardFault("gone", f"the virtual board at {path} does not answer: {error}") from error
+            raise BoardError("gone", f"the virtual board at {path} does not answer: {error}") from error
 
     def call(self, operation: str, *arguments: Any) -> Any:
-        """Do ``operation``; raises ``BoardFault``."""
+        """Do ``operation``; raises ``BoardError``."""
         with self._lock:
             try:
                 self._socket.sendall(json.dumps([operation, *arguments]).encode() + b"\n")
                 answer = self._read_line()
             except OSError as error:
-                raise BoardFault("gone", f"the virtual board's process is gone: {error}") from error
+                raise BoardError("gone", f"the virtual board's process is gone: {error}") from error
         if answer[0] == "ok":
             return answer[1]
-        raise BoardFault(answer[1], answer[2])
+        raise BoardError(answer[1], answer[2])
 
     def close(self) -> None:
         self._socket.close()
@@ -80,15 +80,18 @@ def announced_probes() -> dict[str, Path]:
 
 
 class VirtualBoard:
-    """A virtual board's process. ``folder`` keeps its flash over power cycles; None: a new blank chip."""
+    """A virtual board's process.
 
-    def __init__(self, name: str, folder: Path | None, log_dir: Path) -> None:
+    ``flash`` is the file that is its flash, made when missing; None: a new blank chip.
+    """
+
+    def __init__(self, name: str, log_dir: Path, flash: Path | None = None) -> None:
         self.probe_id = f"{name}-{os.getpid()}"
         self._name = name
-        self._scratch = folder is None
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="quantcheck-"))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._log_dir = log_dir
+        self._home = Path(tempfile.mkdtemp(prefix="quantcheck-"))
+        self._flash = (flash or self._home / "flash.bin").absolute()
+        self.log = log_dir / f"{name}-board.log"  # its own story: power, lockups, what it was told to do
+        log_dir.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self.serial_port = 0
@@ -99,21 +102,16 @@ class VirtualBoard:
             raise
 
     @property
-    def log(self) -> Path:
-        """The board's own story: power, lockups, what it was told to do."""
-        return self.folder / "board.log"
-
-    @property
     def pid(self) -> int:
         return self._process.pid if self._process is not None else 0
 
     def call(self, operation: str, *arguments: Any) -> Any:
-        """An operation of the supervisor; a usage fault becomes ``UsageError``, others ``BoardFault``."""
+        """An operation of the supervisor; a usage fault becomes ``UsageError``, others ``BoardError``."""
         if self._channel is None:
-            raise BoardFault("gone", f"{self._name} is closed")
+            raise BoardError("gone", f"{self._name} is closed")
         try:
             return self._channel.call(operation, *arguments)
-        except BoardFault as fault:
+        except BoardError as fault:
             if fault.kind == "usage":
                 raise UsageError(f"{self._name}: {fault}") from fault
             raise
@@ -122,36 +120,33 @@ class VirtualBoard:
         """Off and on; when the process has died, a new one with the same flash."""
         try:
             self.call("power_cycle")
-        except BoardFault as fault:
+        except BoardError as fault:
             if fault.kind != "gone":
                 raise
             self._stop()
             self._start()
 
     def close(self) -> None:
-        """End the process; keep the log, and the flash when it lives in a folder of the caller's."""
+        """End the process; a flash file of the caller's stays."""
         self._stop()
-        if self.log.exists():
-            self._log_dir.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.log, self._log_dir / f"{self._name}-board.log")
-        if self._scratch:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def _start(self) -> None:
         root = Path(__file__).resolve().parents[3]
         code = f"import sys; sys.path.insert(0, {str(root)!r})\n" + (
             "from rigs.stm32.virtual.supervisor import main; sys.exit(main(sys.argv[1:]))"
         )
-        flags = ["--scratch"] if self._scratch else []
+        folder = Path(tempfile.mkdtemp(prefix="board-", dir=self._home))
+        options = ["--flash", str(self._flash), "--log", str(self.log), "--parent", str(os.getpid())]
         with self.log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, str(self.folder), "--parent", str(os.getpid()), *flags],
+                [sys.executable, "-c", code, str(folder), *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
         self.serial_port = self._wait_until_ready()
-        control = self.folder / "control"
+        control = folder / "control"
         self._channel = Channel(control)
         _running[self.probe_id] = control
 

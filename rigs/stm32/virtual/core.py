@@ -19,15 +19,15 @@ from rigs.stm32.virtual.flash_controller import (
     SECTORS,
     FlashController,
 )
-from rigs.stm32.virtual.gdbstub import StubError, TargetLost
+from rigs.stm32.virtual.gdbstub import StubError, TargetLostError
 from rigs.stm32.virtual.qemu import Qemu
 
 
-class BusFault(Exception):
+class BusFaultError(Exception):
     """The access ended with an error response on the AHB."""
 
 
-class NoPower(Exception):
+class NoPowerError(Exception):
     """The chip has no supply: it does not answer at all."""
 
 
@@ -112,7 +112,7 @@ class Core:
     @property
     def qemu(self) -> Qemu:
         if self._qemu is None:
-            raise NoPower("the board has no power")
+            raise NoPowerError("the board has no power")
         return self._qemu
 
     def power_on(self) -> None:
@@ -251,7 +251,7 @@ class Core:
         """Notice that the core stopped by itself."""
         if self.state is State.ALGORITHM:
             self._run_algorithm()
-        elif self.state is State.RUNNING and not self._hung and self.qemu.stub.stopped():
+        elif self.state is not State.OFF and self.qemu.stub.stopped() and self.state is State.RUNNING:
             self._stop(_DFSR_BKPT)
 
     def _halt(self) -> None:
@@ -345,7 +345,7 @@ class Core:
 
     def read_word(self, address: int) -> int:
         """A 32-bit read through the AHB-AP."""
-        self.qemu  # noqa: B018  raises NoPower
+        self.qemu  # noqa: B018  raises NoPowerError
         if address in _CONSTANTS:
             return _CONSTANTS[address]
         if address == DHCSR:
@@ -374,7 +374,7 @@ class Core:
 
     def write_word(self, address: int, value: int) -> None:
         """A 32-bit write through the AHB-AP."""
-        self.qemu  # noqa: B018  raises NoPower
+        self.qemu  # noqa: B018  raises NoPowerError
         if address == DHCSR:
             if value >> 16 == 0xA05F:
                 self._write_dhcsr(value)
@@ -410,9 +410,9 @@ class Core:
 
     def read(self, address: int, size: int) -> bytes:
         """Plain memory. Flash comes from the file, RAM from the mirror while there is one."""
-        if FLASH_BASE <= address and address + size <= FLASH_BASE + FLASH_SIZE:
+        if address >= FLASH_BASE and address + size <= FLASH_BASE + FLASH_SIZE:
             return self._flash[address - FLASH_BASE : address - FLASH_BASE + size]
-        if self._mirrored and RAM_BASE <= address and address + size <= RAM_BASE + RAM_SIZE:
+        if self._mirrored and address >= RAM_BASE and address + size <= RAM_BASE + RAM_SIZE:
             return bytes(self._ram[address - RAM_BASE : address - RAM_BASE + size])
         if REGISTERS_BASE <= address < REGISTERS_BASE + 0x20:
             return self.controller.read_register(address - REGISTERS_BASE).to_bytes(4, "little")[:size]
@@ -420,20 +420,20 @@ class Core:
             try:
                 return self.qemu.stub.read(address, size)
             except StubError as error:
-                raise BusFault(str(error)) from error
+                raise BusFaultError(str(error)) from error
 
     def write(self, address: int, data: bytes) -> None:
         """Plain memory; to flash nothing happens, as on the chip outside of programming."""
         if FLASH_BASE <= address < FLASH_BASE + FLASH_SIZE:
             return
-        if self._mirrored and RAM_BASE <= address and address + len(data) <= RAM_BASE + RAM_SIZE:
+        if self._mirrored and address >= RAM_BASE and address + len(data) <= RAM_BASE + RAM_SIZE:
             self._ram[address - RAM_BASE : address - RAM_BASE + len(data)] = data
             return
         with self._quiet():
             try:
                 self.qemu.stub.write(address, data)
             except StubError as error:
-                raise BusFault(str(error)) from error
+                raise BusFaultError(str(error)) from error
 
     def release(self) -> None:
         """The debugger's connection has ended: a halted core goes on."""
@@ -441,5 +441,5 @@ class Core:
         if self.state in (State.HALTED, State.ALGORITHM) and self._qemu is not None:
             try:
                 self._go()
-            except TargetLost:
+            except TargetLostError:
                 self.lost()

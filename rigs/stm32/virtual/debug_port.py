@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from rigs.stm32.virtual.core import BusFault, Core
+from rigs.stm32.virtual.core import BusFaultError, Core
 
 _T = TypeVar("_T")
 
@@ -21,7 +21,7 @@ _TAR_PAGE = 0xFFF  # auto-increment stays inside 4 KiB
 
 
 class DebugPort:
-    """What a probe reads and writes. A failed access raises ``BusFault`` and sets STICKYERR."""
+    """What a probe reads and writes. A failed access raises ``BusFaultError`` and sets STICKYERR."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -35,7 +35,7 @@ class DebugPort:
 
     def read_dp(self, address: int) -> int:
         if address == _DPIDR:
-            self._core.qemu  # noqa: B018  raises NoPower
+            self._core.qemu  # noqa: B018  raises NoPowerError
             return _DPIDR_VALUE
         if address == _CTRL_STAT:
             return self._status if not self._select & 0xF else 0
@@ -88,13 +88,13 @@ class DebugPort:
 
     def _may_access(self) -> bool:
         if self._status & _STICKYERR:
-            raise BusFault("STICKYERR is set")
+            raise BusFaultError("STICKYERR is set")
         return self._select >> 24 == 0
 
     def _guard(self, access: Callable[[], _T]) -> _T:
         try:
             return access()
-        except BusFault:
+        except BusFaultError:
             self._status |= _STICKYERR
             raise
 

@@ -27,7 +27,7 @@ _CR_PG, _CR_SER, _CR_MER, _CR_STRT, _CR_LOCK = 1 << 0, 1 << 1, 1 << 2, 1 << 16, 
 _CR_WRITABLE = 0x8301037F
 
 
-class PowerLost(Exception):
+class PowerLostError(Exception):
     """The supply failed in the middle of a flash operation, as it was told to."""
 
     def __init__(self, offset: int) -> None:
@@ -117,7 +117,7 @@ class FlashController:
             powered = self._spend(size)
             self._store(start, b"\xff" * (size if powered else size // 2))
             if not powered:
-                raise PowerLost(start)
+                raise PowerLostError(start)
         self._sr |= _SR_EOP
 
     def program(self, offset: int, size: int, value: int) -> None:
@@ -130,7 +130,7 @@ class FlashController:
         if not self._cr & _CR_LOCK and self._cr & _CR_PG and 1 << (self._cr >> 8 & 3) == size:
             if not self._spend(size):
                 self._restore.append((offset, old))
-                raise PowerLost(offset)
+                raise PowerLostError(offset)
             result = self._with_stuck_bits(offset, bytes(a & b for a, b in zip(old, wanted, strict=True)))
             if result != wanted:
                 self._restore.append((offset, result))

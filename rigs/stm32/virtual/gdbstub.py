@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 
-class TargetLost(Exception):
+class TargetLostError(Exception):
     """QEMU closed its gdbstub: it was stopped, or it aborted (a core in lockup makes it do that)."""
 
 
@@ -54,7 +54,7 @@ class GdbStub:
         try:
             self._socket.sendall(b"\x03")
         except OSError as error:
-            raise TargetLost(str(error)) from error
+            raise TargetLostError(str(error)) from error
         return self._receive().startswith("T05")
 
     def resume(self) -> None:
@@ -126,7 +126,7 @@ class GdbStub:
         try:
             self._socket.sendall(b"$" + body + b"#%02x" % (sum(body) & 0xFF))
         except OSError as error:
-            raise TargetLost(str(error)) from error
+            raise TargetLostError(str(error)) from error
 
     def _receive(self) -> str:
         while True:
@@ -144,9 +144,9 @@ class GdbStub:
         try:
             data = self._socket.recv(1 << 16)
         except OSError as error:
-            raise TargetLost(str(error)) from error
+            raise TargetLostError(str(error)) from error
         if not data:
-            raise TargetLost("QEMU closed its gdbstub")
+            raise TargetLostError("QEMU closed its gdbstub")
         self._buffer += data
 
 
@@ -160,5 +160,5 @@ def _connect(path: Path, deadline: float) -> socket.socket:
         except OSError as error:
             connection.close()
             if time.monotonic() > end:
-                raise TargetLost(f"QEMU does not open {path}: {error}") from error
+                raise TargetLostError(f"QEMU does not open {path}: {error}") from error
             time.sleep(0.005)

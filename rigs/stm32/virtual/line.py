@@ -1,4 +1,4 @@
-"""The serial line between a TCP port (what pyserial's ``socket://`` opens) and QEMU's USART, with its faults."""
+"""The serial line from a TCP port (pyserial's ``socket://``) to QEMU's USART, with faults on demand."""
 
 from __future__ import annotations
 

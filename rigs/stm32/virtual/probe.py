@@ -15,10 +15,10 @@ from pyocd.core.plugin import Plugin
 from pyocd.probe.debug_probe import DebugProbe
 
 from rigs.stm32.targets import register_targets
-from rigs.stm32.virtual.client import BoardFault, Channel, announced_probes
+from rigs.stm32.virtual.client import BoardError, Channel, announced_probes
 
 
-class VirtualProbe(DebugProbe):
+class VirtualProbe(DebugProbe):  # type: ignore[misc]  # pyOCD has no types
     """A probe wired to a virtual STM32F405; knows nothing of the chip behind it."""
 
     @classmethod
@@ -72,7 +72,7 @@ class VirtualProbe(DebugProbe):
     def open(self) -> None:
         try:
             self._channel = Channel(self._path)
-        except BoardFault as fault:
+        except BoardError as fault:
             raise exceptions.ProbeError(str(fault)) from fault
         self._call("attach")
 
@@ -101,13 +101,13 @@ class VirtualProbe(DebugProbe):
     def is_reset_asserted(self) -> bool:
         return bool(self._call("reset_held"))
 
-    def read_dp(self, addr: int, now: bool = True) -> int | Callable[[], int]:
+    def read_dp(self, addr: int, now: bool = True) -> Any:
         return self._read(lambda: int(self._call("read_dp", addr)), now)
 
     def write_dp(self, addr: int, data: int) -> None:
         self._call("write_dp", addr, data)
 
-    def read_ap(self, addr: int, now: bool = True) -> int | Callable[[], int]:
+    def read_ap(self, addr: int, now: bool = True) -> Any:
         return self._read(lambda: int(self._call("read_ap", addr, 1)[0]), now)
 
     def write_ap(self, addr: int, data: int) -> None:
@@ -139,7 +139,7 @@ class VirtualProbe(DebugProbe):
             raise exceptions.ProbeError(f"probe {self._unique_id} is not open")
         try:
             return self._channel.call(operation, *arguments)
-        except BoardFault as fault:
+        except BoardError as fault:
             if fault.kind in ("bus", "lockup"):
                 raise exceptions.TransferFaultError() from fault
             if fault.kind == "power":
@@ -147,7 +147,7 @@ class VirtualProbe(DebugProbe):
             raise exceptions.ProbeError(str(fault)) from fault
 
 
-class VirtualProbePlugin(Plugin):
+class VirtualProbePlugin(Plugin):  # type: ignore[misc]  # pyOCD has no types
     """What the entry point names."""
 
     def load(self) -> type[VirtualProbe]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from rigs.stm32.virtual.flash_controller import FLASH_BASE
-from rigs.stm32.virtual.gdbstub import GdbStub, TargetLost
+from rigs.stm32.virtual.gdbstub import GdbStub, TargetLostError
 
 PROGRAM = "qemu-system-arm"
 _START_SECONDS = 20.0
@@ -64,7 +64,7 @@ class Qemu:
         try:
             self.stub = GdbStub(gdb, _START_SECONDS)
             self.line = _connect(line)
-        except (OSError, TargetLost):
+        except (OSError, TargetLostError):
             self.stop()
             raise
 

@@ -21,29 +21,33 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rigs.stm32.virtual.core import BusFault, Core, NoPower, State
+from rigs.stm32.virtual.core import BusFaultError, Core, NoPowerError, State
 from rigs.stm32.virtual.debug_port import DebugPort
-from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLost, StuckBit
-from rigs.stm32.virtual.gdbstub import TargetLost
+from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLostError, StuckBit
+from rigs.stm32.virtual.gdbstub import TargetLostError
 from rigs.stm32.virtual.line import BYTE_FAULTS, DIRECTIONS, ByteFault, Line
 from rigs.stm32.virtual.qemu import Qemu, die_with_parent
 
 FAULTS = (*BYTE_FAULTS, "stick", "power_loss", "hang", "crash", "die", "heal")
-FLASH_FILE, SOCKET_FILE, LOG_FILE = "flash.bin", "control", "board.log"
+SOCKET_FILE = "control"
 
 
 class Supervisor:
-    """One board in one folder: ``flash.bin`` is its flash, ``control`` its socket, ``board.log`` its story."""
+    """One board: its sockets live in ``folder``, its flash is the file ``flash``, ``log`` tells its story."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, flash: Path, log: Path) -> None:
         self._folder = folder
-        self._log = (folder / LOG_FILE).open("a", encoding="utf-8")
+        self._flash_path = flash
+        self._log_file = log
+        self._log = log.open("a", encoding="utf-8")
         self._selector = selectors.DefaultSelector()
+        self._listener = socket.socket(socket.AF_UNIX)
         self._buffers: dict[socket.socket, bytearray] = {}
         self._debugger: socket.socket | None = None
         self._watched: Qemu | None = None
+        self._watched_stub = -1
         self._running = True
-        self._flash_file = _open_flash(folder / FLASH_FILE)
+        self._flash_file = _open_flash(flash)
         self._line = Line()
         self._core = Core(self._flash_file, self._start_qemu, self.report)
         self._port = DebugPort(self._core)
@@ -74,10 +78,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Open the control socket and switch the power on."""
-        path = self._folder / SOCKET_FILE
-        path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
+        self._listener.bind(str(self._folder / SOCKET_FILE))
         self._listener.listen(4)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(sys.stdin, selectors.EVENT_READ)
@@ -102,7 +103,7 @@ class Supervisor:
 
     def _serve(self, source: object) -> None:
         if source is sys.stdin:
-            if not os.read(sys.stdin.fileno(), 64):
+            if not os.read(0, 64):
                 self._running = False
         elif source is self._listener:
             connection, _ = self._listener.accept()
@@ -128,7 +129,7 @@ class Supervisor:
 
     def _start_qemu(self) -> Qemu:
         self._flash_file.flush()
-        qemu = Qemu(self._folder / FLASH_FILE, self._folder, self._folder / LOG_FILE)
+        qemu = Qemu(self._flash_path, self._folder, self._log_file)
         self._line.connect_board(qemu.line)
         return qemu
 
@@ -167,15 +168,15 @@ class Supervisor:
         """Do it; what the board does to itself meanwhile becomes an answer."""
         try:
             return ["ok", operation(*arguments)]
-        except BusFault as error:
+        except BusFaultError as error:
             return ["fault", "bus", str(error)]
-        except NoPower as error:
+        except NoPowerError as error:
             return ["fault", "power", str(error)]
-        except PowerLost as error:
+        except PowerLostError as error:
             self.report(str(error))
             self._power_off()
             return ["fault", "power", str(error)]
-        except TargetLost:
+        except TargetLostError:
             self._core.lost()
             return ["fault", "lockup", "the core locked up"]
         except (ValueError, TypeError) as error:
@@ -198,7 +199,6 @@ class Supervisor:
         self._core.power_on()
 
     def _status(self) -> dict[str, Any]:
-        self._core.poll() if self._core.state is not State.ALGORITHM else None
         return {
             "state": self._core.state.name.lower(),
             "lockups": self._core.lockups,
@@ -272,11 +272,12 @@ def _follow_parent(parent: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a board; prints one line of JSON with its serial port when it is ready."""
     parser = argparse.ArgumentParser(prog="virtual-stm32f405", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where flash, socket and log live")
+    parser.add_argument("folder", type=Path, help="where its sockets live; removed at the end")
+    parser.add_argument("--flash", type=Path, required=True, help="file with the contents of its flash")
+    parser.add_argument("--log", type=Path, required=True, help="the board's story is appended here")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")
-    parser.add_argument("--scratch", action="store_true", help="remove the folder at the end")
     options = parser.parse_args(arguments)
-    supervisor = Supervisor(options.folder)
+    supervisor = Supervisor(options.folder, options.flash, options.log)
     try:
         _follow_parent(options.parent)
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
@@ -287,8 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pass
     finally:
         supervisor.stop()
-        if options.scratch:
-            shutil.rmtree(options.folder, ignore_errors=True)
+        shutil.rmtree(options.folder, ignore_errors=True)
     return 0
 
 

@@ -1,0 +1,107 @@
+"""The STM32 family plug-in: which targets there are, which boards are plugged in, how to open one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_quantcheck.errors import MissingExtraError, UsageError
+from pytest_quantcheck.rig.board import Board, BoardEntry
+from rigs.stm32.chips import CHIPS
+
+VIRTUAL = "virtual-stm32f405"
+UNKNOWN_TARGET = "unknown"  # what `scan` prints: the person at the bench knows the chip
+_ST_VENDOR = 0x0483
+_STLINK_WITH_CONSOLE = (0x374B, 0x374E, 0x374F, 0x3752, 0x3753, 0x3754, 0x3755, 0x3757)  # V2-1 and V3
+
+
+class STM32Family:
+    """STM32F4 boards behind any probe that pyOCD knows, and one virtual board."""
+
+    name = "stm32"
+
+    def targets(self) -> Sequence[str]:
+        """Targets we bring definitions for; any other name goes to pyOCD as it is."""
+        return (*(chip.target for chip in CHIPS), VIRTUAL)
+
+    def virtual_boards(self) -> Sequence[BoardEntry]:
+        return (
+            BoardEntry(
+                name=VIRTUAL,
+                family=self.name,
+                target=VIRTUAL,
+                tags=("virtual", "cortex-m4f"),
+                virtual=True,
+                source="built in",
+            ),
+        )
+
+    def scan(self) -> Sequence[BoardEntry]:
+        """ST-LINKs with a console, then other probes pyOCD sees; their targets are for you to fill in."""
+        found = _stlink_consoles(self.name)
+        known = {entry.probe for entry in found}
+        return (*found, *(entry for entry in _other_probes(self.name) if entry.probe not in known))
+
+    def open(self, entry: BoardEntry, log_dir: Path) -> Board:
+        """Take a board into use; for the virtual one, start its process."""
+        from rigs.stm32.board import STM32Board, VirtualSTM32Board
+
+        if entry.virtual or entry.target == VIRTUAL:
+            from rigs.stm32.virtual.qemu import require_qemu
+
+            require_qemu()
+            return VirtualSTM32Board(entry, log_dir)
+        if entry.target == UNKNOWN_TARGET:
+            names = ", ".join(chip.target for chip in CHIPS)
+            raise UsageError(
+                f"{entry.source or entry.name}: replace target = {UNKNOWN_TARGET!r} by the chip's name: "
+                f"{names}, or any other that `pyocd list --targets` shows"
+            )
+        return STM32Board(entry, log_dir)
+
+
+def _stlink_consoles(family: str) -> list[BoardEntry]:
+    from serial.tools import list_ports
+
+    return [
+        BoardEntry(
+            name=f"stlink-{(port.serial_number or 'unknown')[-8:].lower()}",
+            family=family,
+            target=UNKNOWN_TARGET,
+            port=_stable_name(port.device),
+            probe=port.serial_number or "",
+        )
+        for port in sorted(list_ports.comports(), key=lambda each: each.device)
+        if port.vid == _ST_VENDOR and port.pid in _STLINK_WITH_CONSOLE
+    ]
+
+
+def _stable_name(device: str) -> str:
+    """The /dev/serial/by-id name of a device, which survives replugging; elsewhere the device itself."""
+    folder = Path("/dev/serial/by-id")
+    if folder.is_dir():
+        for link in sorted(folder.iterdir()):
+            if link.resolve() == Path(device).resolve():
+                return str(link)
+    return device
+
+
+def _other_probes(family: str) -> list[BoardEntry]:
+    """Debug probes without a console of their own; none when pyOCD is not installed."""
+    try:
+        from rigs.stm32.debugger import connected_probes
+    except MissingExtraError:
+        return []
+    return [
+        BoardEntry(
+            name=f"probe-{probe.unique_id[-8:].lower()}",
+            family=family,
+            target=UNKNOWN_TARGET,
+            probe=probe.unique_id,
+        )
+        for probe in connected_probes()
+        if not probe.description.startswith("quantcheck ")
+    ]
+
+
+family = STM32Family()
