@@ -24,6 +24,7 @@ SOURCE_KEYS = ("model", "data", "artefact")
 QUANT_KEYS = (*SOURCE_KEYS, *CONFIG_KEYS, "seed", "configs")
 HW_KEYS = ("family", "target", "tags", "io")
 _EDGES = ("input_type", "output_type")
+Value = tuple[Any, tuple[Any, ...]]  # with its marks
 _Parameter = type(pytest.param(None))  # what pytest.param returns has no public name
 
 
@@ -32,7 +33,8 @@ class Case:
     """One model under one configuration, all of it as written in the marker.
 
     ``model`` and ``artefact`` are files relative to ``folder`` or ``package.module:function``;
-    empty where not given.
+    empty where not given. ``name`` is the model's in ids: the file's stem, or the last part of the
+    module's name.
     """
 
     model: str
@@ -40,11 +42,7 @@ class Case:
     artefact: str
     config: QuantConfig | None
     folder: str
-
-    @property
-    def name(self) -> str:
-        """The model's name in ids: the file's stem, or the last part of the module's name."""
-        return model_name(self.artefact or self.model)
+    name: str
 
     @property
     def id(self) -> str:
@@ -73,13 +71,30 @@ class Expansion:
         return f"{' x '.join(many) or '1'} = {prod(self.factors.values())}"
 
 
-def model_name(reference: str) -> str:
-    """``models/kws.h5`` -> ``kws``; ``package.digits:build`` -> ``digits``; empty stays empty."""
-    module, colon, _ = reference.rpartition(":")
+def model_name(reference: str, *, long: bool = False) -> str:
+    """``models/kws.h5`` -> ``kws``; ``package.digits:build`` -> ``digits``; empty stays empty.
+
+    ``long`` tells namesakes apart: ``models.kws``, ``digits.build``.
+    """
+    module, colon, function = reference.rpartition(":")
     if colon and len(module) > 1:  # not the drive letter of a Windows path
-        return module.rpartition(".")[2]
-    name = PurePath(reference.replace("\\", "/")).name
-    return name.split(".")[0] if name else ""
+        name = module.rpartition(".")[2]
+        return f"{name}.{function}" if long else name
+    path = PurePath(reference.replace("\\", "/"))
+    stem = path.name.split(".")[0]
+    return f"{path.parent.name}.{stem}" if long and path.parent.name else stem
+
+
+def _names(sources: Mapping[str, Sequence[Value]]) -> dict[str, str]:
+    """A name for each model of a marker, as short as keeps them apart."""
+    references = dict.fromkeys(
+        value for value, _ in sources.get("artefact") or sources.get("model") or [("", ())]
+    )
+    short = [model_name(reference) for reference in references]
+    return {
+        reference: model_name(reference, long=short.count(name) > 1)
+        for reference, name in zip(references, short, strict=True)
+    }
 
 
 def merge(name: str, marks: Sequence[pytest.Mark], allowed: Sequence[str]) -> dict[str, Any]:
@@ -147,15 +162,13 @@ def expand(merged: Mapping[str, Any], folder: str, *, collapse_edges: bool) -> E
     if not settings and "artefact" not in sources:
         settings = {"configuration": [(QuantConfig(), ())]}
     factors = {**sources, **settings}
-    parameters = [_combine(choice, folder) for choice in _choices(factors)]
+    names = _names(sources)
+    parameters = [_combine(choice, folder, names) for choice in _choices(factors)]
     counts = {key: len(values) for key, values in factors.items()}
     if collapse_edges:
         parameters = _collapse(parameters)
         counts = {key: count for key, count in counts.items() if key not in _EDGES}
     return Expansion(tuple(_unique(parameters)), counts)
-
-
-Value = tuple[Any, tuple[Any, ...]]
 
 
 def _values(key: str, given: object) -> list[Value]:
@@ -217,7 +230,7 @@ def _choices(factors: Mapping[str, list[Value]]) -> Iterable[dict[str, Value]]:
         yield dict(zip(factors, choice, strict=True))
 
 
-def _combine(choice: Mapping[str, Value], folder: str) -> Parameter:
+def _combine(choice: Mapping[str, Value], folder: str, names: Mapping[str, str]) -> Parameter:
     plain = {key: value for key, (value, _) in choice.items()}
     marks = tuple(mark for _, marks in choice.values() for mark in marks)
     sources = {key: plain.pop(key, "") for key in SOURCE_KEYS}
@@ -227,7 +240,8 @@ def _combine(choice: Mapping[str, Value], folder: str) -> Parameter:
         if isinstance(calibration, str):
             calibration = Calibration.parse(calibration, plain.pop("seed", 0))
         config = QuantConfig(**plain, calibration=calibration)
-    return Parameter(Case(**sources, config=config, folder=folder), marks)
+    name = names[sources["artefact"] or sources["model"]]
+    return Parameter(Case(**sources, config=config, folder=folder, name=name), marks)
 
 
 def _collapse(parameters: Sequence[Parameter]) -> list[Parameter]:

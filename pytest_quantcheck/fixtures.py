@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from pytest_quantcheck.models.float_model import FloatModel
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.model import QuantizedModel
+    from pytest_quantcheck.report.row import Row
     from pytest_quantcheck.runners.board import BoardRunner
     from pytest_quantcheck.runners.run import Runner
-    from pytest_quantcheck.verdict.gate import Gate
+    from pytest_quantcheck.verdict.gate import Gate, Verdict
     from pytest_quantcheck.workshop import Workshop
 
 _WORKSHOP = pytest.StashKey["Workshop"]()
@@ -46,8 +47,8 @@ def release_board(config: pytest.Config, *, unless: pytest.Item | None) -> None:
 
 
 @pytest.fixture
-def quant_case(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Case:
-    """One combination of the ``quant`` marker."""
+def quant_case(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Case:  # noqa: ARG001
+    """One combination of the ``quant`` marker. (It asks for the session since that marks tests as ours.)"""
     case: Case = request.param
     return case
 
@@ -95,7 +96,7 @@ def reference(quantcheck_session: Workshop) -> Runner:
 
 
 @pytest.fixture
-def quant_board(request: pytest.FixtureRequest) -> str:
+def quant_board(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> str:  # noqa: ARG001
     """Target of the board wanted, or its name under ``--qc-each-board``."""
     return str(request.param)
 
@@ -113,7 +114,11 @@ def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterat
     """``gate.check(run, ...)`` judges a run by exactness, scores and the ``budget`` marker."""
     notes = outcome.item_notes(request.node)
     limits = _merged_budget(request.node)
-    made = quantcheck_session.gate(limits, lambda verdict: outcome.record(request.node, verdict.row()))
+
+    def record(verdict: Verdict) -> None:
+        outcome.record(request.node, cast("Row", verdict.row()))
+
+    made = quantcheck_session.gate(limits, record)
     if "board" in request.fixturenames:
         made.device = request.getfixturevalue("board")
     if "quant_data" in request.fixturenames:

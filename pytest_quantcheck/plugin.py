@@ -110,7 +110,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
+def pytest_testnodedown(node: Any) -> None:
     collection.receive(node.config, getattr(node, "workeroutput", None) or {})
 
 

@@ -10,19 +10,20 @@ import pytest
 
 from pytest_quantcheck import options
 from pytest_quantcheck.bench import Bench
-from pytest_quantcheck.cases import Case, model_name
-from pytest_quantcheck.data.dataset import Array, Dataset, Samples
+from pytest_quantcheck.cases import Case
+from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.reference import call_reference, is_reference
-from pytest_quantcheck.errors import MissingExtraError, UsageError
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.quantizers.tflite import quantize
-from pytest_quantcheck.runners.run import Run, Runner, Vectors
+from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate, Verdict
+from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
 
 
 class Workshop:
@@ -34,6 +35,8 @@ class Workshop:
         self._cache = Cache(settings.cache)
         self._loaded: dict[tuple[str, str], Any] = {}
         self._reference: Runner | None = None
+        self._float_outputs = FloatOutputs()
+        self._first: tuple[Samples, Samples] | None = None  # all samples, and the first of them
         self.bench = Bench(options.inventory(config), settings)
 
     def float_model(self, case: Case) -> FloatModel | None:
@@ -41,7 +44,10 @@ class Workshop:
         if not case.model:
             return None
         folder = Path(case.folder)
-        return self._once(case.model, folder, lambda: load(case.model, base=folder, cache=self._cache))
+        found: FloatModel = self._once(
+            case.model, folder, lambda: load(case.model, base=folder, cache=self._cache)
+        )
+        return found
 
     def dataset(self, case: Case) -> Dataset | None:
         """What the marker's ``data`` function returns; None when it names none."""
@@ -82,14 +88,17 @@ class Workshop:
                 f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "
                 f"or a QuantizedModel"
             )
-        return QuantizedModel(model_name(case.artefact), made, None, model.tflite if model else b"")
+        return QuantizedModel(case.name, made, None, model.tflite if model else b"")
 
     def vectors(self, data: Dataset | None) -> Samples:
         """The test samples, the first N of them under ``--qc-vectors N``."""
         if data is None:
             raise UsageError('there are no data: give quant(data="module:function"), or override quant_data')
-        count = len(data.test) if self._vectors is None else min(self._vectors, len(data.test))
-        return data.test if count == len(data.test) else data.test.take(range(count))
+        if self._vectors is None or self._vectors >= len(data.test):
+            return data.test
+        if self._first is None or self._first[0] is not data.test:
+            self._first = data.test, data.test.take(range(self._vectors))
+        return self._first[1]
 
     @property
     def reference(self) -> Runner:
@@ -102,7 +111,7 @@ class Workshop:
         """A gate for one test. ``limits`` are those of its ``budget`` marker."""
         return Gate(
             reference=self.reference,
-            float_outputs=self.float_outputs,
+            float_outputs=self._float_outputs,
             budget=Budget(limits) if limits else None,
             record=record,
         )
@@ -112,30 +121,3 @@ class Workshop:
         if key not in self._loaded:
             self._loaded[key] = make()
         return self._loaded[key]
-
-
-class Remembering:
-    """A runner that keeps the last runs without operator records: one reference serves several boards."""
-
-    KEEP = 8
-
-    def __init__(self, runner: Runner) -> None:
-        self.name = runner.name
-        self.runner = runner
-        self._runs: dict[tuple[str, int], Run] = {}
-
-    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
-        """As the runner's own ``run``; the same model and vectors are run once."""
-        if operators:
-            return self.runner.run(model, vectors, operators=True)
-        key = (model.sha256, id(vectors))
-        if key not in self._runs:
-            while len(self._runs) >= self.KEEP:
-                del self._runs[next(iter(self._runs))]
-            self._runs[key] = self.runner.run(
-                model, vectors
-            )  # the run keeps its vectors alive, hence their id
-        return self._runs[key]
-
-    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
-        return self.runner.tensor(model, inputs, operator)

@@ -7,7 +7,6 @@ again with one parameter changed, and a change that gives the board's tensor bit
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,7 +18,9 @@ import numpy.typing as npt
 from pytest_quantcheck.data.dataset import Array, Raw, Samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.execute import Values
 from pytest_quantcheck.graph.model import Operator, Pad, QuantGraph, Requantize, Window
+from pytest_quantcheck.runners.integer import computed, crc32
 from pytest_quantcheck.runners.run import OperatorRecord, Run, Runner
 
 Difference = npt.NDArray[np.int64]
@@ -97,7 +98,7 @@ def locate(run: Run, reference: Run, device: Runner) -> Divergence | None:
     found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
     if operator is None:
         return _readout(run, reference, index, bool(records), found)
-    right = np.asarray(expected[operator.outputs[0]])
+    right = computed(expected[operator.outputs[0]])
     wrong = np.asarray(device.tensor(run.model, inputs, operator.index)).reshape(right.shape)
     return _describe(graph, operator, expected, right, wrong, found)
 
@@ -123,13 +124,13 @@ def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
 
 
 def first_difference(
-    graph: QuantGraph, expected: Sequence[Array], records: Sequence[OperatorRecord]
+    graph: QuantGraph, expected: Values, records: Sequence[OperatorRecord]
 ) -> Operator | None:
     """The first operator whose reported CRC is not that of the expected tensor."""
     reported = {record.index: record.crc32 for record in records if record.crc32 is not None}
     for operator in graph.operators:
-        values = np.ascontiguousarray(expected[operator.outputs[0]])
-        if operator.index in reported and reported[operator.index] != zlib.crc32(values.tobytes()):
+        wanted = crc32(computed(expected[operator.outputs[0]]))
+        if reported.get(operator.index, wanted) != wanted:
             return operator
     return None
 
@@ -178,7 +179,7 @@ def _readout(run: Run, reference: Run, index: int, traced: bool, found: dict[str
 def _describe(
     graph: QuantGraph,
     operator: Operator,
-    expected: Sequence[Array],
+    expected: Values,
     right: Array,
     wrong: Array,
     found: dict[str, Any],
@@ -249,7 +250,7 @@ def _shapes(
             f"a single element, at {position}",
             "one weight, bias or multiplier of that element, or a memory fault",
         )
-    channels = np.flatnonzero(away.reshape(-1, delta.shape[-1]).any(axis=0)) if delta.ndim > 1 else []
+    channels = np.flatnonzero(away.reshape(-1, delta.shape[-1] if delta.ndim else 1).any(axis=0))
     if len(channels) == 1 and delta.shape[-1] > 1:
         yield (
             f"one output channel only: channel {int(channels[0])}",
@@ -285,17 +286,15 @@ def _constant_per_channel(delta: Difference) -> bool:
     return bool((np.abs(rows - common) <= 1).mean() > 0.75)
 
 
-def _explain(
-    graph: QuantGraph, operator: Operator, expected: Sequence[Array], wrong: Array
-) -> tuple[str, str] | None:
+def _explain(graph: QuantGraph, operator: Operator, expected: Values, wrong: Array) -> tuple[str, str] | None:
     """The first single changed parameter with which the operator gives the board's tensor exactly."""
     active = tuple(i for i in operator.inputs if i >= 0 and not graph.tensors[i].is_constant)
     alone = replace(graph, inputs=active, outputs=operator.outputs)
-    inputs = [expected[i] for i in active]
+    inputs = [computed(expected[i]) for i in active]
 
     def compute(params: Any) -> Array:
         again = replace(alone, operators=(replace(operator, params=params),))
-        return np.asarray(execute.run(again, inputs)[operator.outputs[0]])
+        return computed(execute.run(again, inputs)[operator.outputs[0]])
 
     for text, params in _changes(operator.params, graph.output_of(operator).dtype, compute, wrong):
         if np.array_equal(compute(params), wrong):

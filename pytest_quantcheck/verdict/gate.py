@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_quantcheck.data.dataset import Array, Dataset, Samples
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
 from pytest_quantcheck.verdict import metrics
@@ -18,7 +19,7 @@ from pytest_quantcheck.verdict.budget import Budget, latency_ms
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, locate
 
-FloatOutputs = Callable[[Samples], Union[Array, None]]
+FloatOutputs = Callable[[QuantizedModel, Samples], Union[Array, None]]
 MetricLike = Union[str, Callable[[Array, Array], float], metrics.Metric, None]
 
 
@@ -136,8 +137,8 @@ class Gate:
     """Judges runs against one reference, one dataset, one budget.
 
     ``reference`` promises the exact integers; ``device`` made the runs and is asked again when they
-    differ. ``float_outputs`` gives the float model's outputs for samples, None when there is no
-    float model. ``record`` receives every verdict, also the failed ones.
+    differ. ``float_outputs`` gives the outputs of a model's float source for samples, None when it has
+    none. ``record`` receives every verdict, also the failed ones.
     """
 
     reference: Runner | None = None
@@ -145,7 +146,7 @@ class Gate:
     data: Dataset | None = None
     float_outputs: FloatOutputs | None = None
     budget: Budget | None = None
-    record: Callable[[Verdict], None] = field(default=lambda verdict: None)
+    record: Callable[[Verdict], None] = field(default=lambda _: None)
 
     def check(
         self,
@@ -240,16 +241,16 @@ class Gate:
             return "the vectors are raw integers without labels"
         if run.vectors.y is None and metric is not None and metric.name == "accuracy":
             return "the vectors have no labels; metric='agreement' compares with the float model"
-        if run.vectors.y is None and self._float(run.vectors) is None:
+        if run.vectors.y is None and self._float(run.model, run.vectors) is None:
             return "there are neither labels nor a float model to agree with"
         return ""
 
-    def _float(self, samples: Samples) -> Array | None:
-        return self.float_outputs(samples) if self.float_outputs is not None else None
+    def _float(self, model: QuantizedModel, samples: Samples) -> Array | None:
+        return self.float_outputs(model, samples) if self.float_outputs is not None else None
 
     def _measure(self, run: Run, samples: Samples, metric: metrics.Metric, inherited: str) -> Score:
         outputs = prepare.dequantize_output(run.model, run.outputs[0])
-        floats = self._float(samples)
+        floats = self._float(run.model, samples)
         truth = samples.y if samples.y is not None and metric.name != "agreement" else floats
         if truth is None:
             raise UsageError(f"{metric.name} needs a float model or labels; neither is there")

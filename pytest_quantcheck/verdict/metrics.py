@@ -98,7 +98,7 @@ def decisions(outputs: Array) -> npt.NDArray[np.int64]:
     flat = outputs.reshape(len(outputs), -1)
     if flat.shape[1] == 1:
         return (flat[:, 0] > 0.5).astype(np.int64)
-    return flat.argmax(axis=1).astype(np.int64)
+    return np.asarray(flat.argmax(axis=1), dtype=np.int64)
 
 
 def correct(outputs: Array, labels: Array) -> Bools:

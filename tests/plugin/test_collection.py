@@ -32,6 +32,8 @@ def ids(result: pytest.RunResult) -> list[str]:
         ("model='my.nets.digits:build'", ["digits-tflite-i8-i8-perchannel-cal100pct"]),
         ("artefact='kws_int8.tflite'", ["kws_int8"]),
         ("artefact=['a.tflite', 'b.tflite']", ["a", "b"]),
+        ("artefact=['a/m.tflite', 'b/m.tflite', 'c.tflite']", ["a.m", "b.m", "c"]),
+        ("artefact=['nets:small', 'nets:large']", ["nets.small", "nets.large"]),
         ("calibration='random', seed=7", ["tflite-i8-i8-perchannel-calrandom-seed7"]),
         (
             "model='m.h5', configs=[QuantConfig(), QuantConfig(input_type='uint8')]",
@@ -117,7 +119,8 @@ def test_marks_of_parameters_reach_the_item(pytester: pytest.Pytester, collect: 
         ("configs=['int8']", ["configs=['int8']", "a list of QuantConfig"]),
         ("configs=[QuantConfig()], input_type='int8'", ["not both"]),
         ("artefact='a.tflite', input_type='int8'", ["quantized already"]),
-        ("model=['a/m.h5', 'b/m.h5']", ["two cases", "a/m.h5", "b/m.h5"]),
+        ("model=['x/a/m.h5', 'y/a/m.h5']", ["two cases", "x/a/m.h5", "y/a/m.h5"]),
+        ("seed=[1, 1]", ["two cases", "given twice"]),
         ("'m.h5'", ["keys only"]),
         ("model=pytest.param('m.h5', id='x')", ["ids follow from the keys"]),
     ],

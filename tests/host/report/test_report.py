@@ -1,0 +1,114 @@
+"""The forms of a report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_quantcheck.report import json as json_report
+from pytest_quantcheck.report import junit, markdown, terminal
+from pytest_quantcheck.report.row import Row, count, overall
+
+pytestmark = pytest.mark.host
+
+GOOD: Row = {
+    "test": "test_it.py::test_it[a]",
+    "case": "a",
+    "runner": "board",
+    "target": "virtual-esp32c3",
+    "percent": True,
+    "metric": "accuracy",
+    "score": 0.98148,
+    "float_score": 0.98333,
+    "drop": 0.0019,
+    "exact": True,
+    "counter": 123456.0,
+    "unit": "instructions",
+    "latency_ms": None,
+    "arena": 8192,
+    "image": 14336,
+    "outcome": "pass",
+    "failed": [],
+    "not_judged": ["latency_ms: not judged: virtual-esp32c3 counts instructions"],
+    "log": "",
+}
+BAD: Row = {
+    "case": "b",
+    "runner": "tflm",
+    "target": "host",
+    "percent": False,
+    "score": 0.1234567,
+    "drop": 0.05,
+    "exact": False,
+    "outcome": "regression",
+    "failed": ["exact: FAILED: 3 of 9 | outputs\nfirst diverging: operator 3", "max_drop: FAILED: too much"],
+    "not_judged": [],
+}
+FAULT: Row = {"case": "c", "target": "esp32c3", "outcome": "rig_fault", "fault": "link"}
+EMPTY: Row = {"case": "d", "runner": "tflm", "target": "host", "outcome": "unjudged"}
+EXPECTED: Row = {"case": "e", "runner": "tflm", "target": "host", "outcome": "expected"}
+
+
+def test_the_table_is_aligned_and_in_the_users_units() -> None:
+    assert terminal.table([GOOD, BAD, FAULT]) == [
+        "case  on                score  to float  exact                  cost    arena     image  verdict",
+        "a     virtual-esp32c3  98.15%  -0.19 pp  yes    123,456 instructions  8.0 KiB  14.0 KiB  ok (1 not judged)",
+        "b     tflm             0.1235     -0.05  NO                        -        -         -  "
+        "FAILED exact, max_drop",
+        "c     esp32c3               -         -  -                         -        -         -  rig fault: link",
+    ]
+
+
+def test_columns_without_any_value_are_left_out() -> None:
+    assert terminal.table([FAULT]) == ["case  on       verdict", "c     esp32c3  rig fault: link"]
+
+
+def test_milliseconds_are_shown_where_there_is_a_clock() -> None:
+    assert "9.870 ms" in terminal.table([{**GOOD, "latency_ms": 9.87}])[1]
+
+
+def test_the_last_line_counts_what_was_not_judged() -> None:
+    assert terminal.last_line([GOOD, BAD, FAULT, EMPTY]) == "1 passed, 1 failed, 2 not judged, 1 rig faults"
+    assert (
+        terminal.last_line([EXPECTED])
+        == "0 passed, 0 failed, 0 not judged, 0 rig faults, 1 expected failures"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome"),
+    [
+        ([], "unjudged"),
+        ([EMPTY], "unjudged"),
+        ([EMPTY, GOOD], "pass"),
+        ([GOOD, FAULT], "rig_fault"),
+        ([GOOD, FAULT, BAD], "regression"),
+        ([GOOD, EXPECTED], "pass"),
+    ],
+)
+def test_one_word_tells_a_pipeline_what_to_do(rows: list[Row], outcome: str) -> None:
+    assert overall(rows) == outcome
+    assert json.loads(json_report.render(rows))["outcome"] == outcome
+
+
+def test_json_holds_every_row_and_the_counts() -> None:
+    document = json.loads(json_report.render([GOOD, BAD]))
+    assert document["results"] == [GOOD, BAD]
+    assert document["counts"] == count([GOOD, BAD])
+
+
+def test_markdown_keeps_table_cells_whole_and_shows_what_failed() -> None:
+    text = markdown.render([GOOD, BAD])
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 4
+    assert {line.replace("\\|", "").count("|") for line in table} == {10}
+    assert "first diverging: operator 3" in text
+
+
+def test_junit_properties_are_texts_without_the_unknown() -> None:
+    properties = dict(junit.properties(GOOD))
+    assert properties["qc.target"] == "virtual-esp32c3"
+    assert properties["qc.not_judged"].startswith("latency_ms")
+    assert "qc.latency_ms" not in properties
+    assert all(isinstance(value, str) for value in properties.values())

@@ -1,0 +1,37 @@
+"""Every pytest run on a machine imports the plug-in: it must cost the standard library and pytest only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.host
+
+LOOK = """
+import sys, pytest
+before = set(sys.modules)
+import pytest_quantcheck.plugin
+names = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(names - set(sys.stdlib_module_names)))
+"""
+
+
+def test_importing_the_plug_in_brings_in_nothing_but_itself() -> None:
+    result = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["pytest_quantcheck"]
+
+
+def test_an_unused_plug_in_imports_only_what_its_hooks_need(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_nothing():
+            ours = sorted(name for name in sys.modules if name.startswith("pytest_quantcheck."))
+            assert ours == [f"pytest_quantcheck.{name}" for name in
+                            ("collection", "errors", "fixtures", "options", "outcome", "plugin")]
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
