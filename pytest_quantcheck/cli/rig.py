@@ -1,4 +1,4 @@
-"""What the commands that touch boards share: their options, the inventory, a session with progress on stderr."""
+"""What the commands that use boards share: options, inventory, progress on stderr."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from pathlib import Path
 from pytest_quantcheck.rig import inventory
 from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory
 
+STORAGES = ("auto", "ram", "flash")
+
 Progress = Callable[[str, int, int], None]
 
 
 def add_rig_options(parser: argparse.ArgumentParser) -> None:
-    """``--rig``, ``--lease-timeout``, ``--log-dir``."""
+    """The options of a command that uses a board."""
     parser.add_argument(
         "--rig",
         action="append",
         default=[],
         metavar="FILE|virtual",
-        help=f"inventory of boards; may be repeated (default: $QC_RIG, else ./{FILE_NAME}, and the virtual boards)",
+        help=f"inventory of boards, repeatable (default: $QC_RIG or ./{FILE_NAME}, and the virtual boards)",
     )
     parser.add_argument(
         "--lease-timeout",
@@ -32,6 +34,15 @@ def add_rig_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log-dir", type=Path, default=Path(".quantcheck"), metavar="DIR", help="where serial logs go"
+    )
+    parser.add_argument(
+        "--storage",
+        choices=STORAGES,
+        default="auto",
+        help="where the model goes on the board (default: auto)",
+    )
+    parser.add_argument(
+        "--retries", type=int, default=1, metavar="N", help="retries after a fault of the rig"
     )
 
 

@@ -99,5 +99,6 @@ def _pick(path: Path, content: Any, number: int, name: str) -> Array:
                     f"--inputs {path}: array {key!r} holds no plain numbers. {FORMAT}"
                 ) from error
     raise UsageError(
-        f"--inputs {path} has no array for input {number} ({name!r}); it has: {', '.join(content.files)}. {FORMAT}"
+        f"--inputs {path} has no array for input {number} ({name!r}); it has: {', '.join(content.files)}. "
+        f"{FORMAT}"
     )

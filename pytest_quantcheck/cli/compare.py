@@ -1,0 +1,69 @@
+"""``quantcheck compare``: two runners, the same raw inputs; the first operator in which they differ."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck.cli.rig import add_rig_options, progress
+from pytest_quantcheck.cli.runners import HOST_RUNNERS, open_runner
+from pytest_quantcheck.cli.vectors import FORMAT, check_folder, read_inputs, read_model
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.verdict.divergence import Divergence, locate
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``quantcheck compare``."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="find the first operator in which two runners differ",
+        description=f"Exit code 1 when any raw output differs. {FORMAT}",
+    )
+    names = f"{', '.join(HOST_RUNNERS)} or a board of the inventory"
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite file")
+    parser.add_argument("--a", required=True, metavar="RUNNER", help=f"the reference: {names}")
+    parser.add_argument("--b", required=True, metavar="RUNNER", help=f"what is compared with it: {names}")
+    parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
+    parser.add_argument("--json", type=Path, metavar="R.json", help="write the result as JSON")
+    add_rig_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when all raw outputs are equal, 1 when not."""
+    if args.a == args.b:
+        raise UsageError(f"--a and --b are both {args.a!r}; name two runners")
+    model = read_model(args.model)
+    vectors = read_inputs(args.inputs, model)
+    if args.json:
+        check_folder("--json", args.json)
+    with ExitStack() as stack:
+        watch = stack.enter_context(progress())
+        reference_runner, device = (open_runner(name, args, watch, stack) for name in (args.a, args.b))
+        reference = reference_runner.run(model, vectors)
+        seen = device.run(model, vectors)
+        found = locate(seen, reference, device)
+    if args.json:
+        args.json.write_text(
+            json.dumps(summary(args, reference, seen, found), indent=2) + "\n", encoding="utf-8"
+        )
+    print(f"a: {args.a} ({reference.runtime})\nb: {args.b} ({seen.runtime})")
+    print(found if found else f"all {len(seen)} outputs are equal, bit for bit")
+    return 1 if found else 0
+
+
+def summary(args: argparse.Namespace, a: Run, b: Run, found: Divergence | None) -> dict[str, Any]:
+    """What ``--json`` writes."""
+    return {
+        "schema": 1,
+        "model": {"name": a.model.name, "sha256": a.model.sha256},
+        "a": {"runner": args.a, "runtime": a.runtime},
+        "b": {"runner": args.b, "runtime": b.runtime},
+        "inferences": len(b),
+        "equal": found is None,
+        "divergence": asdict(found) if found else None,
+    }

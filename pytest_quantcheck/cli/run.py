@@ -1,0 +1,124 @@
+"""``quantcheck run``: a quantized model on a board, with inputs and outputs as NumPy files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pytest_quantcheck.cli.rig import add_rig_options, progress
+from pytest_quantcheck.cli.runners import open_board
+from pytest_quantcheck.cli.vectors import (
+    FORMAT,
+    check_folder,
+    check_output_path,
+    read_inputs,
+    read_model,
+    write_outputs,
+)
+from pytest_quantcheck.runners.run import Run
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``quantcheck run``."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run a quantized model on a board, with inputs and outputs as NumPy files",
+        description=(
+            f"{FORMAT} Y.npy gets the N raw outputs (several: an .npz with the names of the output tensors). "
+            "R.json gets board, runtime, counter unit, counter per inference, arena and image bytes and, "
+            "with --profile, a row per operator."
+        ),
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite file")
+    parser.add_argument("--board", required=True, metavar="NAME", help="a board of the inventory")
+    parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
+    parser.add_argument("--outputs", type=Path, metavar="Y.npy")
+    parser.add_argument("--profile", action="store_true", help="count every operator on its own")
+    parser.add_argument("--json", type=Path, metavar="R.json", help="write the results as JSON")
+    add_rig_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run all inputs on the board; write what was asked for; print a summary."""
+    model = read_model(args.model)
+    vectors = read_inputs(args.inputs, model)
+    if args.outputs:
+        check_output_path(args.outputs, model)
+    if args.json:
+        check_folder("--json", args.json)
+    with ExitStack() as stack:
+        runner = open_board(args.board, args, stack.enter_context(progress()), stack)
+        result = runner.run(model, vectors, operators=args.profile)
+    if args.outputs:
+        write_outputs(args.outputs, result.outputs, model)
+    if args.json:
+        args.json.write_text(json.dumps(summary(result), indent=2) + "\n", encoding="utf-8")
+    _print(result)
+    return 0
+
+
+def summary(result: Run) -> dict[str, Any]:
+    """The content of ``R.json``: plain values, counters per inference in ``unit``, sizes in bytes."""
+    content: dict[str, Any] = {
+        "schema": 1,
+        "model": {"name": result.model.name, "sha256": result.model.sha256},
+        "board": result.details["board"],
+        "target": result.target,
+        "chip": result.details["chip"],
+        "runtime": result.runtime,
+        "firmware": result.details["build_id"],
+        "storage": result.details["storage"],
+        "unit": result.unit,
+        "clock_hz": result.clock_hz,
+        "counters": list(result.counters),
+        "image_bytes": result.footprint.image,
+        "arena_bytes": result.footprint.arena,
+        "stack_bytes": result.footprint.stack,
+        "firmware_bytes": result.footprint.firmware,
+        "link": result.details["link"],
+        "log": result.log,
+    }
+    if result.operators:
+        content["operators"] = [
+            {
+                "index": records[0].index,
+                "kind": records[0].kind,
+                "counters": [record.counter for record in records],
+                "crc32": [record.crc32 for record in records],
+            }
+            for records in zip(*result.operators, strict=True)
+        ]
+    return content
+
+
+def _print(result: Run) -> None:
+    low, middle, high = min(result.counters), median(result.counters), max(result.counters)
+    print(f"{len(result)} inferences of {result.model.name} on {result.details['board']} ({result.runtime})")
+    spread = f" ({low:,} to {high:,})" if low != high else ""
+    print(f"{middle:,.0f} {result.unit} per inference{spread}{_milliseconds(result, middle)}")
+    sizes = (
+        ("image", result.footprint.image),
+        ("arena", result.footprint.arena),
+        ("stack", result.footprint.stack),
+    )
+    print(", ".join(f"{name} {size:,} bytes" for name, size in sizes if size is not None))
+    if result.operators:
+        _print_profile(result)
+
+
+def _milliseconds(result: Run, counter: float) -> str:
+    if result.unit != "cycles" or not result.clock_hz:
+        return ""
+    return f", {counter / result.clock_hz * 1e3:.3f} ms at {result.clock_hz / 1e6:g} MHz"
+
+
+def _print_profile(result: Run) -> None:
+    rows = list(zip(*result.operators, strict=True))
+    costs = [median(record.counter or 0 for record in row) for row in rows]
+    total = sum(costs) or 1
+    for row, cost in zip(rows, costs, strict=True):
+        print(f"{row[0].index:4d}  {row[0].kind:24} {cost:>14,.0f}  {100 * cost / total:5.1f} %")
