@@ -164,12 +164,12 @@ def _activations(graph: QuantGraph) -> tuple[dict[int, int], dict[int, Buffer]]:
 def _last_uses(graph: QuantGraph) -> dict[int, int]:
     """The last operator position that needs each activation's bytes, under any of its names."""
     end = len(graph.operators)
-    last = {tensor: 0 for tensor in graph.inputs}
+    last = dict.fromkeys(graph.inputs, 0)
     for position, op in enumerate(graph.operators):
         for tensor in (*op.inputs, *op.outputs):
             if tensor >= 0 and not graph.tensors[tensor].is_constant:
                 last[tensor] = position
-    last.update({tensor: end for tensor in graph.outputs})
+    last.update(dict.fromkeys(graph.outputs, end))
     for op in reversed(graph.operators):  # a reshaped tensor is needed as long as its other name
         if isinstance(op.params, Reshape) and op.inputs[0] in last:
             last[op.inputs[0]] = max(last[op.inputs[0]], last[op.outputs[0]])

@@ -242,17 +242,23 @@ def _with_crc(body: bytearray) -> bytes:
 
 
 class _Constants:
-    """The constants section under construction; equal blocks are stored once."""
+    """The constants section under construction."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._known: dict[bytes, int] = {}
 
     def add(self, block: bytes) -> int:
+        """The offset of a block of its own."""
+        self._data += bytes(-len(self._data) % 16)
+        offset = len(self._data)
+        self._data += block
+        return offset
+
+    def share(self, block: bytes) -> int:
+        """The offset of a block that operators with equal weights or operands have in common."""
         if block not in self._known:
-            self._data += bytes(-len(self._data) % 16)
-            self._known[block] = len(self._data)
-            self._data += block
+            self._known[block] = self.add(block)
         return self._known[block]
 
     @property
@@ -281,7 +287,7 @@ class _Tensors:
                 f"dimensions; an image holds {', '.join(DTYPES)} with at most {MAX_RANK}"
             )
         if tensor.data is not None:
-            place, offset = CONSTANT, self._constants.add(_little_endian(tensor.data))
+            place, offset = CONSTANT, self._constants.share(_little_endian(tensor.data))
         elif tensor.index in self._plan.tensors:
             place, offset = ARENA, self._plan.tensors[tensor.index]
         else:
@@ -473,7 +479,7 @@ def _conv_params(
         depth_multiplier,
         PACKINGS.index(packing),
         _FAST if fast else 0,
-        site.constants.add(blob),
+        site.constants.share(blob),
         len(blob),
         site.constants.add(table.tobytes()),
         len(table),
