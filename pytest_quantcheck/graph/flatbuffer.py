@@ -227,9 +227,9 @@ def _operator(index: int, operator: Any, kinds: list[str], tensors: int) -> Oper
 
 
 def _options(index: int, kind: str, operator: Any) -> Mapping[str, Any] | None:
-    if kind not in _OPTIONS:
+    if kind not in OPTIONS:
         return {}
-    name, fields = _OPTIONS[kind]
+    name, fields = OPTIONS[kind]
     number = operator.BuiltinOptionsType()
     table = operator.BuiltinOptions()
     if number == tflite.BuiltinOptions.NONE or table is None:
@@ -262,7 +262,7 @@ _POOL = ("Padding", "StrideH", "StrideW", "FilterHeight", "FilterWidth", "FusedA
 _SLICE_MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
 
 # operator kind -> (option table, its fields that decide a result), by their names in schema.fbs
-_OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "CONV_2D": ("Conv2DOptions", _CONVOLUTION),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*_CONVOLUTION, "DepthMultiplier")),
     "FULLY_CONNECTED": ("FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat", "KeepNumDims")),

@@ -446,15 +446,23 @@ def _relu(site: Site) -> Rescale:
 
 
 def _relu6(site: Site) -> Rescale:
-    """TFLM clamps between the input's 0 and 6 and copies; it has no rescaling RELU6."""
+    """TFLM clamps between the input's 0 and 6 and copies, whatever the output's scale (see ``note``)."""
     site.arity(1)
     site.require_shape(site.output, site.input(0).shape)
     scale, zero_point = site.activation_tensor(site.input(0))
-    if site.activation_tensor(site.output) != (scale, zero_point):
-        site.fail("input and output have different scales or zero points, which TFLM ignores")
-    return Rescale(
-        zero_point, zero_point, None, zero_point, min(INT8_MAX, zero_point + site.steps(6.0, scale))
-    )
+    site.activation_tensor(site.output)
+    six = min(INT8_MAX, zero_point + site.steps(6.0, scale))
+    return Rescale(zero_point, zero_point, None, zero_point, six)
+
+
+def note(site: Site) -> str:
+    """What a user should know about an operator that runs, else empty."""
+    if site.summary.kind == "RELU6" and site.per_tensor(site.input(0)) != site.per_tensor(site.output):
+        return (
+            f"operator {site.summary.index} (RELU6): input and output have different scales; LiteRT "
+            f"rescales, TFLM's kernel does not, and its integers are followed here: expect wrong results"
+        )
+    return ""
 
 
 def _quantize(site: Site) -> Rescale | FloatEdge:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary, read_summary
-from pytest_quantcheck.graph.lowering import SUPPORTED, Site, lower
+from pytest_quantcheck.graph.lowering import SUPPORTED, Site, lower, note
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor
 
 __all__ = ["SUPPORTED", "Summary", "read_summary", "read_tflite"]
@@ -31,8 +31,8 @@ def read_tflite(data: bytes) -> QuantGraph:
     """The integer graph of a quantized ``.tflite`` file (int8 inside; int8, uint8, float32 at its edges).
 
     Operators that only compute shapes from constants (SHAPE, STRIDED_SLICE, PACK before RESHAPE, as
-    Keras exports models of unknown batch size) are folded away and named in ``notes``; all others keep
-    their index in the file. Raises ``ModelError`` or ``UnsupportedOperatorError``.
+    Keras exports models of unknown batch size) are folded away; all others keep their index in the
+    file. ``notes`` name what was folded and what is surprising. Raises ``ModelError`` or ``UnsupportedOperatorError``.
     """
     summary = read_summary(data)
     if summary.subgraphs != 1:
@@ -50,14 +50,21 @@ def read_tflite(data: bytes) -> QuantGraph:
         for index in indices:
             if index >= 0:
                 tensors[index] = _tensor(owner, summary.tensors[index], folded.get(index))
+    sites = [_site(op, tensors) for op in sources]
+    operators = tuple(
+        Operator(
+            site.summary.index, site.summary.kind, site.summary.inputs, site.summary.outputs, lower(site)
+        )
+        for site in sites
+    )
     return QuantGraph(
         tuple(tensors),
-        tuple(_operator(op, tensors) for op in sources),
+        operators,
         summary.inputs,
         summary.outputs,
         hashlib.sha256(data).hexdigest(),
         summary.description,
-        notes,
+        (*notes, *filter(None, map(note, sites))),
     )
 
 
@@ -144,13 +151,9 @@ def _quantization(what: str, summary: TensorSummary) -> Quantization | None:
     return Quantization(scales, zero_points, summary.axis)
 
 
-def _operator(op: OperatorSummary, tensors: Sequence[Tensor]) -> Operator:
-    site = Site(
-        op,
-        tuple(tensors[i] if i >= 0 else None for i in op.inputs),
-        tuple(tensors[i] for i in op.outputs),
-    )
-    return Operator(op.index, op.kind, op.inputs, op.outputs, lower(site))
+def _site(op: OperatorSummary, tensors: Sequence[Tensor]) -> Site:
+    inputs = tuple(tensors[i] if i >= 0 else None for i in op.inputs)
+    return Site(op, inputs, tuple(tensors[i] for i in op.outputs))
 
 
 def _fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:

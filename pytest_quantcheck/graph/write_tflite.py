@@ -1,0 +1,407 @@
+"""Build small quantized ``.tflite`` files without TensorFlow, in milliseconds.
+
+For tests and for conformance shapes: the caller chooses every scale, weight and option; shapes of
+outputs follow. What is written is exactly what was asked for, sensible or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+import tflite
+
+from pytest_quantcheck.graph.flatbuffer import OPTIONS
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+
+_SCHEMA_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the file being written."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float = 0.0  # 0: not quantized; per channel: the first entry
+    zero_point: int = 0
+
+
+@dataclass
+class _Tensor:
+    value: Value
+    name: str
+    scales: Array
+    zero_points: Array
+    axis: int
+    data: bytes | None
+
+
+@dataclass
+class _Operator:
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, Any]
+
+
+def window_output(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
+    """Output size of a sliding window along one axis; ``padding`` is ``SAME`` or ``VALID``."""
+    reach = (kernel - 1) * dilation + 1
+    return -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1
+
+
+@dataclass
+class TfliteWriter:
+    """Collects tensors and operators; ``finish`` returns the file.
+
+    The general way is ``tensor`` and ``operator``; the other methods add one operator of that kind,
+    compute its output's shape and return the output.
+    """
+
+    description: str = "written by pytest-quantcheck"
+    _tensors: list[_Tensor] = field(default_factory=list)
+    _operators: list[_Operator] = field(default_factory=list)
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        dtype: str = "int8",
+        *,
+        scale: float | Array | None = None,
+        zero_point: int | Array = 0,
+        axis: int = 0,
+        data: npt.ArrayLike | None = None,
+        name: str = "",
+    ) -> Value:
+        """Add a tensor; arrays as ``scale`` and ``zero_point`` mean one entry per slice of ``axis``."""
+        scales = np.zeros(0) if scale is None else np.atleast_1d(np.asarray(scale, np.float32))
+        zeros = np.broadcast_to(np.asarray(zero_point, np.int64), scales.shape)
+        value = Value(
+            len(self._tensors),
+            tuple(int(n) for n in shape),
+            dtype,
+            float(scales[0]) if len(scales) else 0.0,
+            int(zeros[0]) if len(scales) else 0,
+        )
+        content = None
+        if data is not None:
+            content = np.ascontiguousarray(data, np.dtype(dtype).newbyteorder("<")).tobytes()
+        self._tensors.append(_Tensor(value, name or f"t{value.index}", scales, zeros, axis, content))
+        return value
+
+    def constant(self, data: npt.ArrayLike, dtype: str = "int32") -> Value:
+        """A constant without quantization, such as a shape or axes."""
+        array = np.asarray(data, dtype)
+        return self.tensor(array.shape, dtype, data=array)
+
+    def operator(
+        self, kind: str, inputs: Sequence[Value | None], outputs: Sequence[Value], **options: Any
+    ) -> None:
+        """Add an operator; ``options`` are named as in the schema (``StrideH=2``). None: absent input."""
+        self._operators.append(
+            _Operator(
+                kind,
+                tuple(-1 if value is None else value.index for value in inputs),
+                tuple(value.index for value in outputs),
+                options,
+            )
+        )
+
+    def conv_2d(
+        self,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        *,
+        weight_scale: float | Array,
+        scale: float,
+        zero_point: int = 0,
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        padding: str = "SAME",
+        activation: str = "NONE",
+        depthwise: bool = False,
+    ) -> Value:
+        """CONV_2D (weights OHWI), or DEPTHWISE_CONV_2D (weights 1HWC) with ``depthwise``."""
+        axis = 3 if depthwise else 0
+        inputs = [
+            x,
+            self.tensor(weights.shape, scale=weight_scale, axis=axis, data=weights),
+            self._bias(bias, x.scale, weight_scale),
+        ]
+        height, width = (
+            window_output(x.shape[1 + i], weights.shape[1 + i], stride[i], dilation[i], padding)
+            for i in (0, 1)
+        )
+        out = self.tensor(
+            (x.shape[0], height, width, weights.shape[axis]), scale=scale, zero_point=zero_point
+        )
+        options = {
+            **_window_options(stride, padding, activation),
+            "DilationHFactor": dilation[0],
+            "DilationWFactor": dilation[1],
+        }
+        if depthwise:
+            options["DepthMultiplier"] = weights.shape[3] // x.shape[3]
+        self.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [out], **options)
+        return out
+
+    def fully_connected(
+        self,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        *,
+        weight_scale: float | Array,
+        weight_zero_point: int = 0,
+        scale: float,
+        zero_point: int = 0,
+        activation: str = "NONE",
+    ) -> Value:
+        """FULLY_CONNECTED with weights (outputs, depth) on the flattened input."""
+        kernel = self.tensor(weights.shape, scale=weight_scale, zero_point=weight_zero_point, data=weights)
+        batches = int(np.prod(x.shape)) // weights.shape[1]
+        out = self.tensor((batches, weights.shape[0]), scale=scale, zero_point=zero_point)
+        inputs = [x, kernel, self._bias(bias, x.scale, weight_scale)]
+        self.operator("FULLY_CONNECTED", inputs, [out], FusedActivationFunction=_activation(activation))
+        return out
+
+    def add(
+        self, a: Value, b: Value, *, scale: float, zero_point: int = 0, activation: str = "NONE"
+    ) -> Value:
+        """ADD with NumPy's broadcasting."""
+        out = self.tensor(np.broadcast_shapes(a.shape, b.shape), scale=scale, zero_point=zero_point)
+        self.operator("ADD", [a, b], [out], FusedActivationFunction=_activation(activation))
+        return out
+
+    def pool(
+        self,
+        kind: str,
+        x: Value,
+        kernel: Pair,
+        *,
+        stride: Pair = (1, 1),
+        padding: str = "VALID",
+        activation: str = "NONE",
+    ) -> Value:
+        """AVERAGE_POOL_2D or MAX_POOL_2D."""
+        height, width = (window_output(x.shape[1 + i], kernel[i], stride[i], 1, padding) for i in (0, 1))
+        out = self._like(x, (x.shape[0], height, width, x.shape[3]))
+        options = {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
+        self.operator(kind, [x], [out], **options, **_window_options(stride, padding, activation))
+        return out
+
+    def mean(self, x: Value, axes: Sequence[int], *, keep: bool, scale: float, zero_point: int = 0) -> Value:
+        """MEAN over ``axes``."""
+        reduced = {axis % len(x.shape) for axis in axes}
+        shape = [1 if i in reduced else n for i, n in enumerate(x.shape) if keep or i not in reduced]
+        out = self.tensor(shape, scale=scale, zero_point=zero_point)
+        self.operator("MEAN", [x, self.constant(list(axes))], [out], KeepDims=keep)
+        return out
+
+    def pad(self, x: Value, paddings: Sequence[Pair], value: int | None = None) -> Value:
+        """PAD, or PADV2 with an int8 fill ``value``."""
+        out = self._like(
+            x, [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
+        )
+        inputs = [x, self.constant([list(pair) for pair in paddings])]
+        if value is not None:
+            inputs.append(self.tensor((), scale=x.scale, zero_point=x.zero_point, data=value))
+        self.operator("PAD" if value is None else "PADV2", inputs, [out])
+        return out
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """RESHAPE with its shape as a constant input."""
+        out = self._like(x, shape)
+        self.operator("RESHAPE", [x, self.constant(list(shape))], [out])
+        return out
+
+    def concatenation(self, values: Sequence[Value], axis: int) -> Value:
+        """CONCATENATION of values that share one scale."""
+        shape = list(values[0].shape)
+        shape[axis] = sum(value.shape[axis] for value in values)
+        out = self._like(values[0], shape)
+        self.operator("CONCATENATION", values, [out], Axis=axis, FusedActivationFunction=_activation("NONE"))
+        return out
+
+    def softmax(self, x: Value, beta: float = 1.0) -> Value:
+        """SOFTMAX over the last axis with the output scale that TFLite prescribes."""
+        out = self.tensor(x.shape, scale=1 / 256, zero_point=-128)
+        self.operator("SOFTMAX", [x], [out], Beta=beta)
+        return out
+
+    def relu(self, x: Value, *, scale: float, zero_point: int) -> Value:
+        """RELU as an operator of its own, with a scale of its own."""
+        out = self.tensor(x.shape, scale=scale, zero_point=zero_point)
+        self.operator("RELU", [x], [out])
+        return out
+
+    def relu6(self, x: Value) -> Value:
+        """RELU6 as an operator of its own; it keeps the input's scale."""
+        out = self._like(x, x.shape)
+        self.operator("RELU6", [x], [out])
+        return out
+
+    def quantize(self, x: Value, *, scale: float, zero_point: int, dtype: str = "int8") -> Value:
+        """QUANTIZE from float32 or from another integer scale or type."""
+        out = self.tensor(x.shape, dtype, scale=scale, zero_point=zero_point)
+        self.operator("QUANTIZE", [x], [out])
+        return out
+
+    def dequantize(self, x: Value) -> Value:
+        """DEQUANTIZE to float32."""
+        out = self.tensor(x.shape, "float32")
+        self.operator("DEQUANTIZE", [x], [out])
+        return out
+
+    def finish(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
+        """The ``.tflite`` file with one subgraph and a signature-free interface."""
+        builder = flatbuffers.Builder(4096)
+        kinds = list(dict.fromkeys(op.kind for op in self._operators))
+        contents = [b""]  # buffer 0 is empty by convention: the buffer of every activation
+        for tensor in self._tensors:
+            if tensor.data is not None:
+                contents.append(tensor.data)
+        buffers = [_buffer(builder, content) for content in contents]
+        places = iter(range(1, len(contents)))
+        tensors = [_tensor(builder, t, 0 if t.data is None else next(places)) for t in self._tensors]
+        operators = [_operator(builder, op, kinds.index(op.kind)) for op in self._operators]
+        graph = _subgraph(builder, tensors, operators, inputs, outputs)
+        codes = [_operator_code(builder, kind) for kind in kinds]
+        description = builder.CreateString(self.description)
+        vectors = [_offsets(builder, v) for v in (codes, [graph], buffers)]
+        tflite.ModelStart(builder)
+        tflite.ModelAddVersion(builder, _SCHEMA_VERSION)
+        tflite.ModelAddOperatorCodes(builder, vectors[0])
+        tflite.ModelAddSubgraphs(builder, vectors[1])
+        tflite.ModelAddBuffers(builder, vectors[2])
+        tflite.ModelAddDescription(builder, description)
+        builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    def _like(self, x: Value, shape: Sequence[int]) -> Value:
+        scale = x.scale if x.scale else None
+        return self.tensor(shape, x.dtype, scale=scale, zero_point=x.zero_point)
+
+    def _bias(self, bias: Array | None, input_scale: float, weight_scale: float | Array) -> Value | None:
+        if bias is None:
+            return None
+        scale = np.float32(input_scale) * np.asarray(weight_scale, np.float32)
+        return self.tensor(bias.shape, "int32", scale=scale, data=bias)
+
+
+def _activation(name: str) -> int:
+    return int(getattr(tflite.ActivationFunctionType, name))
+
+
+def _window_options(stride: Pair, padding: str, activation: str) -> dict[str, int]:
+    return {
+        "Padding": getattr(tflite.Padding, padding),
+        "StrideH": stride[0],
+        "StrideW": stride[1],
+        "FusedActivationFunction": _activation(activation),
+    }
+
+
+def _offsets(builder: Any, items: Sequence[int]) -> int:
+    builder.StartVector(4, len(items), 4)
+    for item in reversed(items):
+        builder.PrependUOffsetTRelative(item)
+    return int(builder.EndVector())
+
+
+def _buffer(builder: Any, content: bytes) -> int:
+    data = 0
+    if content:
+        # TFLM reads weights in place and wants them aligned.
+        builder.StartVector(1, len(content), 16)
+        builder.head -= len(content)
+        builder.Bytes[builder.head : builder.head + len(content)] = content
+        data = builder.EndVector()
+    tflite.BufferStart(builder)
+    if content:
+        tflite.BufferAddData(builder, data)
+    return int(tflite.BufferEnd(builder))
+
+
+def _vector(builder: Any, values: npt.ArrayLike, dtype: npt.DTypeLike) -> int:
+    return int(builder.CreateNumpyVector(np.atleast_1d(np.asarray(values, dtype))))
+
+
+def _tensor(builder: Any, tensor: _Tensor, buffer: int) -> int:
+    name = builder.CreateString(tensor.name)
+    shape = _vector(builder, tensor.value.shape, np.int32)
+    quantization = 0
+    if len(tensor.scales):
+        scales = _vector(builder, tensor.scales, np.float32)
+        zero_points = _vector(builder, tensor.zero_points, np.int64)
+        tflite.QuantizationParametersStart(builder)
+        tflite.QuantizationParametersAddScale(builder, scales)
+        tflite.QuantizationParametersAddZeroPoint(builder, zero_points)
+        tflite.QuantizationParametersAddQuantizedDimension(builder, tensor.axis)
+        quantization = tflite.QuantizationParametersEnd(builder)
+    tflite.TensorStart(builder)
+    tflite.TensorAddShape(builder, shape)
+    tflite.TensorAddType(builder, getattr(tflite.TensorType, tensor.value.dtype.upper()))
+    tflite.TensorAddBuffer(builder, buffer)
+    tflite.TensorAddName(builder, name)
+    if quantization:
+        tflite.TensorAddQuantization(builder, quantization)
+    tflite.TensorAddHasRank(builder, True)
+    return int(tflite.TensorEnd(builder))
+
+
+def _operator_code(builder: Any, kind: str) -> int:
+    code = getattr(tflite.BuiltinOperator, kind)
+    tflite.OperatorCodeStart(builder)
+    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(code, 127))
+    tflite.OperatorCodeAddBuiltinCode(builder, code)
+    tflite.OperatorCodeAddVersion(builder, 1)
+    return int(tflite.OperatorCodeEnd(builder))
+
+
+def _operator(builder: Any, op: _Operator, code: int) -> int:
+    inputs = _vector(builder, op.inputs, np.int32)
+    outputs = _vector(builder, op.outputs, np.int32)
+    table, options = "", 0
+    if op.kind in OPTIONS:
+        table, _ = OPTIONS[op.kind]
+        getattr(tflite, f"{table}Start")(builder)
+        for name, value in op.options.items():
+            getattr(tflite, f"{table}Add{name}")(builder, value)
+        options = getattr(tflite, f"{table}End")(builder)
+    tflite.OperatorStart(builder)
+    tflite.OperatorAddOpcodeIndex(builder, code)
+    tflite.OperatorAddInputs(builder, inputs)
+    tflite.OperatorAddOutputs(builder, outputs)
+    if options:
+        tflite.OperatorAddBuiltinOptionsType(builder, getattr(tflite.BuiltinOptions, table))
+        tflite.OperatorAddBuiltinOptions(builder, options)
+    return int(tflite.OperatorEnd(builder))
+
+
+def _subgraph(
+    builder: Any,
+    tensors: Sequence[int],
+    operators: Sequence[int],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+) -> int:
+    tensor_vector = _offsets(builder, tensors)
+    operator_vector = _offsets(builder, operators)
+    input_vector = _vector(builder, [value.index for value in inputs], np.int32)
+    output_vector = _vector(builder, [value.index for value in outputs], np.int32)
+    tflite.SubGraphStart(builder)
+    tflite.SubGraphAddTensors(builder, tensor_vector)
+    tflite.SubGraphAddInputs(builder, input_vector)
+    tflite.SubGraphAddOutputs(builder, output_vector)
+    tflite.SubGraphAddOperators(builder, operator_vector)
+    return int(tflite.SubGraphEnd(builder))
