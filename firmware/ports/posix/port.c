@@ -5,8 +5,8 @@
  *                    [--unique-id TEXT] [--max-baud RATE]
  *
  * --pty and --listen print the port's name as the first line of standard output (PORT 0: any).
- * FILE is the flash from address 0 on: the firmware's own bytes, then the store. Without it the
- * firmware is this executable's file and the store is blank.
+ * FILE is the flash from address 0 on: a tag of 16 bytes and this executable, the store from 2 MiB
+ * on. Without it the firmware is this executable's file and there is no store.
  * Rates above --max-baud are accepted and spoil every byte, as a cable that is too long does.
  *
  * The counter is CLOCK_MONOTONIC in nanoseconds, given as the cycles of a 1 GHz clock: it measures
@@ -31,7 +31,9 @@
 #include "qc_port.h"
 
 #define POOL_BYTES (4u << 20)
+#define STORE_ADDRESS 0x200000u
 #define STORE_ALIGNMENT 4096u
+#define FIRMWARE_TAG_BYTES 16u
 #define WRITE_MS 2000 /* nobody reads: what is written is lost, as on a wire */
 
 static struct {
@@ -259,21 +261,21 @@ static const uint8_t *map_file(const char *name, uint32_t bytes) {
 
 static void map_flash(qc_port_info_t *info) {
   info->firmware_bytes = file_bytes("/proc/self/exe");
-  info->store_alignment = STORE_ALIGNMENT;
-  info->store_address =
-      (info->firmware_bytes + STORE_ALIGNMENT - 1) / STORE_ALIGNMENT * STORE_ALIGNMENT;
   if (port.flash == NULL) {
     info->firmware = map_file("/proc/self/exe", info->firmware_bytes);
     return;
   }
   uint32_t bytes = file_bytes(port.flash);
-  if (bytes <= info->store_address) {
+  info->firmware_bytes += FIRMWARE_TAG_BYTES;
+  if (bytes <= STORE_ADDRESS || info->firmware_bytes > STORE_ADDRESS) {
     errno = EFBIG;
-    die("flash file smaller than the firmware");
+    die("flash file too small or firmware too large");
   }
   info->firmware = map_file(port.flash, bytes);
-  info->store = info->firmware + info->store_address;
-  info->store_bytes = bytes - info->store_address;
+  info->store = info->firmware + STORE_ADDRESS;
+  info->store_bytes = bytes - STORE_ADDRESS;
+  info->store_address = STORE_ADDRESS;
+  info->store_alignment = STORE_ALIGNMENT;
 }
 
 /* --- start ---------------------------------------------------------------------------------- */
