@@ -65,6 +65,9 @@ def _check_types(summary: Summary) -> None:
         raise ModelError(f"{summary.subgraphs} subgraphs; networks with control flow are not supported")
     if not summary.inputs or not summary.outputs:
         raise ModelError("the network has no input or no output")
+    for kind in summary.kinds:
+        if kind.startswith(("CUSTOM:", "OPERATOR_")):
+            raise ModelError(f"the operator {kind} is not part of TFLite; build the layer from TFLite's own")
     first = summary.input_tensors[0]
     quantized = [t for t in summary.tensors if len(t.scales) or t.dtype in ("int8", "uint8", "int16", "int4")]
     if quantized and first.dtype != "float32":

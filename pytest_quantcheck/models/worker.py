@@ -96,8 +96,8 @@ class Worker:
 
     def _log(self) -> str:
         assert self._folder is not None
-        text = (Path(self._folder.name) / "log").read_text(errors="replace")
-        return " / ".join(line.strip() for line in text.splitlines()[-3:])
+        lines = (Path(self._folder.name) / "log").read_text(errors="replace").splitlines()
+        return " / ".join([line.strip() for line in lines if "rror" in line][-2:])
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:

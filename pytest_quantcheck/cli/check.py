@@ -1,0 +1,190 @@
+"""``quantcheck check``: will this model run on that target? Operators, data types, sizes, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_quantcheck.data.finding import Finding
+from pytest_quantcheck.errors import ImageError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
+    from pytest_quantcheck.graph.image import DeviceImage
+
+KIB = 1024
+FLOAT_SUFFIXES = (".keras", ".h5", ".hdf5")
+SHAPE_OPERATORS = ("SHAPE", "STRIDED_SLICE", "PACK")  # usually folded into constants when the graph is read
+STM32_FIRMWARE_FLASH_KIB = 256  # sectors 0 to 5, see firmware/ports/stm32f4/stm32f4.ld
+STM32_FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a target leaves for models: RAM for the arena (and images), flash for stored images, in KiB."""
+
+    pool_kib: int
+    store_kib: int
+
+
+def _stm32(flash_kib: int, ram_kib: int) -> Memory:
+    return Memory(ram_kib - STM32_FIRMWARE_RAM_KIB, flash_kib - STM32_FIRMWARE_FLASH_KIB)
+
+
+# ESP32-C3 with 4 MB of flash: firmware/ports/esp32c3/esp32c3.ld asserts the pool; the store begins at 1 MB.
+TARGETS = {
+    "virtual-esp32c3": Memory(200, 3072),
+    "virtual-stm32f405": _stm32(1024, 128),
+    "esp32c3": Memory(200, 3072),
+    "stm32f405xg": _stm32(1024, 128),
+    "stm32f407xg": _stm32(1024, 128),
+    "stm32f401xe": _stm32(512, 96),
+    "stm32f411xe": _stm32(512, 128),
+    "stm32f446xe": _stm32(512, 128),
+    "stm32f446re": _stm32(512, 128),
+    "stm32f429xi": _stm32(2048, 192),
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``quantcheck check``."""
+    parser = subparsers.add_parser(
+        "check",
+        help="say whether a model will run on a target: operators, data types, sizes",
+        description="Reads a quantized model, compiles its device image and compares both with the target. "
+        "Exit code 0: it will run; 1: it will not, and why.",
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a quantized .tflite file")
+    parser.add_argument("--target", required=True, metavar="TARGET", help=f"one of {', '.join(TARGETS)}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the model holds and the verdict; 0 when it will run, 1 when not."""
+    from pytest_quantcheck.graph.flatbuffer import read_summary
+
+    memory = _target(args.target)
+    artefact = _read(args.model)
+    summary = read_summary(artefact)
+    _refuse_float(summary, args.model)
+    print(f"{args.model}: {len(artefact)} bytes")
+    _describe(summary)
+    findings, image = examine(artefact, memory)
+    if image is not None:
+        print(f"  device image  {_share(len(image.data), memory.store_kib, 'flash for images')}")
+        print(f"  arena         {_share(image.arena_bytes, memory.pool_kib, 'RAM for models')}")
+    for finding in findings:
+        print(f"  {finding.severity}: {finding.sentence} {finding.remedy}".rstrip())
+    failed = any(finding.severity == "error" for finding in findings)
+    print(f"{'will not run' if failed else 'will run'} on {args.target}")
+    return 1 if failed else 0
+
+
+def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage | None]:
+    """The audit's findings and those of the target, and the device image where one can be made."""
+    from pytest_quantcheck.graph.flatbuffer import read_summary
+    from pytest_quantcheck.graph.image import compile_image
+    from pytest_quantcheck.graph.tflite import read_tflite
+    from pytest_quantcheck.quantizers.audit import audit
+
+    findings = list(audit(artefact))
+    try:
+        image = compile_image(read_tflite(artefact))
+    except (ModelError, ImageError) as error:
+        if not any(finding.severity == "error" for finding in findings):
+            findings += _unsupported(read_summary(artefact)) or [Finding("error", "model", f"{error}.")]
+        return findings, None
+    findings += _sizes(image, memory)
+    return findings, image
+
+
+def _target(name: str) -> Memory:
+    if name not in TARGETS:
+        raise UsageError(f"--target {name!r} is not known; allowed: {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def _read(path: Path) -> bytes:
+    if path.suffix.lower() in FLOAT_SUFFIXES or path.is_dir():
+        raise UsageError(_float_message(path))
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no model file {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+
+
+def _refuse_float(summary: Summary, path: Path) -> None:
+    if not any(len(tensor.scales) for tensor in summary.tensors):
+        raise ModelError(_float_message(path))
+
+
+def _float_message(path: Path) -> str:
+    return (
+        f"{path} is a float model; quantize it first: quantcheck quantize {path} -o {path.stem}_int8.tflite"
+    )
+
+
+def _describe(summary: Summary) -> None:
+    for side, tensors in (("input", summary.input_tensors), ("output", summary.output_tensors)):
+        for tensor in tensors:
+            print(f"  {side:<6} {tensor.name}  {tensor.dtype} {tensor.shape}{_scale(tensor)}")
+    counts = Counter(operator.kind for operator in summary.operators)
+    print(
+        f"  {len(summary.operators)} operators: " + ", ".join(f"{n} x {kind}" for kind, n in counts.items())
+    )
+
+
+def _scale(tensor: TensorSummary) -> str:
+    if len(tensor.scales) != 1:
+        return ""
+    return (
+        f"  scale {tensor.scales[0]:g}, zero point {tensor.zero_points[0] if len(tensor.zero_points) else 0}"
+    )
+
+
+def _share(used: int, available_kib: int, what: str) -> str:
+    return f"{used:>8} bytes, {used / (available_kib * KIB):.1%} of {available_kib} KiB {what}"
+
+
+def _unsupported(summary: Summary) -> list[Finding]:
+    """One finding per operator kind that the engine does not know; all of them, not only the first."""
+    from pytest_quantcheck.graph.tflite import SUPPORTED
+
+    return [
+        Finding(
+            "error",
+            "unsupported_operator",
+            f"{kind} is not supported.",
+            "Replace the layer, or bring a runtime that has it (docs/porting.md). "
+            f"Supported: {', '.join(SUPPORTED)}.",
+        )
+        for kind in summary.kinds
+        if kind not in (*SUPPORTED, *SHAPE_OPERATORS)
+    ]
+
+
+def _sizes(image: DeviceImage, memory: Memory) -> list[Finding]:
+    findings = []
+    if image.arena_bytes > memory.pool_kib * KIB:
+        findings.append(
+            Finding(
+                "error",
+                "arena",
+                f"The arena needs {image.arena_bytes} bytes, the target has {memory.pool_kib * KIB}.",
+                "Make the largest layers smaller: fewer channels early on, or an earlier stride.",
+            )
+        )
+    if len(image.data) > memory.store_kib * KIB:
+        findings.append(
+            Finding(
+                "error",
+                "image",
+                f"The device image has {len(image.data)} bytes, the target's store {memory.store_kib * KIB}.",
+                "Take fewer or smaller layers, or a target with more flash.",
+            )
+        )
+    return findings
