@@ -1,0 +1,168 @@
+"""``quantcheck boards --check NAME``: is a board fit for tests? One line per step, a remedy where not."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pytest_quantcheck.cli.rig import purpose
+from pytest_quantcheck.errors import QuantcheckError, RigFault
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.faults import FaultLedger
+from pytest_quantcheck.rig.link import BASE_BAUD
+from pytest_quantcheck.rig.session import BoardSession
+
+RATES = (BASE_BAUD, 230400, 460800, 921600)
+_ECHOES = 24
+_ECHO_BYTES = 1000
+_ROUNDS = 10_000
+_CLOCK_SECONDS = 0.5
+_CLOCK_TOLERANCE = 0.01  # an internal RC oscillator of an STM32F4 is trimmed to 1 %
+_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one step found; ``remedy`` is empty when all is well."""
+
+    step: str
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{'FAIL' if self.remedy else 'ok':5}{self.step:10}{self.text}"
+        return f"{line}\n{'':15}what to do: {self.remedy}" if self.remedy else line
+
+
+def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
+    """Check ``entry`` step by step, printing as it goes; 0 when it is fit, 3 when not."""
+    ledger = FaultLedger(retries=0)
+    failed = False
+    with BoardSession(
+        [entry], log_dir=args.log_dir, who=purpose(args), lease_timeout=args.lease_timeout, ledger=ledger
+    ) as session:
+        for step in (_bring_up, _link, _counter, _model):
+            for finding in _findings(step, session):
+                print(finding, flush=True)
+                failed |= bool(finding.remedy)
+            if ledger.quarantined:
+                break
+        print(f"{'':5}{'log':10}{session.log}")
+    return RigFault.exit_code if failed else 0
+
+
+def _findings(step: Callable[[BoardSession], Iterator[Finding]], session: BoardSession) -> Iterator[Finding]:
+    """The findings of a step; a fault that ends it is the last one."""
+    try:
+        yield from step(session)
+    except RigFault as fault:
+        text, _, remedy = fault.reason.partition("\nwhat to do: ")
+        yield Finding(fault.kind, text, remedy or "look at the text above")
+    except QuantcheckError as error:
+        yield Finding("usage", str(error), "mend what the text says and check again")
+
+
+def _bring_up(session: BoardSession) -> Iterator[Finding]:
+    began = time.monotonic()
+    hello = session.start()
+    yield Finding("lease", f"{session.entry.name} is ours")
+    statistics = session.statistics
+    if statistics.firmware_flashes:
+        yield Finding("flash", f"firmware written and verified, {statistics.erased_sectors} sectors erased")
+    else:
+        yield Finding("flash", "nothing written: the right firmware is there")
+    chip = f"{hello.chip} {hello.unique_id.hex()}".strip()
+    yield Finding(
+        "boot",
+        f"{chip}, {hello.runtime} {hello.version}, firmware {hello.build_id} "
+        f"(CRC-32 {hello.firmware_crc32:08x} computed now), after {time.monotonic() - began:.1f} s",
+    )
+
+
+def _link(session: BoardSession) -> Iterator[Finding]:
+    for rate in RATES:
+        reached = session.device.set_baud(rate)
+        if reached != rate:
+            yield Finding(
+                "link",
+                f"{rate} baud cannot be had: the self-test lost bytes, or the chip cannot make the rate",
+                f"keep baud = {reached} or less in the inventory; look at cable length and ground",
+            )
+            break
+        yield _echo(session, rate)
+    session.device.set_baud(BASE_BAUD)
+
+
+def _echo(session: BoardSession, rate: int) -> Finding:
+    device, statistics = session.device, session.device.link.statistics
+    resent, damaged, before = statistics.resent, statistics.crc_errors, device.counter()
+    began = time.monotonic()
+    for number in range(_ECHOES):
+        data = random.Random(number).randbytes(_ECHO_BYTES)
+        if device.echo(data) != data:
+            raise RigFault("link", f"ECHO at {rate} baud brought back other bytes")
+    seconds = time.monotonic() - began
+    after = device.counter()
+    errors = (
+        statistics.resent
+        - resent
+        + statistics.crc_errors
+        - damaged
+        + after.bad_frames
+        - before.bad_frames
+        + after.overruns
+        - before.overruns
+    )
+    speed = 2 * _ECHOES * _ECHO_BYTES / seconds / 1024
+    return Finding(
+        "link",
+        f"{rate} baud: {errors} errors in {2 * _ECHOES} frames of {_ECHO_BYTES} bytes, {speed:.1f} KiB/s",
+        f"use a lower baud than {rate}; look at cable, ground and the adapter's driver" if errors else "",
+    )
+
+
+def _counter(session: BoardSession) -> Iterator[Finding]:
+    device, hello = session.device, session.hello
+    loop = device.loop(_ROUNDS)
+    expected = loop.expected(_ROUNDS)
+    exact = expected is None or loop.counted == expected
+    promise = "the port promises no cost" if expected is None else f"expected {expected}"
+    yield Finding(
+        "counter",
+        f"a loop of {_ROUNDS} rounds counts {loop.counted} {hello.unit}, {promise}",
+        "" if exact else "the counter is not fit for budgets: interrupts or another firmware disturb it",
+    )
+    start, began = device.counter().counter, time.monotonic()
+    time.sleep(_CLOCK_SECONDS)
+    rate = (device.counter().counter - start) / (time.monotonic() - began)
+    if hello.counts_instructions or not hello.clock_hz:
+        yield Finding("counter", f"{rate / 1e6:.1f} million {hello.unit} in a second of the host's clock")
+        return
+    off = rate / hello.clock_hz - 1
+    yield Finding(
+        "counter",
+        f"{rate / 1e6:.2f} MHz by the host's clock, {hello.clock_hz / 1e6:g} by the firmware ({off:+.2%})",
+        ""
+        if abs(off) <= _CLOCK_TOLERANCE
+        else "milliseconds from this board are wrong: look at its clock source",
+    )
+
+
+def _model(session: BoardSession) -> Iterator[Finding]:
+    from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
+    from pytest_quantcheck.runners.board import BoardRunner
+    from pytest_quantcheck.runners.integer import IntegerRunner
+
+    model, samples = demo_models()[0], demo_samples().take(range(_SAMPLES))
+    run = BoardRunner(session).run(model, samples)
+    right = IntegerRunner().run(model, samples)
+    wrong = int((run.outputs[0] != right.outputs[0]).any(axis=1).sum())
+    yield Finding(
+        "model",
+        f"{model.id}: {len(run) - wrong} of {len(run)} outputs as on the host, "
+        f"{run.counters[0]:,} {run.unit}",
+        "find the operator: quantcheck compare MODEL --a integer --b NAME --inputs X.npy" if wrong else "",
+    )
