@@ -21,34 +21,37 @@ class Bench:
         self._inventory = inventory
         self._settings = settings
         self._wanted = ""
-        self._session: BoardSession | None = None
+        self._runner: BoardRunner | None = None
         self.ledger = FaultLedger(retries=settings.infra_retries)
 
     def take(self, wanted: str, *, test: str) -> BoardRunner:
         """A board of the target ``wanted`` (or the board of that name), up and proven. Raises ``RigFault``."""
         if self._wanted != wanted:
             self.release()
-        if self._session is None:
-            self._session = BoardSession(
-                self._pool(wanted),
-                log_dir=self._settings.log_dir,
-                lease_timeout=self._settings.lease_timeout,
-                ledger=self.ledger,
+        if self._runner is None:
+            self._runner = BoardRunner(
+                BoardSession(
+                    self._pool(wanted),
+                    log_dir=self._settings.log_dir,
+                    lease_timeout=self._settings.lease_timeout,
+                    ledger=self.ledger,
+                )
             )
             self._wanted = wanted
-        self._session.who = test
+        session = self._runner.session
+        session.who = test
         log = self.log_path(test)
         log.unlink(missing_ok=True)
-        self._session.log_to(log)
-        self._session.start()
-        return BoardRunner(self._session)
+        session.log_to(log)
+        session.start()
+        return self._runner
 
     def release(self, *, unless: str = "") -> None:
         """Give the board back, unless it is of the target (or has the name) ``unless``."""
-        if self._session is None or (unless and unless == self._wanted):
+        if self._runner is None or (unless and unless == self._wanted):
             return
-        session, self._session, self._wanted = self._session, None, ""
-        session.close()
+        runner, self._runner, self._wanted = self._runner, None, ""
+        runner.session.close()
 
     def log_path(self, test: str) -> Path:
         """The serial log of a test, by its id: one file per test, written anew in every run."""

@@ -21,7 +21,7 @@ from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values
 from pytest_quantcheck.graph.model import Operator, Pad, QuantGraph, Requantize, Window
 from pytest_quantcheck.runners.integer import computed, crc32
-from pytest_quantcheck.runners.run import OperatorRecord, Run, Runner
+from pytest_quantcheck.runners.run import Run, Runner
 
 Difference = npt.NDArray[np.int64]
 _NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
@@ -78,10 +78,14 @@ class Divergence:
         return f", at most {self.largest} LSB: {shown}" + (", ..." if len(self.steps) > 4 else "")
 
 
-def locate(run: Run, reference: Run, device: Runner) -> Divergence | None:
+def locate(
+    run: Run, reference: Run, device: Runner, *, reference_runner: Runner | None = None
+) -> Divergence | None:
     """Compare ``run`` (made by ``device``) with ``reference``; None when all raw outputs are equal.
 
-    ``device`` is asked for one more inference with operator checksums and for one tensor.
+    ``device`` is asked for one more inference with operator checksums and for one tensor. So is
+    ``reference_runner`` where the reference does not promise the exact integers, which our
+    interpreter knows; without it only the outputs of such a reference are described.
     """
     differing = differing_samples(run, reference)
     if not len(differing):
@@ -92,13 +96,19 @@ def locate(run: Run, reference: Run, device: Runner) -> Divergence | None:
         array[index].reshape(graph.tensors[tensor].shape)
         for array, tensor in zip(run.inputs, graph.inputs, strict=True)
     )
-    expected = execute.run(graph, inputs)
-    records = _records(run, index, device)
-    operator = first_difference(graph, expected, records)
+    expected = execute.run(graph, inputs) if reference.exact else None
+    wanted = _exact_checksums(graph, expected) if expected else _checksums(reference, index, reference_runner)
+    seen = _checksums(run, index, device)
     found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
+    operator = _first_difference(graph, wanted, seen)
     if operator is None:
-        return _readout(run, reference, index, bool(records), found)
-    right = computed(expected[operator.outputs[0]])
+        silent = [each.runner for each, sums in ((reference, wanted), (run, seen)) if not sums]
+        return _readout(run, reference, index, silent, found)
+    if expected:
+        right = computed(expected[operator.outputs[0]])
+    else:
+        assert reference_runner is not None, "checksums came from it"
+        right = np.asarray(reference_runner.tensor(run.model, inputs, operator.index))
     wrong = np.asarray(device.tensor(run.model, inputs, operator.index)).reshape(right.shape)
     return _describe(graph, operator, expected, right, wrong, found)
 
@@ -123,33 +133,36 @@ def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
     return np.flatnonzero(unequal)
 
 
-def first_difference(
-    graph: QuantGraph, expected: Values, records: Sequence[OperatorRecord]
-) -> Operator | None:
-    """The first operator whose reported CRC is not that of the expected tensor."""
-    reported = {record.index: record.crc32 for record in records if record.crc32 is not None}
+def _exact_checksums(graph: QuantGraph, expected: Values) -> dict[int, int]:
+    return {op.index: crc32(computed(expected[op.outputs[0]])) for op in graph.operators}
+
+
+def _checksums(run: Run, index: int, runner: Runner | None) -> dict[int, int]:
+    """CRC-32 by operator of one sample: as recorded in the run, else from one more inference."""
+    records = run.operators[index] if run.operators else ()
+    if not records and runner is not None:
+        one = Raw(tuple(array[index : index + 1] for array in run.inputs))
+        records = next(iter(runner.run(run.model, one, operators=True).operators), ())
+    return {record.index: record.crc32 for record in records if record.crc32 is not None}
+
+
+def _first_difference(graph: QuantGraph, wanted: dict[int, int], seen: dict[int, int]) -> Operator | None:
+    """The first operator of which both have a checksum, but not the same."""
     for operator in graph.operators:
-        wanted = crc32(computed(expected[operator.outputs[0]]))
-        if reported.get(operator.index, wanted) != wanted:
+        both = {sums[operator.index] for sums in (wanted, seen) if operator.index in sums}
+        if len(both) == 2:
             return operator
     return None
-
-
-def _records(run: Run, index: int, device: Runner) -> tuple[OperatorRecord, ...]:
-    if run.operators:
-        return run.operators[index]
-    again = device.run(
-        run.model, Raw(tuple(array[index : index + 1] for array in run.inputs)), operators=True
-    )
-    return again.operators[0] if again.operators else ()
 
 
 def _name(run: Run, index: int) -> str:
     return run.vectors.names[index] if isinstance(run.vectors, Samples) else str(index)
 
 
-def _readout(run: Run, reference: Run, index: int, traced: bool, found: dict[str, Any]) -> Divergence:
-    """No operator differs, yet the outputs do."""
+def _readout(
+    run: Run, reference: Run, index: int, silent: Sequence[str], found: dict[str, Any]
+) -> Divergence:
+    """No operator differs, yet the outputs do. ``silent``: runners that gave no checksums."""
     graph = run.model.graph
     which = next(
         k
@@ -170,8 +183,8 @@ def _readout(run: Run, reference: Run, index: int, traced: bool, found: dict[str
         cause=(
             "every operator agrees when this sample is run again: the output was changed after it was "
             "computed, or the fault does not repeat"
-            if traced
-            else f"unknown: {run.runner} reports no checksum per operator"
+            if not silent
+            else f"unknown: no checksums per operator from {' and '.join(silent)}"
         ),
     )
 
@@ -179,14 +192,15 @@ def _readout(run: Run, reference: Run, index: int, traced: bool, found: dict[str
 def _describe(
     graph: QuantGraph,
     operator: Operator,
-    expected: Values,
+    expected: Values | None,
     right: Array,
     wrong: Array,
     found: dict[str, Any],
 ) -> Divergence:
     delta = _difference(wrong, right)
     pattern, suggestion = _pattern(delta, wrong, right)
-    cause, evidence = _explain(graph, operator, expected, wrong) or (suggestion, "")
+    proven = _explain(graph, operator, expected, wrong) if expected else None
+    cause, evidence = proven or (suggestion, "")
     return Divergence(
         **found,
         operator=operator.index,
