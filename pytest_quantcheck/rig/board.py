@@ -41,7 +41,10 @@ class BoardEntry:
 
 @dataclass(frozen=True)
 class FirmwareImage:
-    """A prebuilt firmware with the facts its manifest states."""
+    """A flat firmware image that goes to ``address``, with the facts its manifest states.
+
+    ``build_id`` is empty for a user's own file, of which only the bytes are known.
+    """
 
     path: Path
     build_id: str

@@ -11,7 +11,6 @@ from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.board import BoardEntry, Transport
 from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.families import family
-from pytest_quantcheck.rig.firmware import firmware_segments
 from pytest_quantcheck.rig.link import BASE_BAUD, Link
 from pytest_quantcheck.rig.messages import Hello
 from pytest_quantcheck.rig.serial_log import SerialLog
@@ -53,8 +52,17 @@ class Connection:
     Every fault that leaves here is a ``RigFault`` with kind, board, stage, remedy and log.
     """
 
-    def __init__(self, entry: BoardEntry, log_dir: Path, log: SerialLog, statistics: BoardStatistics) -> None:
+    def __init__(
+        self,
+        entry: BoardEntry,
+        *,
+        log_dir: Path,
+        log: SerialLog,
+        statistics: BoardStatistics,
+        run_deadline: float = 60.0,
+    ) -> None:
         self.entry = entry
+        self.run_deadline = run_deadline
         self.log = log
         self.statistics = statistics
         self._hello: Hello | None = None
@@ -154,7 +162,7 @@ class Connection:
         self.disconnect()
         with self.stage("open the port", kind="boot"):
             self._transport = self.board.open_port()
-        self._device = Device(Link(self._transport, log=self.log))
+        self._device = Device(Link(self._transport, log=self.log), run_deadline=self.run_deadline)
         try:
             self._hello = self._device.hello(deadline=seconds)
         except RigFault as fault:
@@ -165,12 +173,17 @@ class Connection:
         return self._proof(self._hello)
 
     def _proof(self, hello: Hello) -> _Answer:
-        """Whether the firmware that answered is, byte for byte, the one the manifest names."""
-        if self.entry.firmware == "external":
-            return _Answer()
+        """Whether the firmware that answered is, byte for byte, the one expected.
+
+        A user's own firmware has no build id and may compute its CRC over less than the file: once
+        this session has flashed it, the flash tool's verification counts.
+        """
         wanted = self.board.firmware
+        own_and_verified = not wanted.build_id and self._firmware_flashed
+        if self.entry.firmware == "external" or own_and_verified:
+            return _Answer()
         for what, seen, right in (
-            ("build id", hello.build_id, wanted.build_id),
+            ("build id", hello.build_id, wanted.build_id or hello.build_id),
             ("size", hello.firmware_bytes, wanted.size),
             ("CRC-32 of the firmware's flash, computed now,", hello.firmware_crc32, wanted.crc32),
         ):
@@ -186,7 +199,7 @@ class Connection:
         firmware = self.board.firmware
         self.log.note(f"flashing {firmware.path.name}: {why}")
         self.flash(
-            firmware_segments(firmware.path, firmware.address), f"flash the firmware {firmware.path.name}"
+            [(firmware.address, firmware.path.read_bytes())], f"flash the firmware {firmware.path.name}"
         )
         self._firmware_flashed = True
         self.statistics.firmware_flashes += 1

@@ -69,6 +69,7 @@ class BoardSession:
     ``pool``: boards of one target, of which any free one is taken. ``who`` is shown to those who
     wait for it. ``ledger`` carries retries and quarantine and is shared by all sessions of a run.
     ``storage``: ``auto`` (RAM where image and arena fit, else flash), ``ram`` or ``flash``.
+    ``run_deadline``: seconds that one operator may take, since a board says BUSY between operators.
     ``progress(stage, done, total)`` is called during long work.
 
     All methods raise ``RigFault`` with kind, board, what was seen and the serial log's path, and
@@ -84,6 +85,7 @@ class BoardSession:
         lease_timeout: float = 60.0,
         ledger: FaultLedger | None = None,
         storage: str = "auto",
+        run_deadline: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
         if storage not in STORAGES:
@@ -97,6 +99,7 @@ class BoardSession:
         self.progress: Progress = progress or _no_progress
         self._lease_timeout = lease_timeout
         self._storage = storage
+        self._run_deadline = run_deadline
         self._log_dir = log_dir
         self._log = SerialLog(log_dir / f"{self.target}-{os.getpid()}.log")
         self._lease: Lease | None = None
@@ -217,7 +220,13 @@ class BoardSession:
 
         def attempt() -> Result:
             if self._connection is None:
-                self._connection = Connection(entry, self._log_dir, self._log, self.statistics)
+                self._connection = Connection(
+                    entry,
+                    log_dir=self._log_dir,
+                    log=self._log,
+                    statistics=self.statistics,
+                    run_deadline=self._run_deadline,
+                )
             self._connection.bring_up()
             return work()
 
@@ -335,6 +344,8 @@ def _check_builtin(connection: Connection, hello: Hello, artefact: BoardArtefact
     """The model was compiled into the firmware: it must be made from the artefact under test."""
     if hello.place == Place.BUILTIN and hello.image_sha256 == artefact.sha256:
         return
+    if hello.place != Place.BUILTIN:
+        raise connection.fault("protocol", "the firmware was built without a model in it", "prove the model")
     raise connection.fault(
         "protocol",
         f"the firmware holds a model of its own, made from the artefact {hello.image_sha256.hex()[:16]}..., "
