@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Union
 
@@ -38,7 +40,7 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
             return Samples(content)
         with content:
             arrays = {name: np.asarray(content[name]) for name in content.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path} is not a .npy or .npz file of plain arrays ({error}). {FORMAT}") from error
     whole = any(name.startswith(("test_x", "calibration_x")) for name in arrays)
     return _dataset(arrays, path) if whole else _samples(arrays, "", path)

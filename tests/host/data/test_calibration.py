@@ -1,0 +1,121 @@
+"""Which samples calibrate: the text form, the choice, and what it may depend on."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from pytest_quantcheck.data.calibration import Calibration, choose
+from pytest_quantcheck.errors import UsageError
+
+pytestmark = pytest.mark.host
+
+IDS = [f"sample-{i:03d}" for i in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value", "identifier"),
+    [
+        ("10%", "fraction", 0.1, "cal10pct"),
+        ("33.3%", "fraction", 0.333, "cal33.3pct"),
+        ("all", "fraction", 1.0, "cal100pct"),
+        ("count:25", "count", 25, "cal25"),
+        ("random", "random", 100, "calrandom"),
+        ("random:20", "random", 20, "calrandom20"),
+    ],
+)
+def test_each_text_names_one_calibration(text, kind, value, identifier):
+    parsed = Calibration.parse(text)
+    assert (parsed.kind, parsed.seed) == (kind, 0)
+    assert parsed.value == pytest.approx(value)
+    assert parsed.id == identifier
+
+
+def test_seed_zero_stays_zero_and_others_show_in_the_id():
+    assert Calibration.parse("10%", seed=0).id == "cal10pct"
+    assert Calibration.parse("10%", seed=7).id == "cal10pct-seed7"
+
+
+@pytest.mark.parametrize(
+    "text", ["0%", "101%", "-5%", "count:0", "random:0", "count:x", "", "10", "classes:5", "1e1%", "٣%"]
+)
+def test_any_other_text_is_a_usage_error_that_repeats_it(text):
+    with pytest.raises(UsageError) as caught:
+        Calibration.parse(text)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("fraction", 0.0), ("fraction", 1.5), ("count", 0), ("count", 2.5), ("random", 0), ("median", 1)],
+)
+def test_impossible_values_are_usage_errors_also_without_text(arguments):
+    with pytest.raises(UsageError):
+        Calibration(*arguments)
+
+
+@pytest.mark.parametrize("seed", [-1, True, 1.5])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(UsageError, match="seed"):
+        Calibration("fraction", 1.0, seed)
+
+
+def test_the_choice_does_not_depend_on_the_order_of_listing():
+    shuffled = random.Random(1).sample(IDS, len(IDS))
+    calibration = Calibration.parse("10%")
+    chosen = [IDS[i] for i in choose(calibration, IDS)]
+    assert [shuffled[i] for i in choose(calibration, shuffled)] == chosen
+    assert chosen == sorted(chosen)
+
+
+def test_the_choice_is_the_documented_one():
+    """Pinned: another algorithm would silently change everybody's artefacts and baselines."""
+    chosen = [IDS[i] for i in choose(Calibration.parse("count:5"), IDS)]
+    assert chosen == ["sample-016", "sample-028", "sample-047", "sample-054", "sample-098"]
+
+
+def test_the_choice_is_the_same_under_any_locale_and_hash_seed():
+    program = (
+        "import locale; locale.setlocale(locale.LC_ALL, '')\n"
+        "from pytest_quantcheck.data.calibration import Calibration, choose\n"
+        "ids = ['z', 'Z', 'ä', 'a', 'Ä', 'é', '10', '9', 'i', 'I', 'ı']\n"
+        "print(*choose(Calibration.parse('count:6'), ids))"
+    )
+    seen = set()
+    for language, hash_seed in (("C", "0"), ("C.UTF-8", "1"), ("POSIX", "2")):
+        environment = {**os.environ, "LC_ALL": language, "LANG": language, "PYTHONHASHSEED": hash_seed}
+        seen.add(subprocess.check_output([sys.executable, "-c", program], env=environment, text=True))
+    assert len(seen) == 1
+
+
+def test_another_seed_chooses_other_samples():
+    first, second = (set(choose(Calibration.parse("20%", seed), IDS)) for seed in (0, 1))
+    assert first != second
+
+
+def test_a_smaller_choice_lies_inside_a_larger_one():
+    sizes = ["count:1", "5%", "20%", "count:50", "all"]
+    choices = [set(choose(Calibration.parse(size, 3), IDS)) for size in sizes]
+    assert all(small < large for small, large in zip(choices, choices[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "available", "expected"),
+    [("7%", 100, 7), ("29%", 100, 29), ("1%", 3, 1), ("33.3%", 1000, 333), ("10%", 1257, 126), ("all", 5, 5)],
+)
+def test_a_fraction_is_rounded_up_and_never_to_none(text, available, expected):
+    assert Calibration.parse(text).size(available) == expected
+
+
+def test_more_samples_than_there_are_is_an_error():
+    with pytest.raises(UsageError, match="there are 100 calibration samples"):
+        choose(Calibration.parse("count:101"), IDS)
+
+
+def test_an_empty_set_is_an_error():
+    with pytest.raises(UsageError, match="empty"):
+        choose(Calibration.parse("10%"), [])

@@ -1,0 +1,42 @@
+"""Samples and datasets: what they accept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.errors import UsageError
+
+pytestmark = pytest.mark.host
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"x": (np.zeros((2, 3)), np.zeros((3, 3)))}, "different numbers"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros(3)}, "3 labels"),
+        ({"x": np.zeros((2, 3)), "ids": ["a"]}, "1 ids"),
+        ({"x": np.zeros((2, 3)), "ids": ["a", "a"]}, "not unique"),
+        ({"x": [[1, 2], [3, 4]]}, "NumPy arrays"),
+        ({"x": np.float32(1)}, "NumPy arrays"),
+        ({"x": ()}, "NumPy arrays"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        Samples(**arguments)
+
+
+def test_taking_keeps_inputs_labels_and_names_together():
+    taken = Samples((np.arange(4), np.arange(4) * 10), np.arange(4) * 100, list("abcd")).take([2, 0])
+    assert [a.tolist() for a in taken.inputs] == [[2, 0], [20, 0]]
+    assert taken.y.tolist() == [200, 0]
+    assert taken.names == ("c", "a")
+    assert taken.named
+
+
+def test_samples_know_whether_their_names_were_given():
+    assert not Samples(np.zeros((3, 1))).named
+    assert not Samples(np.zeros((3, 1))).take([1]).named
+    assert Samples(np.zeros((3, 1)), ids=list("abc")).named
