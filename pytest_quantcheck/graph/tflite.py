@@ -32,7 +32,8 @@ def read_tflite(data: bytes) -> QuantGraph:
 
     Operators that only compute shapes from constants (SHAPE, STRIDED_SLICE, PACK before RESHAPE, as
     Keras exports models of unknown batch size) are folded away; all others keep their index in the
-    file. ``notes`` name what was folded and what is surprising. Raises ``ModelError`` or ``UnsupportedOperatorError``.
+    file. ``notes`` name what was folded and what is surprising. Raises ``ModelError`` or
+    ``UnsupportedOperatorError``.
     """
     summary = read_summary(data)
     if summary.subgraphs != 1:
@@ -51,15 +52,12 @@ def read_tflite(data: bytes) -> QuantGraph:
             if index >= 0:
                 tensors[index] = _tensor(owner, summary.tensors[index], folded.get(index))
     sites = [_site(op, tensors) for op in sources]
-    operators = tuple(
-        Operator(
-            site.summary.index, site.summary.kind, site.summary.inputs, site.summary.outputs, lower(site)
-        )
-        for site in sites
-    )
     return QuantGraph(
         tuple(tensors),
-        operators,
+        tuple(
+            Operator(op.index, op.kind, op.inputs, op.outputs, lower(site))
+            for op, site in zip(sources, sites, strict=True)
+        ),
         summary.inputs,
         summary.outputs,
         hashlib.sha256(data).hexdigest(),

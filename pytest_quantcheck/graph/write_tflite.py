@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import tflite
@@ -69,6 +69,11 @@ class TfliteWriter:
     description: str = "written by pytest-quantcheck"
     _tensors: list[_Tensor] = field(default_factory=list)
     _operators: list[_Operator] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of the operators so far, in order."""
+        return tuple(op.kind for op in self._operators)
 
     def tensor(
         self,

@@ -1,0 +1,364 @@
+"""Hypothesis strategies for quantized models: one operator at a time, and small connected networks.
+
+They draw ``.tflite`` files, built in milliseconds without TensorFlow, with the values that break
+kernels: extreme zero points, multipliers above and below 1, dilations, strides above the kernel, single
+cells, accumulators near the 32-bit limit. Needs the package hypothesis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from pytest_quantcheck.graph.flatbuffer import read_summary
+from pytest_quantcheck.graph.write_tflite import Pair, TfliteWriter, Value
+
+Array = npt.NDArray[Any]
+
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCase:
+    """A drawn model: ``kinds`` are its operators, ``artefact`` the ``.tflite`` file."""
+
+    kinds: tuple[str, ...]
+    artefact: bytes
+
+    def raw_inputs(self, samples: int, seed: int = 0) -> tuple[Array, ...]:
+        """``samples`` raw inputs for each input of the model, its extremes among them."""
+        return raw_inputs(self.artefact, samples, seed)
+
+    def __repr__(self) -> str:
+        shapes = [t.shape for t in read_summary(self.artefact).input_tensors]
+        return f"ModelCase({' '.join(self.kinds)} on {shapes}, {len(self.artefact)} bytes)"
+
+
+def raw_inputs(artefact: bytes, samples: int, seed: int = 0) -> tuple[Array, ...]:
+    """Inputs (samples, ...) in the model's own dtypes, reproducible.
+
+    The first two samples of an integer input are its smallest and largest value throughout; float
+    inputs are normal with a spread of 3.
+    """
+    rng = np.random.default_rng(seed)
+    arrays: list[Array] = []
+    for tensor in read_summary(artefact).input_tensors:
+        own = tensor.shape
+        shape = (samples, *(own[1:] if len(own) > 1 and own[0] == 1 else own))
+        if tensor.dtype == "float32":
+            arrays.append(rng.normal(0, 3, shape).astype(np.float32))
+            continue
+        info = np.iinfo(tensor.dtype)
+        values = rng.integers(info.min, info.max, shape, endpoint=True)
+        values[:1], values[1:2] = info.min, info.max
+        arrays.append(values.astype(tensor.dtype))
+    return tuple(arrays)
+
+
+def layers(kind: str | None = None) -> st.SearchStrategy[ModelCase]:
+    """Models of one operator, of one ``kind`` or of any; ``LAYER_KINDS`` lists them."""
+    if kind is None:
+        return st.sampled_from(LAYER_KINDS).flatmap(layers)
+    if kind not in _LAYERS:
+        raise ValueError(f"kind={kind!r} is not known; allowed: {', '.join(LAYER_KINDS)}")
+    return _one_layer(kind)
+
+
+@st.composite
+def _one_layer(draw: st.DrawFn, kind: str) -> ModelCase:
+    net = _Net(draw)
+    inputs, output = _LAYERS[kind](net)
+    return ModelCase((kind,), net.writer.finish(inputs, [output]))
+
+
+@st.composite
+def small_models(draw: st.DrawFn) -> ModelCase:
+    """Connected networks of 2 to 8 operators with residual additions and concatenations.
+
+    Input and output are int8, uint8 or float32.
+    """
+    net = _Net(draw)
+    source, x = net.edge_input(net.shape4())
+    seen = [x]
+    for step in draw(st.lists(st.sampled_from(_STEPS), min_size=1, max_size=5)):
+        x = step(net, seen)
+        seen.append(x)
+    if draw(st.booleans()):
+        x = net.mean(x, keep=False) if draw(st.booleans()) else x
+        x = net.writer.softmax(net.fully_connected(x))
+    return ModelCase(net.kinds, net.writer.finish([source], [net.edge_output(x)]))
+
+
+class _Net:
+    """A network being drawn: sizes and scales come from Hypothesis, bulk values from a drawn seed."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.writer = TfliteWriter()
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return self.writer.kinds
+
+    def integer(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    def shape4(self) -> tuple[int, ...]:
+        return (1, self.integer(1, 9), self.integer(1, 9), self.integer(1, 6))
+
+    def zero_point(self) -> int:
+        return int(self.draw(st.one_of(st.sampled_from((-128, 0, 127, -1)), st.integers(-128, 127))))
+
+    def scale(self) -> float:
+        """A positive scale; mantissas with many bits and exact powers of two."""
+        exponent = self.integer(-8, 1)
+        return math.ldexp(self.choice((1.0, 1.0 + 2**-23, 1.2345678, 1.9999999)), exponent)
+
+    def source(self, shape: Sequence[int]) -> Value:
+        return self.writer.tensor(shape, scale=self.scale(), zero_point=self.zero_point(), name="input")
+
+    def edge_input(self, shape: Sequence[int]) -> tuple[Value, Value]:
+        """The model's input and the int8 tensor that the network sees."""
+        dtype = self.choice(("int8", "uint8", "float32"))
+        if dtype == "int8":
+            x = self.source(shape)
+            return x, x
+        scale, zero_point = self.scale(), self.zero_point()
+        if dtype == "float32":
+            source = self.writer.tensor(shape, "float32", name="input")
+        else:
+            source = self.writer.tensor(shape, "uint8", scale=scale, zero_point=zero_point + 128)
+        return source, self.writer.quantize(source, scale=scale, zero_point=zero_point)
+
+    def edge_output(self, x: Value) -> Value:
+        dtype = self.choice(("int8", "uint8", "float32"))
+        if dtype == "float32":
+            return self.writer.dequantize(x)
+        if dtype == "uint8":
+            return self.writer.quantize(x, scale=x.scale, zero_point=x.zero_point + 128, dtype="uint8")
+        return x
+
+    def weights(self, shape: Sequence[int]) -> Array:
+        """int8 weights: random, all extreme, or sparse."""
+        style = self.choice(("random", "extreme", "sparse"))
+        values = self.rng.integers(-127, 127, tuple(shape), endpoint=True)
+        if style == "extreme":
+            values = np.where(values < 0, -127, 127)
+        if style == "sparse":
+            values = np.where(self.rng.random(tuple(shape)) < 0.8, 0, values)
+        return values.astype(np.int8)
+
+    def bias(self, channels: int) -> Array:
+        """int32 biases, up to where accumulators come near the 32-bit limit."""
+        limit = self.choice((0, 2000, 2**30))
+        return self.rng.integers(-limit, limit, channels, endpoint=True).astype(np.int32)
+
+    def output_scales(self, x: Value, channels: int, depth: int) -> tuple[float | Array, float]:
+        """Weight scale(s) and an output scale that spreads the accumulators over the int8 range.
+
+        The ratio is off by up to 2**6 either way, so that shifts of both signs and saturation occur.
+        """
+        weight_scale = math.ldexp(1.1, self.integer(-10, 0))
+        spread = 74 * 74 * math.sqrt(depth) / 64
+        scale = x.scale * weight_scale * spread * 2.0 ** self.integer(-6, 6)
+        if self.draw(st.booleans()):
+            return np.float32(weight_scale) * self.rng.uniform(0.05, 1, channels).astype(np.float32), scale
+        return weight_scale, scale
+
+    def window(self) -> dict[str, Any]:
+        stride = (self.integer(1, 3), self.integer(1, 3))
+        return {"stride": stride, "padding": self.choice(("SAME", "VALID"))}
+
+    def kernel(self, x: Value, padding: str, dilation: Pair = (1, 1)) -> Pair:
+        sizes = []
+        for axis in (0, 1):
+            room = x.shape[1 + axis] if padding == "VALID" else 5
+            sizes.append(self.integer(1, max(1, min(4, (room - 1) // dilation[axis] + 1))))
+        return sizes[0], sizes[1]
+
+    def conv_2d(self, x: Value, depthwise: bool = False) -> Value:
+        """TFLM needs a bias in DEPTHWISE_CONV_2D: it crashes without one."""
+        window = self.window()
+        dilation = (self.integer(1, 3), self.integer(1, 3))
+        kernel = self.kernel(x, window["padding"], dilation)
+        channels = x.shape[3] * self.integer(1, 3) if depthwise else self.integer(1, 9)
+        shape = (1, *kernel, channels) if depthwise else (channels, *kernel, x.shape[3])
+        depth = kernel[0] * kernel[1] * (1 if depthwise else x.shape[3])
+        weight_scale, scale = self.output_scales(x, channels, depth)
+        return self.writer.conv_2d(
+            x,
+            self.weights(shape),
+            self.bias(channels) if depthwise or self.draw(st.booleans()) else None,
+            weight_scale=weight_scale,
+            scale=scale,
+            zero_point=self.zero_point(),
+            dilation=dilation,
+            activation=self.choice(ACTIVATIONS),
+            depthwise=depthwise,
+            **window,
+        )
+
+    def fully_connected(self, x: Value) -> Value:
+        depth = math.prod(x.shape[1:])
+        channels = self.integer(1, 9)
+        weight_scale, scale = self.output_scales(x, channels, depth)
+        return self.writer.fully_connected(
+            x,
+            self.weights((channels, depth)),
+            self.bias(channels) if self.draw(st.booleans()) else None,
+            weight_scale=weight_scale,
+            scale=scale,
+            zero_point=self.zero_point(),
+            activation=self.choice(ACTIVATIONS),
+        )
+
+    def add(self, a: Value, b: Value) -> Value:
+        return self.writer.add(
+            a,
+            b,
+            scale=max(a.scale, b.scale) * 2.0 ** self.integer(-3, 3),
+            zero_point=self.zero_point(),
+            activation=self.choice(ACTIVATIONS),
+        )
+
+    def pool(self, kind: str, x: Value) -> Value:
+        window = self.window()
+        kernel = self.kernel(x, window["padding"])
+        return self.writer.pool(kind, x, kernel, activation=self.choice(ACTIVATIONS), **window)
+
+    def mean(self, x: Value, keep: bool) -> Value:
+        axes = self.choice(((1, 2), (1,), (2,), (-1,), (2, 1), (1, 2, 3))) if len(x.shape) == 4 else (1,)
+        scale = x.scale * 2.0 ** self.integer(-3, 2) * 0.77
+        return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=self.zero_point())
+
+    def pad(self, x: Value, value: int | None) -> Value:
+        sides = [(0, 0)] + [(self.integer(0, 2), self.integer(0, 3)) for _ in x.shape[1:]]
+        return self.writer.pad(x, sides, value)
+
+    def reshape(self, x: Value) -> Value:
+        *_, height, width, channels = x.shape
+        shapes = (
+            (1, height * width, channels),
+            (1, height * width * channels),
+            (1, width, channels, height),
+        )
+        return self.writer.reshape(x, self.choice(shapes))
+
+    def concatenation(self, values: Sequence[Value]) -> Value:
+        """Values of other scales are requantized first, as the converter does."""
+        first = values[0]
+        equal = [
+            value
+            if (value.scale, value.zero_point) == (first.scale, first.zero_point)
+            else self.writer.quantize(value, scale=first.scale, zero_point=first.zero_point)
+            for value in values
+        ]
+        return self.writer.concatenation(equal, self.choice((-1, len(first.shape) - 1)))
+
+    def relu(self, x: Value) -> Value:
+        return self.writer.relu(x, scale=x.scale * 2.0 ** self.integer(-2, 2), zero_point=self.zero_point())
+
+    def requantize(self, x: Value) -> Value:
+        scale = x.scale * self.choice((1.0, 0.37, 1.9, 6.5, 2.0**-5))
+        return self.writer.quantize(x, scale=scale, zero_point=self.zero_point())
+
+
+def _unary(build: Callable[[_Net, Value], Value]) -> Callable[[_Net], tuple[list[Value], Value]]:
+    def make(net: _Net) -> tuple[list[Value], Value]:
+        x = net.source(net.shape4())
+        return [x], build(net, x)
+
+    return make
+
+
+def _add_layer(net: _Net) -> tuple[list[Value], Value]:
+    """Two inputs, or one and a constant that broadcasts."""
+    a = net.source(net.shape4())
+    if net.draw(st.booleans()):
+        b = net.source(a.shape)
+        return [a, b], net.add(a, b)
+    shape = tuple(net.choice((1, n)) for n in a.shape[net.integer(0, 3) :])
+    data = net.rng.integers(-128, 127, shape, endpoint=True)
+    b = net.writer.tensor(shape, scale=net.scale(), zero_point=net.zero_point(), data=data)
+    return [a, b][:1], net.add(a, b) if net.draw(st.booleans()) else net.add(b, a)
+
+
+def _concatenation_layer(net: _Net) -> tuple[list[Value], Value]:
+    first = net.source(net.shape4())
+    axis = net.integer(0, 3)
+    values = [first]
+    for _ in range(net.integer(0, 2)):
+        shape = [net.integer(1, 5) if i == axis else n for i, n in enumerate(first.shape)]
+        values.append(net.writer.tensor(shape, scale=first.scale, zero_point=first.zero_point))
+    return values, net.writer.concatenation(values, axis - 4 if net.draw(st.booleans()) else axis)
+
+
+def _softmax_layer(net: _Net) -> tuple[list[Value], Value]:
+    shape = (*net.shape4()[: net.integer(0, 3)], net.integer(1, 40))
+    x = net.source(shape if len(shape) > 1 else (1, *shape))
+    return [x], net.writer.softmax(x, net.choice((1.0, 0.3, 2.5)))
+
+
+def _quantize_layer(net: _Net) -> tuple[list[Value], Value]:
+    source, x = net.edge_input(net.shape4())
+    return [source], net.requantize(x) if x is source else x
+
+
+def _dequantize_layer(net: _Net) -> tuple[list[Value], Value]:
+    x = net.source(net.shape4())
+    return [x], net.writer.dequantize(x)
+
+
+_LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
+    "CONV_2D": _unary(lambda net, x: net.conv_2d(x)),
+    "DEPTHWISE_CONV_2D": _unary(lambda net, x: net.conv_2d(x, depthwise=True)),
+    "FULLY_CONNECTED": _unary(lambda net, x: net.fully_connected(x)),
+    "ADD": _add_layer,
+    "AVERAGE_POOL_2D": _unary(lambda net, x: net.pool("AVERAGE_POOL_2D", x)),
+    "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
+    "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
+    "PAD": _unary(lambda net, x: net.pad(x, None)),
+    "PADV2": _unary(lambda net, x: net.pad(x, net.zero_point())),
+    "RESHAPE": _unary(lambda net, x: net.reshape(x)),
+    "CONCATENATION": _concatenation_layer,
+    "SOFTMAX": _softmax_layer,
+    "RELU": _unary(lambda net, x: net.relu(x)),
+    "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
+    "QUANTIZE": _quantize_layer,
+    "DEQUANTIZE": _dequantize_layer,
+}
+
+LAYER_KINDS = tuple(_LAYERS)
+
+
+def _residual(net: _Net, seen: Sequence[Value]) -> Value:
+    """Add the newest value to an earlier one of its shape; to itself where there is none."""
+    return net.add(seen[-1], net.choice([x for x in seen if x.shape == seen[-1].shape]))
+
+
+def _joined(net: _Net, seen: Sequence[Value]) -> Value:
+    """Concatenate the newest value and one that differs in channels only."""
+    fits = [x for x in seen if x.shape[:3] == seen[-1].shape[:3]]
+    return net.concatenation([seen[-1], net.choice(fits)])
+
+
+_STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
+    lambda net, seen: net.conv_2d(seen[-1]),
+    lambda net, seen: net.conv_2d(seen[-1], depthwise=True),
+    _residual,
+    _joined,
+    lambda net, seen: net.pool(net.choice(("AVERAGE_POOL_2D", "MAX_POOL_2D")), seen[-1]),
+    lambda net, seen: net.pad(seen[-1], None),
+    lambda net, seen: net.relu(seen[-1]),
+    lambda net, seen: net.writer.relu6(seen[-1]),
+)
