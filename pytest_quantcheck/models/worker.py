@@ -46,7 +46,7 @@ class Worker:
                 np.save(folder / f"{i}.npy", array, allow_pickle=False)
             answer = self._exchange(process, {"function": function, "arrays": len(arrays), "how": how})
             if "error" in answer:
-                raise getattr(errors, answer["error"])(answer["message"])
+                raise getattr(errors, answer["error"])(*answer["arguments"])
             return (folder / "answer").read_bytes()
 
     def close(self) -> None:
@@ -139,11 +139,12 @@ def _serve() -> None:
             Path("answer").write_bytes(getattr(converter, request["function"])(**how))
             answer = {}
         except errors.MissingExtraError as error:
-            answer = {"error": "ModelError", "message": str(error)}
+            what = "Converting and quantizing models"
+            answer = {"error": "MissingExtraError", "arguments": [error.package, error.extra, what]}
         except errors.QuantcheckError as error:
-            answer = {"error": type(error).__name__, "message": str(error)}
+            answer = {"error": type(error).__name__, "arguments": [str(error)]}
         except Exception as error:
-            answer = {"error": "ModelError", "message": f"{type(error).__name__}: {error}"}
+            answer = {"error": "ModelError", "arguments": [f"{type(error).__name__}: {error}"]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

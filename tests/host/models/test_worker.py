@@ -1,0 +1,78 @@
+"""TensorFlow's own process: its crash and its silence are errors, never pytest's."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
+from pytest_quantcheck.models.worker import Worker
+
+pytestmark = pytest.mark.host
+
+SAMPLES = [np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)]
+HOW = {"input_type": "int8", "output_type": "int8", "per_tensor": False}
+
+
+@pytest.fixture
+def worker():
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+def with_unknown_operator(content: bytes) -> bytes:
+    """TensorFlow 2.21 reads beyond an array for an operator number this large and dies of it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.operatorCodes[0].builtinCode = 939_524_121
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_crash_of_tensorflow_is_an_error_and_the_next_call_works(worker, digits_tflite):
+    with pytest.raises(ModelError, match=r"crashed in quantize_tflite \(exit status -"):
+        worker.call("quantize_tflite", content=with_unknown_operator(digits_tflite), arrays=SAMPLES, **HOW)
+    assert worker.call("quantize_tflite", content=digits_tflite, arrays=SAMPLES, **HOW)[4:8] == b"TFL3"
+
+
+def test_what_the_child_raises_is_raised_here(worker, write_keras):
+    path = write_keras({"class_name": "Lambda", "config": {}})
+    with pytest.raises(ModelError, match="Python code"):
+        worker.call("keras_file_to_tflite", path=str(path))
+
+
+def test_a_hang_ends_at_the_deadline(tmp_path):
+    fifo = tmp_path / "model.keras"
+    os.mkfifo(fifo)  # opening it for reading waits for a writer
+    worker = Worker(timeout_s=2)
+    start = time.monotonic()
+    with pytest.raises(ModelError, match="within 2 s"):
+        worker.call("keras_file_to_tflite", path=str(fifo))
+    assert time.monotonic() - start < 20
+
+
+def test_closing_ends_the_process_and_removes_its_folder(worker, write_keras):
+    path = write_keras("x")
+    with pytest.raises(QuantcheckError):
+        worker.call("keras_file_to_tflite", path=str(path))
+    process, folder = worker._running()
+    worker.close()
+    assert process.poll() is not None
+    assert not folder.exists()
+
+
+def test_a_missing_tensorflow_names_the_extra(monkeypatch, tmp_path, digits_tflite):
+    """The child finds a package tensorflow that cannot be imported, as on a machine without it."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('no tensorflow here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    worker = Worker()
+    with pytest.raises(MissingExtraError, match=r'pip install "pytest-quantcheck\[tensorflow\]"'):
+        worker.call("quantize_tflite", content=digits_tflite, arrays=SAMPLES, **HOW)
+    worker.close()
