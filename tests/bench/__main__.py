@@ -1,9 +1,10 @@
 """``make bench``: every figure this project claims about speed and size, measured now."""
 
-from tests.bench import import_cost
+from tests.bench import import_cost, speed
 
 
 def main() -> None:
+    speed.main()
     import_cost.main()
 
 
