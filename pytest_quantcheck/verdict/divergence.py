@@ -25,6 +25,7 @@ from pytest_quantcheck.runners.run import Run, Runner
 
 Difference = npt.NDArray[np.int64]
 _NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
+_NAME_LENGTH = 60
 _PROBE = 8  # steps of a zero point: enough to stand above the rounding
 
 
@@ -64,7 +65,7 @@ class Divergence:
     def __str__(self) -> str:
         lines = [
             f"{self.samples} of {self.total} outputs differ, the first for sample {self.sample}",
-            f"first diverging: {self.where}, tensor {self.tensor!r}",
+            f"first diverging: {self.where}, tensor {_shortened(self.tensor)!r}",
             f"difference: {self.elements} of {self.size} elements{self._sizes()}",
             f"pattern: {self.pattern}",
             f"likely cause: {self.cause}",
@@ -76,6 +77,11 @@ class Divergence:
             return ""
         shown = ", ".join(f"{step:+d} ({count} times)" for step, count in self.steps[:4])
         return f", at most {self.largest} LSB: {shown}" + (", ..." if len(self.steps) > 4 else "")
+
+
+def _shortened(name: str) -> str:
+    """Converters join the names of everything they fused, with semicolons."""
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 3]}..."
 
 
 def locate(
@@ -97,7 +103,10 @@ def locate(
         for array, tensor in zip(run.inputs, graph.inputs, strict=True)
     )
     expected = execute.run(graph, inputs) if reference.exact else None
-    wanted = _exact_checksums(graph, expected) if expected else _checksums(reference, index, reference_runner)
+    if expected:
+        wanted = _exact_checksums(graph, expected)
+    else:
+        wanted = _checksums(reference, index, reference_runner) if reference_runner else {}
     seen = _checksums(run, index, device)
     found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
     operator = _first_difference(graph, wanted, seen)
@@ -107,7 +116,7 @@ def locate(
     if expected:
         right = computed(expected[operator.outputs[0]])
     else:
-        assert reference_runner is not None, "checksums came from it"
+        assert reference_runner is not None, "it gave the checksums"
         right = np.asarray(reference_runner.tensor(run.model, inputs, operator.index))
     wrong = np.asarray(device.tensor(run.model, inputs, operator.index)).reshape(right.shape)
     return _describe(graph, operator, expected, right, wrong, found)
@@ -137,10 +146,10 @@ def _exact_checksums(graph: QuantGraph, expected: Values) -> dict[int, int]:
     return {op.index: crc32(computed(expected[op.outputs[0]])) for op in graph.operators}
 
 
-def _checksums(run: Run, index: int, runner: Runner | None) -> dict[int, int]:
+def _checksums(run: Run, index: int, runner: Runner) -> dict[int, int]:
     """CRC-32 by operator of one sample: as recorded in the run, else from one more inference."""
     records = run.operators[index] if run.operators else ()
-    if not records and runner is not None:
+    if not records:
         one = Raw(tuple(array[index : index + 1] for array in run.inputs))
         records = next(iter(runner.run(run.model, one, operators=True).operators), ())
     return {record.index: record.crc32 for record in records if record.crc32 is not None}

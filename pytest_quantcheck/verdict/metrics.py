@@ -38,7 +38,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Paired:
-    """Two models on the same N samples: how many only the first (``lost``) or second (``gained``) got right."""
+    """Two models on the same samples: how many only the first (``lost``) or second (``gained``) got right."""
 
     samples: int
     lost: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib.util import find_spec
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from pytest_quantcheck.data.dataset import Array, Samples
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
 
-KEEP = 8  # runs of 540 digits are small; a test session looks at few models at a time
+KEEP = 16  # a session looks at few models at a time
 
 
 def exact_runner() -> Runner:
@@ -33,17 +35,18 @@ class Remembering:
         self.name = runner.name
         self.runner = runner
         self._runs: dict[tuple[str, int], Run] = {}
+        self._lock = Lock()
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """As the runner's own ``run``; the same model and vectors are run once (not with ``operators``)."""
         if operators:
             return self.runner.run(model, vectors, operators=True)
         key = (model.sha256, id(vectors))
-        if key not in self._runs:
-            if len(self._runs) >= KEEP:
-                del self._runs[next(iter(self._runs))]
-            self._runs[key] = self.runner.run(model, vectors)  # keeps the vectors alive, and so their id
-        return self._runs[key]
+        with self._lock:
+            if key not in self._runs:
+                _make_room(self._runs)
+                self._runs[key] = self.runner.run(model, vectors)  # keeps the vectors alive, and so their id
+            return self._runs[key]
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """As the runner's own ``tensor``."""
@@ -51,29 +54,36 @@ class Remembering:
 
 
 class FloatOutputs:
-    """Outputs of the float source of a model. Call it with a model and samples."""
+    """Outputs of the float source of a model, by ``runner`` (default: LiteRT, else TFLM).
 
-    def __init__(self) -> None:
+    Call it with a model and samples.
+    """
+
+    def __init__(self, runner: Runner | None = None) -> None:
+        self._runner = runner or _float_runner()
         self._outputs: dict[tuple[str, int], tuple[Samples, Array]] = {}
+        self._lock = Lock()
 
     def __call__(self, model: QuantizedModel, samples: Samples) -> Array | None:
         """(N, ...) float32; None without a float source, or without a runner for it."""
-        if not model.float_model:
-            return None
-        runner = _float_runner()
-        if runner is None:
+        if not model.float_model or self._runner is None:
             return None
         key = (hashlib.sha256(model.float_model).hexdigest(), id(samples))
-        if key not in self._outputs:
-            if len(self._outputs) >= KEEP:
-                del self._outputs[next(iter(self._outputs))]
-            run = runner.run(QuantizedModel(f"{model.name} (float)", model.float_model), samples)
-            self._outputs[key] = samples, np.asarray(run.outputs[0], dtype=np.float32)
-        return self._outputs[key][1]
+        with self._lock:
+            if key not in self._outputs:
+                _make_room(self._outputs)
+                run = self._runner.run(QuantizedModel(f"{model.name} (float)", model.float_model), samples)
+                self._outputs[key] = samples, np.asarray(run.outputs[0], dtype=np.float32)
+            return self._outputs[key][1]
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    while len(kept) >= KEEP:
+        del kept[next(iter(kept))]
 
 
 def _float_runner() -> Runner | None:
-    """LiteRT, else TFLM, whose float kernels differ in the last bits only; None where neither is installed."""
+    """LiteRT, else TFLM, whose float kernels differ in the last bits only; None without either."""
     if find_spec("ai_edge_litert") is not None:
         from pytest_quantcheck.runners.litert import LitertRunner
 

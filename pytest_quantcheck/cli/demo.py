@@ -1,0 +1,195 @@
+"""``quantcheck demo``: a small network under five quantizations on virtual boards, judged in one table."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
+from pytest_quantcheck.demo.judge import HostScore, Judge
+from pytest_quantcheck.demo.sabotage import BREAKS
+from pytest_quantcheck.errors import QuantcheckError, RigFault, UsageError
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.report import row
+from pytest_quantcheck.rig import inventory
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.verdict.gate import Verdict
+
+FEWER_VECTORS = {"virtual-stm32f405": 100}  # QEMU takes ten times as long as the C3's core
+WIDTH = 150  # where the output is not a terminal
+
+
+@dataclass
+class BoardResult:
+    """What became of one board: a verdict per model, or why it stopped."""
+
+    entry: BoardEntry
+    verdicts: list[Verdict] = field(default_factory=list)
+    error: QuantcheckError | None = None
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``quantcheck demo``."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="quantize, flash and judge a small network on the virtual boards",
+        description="Runs handwritten digits through a small network under five quantizations on each "
+        "virtual board, and compares every output with the host's, bit for bit.",
+        epilog="Exit codes: 0 all bit-exact, 1 not, 2 wrong usage, 3 fault of the rig.",
+    )
+    parser.add_argument(
+        "--boards", nargs="+", default=[], metavar="NAME", help="boards to use (default: all)"
+    )
+    parser.add_argument(
+        "--rig", action="append", default=[], metavar="FILE|virtual", help="inventory (default: virtual)"
+    )
+    parser.add_argument(
+        "--vectors", type=int, metavar="N", help="digits per network (default: all 540, fewer on slow boards)"
+    )
+    parser.add_argument(
+        "--break",
+        dest="fault",
+        choices=tuple(BREAKS),
+        default="",
+        help="break the model on its way to the board, to see what a failed verdict looks like",
+    )
+    parser.add_argument(
+        "--log-dir", type=Path, default=Path(".quantcheck"), metavar="DIR", help="where serial logs go"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge all models on all boards, the boards in parallel. 0 when everything is bit-exact."""
+    if args.vectors is not None and args.vectors < 1:
+        raise UsageError(f"--vectors {args.vectors} is out of range; allowed: 1 to 540")
+    started = time.monotonic()
+    console = _console()
+    boards = _boards(args.boards, args.rig or [inventory.VIRTUAL])
+    models = demo_models()[: 1 if args.fault else None]
+    judge = Judge(demo_samples())
+    scores = {model.id: judge.host(model) for model in models}
+    console.print(
+        f"{len(models)} quantized network{'s' if len(models) > 1 else ''}, {len(judge.samples)} handwritten "
+        f"digits, compared with {scores[models[0].id].runtime}"
+    )
+    results = _judge_all(args, console, judge, boards, models)
+    seconds = time.monotonic() - started
+    return _conclude(console, results, scores, seconds)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def _boards(names: Sequence[str], rig: Sequence[str]) -> list[BoardEntry]:
+    found = inventory.load(rig)
+    return [found.board(name) for name in names] if names else list(found)
+
+
+def _judge_all(
+    args: argparse.Namespace,
+    console: Console,
+    judge: Judge,
+    boards: Sequence[BoardEntry],
+    models: Sequence[QuantizedModel],
+) -> list[BoardResult]:
+    """One thread per board: the work is done in the boards' own processes."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+
+        def judge_one(entry: BoardEntry) -> BoardResult:
+            vectors = args.vectors or FEWER_VECTORS.get(entry.name, len(judge.samples))
+            bar = bars.add_task(f"{entry.name}: start", total=vectors * len(models))
+            result = BoardResult(entry)
+
+            def progress(stage: str, done: int, _total: int) -> None:
+                finished = len(result.verdicts) * vectors + (done if stage == "inferences" else 0)
+                bars.update(bar, completed=finished, description=f"{entry.name}: {stage}")
+
+            try:
+                for verdict in judge.board(
+                    entry, models, vectors=vectors, log_dir=args.log_dir, fault=args.fault, progress=progress
+                ):
+                    result.verdicts.append(verdict)
+                    console.print(_line(entry, verdict))
+            except QuantcheckError as error:
+                result.error = error
+            return result
+
+        with ThreadPoolExecutor(max_workers=len(boards)) as pool:
+            return list(pool.map(judge_one, boards))
+
+
+def _line(entry: BoardEntry, verdict: Verdict) -> str:
+    word = "[green]bit-exact[/]" if verdict.exact else "[red]NOT bit-exact[/]"
+    return f"{entry.name}: {escape(verdict.name)}: {len(verdict.run)} samples {word}"
+
+
+def _conclude(
+    console: Console, results: Sequence[BoardResult], scores: Mapping[str, HostScore], seconds: float
+) -> int:
+    """Table, failed verdicts, boards that could not be had; the exit code."""
+    verdicts = [verdict for result in results for verdict in result.verdicts]
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    faults = [result for result in results if isinstance(result.error, RigFault)]
+    if verdicts:
+        console.print(_table(results, scores))
+    for verdict in failed:
+        console.print(escape(verdict.explain()), style="red", soft_wrap=True)
+    for result in results:
+        if result.error is not None:
+            word = "fault" if result in faults else "not here"
+            console.print(
+                f"{result.entry.name}: {word}: {escape(str(result.error))}", style="yellow", soft_wrap=True
+            )
+    if verdicts:
+        good = len(verdicts) - len(failed)
+        console.print(f"{good} of {len(verdicts)} bit-exact in {seconds:.0f} s")
+    if failed:
+        return 1
+    if faults:
+        return RigFault.exit_code
+    return 0 if verdicts else UsageError.exit_code
+
+
+def _table(results: Sequence[BoardResult], scores: Mapping[str, HostScore]) -> Table:
+    verdicts = [(result.entry, verdict) for result in results for verdict in result.verdicts]
+    units = {verdict.run.unit for _, verdict in verdicts}
+    cost = units.pop() if len(units) == 1 else "per inference"
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("model", "quantization", "board"):
+        table.add_column(heading)
+    for heading in ("float", "quantized", "on board", "samples", "bit-exact", cost, "arena", "image"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry, verdict in verdicts:
+        table.add_row(*_cells(entry, verdict, scores[verdict.run.model.id]))
+    return table
+
+
+def _cells(entry: BoardEntry, verdict: Verdict, host: HostScore) -> tuple[str, ...]:
+    facts = verdict.row()
+    config = verdict.run.model.config
+    return (
+        verdict.run.model.name,
+        config.id if config else "",
+        entry.name,
+        "-" if host.float_accuracy is None else f"{host.float_accuracy:.2%}",
+        f"{host.accuracy:.2%}",
+        "-" if facts["score"] is None else f"{facts['score']:.2%}",
+        str(facts["samples"]),
+        "[green]yes[/]" if verdict.exact else "[red]NO[/]",
+        "-" if facts["counter"] is None else f"{facts['counter']:,.0f}",
+        row.size(facts["arena"]),
+        row.size(facts["image"]),
+    )

@@ -1,0 +1,37 @@
+"""Models broken on purpose between host and board, to show what a failed verdict looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.model import Convolution, QuantGraph
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.rig.session import BoardArtefact
+
+
+def wrong_zero_point(graph: QuantGraph) -> QuantGraph:
+    """The last convolution takes its input's zero point to be one step higher than it is."""
+    convolutions = [op for op in graph.operators if isinstance(op.params, Convolution)]
+    if not convolutions:
+        raise UsageError("--break zero-point needs a model with a convolution")
+    chosen = convolutions[-1]
+    assert isinstance(chosen.params, Convolution)
+    params = replace(chosen.params, input_zero_point=chosen.params.input_zero_point + 1)
+    changed = replace(chosen, params=params)
+    return replace(graph, operators=tuple(changed if op is chosen else op for op in graph.operators))
+
+
+BREAKS: dict[str, Callable[[QuantGraph], QuantGraph]] = {"zero-point": wrong_zero_point}
+
+
+def broken_image(fault: str) -> Callable[[QuantizedModel], BoardArtefact]:
+    """A maker of device images that holds the fault; the host keeps the sound model."""
+
+    def make(model: QuantizedModel) -> BoardArtefact:
+        image = compile_image(BREAKS[fault](model.graph))
+        return BoardArtefact.of(image.data, image.arena_bytes)
+
+    return make
