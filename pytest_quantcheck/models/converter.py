@@ -81,9 +81,10 @@ def _silence() -> Iterator[None]:
 def keras_model_to_tflite(model: Any) -> bytes:
     """A Keras model as float TFLite with batch 1. Raises ``ModelError``."""
     tf = _tensorflow()
-    if not getattr(model, "built", True) or not getattr(model, "inputs", None):
+    if not getattr(model, "inputs", None):
         raise ModelError(
-            f"the Keras model '{model.name}' is not built yet; call it once, or give it an Input layer"
+            f"the Keras model '{model.name}' has no inputs of its own, because it is not built yet or is a "
+            "subclass. Give it some: x = keras.Input(shape); keras.Model(x, model(x))"
         )
     specs = []
     for tensor in model.inputs:

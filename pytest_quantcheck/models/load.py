@@ -47,8 +47,8 @@ def load(
 
 
 def _is_keras_model(source: object) -> bool:
-    modules = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
-    return bool(modules & {"keras", "tf_keras"}) and hasattr(source, "inputs")
+    kinds = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__]
+    return ("keras", "Model") in kinds or ("tf_keras", "Model") in kinds
 
 
 def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:

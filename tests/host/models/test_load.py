@@ -182,11 +182,12 @@ def test_a_keras_2_file_loads_with_its_weights_and_is_not_touched(write_h5, cach
 
 
 def test_a_warm_cache_answers_without_tensorflow(write_h5, cache):
-    path = write_h5(
-        {"class_name": "Sequential", "config": {"name": "s", "layers": OLD_MODEL["config"]["layers"][:1]
-            + [{"class_name": "Flatten", "config": {"name": "flat"}}, {"class_name": "Dense", "config": {"name": "d", "units": 2}}]}},
-        {"flat": {}, "d": {"d/kernel:0": np.ones((32, 2), "f4"), "d/bias:0": np.zeros(2, "f4")}},
-    )  # fmt: skip
+    first_layer = OLD_MODEL["config"]["layers"][0]
+    dense = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
+    flat = {"class_name": "Flatten", "config": {"name": "flat"}}
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [first_layer, flat, dense]}}
+    weights = {"dense/kernel:0": np.ones((32, 2), "f4"), "dense/bias:0": np.zeros(2, "f4")}
+    path = write_h5(config, {"flat": {}, "dense": weights})
     expected = load(path, cache=cache).tflite
     program = (
         "import hashlib, sys\n"
