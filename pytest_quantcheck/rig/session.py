@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,15 @@ from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.lease import Lease, acquire
 from pytest_quantcheck.rig.link import DeviceError
-from pytest_quantcheck.rig.messages import Hello, ModelInfo, OperatorResult, Place, Status, StoreListing
+from pytest_quantcheck.rig.messages import (
+    STATUS_TEXT,
+    Hello,
+    ModelInfo,
+    OperatorResult,
+    Place,
+    Status,
+    StoreListing,
+)
 from pytest_quantcheck.rig.serial_log import SerialLog
 from pytest_quantcheck.rig.store import StoreLayout, plan_slot
 
@@ -33,6 +41,24 @@ Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]
 
 STORAGES = ("auto", "ram", "flash")
+
+_ARTEFACT_STATUSES = frozenset(
+    {
+        Status.MAGIC,
+        Status.VERSION,
+        Status.SIZE,
+        Status.BOUNDS,
+        Status.ALIGN,
+        Status.TYPE,
+        Status.SHAPE,
+        Status.PARAM,
+        Status.UNSUPPORTED,
+    }
+)
+
+
+class TooBigError(ImageError):
+    """The model needs more memory than the board has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,10 +286,7 @@ class BoardSession:
 
     def _fits_ram(self, hello: Hello, artefact: BoardArtefact) -> bool:
         if artefact.arena_bytes > hello.pool_bytes:
-            raise ImageError(
-                f"model too big for {self.entry.name}: activations and scratch need "
-                f"{artefact.arena_bytes} bytes of RAM, the board has {hello.pool_bytes}"
-            )
+            raise self._too_big(artefact)
         fits = len(artefact.data) + artefact.arena_bytes <= hello.pool_bytes
         return {"auto": fits, "ram": True, "flash": False}[self._storage]
 
@@ -271,10 +294,10 @@ class BoardSession:
         """To RAM; inputs and records need room as well, so what was planned to fit may still go to flash."""
         self.progress("model to RAM", 0, len(artefact.data))
         try:
-            with self.connection.stage("load the model to RAM"):
+            with self._accepting(artefact, "load the model to RAM"):
                 self.device.load_ram(artefact.data)
-        except ImageError as error:
-            if self._storage == "ram" or not hello.store_bytes or not _is_no_memory(error):
+        except TooBigError:
+            if self._storage == "ram" or not hello.store_bytes:
                 raise
             self._load_store(hello, artefact)
         self.progress("model to RAM", len(artefact.data), len(artefact.data))
@@ -283,17 +306,37 @@ class BoardSession:
         """From the flash store, written first unless an intact copy is there."""
         connection = self.connection
         if not hello.store_bytes:
-            raise ImageError(
-                f"model too big for {self.entry.name}: the image has {len(artefact.data)} bytes and needs "
-                f"{artefact.arena_bytes} bytes of RAM; the board has {hello.pool_bytes} bytes of RAM for "
-                f"both and no flash store"
-            )
+            raise self._too_big(artefact)
         with connection.stage("list the flash store"):
             listing = connection.device.store()
         if not any(slot.intact and slot.sha256 == artefact.sha256 for slot in listing.slots):
             self._flash_image(hello, artefact, listing)
-        with connection.stage("SELECT the model"):
+        with self._accepting(artefact, "SELECT the model"):
             connection.device.select(artefact.sha256)
+
+    @contextmanager
+    def _accepting(self, artefact: BoardArtefact, doing: str) -> Iterator[None]:
+        """What the board refuses for the artefact's sake is the artefact's fault, not the rig's."""
+        try:
+            with self.connection.stage(doing):
+                yield
+        except RigFault as fault:
+            status = _refusal(fault)
+            if status == Status.NO_MEMORY:
+                raise self._too_big(artefact) from fault
+            if status in _ARTEFACT_STATUSES:
+                raise ImageError(
+                    f"{self.entry.name} cannot load the image: {STATUS_TEXT[Status(status)]}"
+                ) from fault
+            raise
+
+    def _too_big(self, artefact: BoardArtefact) -> TooBigError:
+        hello = self.hello
+        return TooBigError(
+            f"model too big for {self.entry.name}: the image has {len(artefact.data)} bytes and needs "
+            f"{artefact.arena_bytes or 'more'} bytes of RAM besides its inputs; the board has "
+            f"{hello.pool_bytes} bytes of RAM for models and {hello.store_bytes} bytes of flash store"
+        )
 
     def _flash_image(self, hello: Hello, artefact: BoardArtefact, listing: StoreListing) -> None:
         layout = StoreLayout(hello.store_address, hello.store_bytes, hello.store_alignment)
@@ -314,8 +357,9 @@ def _no_progress(stage: str, done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def _is_no_memory(error: ImageError) -> bool:
-    return isinstance(error.__cause__, DeviceError) and error.__cause__.status == Status.NO_MEMORY
+def _refusal(fault: RigFault) -> int:
+    """The status of the ERROR reply behind a fault; ``Status.OK`` when there was none."""
+    return fault.__cause__.status if isinstance(fault.__cause__, DeviceError) else Status.OK
 
 
 def _holds(hello: Hello, artefact: BoardArtefact) -> bool:
