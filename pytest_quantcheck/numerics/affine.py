@@ -67,9 +67,9 @@ def quantize(
         raise ValueError("NaN cannot be quantized")
     info = np.iinfo(np.dtype(dtype))
     with np.errstate(over="ignore"):
-        steps = round_half_away(x / along(np.asarray(scale, np.float32), axis, x.ndim))
+        steps = x / along(np.asarray(scale, np.float32), axis, x.ndim)
     # beyond +-2**30 every supported type saturates, whatever the zero point
-    integers = np.clip(steps, -(2.0**30), 2.0**30).astype(np.int64)
+    integers = round_half_away(np.clip(steps, -(2.0**30), 2.0**30)).astype(np.int64)
     zeros = along(np.asarray(zero_point, np.int64), axis, x.ndim)
     clipped: npt.NDArray[Any] = np.clip(integers + zeros, info.min, info.max).astype(dtype)
     return clipped

@@ -1,0 +1,217 @@
+"""Reading ``.tflite``: what is folded, what is refused and how, and that no damaged file does worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tflite
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_quantcheck import strategies
+from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.model import Rescale
+from pytest_quantcheck.graph.tflite import read_summary, read_tflite
+from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value
+
+pytestmark = pytest.mark.host
+
+Build = Callable[[TfliteWriter, Value], Value]
+
+
+def network(build: Build, shape: tuple[int, ...] = (1, 4, 5, 2), dtype: str = "int8") -> bytes:
+    writer = TfliteWriter()
+    x = writer.tensor(shape, dtype, scale=0.1, zero_point=3, name="input")
+    return writer.finish([x], [build(writer, x)])
+
+
+def convolution(w: TfliteWriter, x: Value, **changes: object) -> Value:
+    settings = {"weight_scale": 0.02, "scale": 1.0, **changes}
+    return w.conv_2d(x, np.ones((3, 2, 2, 2), np.int8), np.zeros(3, np.int32), **settings)  # type: ignore[arg-type]
+
+
+def raw_operator(kind: str, output: tuple[int, ...] = (1, 4, 5, 2), **options: int) -> Build:
+    def build(w: TfliteWriter, x: Value) -> Value:
+        out = w.tensor(output, scale=0.1, zero_point=3)
+        w.operator(kind, [x], [out], **options)
+        return out
+
+    return build
+
+
+def two_scales(w: TfliteWriter, x: Value) -> Value:
+    out = w.tensor((1, 4, 5, 3), scale=1.0)
+    weights = w.tensor((3, 1, 1, 2), scale=np.asarray([0.1, 0.2]), axis=3, data=np.ones((3, 1, 1, 2)))
+    options = {"Padding": 0, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+    w.operator("CONV_2D", [x, weights], [out], FusedActivationFunction=0, **options)
+    return out
+
+
+def weights_with_zero_point(w: TfliteWriter, x: Value) -> Value:
+    out = w.tensor((1, 4, 5, 3), scale=1.0)
+    weights = w.tensor((3, 1, 1, 2), scale=0.1, zero_point=4, data=np.ones((3, 1, 1, 2)))
+    options = {"Padding": 0, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+    w.operator("CONV_2D", [x, weights], [out], FusedActivationFunction=0, **options)
+    return out
+
+
+def from_a_constant_of_state(w: TfliteWriter, x: Value) -> Value:
+    state = w.tensor(x.shape, scale=0.1, data=np.zeros(x.shape), variable=True)
+    return w.add(x, state, scale=0.2)
+
+
+def concatenation_of_two_scales(w: TfliteWriter, x: Value) -> Value:
+    other = w.tensor(x.shape, scale=0.2, data=np.zeros(x.shape))
+    return w.concatenation([x, other], 3)
+
+
+REFUSED: dict[str, tuple[Build, str]] = {
+    "unknown operator": (
+        raw_operator("LOGISTIC"),
+        r"operator 0 \(LOGISTIC\): .*not supported; supported: CONV_2D",
+    ),
+    "state": (from_a_constant_of_state, r"operator 0 \(ADD\): tensor 1 .* is variable"),
+    "scales along another axis": (two_scales, r"operator 0 \(CONV_2D\): .* along axis 3; it must be 0"),
+    "weights with a zero point": (weights_with_zero_point, r"operator 0 \(CONV_2D\): .* symmetric"),
+    "fused tanh": (
+        lambda w, x: convolution(w, x, activation="TANH"),
+        r"operator 0 \(CONV_2D\): fused activation 4 is not supported",
+    ),
+    "a ratio of scales beyond 32 bits": (lambda w, x: convolution(w, x, scale=1e-13), "does not fit 32-bit"),
+    "a scale of zero": (lambda w, x: convolution(w, x, scale=0.0), "must be positive"),
+    "a scale that is no number": (lambda w, x: convolution(w, x, scale=float("nan")), "must be positive"),
+    "a zero point outside int8": (lambda w, x: convolution(w, x, zero_point=128), "zero point outside int8"),
+    "a stride of zero": (
+        raw_operator("MAX_POOL_2D", Padding=0, StrideH=0, StrideW=1, FilterHeight=1, FilterWidth=1),
+        "must be at least 1",
+    ),
+    "an output of another size": (
+        raw_operator(
+            "MAX_POOL_2D", (1, 4, 4, 2), Padding=0, StrideH=1, StrideW=1, FilterHeight=2, FilterWidth=2
+        ),
+        r"operator 0 \(MAX_POOL_2D\): output size 4 along axis 2, .* give 5",
+    ),
+    "inputs of two scales": (concatenation_of_two_scales, r"operator 0 \(CONCATENATION\): tensor 1"),
+    "softmax onto another scale": (raw_operator("SOFTMAX", Beta=1), "scale 1/256 and zero point -128"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_refusal_names_operator_and_reason(reason: str) -> None:
+    build, message = REFUSED[reason]
+    with pytest.raises(ModelError, match=message):
+        read_tflite(network(build))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((1, 2, 2, 2, 2), "int8", "5 dimensions; 4 are supported"),
+        ((1, 4, 0, 2), "int8", "sizes must be known and positive"),
+        ((1, 4, -1, 2), "int8", "sizes must be known and positive"),
+        ((1, 4, 5, 2), "int16", "is int16; supported"),
+        ((1, 4, 5, 2), "float32", "is float32; allowed here: int8"),
+        ((1, 4, 5, 2), "uint8", "is uint8; allowed here: int8"),
+        ((1, 60_000, 60_000, 1), "int8", "more than 67108864 bytes"),
+    ],
+)
+def test_tensors_outside_the_supported_set_are_refused(
+    shape: tuple[int, ...], dtype: str, message: str
+) -> None:
+    with pytest.raises(ModelError, match=rf"operator 0 \(RELU\): .*{message}"):
+        read_tflite(network(lambda w, x: w.relu(x, scale=0.1, zero_point=0), shape, dtype))
+
+
+def test_an_activation_must_be_computed_before_it_is_used() -> None:
+    def backwards(w: TfliteWriter, x: Value) -> Value:
+        late = w.tensor(x.shape, scale=0.1)
+        out = w.relu(late, scale=0.1, zero_point=0)
+        w.operator("RELU", [x], [late])
+        return out
+
+    with pytest.raises(ModelError, match="tensor 1 is used before it is computed"):
+        read_tflite(network(backwards))
+
+
+def test_an_activation_is_written_once() -> None:
+    def twice(w: TfliteWriter, x: Value) -> Value:
+        out = w.relu(x, scale=0.1, zero_point=0)
+        w.operator("RELU", [x], [out])
+        return out
+
+    with pytest.raises(ModelError, match=r"operator 1 \(RELU\): tensor 1 is written twice"):
+        read_tflite(network(twice))
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"\x00" * 100, b"\x1c\x00\x00\x00TFL3"])
+def test_what_is_no_tflite_file_is_refused(data: bytes) -> None:
+    with pytest.raises(ModelError):
+        read_tflite(data)
+
+
+def test_the_shape_operators_of_an_unknown_batch_size_fold_away() -> None:
+    def flatten(w: TfliteWriter, x: Value) -> Value:
+        shape, size, packed = w.tensor((4,), "int32"), w.tensor((), "int32"), w.tensor((2,), "int32")
+        out = w.tensor((1, 40), scale=0.1, zero_point=3)
+        w.operator("SHAPE", [x], [shape])
+        ends = [w.constant([0]), w.constant([1]), w.constant([1])]
+        w.operator("STRIDED_SLICE", [shape, *ends], [size], ShrinkAxisMask=1)
+        w.operator("PACK", [size, w.constant(40)], [packed], Axis=0, ValuesCount=2)
+        w.operator("RESHAPE", [x, packed], [out])
+        return out
+
+    graph = read_tflite(network(flatten))
+    assert [(op.index, op.kind) for op in graph.operators] == [(3, "RESHAPE")]
+    assert np.array_equal(graph.tensors[graph.operators[0].inputs[1]].data, [1, 40])
+    assert len(graph.notes) == 3
+
+
+def test_files_that_fill_only_the_old_operator_code_are_read() -> None:
+    data = bytearray(network(lambda w, x: w.relu6(x)))
+    code = tflite.Model.GetRootAs(data, 0).OperatorCodes(0)
+    place = code._tab.Pos + code._tab.Offset(10)  # builtin_code
+    assert data[place] == tflite.BuiltinOperator.RELU6
+    data[place] = 0
+    assert read_summary(bytes(data)).kinds == ("RELU6",)
+
+
+def test_relu6_follows_tflm_and_says_so_where_the_scales_differ() -> None:
+    def build(w: TfliteWriter, x: Value) -> Value:
+        out = w.tensor(x.shape, scale=6 / 255, zero_point=-128)
+        w.operator("RELU6", [x], [out])
+        return out
+
+    graph = read_tflite(network(build))
+    assert graph.operators[0].params == Rescale(3, 3, None, 3, 63)
+    assert "TFLM's kernel does not" in graph.notes[0]
+
+
+def test_a_summary_tells_of_models_that_cannot_run_here() -> None:
+    summary = read_summary(network(raw_operator("LOGISTIC"), dtype="float32"))
+    assert summary.kinds == ("LOGISTIC",)
+    assert [(t.name, t.shape, t.dtype) for t in summary.input_tensors] == [("input", (1, 4, 5, 2), "float32")]
+    assert summary.output_tensors[0].scales == np.float32(0.1)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    case=strategies.small_models(),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+    length=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
+def test_a_damaged_file_is_a_model_error_or_another_valid_model(
+    case: strategies.ModelCase, edits: list[tuple[float, int]], length: float
+) -> None:
+    data = bytearray(case.artefact)
+    for place, value in edits:
+        data[int(place * len(data))] = value
+    try:
+        graph = read_tflite(bytes(data[: int(length * len(data))]))
+    except ModelError:
+        return
+    inputs = [np.zeros(graph.tensors[i].shape, graph.tensors[i].dtype) for i in graph.inputs]
+    values = execute.run(graph, inputs)
+    assert all(values[op.outputs[0]] is not None for op in graph.operators)

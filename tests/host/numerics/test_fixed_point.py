@@ -1,0 +1,138 @@
+"""The fixed-point primitives equal their definitions in exact Python integers and fractions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_quantcheck.numerics import fixed_point as fp
+
+pytestmark = pytest.mark.host
+
+INT32 = st.one_of(
+    st.integers(fp.INT32_MIN, fp.INT32_MAX), st.sampled_from((fp.INT32_MIN, -1, 0, 1, fp.INT32_MAX))
+)
+MULTIPLIERS = st.one_of(st.just(0), st.integers(1 << 30, fp.INT32_MAX))
+
+
+def truncated(x: Fraction) -> int:
+    return int(x)  # Python's int() truncates towards zero
+
+
+def half_away(x: Fraction) -> int:
+    whole = truncated(abs(x) + Fraction(1, 2))
+    return whole if x >= 0 else -whole
+
+
+def wrapped(x: int) -> int:
+    return (x + 2**31) % 2**32 - 2**31
+
+
+def doubling_high_mul(a: int, b: int) -> int:
+    nudge = 2**30 if a * b >= 0 else 1 - 2**30
+    return min(truncated(Fraction(a * b + nudge, 2**31)), fp.INT32_MAX)
+
+
+@given(INT32, INT32)
+@example(fp.INT32_MIN, fp.INT32_MIN)
+def test_doubling_high_mul_nudges_truncates_and_saturates(a: int, b: int) -> None:
+    assert fp.saturating_rounding_doubling_high_mul(a, b) == doubling_high_mul(a, b)
+
+
+@given(INT32, INT32)
+def test_doubling_high_mul_is_within_half_a_step_of_the_product(a: int, b: int) -> None:
+    exact = Fraction(a * b, 2**31)
+    saturated = min(exact, Fraction(fp.INT32_MAX))
+    assert abs(int(fp.saturating_rounding_doubling_high_mul(a, b)) - saturated) <= Fraction(1, 2)
+
+
+@given(INT32, st.integers(0, 31))
+@example(-1, 1)
+@example(fp.INT32_MIN, 31)
+def test_rounding_divide_rounds_half_away_from_zero(x: int, exponent: int) -> None:
+    assert fp.rounding_divide_by_pot(x, exponent) == half_away(Fraction(x, 2**exponent))
+
+
+@given(st.integers(-(2**40), 2**40))
+def test_wrapping_keeps_the_low_32_bits(x: int) -> None:
+    assert fp.wrap_int32(x) == wrapped(x)
+
+
+@given(INT32, MULTIPLIERS, st.integers(-31, 30))
+@example(fp.INT32_MAX, fp.INT32_MAX, 30)
+def test_double_rounding_multiplies_then_divides(x: int, multiplier: int, shift: int) -> None:
+    high = doubling_high_mul(wrapped(x << max(shift, 0)), multiplier)
+    expected = half_away(Fraction(high, 2 ** max(-shift, 0)))
+    assert fp.multiply_by_quantized_multiplier(x, multiplier, shift) == expected
+
+
+@given(INT32, MULTIPLIERS, st.integers(-31, 30))
+def test_single_rounding_is_the_nearest_integer_half_up(x: int, multiplier: int, shift: int) -> None:
+    exact = Fraction(x * multiplier, 2 ** (31 - shift))
+    expected = (exact + Fraction(1, 2)).__floor__()
+    assert fp.multiply_by_quantized_multiplier(x, multiplier, shift, "single") == expected
+
+
+@given(INT32, MULTIPLIERS, st.integers(-31, 0))
+def test_double_and_single_rounding_differ_by_at_most_one(x: int, multiplier: int, shift: int) -> None:
+    double = fp.multiply_by_quantized_multiplier(x, multiplier, shift)
+    single = fp.multiply_by_quantized_multiplier(x, multiplier, shift, "single")
+    assert abs(int(double) - int(single)) <= 1
+
+
+def test_an_unknown_rounding_is_refused() -> None:
+    with pytest.raises(ValueError, match="allowed: double, single"):
+        fp.multiply_by_quantized_multiplier(1, 1 << 30, 0, "triple")
+
+
+@given(st.integers(-(2**46), 2**46), st.integers(0, fp.INT32_MAX), st.integers(-31, 7))
+@example(1, fp.INT32_MAX, 0)
+def test_the_reduced_multiplier_keeps_16_bits_of_the_multiplier(x: int, multiplier: int, shift: int) -> None:
+    reduced = min(half_away(Fraction(multiplier, 2**16)), 0x7FFF)
+    expected = (Fraction(x * reduced, 2 ** (15 - shift)) + Fraction(1, 2)).__floor__()
+    assert fp.multiply_by_reduced_multiplier(x, multiplier, shift) == expected
+
+
+@given(st.floats(2.0**-31, 2.0**30, allow_nan=False))
+@example(1.0)
+@example(np.nextafter(1.0, 0.0))
+@example(2.0**-31)
+def test_a_quantized_multiplier_is_normalised_and_accurate_to_31_bits(real: float) -> None:
+    multiplier, shift = (int(v) for v in fp.quantize_multiplier(real))
+    assert 1 << 30 <= multiplier <= fp.INT32_MAX
+    value = Fraction(multiplier, 2**31) * Fraction(2) ** shift
+    assert abs(value - Fraction(real)) <= Fraction(2) ** (shift - 32)
+
+
+@pytest.mark.parametrize("real", [0.0, 2.0**-33, 5e-324])
+def test_multipliers_too_small_to_matter_become_zero(real: float) -> None:
+    assert [int(v) for v in fp.quantize_multiplier(real)] == [0, 0]
+
+
+def test_a_multiplier_that_rounds_up_to_one_takes_the_next_shift() -> None:
+    assert [int(v) for v in fp.quantize_multiplier(np.nextafter(1.0, 0.0))] == [1 << 30, 1]
+
+
+@pytest.mark.parametrize("real", [-0.5, float("nan"), float("inf")])
+def test_multipliers_that_cannot_be_are_refused(real: float) -> None:
+    with pytest.raises(ValueError, match="finite and not negative"):
+        fp.quantize_multiplier(real)
+
+
+@given(st.lists(st.integers(-(2**31), 0), min_size=1, max_size=50))
+def test_the_exponential_is_accurate(values: list[int]) -> None:
+    exact = np.exp(np.asarray(values) / 2**26)
+    found = fp.exp_on_negative_values(values) / 2**31
+    assert np.max(np.abs(found - exact)) < 3e-7
+
+
+@given(st.lists(st.integers(1 << 19, fp.INT32_MAX), min_size=1, max_size=50))
+def test_the_reciprocal_is_accurate(values: list[int]) -> None:
+    scale, bits = fp.reciprocal(values, 12)
+    found = scale / 2**31 / 2.0**bits
+    exact = 2**19 / np.asarray(values)
+    assert np.max(np.abs(found / exact - 1)) < 1e-7
