@@ -94,13 +94,13 @@ class Connection:
             return
         found = self._connect(_AWAKE_SECONDS)
         if found.silent and not self.entry.virtual:  # a virtual board was started a moment ago
-            self._restart(self.board.reset)
+            self.restart()
             found = self._connect(_BOOT_SECONDS)
         if found.problem and self.entry.firmware != "external" and not self._firmware_flashed:
             self._flash_firmware(found.problem)
             found = self._connect(_BOOT_SECONDS)
         if found.silent:
-            self._restart(self.board.power_cycle)
+            self.restart(power=True)
             found = self._connect(_BOOT_SECONDS)
         if found.problem:
             self.disconnect()
@@ -123,8 +123,13 @@ class Connection:
         return erased
 
     def restart(self, *, power: bool = False) -> None:
-        """Reset or power-cycle; ``bring_up`` afterwards."""
-        self._restart(self.board.power_cycle if power else self.board.reset)
+        """Reset, or power-cycle what cannot be reset (or at once); ``bring_up`` afterwards."""
+        try:
+            self._restart(self.board.power_cycle if power else self.board.reset)
+        except RigFault:
+            if power:
+                raise
+            self._restart(self.board.power_cycle)
 
     def disconnect(self) -> None:
         """Close the console, so that a flash tool can have the port."""
