@@ -42,6 +42,7 @@ class _Tensor:
     zero_points: Array
     axis: int
     data: bytes | None
+    variable: bool
 
 
 @dataclass
@@ -85,6 +86,7 @@ class TfliteWriter:
         axis: int = 0,
         data: npt.ArrayLike | None = None,
         name: str = "",
+        variable: bool = False,
     ) -> Value:
         """Add a tensor; arrays as ``scale`` and ``zero_point`` mean one entry per slice of ``axis``."""
         scales = np.zeros(0) if scale is None else np.atleast_1d(np.asarray(scale, np.float32))
@@ -99,7 +101,8 @@ class TfliteWriter:
         content = None
         if data is not None:
             content = np.ascontiguousarray(data, np.dtype(dtype).newbyteorder("<")).tobytes()
-        self._tensors.append(_Tensor(value, name or f"t{value.index}", scales, zeros, axis, content))
+        label = name or f"t{value.index}"
+        self._tensors.append(_Tensor(value, label, scales, zeros, axis, content, variable))
         return value
 
     def constant(self, data: npt.ArrayLike, dtype: str = "int32") -> Value:
@@ -358,6 +361,7 @@ def _tensor(builder: Any, tensor: _Tensor, buffer: int) -> int:
     tflite.TensorAddType(builder, getattr(tflite.TensorType, tensor.value.dtype.upper()))
     tflite.TensorAddBuffer(builder, buffer)
     tflite.TensorAddName(builder, name)
+    tflite.TensorAddIsVariable(builder, tensor.variable)
     if quantization:
         tflite.TensorAddQuantization(builder, quantization)
     tflite.TensorAddHasRank(builder, True)

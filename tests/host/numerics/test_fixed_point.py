@@ -13,9 +13,8 @@ from pytest_quantcheck.numerics import fixed_point as fp
 
 pytestmark = pytest.mark.host
 
-INT32 = st.one_of(
-    st.integers(fp.INT32_MIN, fp.INT32_MAX), st.sampled_from((fp.INT32_MIN, -1, 0, 1, fp.INT32_MAX))
-)
+EDGES = st.sampled_from((fp.INT32_MIN, -1, 0, 1, fp.INT32_MAX))
+INT32 = st.one_of(st.integers(fp.INT32_MIN, fp.INT32_MAX), EDGES)
 MULTIPLIERS = st.one_of(st.just(0), st.integers(1 << 30, fp.INT32_MAX))
 
 
