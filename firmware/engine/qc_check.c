@@ -44,6 +44,13 @@ static int window_fits(const qc_window_t *w, const qc_tensor_t *out) {
          (int64_t)(out->shape[2] - 1) * w->stride_w + (int64_t)w->kernel_w * w->dilation_w <= limit;
 }
 
+/* Whether the shortened requantization gives the full one's result. */
+static int is_fast(const qc_conv_params_t *p, const qc_channel_t *channel, uint64_t largest) {
+  int32_t right = -channel->shift;
+  if (largest >= 1u << 30 || !within(right, 1, QC_FAST_SHIFT)) return 0;
+  return channel->offset == (1 << (right - 1)) + p->output_zero_point * (1 << right);
+}
+
 /* The channel records: `products` is the number of int8 products in one sum. */
 static qc_status_t check_channels(const qc_image_t *image, const qc_conv_params_t *p,
                                   uint32_t outputs, uint64_t products) {
@@ -60,8 +67,7 @@ static qc_status_t check_channels(const qc_image_t *image, const qc_conv_params_
     uint64_t largest = sum + (uint64_t)(bias < 0 ? -bias : bias);
     QC_REQUIRE(multiplier_fits(channel->multiplier, channel->shift), QC_ERR_PARAM);
     QC_REQUIRE(largest <= INT32_MAX, QC_ERR_PARAM);
-    if (p->flags & QC_CONV_FAST)
-      QC_REQUIRE(largest < (1u << 30) && channel->shift < 0, QC_ERR_PARAM);
+    QC_REQUIRE(!(p->flags & QC_CONV_FAST) || is_fast(p, channel, largest), QC_ERR_PARAM);
   }
   return QC_OK;
 }

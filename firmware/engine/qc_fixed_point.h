@@ -33,11 +33,16 @@ QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {
   return qc_divide_by_power(qc_doubling_high_multiply(qc_shift_left(x, left), multiplier), right);
 }
 
-/* The same for |x| < 2^30 and -31 <= shift <= -1. */
-QC_INLINE int32_t qc_requantize_fast(int32_t x, int32_t multiplier, int32_t shift) {
+/* qc_requantize(x, multiplier, shift) + zero point for |x| < 2^30 and -20 <= shift <= -1, where
+ * offset = 2^(-shift - 1) + zero point * 2^-shift: the first rounding adds half, the second one
+ * half away from zero, and the zero point rides along. */
+QC_INLINE int32_t qc_requantize_fast(int32_t x, int32_t multiplier, int32_t offset, int32_t shift) {
   int32_t high = qc_high_rounded(x * 2, multiplier);
-  int32_t half = (int32_t)(UINT32_C(1) << (-shift - 1));
-  return (high + half + (high >> 31)) >> -shift;
+  return (high + offset + (high >> 31)) >> -shift;
+}
+
+QC_INLINE int32_t qc_fast_offset(int32_t shift, int32_t zero_point) {
+  return (1 << (-shift - 1)) + zero_point * (1 << -shift);
 }
 
 QC_INLINE int32_t qc_clamp(int32_t x, int32_t low, int32_t high) {

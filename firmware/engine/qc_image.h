@@ -16,6 +16,7 @@
 #define QC_RESCALE_TABLE_ELEMENTS 256u /* the same for RESCALE */
 #define QC_DEPTHWISE_GROUP 4           /* channels that a depthwise convolution unfolds at a time */
 #define QC_PRODUCT_LIMIT 16384         /* |int8 * int8| <= 2^14 */
+#define QC_FAST_SHIFT 20               /* fast operators shift right by 1 to 20 */
 
 typedef struct {
   uint32_t magic;
@@ -97,6 +98,7 @@ typedef struct {
 
 typedef struct {
   int32_t bias, multiplier, shift;
+  int32_t offset; /* of fast operators: 2^(-shift - 1) + output zero point * 2^-shift */
 } qc_channel_t;
 
 typedef struct {
@@ -151,7 +153,7 @@ _Static_assert(sizeof(qc_image_header_t) == 96, "header");
 _Static_assert(sizeof(qc_tensor_t) == 32, "tensor record");
 _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
 _Static_assert(sizeof(qc_conv_params_t) == 64, "convolution parameters");
-_Static_assert(sizeof(qc_channel_t) == 12, "channel record");
+_Static_assert(sizeof(qc_channel_t) == 16, "channel record");
 _Static_assert(sizeof(qc_add_params_t) == 48, "ADD parameters");
 _Static_assert(sizeof(qc_pool_params_t) == 24, "pooling parameters");
 

@@ -34,6 +34,12 @@ QC_INLINE void qc_store32(void *p, uint32_t word) {
 }
 
 #if QC_DSP
+
+/* Two signed halfwords as one word. */
+QC_INLINE uint32_t qc_pair(int32_t bottom, int32_t top) {
+  return ((uint32_t)bottom & 0xffffu) | (uint32_t)top << 16;
+}
+
 #ifdef __ARM_FEATURE_DSP
 
 #define QC_ARM_BINARY(name, instruction)                                                           \
@@ -97,10 +103,6 @@ QC_INLINE int32_t qc_half(uint32_t a, int top) {
   return (int16_t)(uint16_t)(a >> (16 * top));
 }
 
-QC_INLINE uint32_t qc_pack(int32_t bottom, int32_t top) {
-  return ((uint32_t)bottom & 0xffffu) | (uint32_t)top << 16;
-}
-
 QC_INLINE int32_t qc_byte(uint32_t a, int i) {
   return (int8_t)(uint8_t)(a >> (8 * i));
 }
@@ -118,27 +120,27 @@ QC_INLINE int32_t qc_smlatt(uint32_t a, uint32_t b, int32_t sum) {
 }
 
 QC_INLINE uint32_t qc_even16(uint32_t a) {
-  return qc_pack(qc_byte(a, 0), qc_byte(a, 2));
+  return qc_pair(qc_byte(a, 0), qc_byte(a, 2));
 }
 
 QC_INLINE uint32_t qc_odd16(uint32_t a) {
-  return qc_pack(qc_byte(a, 1), qc_byte(a, 3));
+  return qc_pair(qc_byte(a, 1), qc_byte(a, 3));
 }
 
 QC_INLINE uint32_t qc_bottoms(uint32_t a, uint32_t b) {
-  return qc_pack(qc_half(a, 0), qc_half(b, 0));
+  return qc_pair(qc_half(a, 0), qc_half(b, 0));
 }
 
 QC_INLINE uint32_t qc_tops(uint32_t a, uint32_t b) {
-  return qc_pack(qc_half(a, 1), qc_half(b, 1));
+  return qc_pair(qc_half(a, 1), qc_half(b, 1));
 }
 
 QC_INLINE uint32_t qc_add_even16(uint32_t sum, uint32_t a) {
-  return qc_pack(qc_half(sum, 0) + qc_byte(a, 0), qc_half(sum, 1) + qc_byte(a, 2));
+  return qc_pair(qc_half(sum, 0) + qc_byte(a, 0), qc_half(sum, 1) + qc_byte(a, 2));
 }
 
 QC_INLINE uint32_t qc_add_odd16(uint32_t sum, uint32_t a) {
-  return qc_pack(qc_half(sum, 0) + qc_byte(a, 1), qc_half(sum, 1) + qc_byte(a, 3));
+  return qc_pair(qc_half(sum, 0) + qc_byte(a, 1), qc_half(sum, 1) + qc_byte(a, 3));
 }
 
 QC_INLINE uint32_t qc_max8(uint32_t a, uint32_t b) {

@@ -69,11 +69,12 @@ _HEADER = struct.Struct("<4sHHII32sIHHHHIIIIIIIII")
 _TENSOR = struct.Struct("<BBBBII5I")
 _OPERATOR = struct.Struct("<BBHBBHIIIIII")
 _CONV = struct.Struct("<8H5i7I")
-_CHANNEL = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "<i4")])
+_CHANNEL = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "<i4"), ("offset", "<i4")])
 _CRC_OFFSET, _CRC_START = 12, 16
 
 _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
 _FAST = 1
+_FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and RESCALE use tables in scratch
 _DEPTHWISE_GROUP = 4
 
@@ -465,10 +466,13 @@ def _conv_params(
             f"{products} products and a bias of {np.abs(bias).max()} (input zero point folded in) "
             "may overflow a 32-bit sum"
         )
-    fast = largest < 1 << 30 and bool(np.all(shift < 0))
+    fast = largest < 1 << 30 and bool(np.all((shift < 0) & (shift >= -_FAST_SHIFT)))
     table = np.zeros(_up4(outputs), _CHANNEL)
     table["shift"] = -1
     table[:outputs]["bias"], table[:outputs]["multiplier"], table[:outputs]["shift"] = bias, multiplier, shift
+    if fast:
+        right = -table["shift"]
+        table["offset"] = (1 << (right - 1)) + p.output_zero_point * (1 << right)
     return _CONV.pack(
         *_window_fields(site, window),
         p.input_zero_point,

@@ -26,9 +26,8 @@ QC_INLINE int32_t addend_of(int8_t q, const qc_addend_t *addend) {
   return addend->table ? addend->table[(uint8_t)q] : rescaled(q, addend);
 }
 
-QC_INLINE int8_t finish(int32_t sum, const qc_add_params_t *p, bool fast) {
-  int32_t y = fast ? qc_requantize_fast(sum, p->output_multiplier, p->output_shift)
-                   : qc_requantize(sum, p->output_multiplier, p->output_shift);
+QC_INLINE int8_t finish(int32_t sum, const qc_add_params_t *p) {
+  int32_t y = qc_requantize(sum, p->output_multiplier, p->output_shift);
   return (int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max);
 }
 
@@ -36,7 +35,14 @@ QC_INLINE int8_t finish(int32_t sum, const qc_add_params_t *p, bool fast) {
 QC_HOT static void add_tables(const qc_add_params_t *p, const uint8_t *a, const int32_t *table_a,
                               const uint8_t *b, const int32_t *table_b, int8_t *output,
                               uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) output[i] = finish(table_a[a[i]] + table_b[b[i]], p, true);
+  int32_t multiplier = p->output_multiplier, shift = p->output_shift;
+  int32_t offset = qc_fast_offset(shift, p->output_zero_point);
+  int32_t low = p->act_min, high = p->act_max;
+  for (const uint8_t *end = a + count; a != end;) {
+    int32_t sum = table_a[*a++] + table_b[*b++];
+    int32_t y = qc_requantize_fast(sum, multiplier, offset, shift);
+    *output++ = (int8_t)qc_clamp(y, low, high);
+  }
 }
 
 /* Elements an input advances per step along each output axis; 0 where it is broadcast. */
@@ -68,7 +74,7 @@ static void add_broadcast(const qc_add_params_t *p, const int8_t *a, const uint3
       at_a += index[i] * strides_a[i];
       at_b += index[i] * strides_b[i];
     }
-    *output++ = finish(addend_of(a[at_a], addend_a) + addend_of(b[at_b], addend_b), p, false);
+    *output++ = finish(addend_of(a[at_a], addend_a) + addend_of(b[at_b], addend_b), p);
     for (uint32_t i = out->rank; i-- > 0;) {
       if (++index[i] < out->shape[i]) break;
       index[i] = 0;
@@ -89,7 +95,7 @@ void qc_add_s8(const qc_add_params_t *params, qc_operand_t a, qc_operand_t b,
     fill_table(scratch + 256, &second);
   }
   bool equal = same_shape(a.tensor, out) && same_shape(b.tensor, out);
-  if (equal && first.table && p->output_shift < 0) {
+  if (equal && first.table && p->output_shift < 0 && p->output_shift >= -QC_FAST_SHIFT) {
     add_tables(p, a.data, first.table, b.data, second.table, output, count);
     return;
   }

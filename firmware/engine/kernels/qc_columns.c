@@ -2,6 +2,8 @@
  * K * 2^14 + |bias|. Requantization per output channel, double rounding (SPEC.md). */
 #include "qc_columns.h"
 
+#include <stdbool.h>
+
 #include "qc_fixed_point.h"
 
 static int32_t finish_any(int32_t sum, const qc_channel_t *channel, const qc_conv_params_t *p) {
@@ -11,36 +13,39 @@ static int32_t finish_any(int32_t sum, const qc_channel_t *channel, const qc_con
 
 #if !QC_DSP
 
-QC_INLINE void store(int8_t *output, int32_t sum, const qc_channel_t *channel,
-                     const qc_conv_params_t *p) {
-  int32_t y;
+/* Writes `count` neighbouring sums of one output channel, `step` bytes apart. */
+QC_INLINE void store(int8_t *output, int32_t step, const int32_t *sums, int32_t count,
+                     const qc_channel_t *channel, const qc_conv_params_t *p) {
   if (p->flags & QC_CONV_FAST) {
-    y = qc_requantize_fast(sum, channel->multiplier, channel->shift) + p->output_zero_point;
-    y = qc_clamp(y, p->act_min, p->act_max);
+    int32_t multiplier = channel->multiplier, offset = channel->offset, shift = channel->shift;
+    int32_t low = p->act_min, high = p->act_max;
+    for (; count > 0; count--, output += step)
+      *output = (int8_t)qc_clamp(qc_requantize_fast(*sums++, multiplier, offset, shift), low, high);
   } else {
-    y = finish_any(sum, channel, p);
+    for (; count > 0; count--, output += step) *output = (int8_t)finish_any(*sums++, channel, p);
   }
-  *output = (int8_t)y;
 }
 
-/* Four rows times one column. */
-QC_HOT static void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t k, int32_t sum[4]) {
+/* Without pre-allocation scheduling: it would hoist loads until accumulators spill. */
+#define QC_TILE __attribute__((noinline, optimize("no-schedule-insns"))) static
+
+/* Four rows times one column. sum[r]: in the row's bias, out its sum. */
+QC_HOT QC_TILE void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t k, int32_t sum[4]) {
   int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
   for (const int8_t *end = x + k; x != end; x += 4, w += 16) {
-    for (int i = 0; i < 4; i++) {
-      int32_t a = x[i];
-      s0 += w[i] * a;
-      s1 += w[i + 4] * a;
-      s2 += w[i + 8] * a;
-      s3 += w[i + 12] * a;
-    }
+    int32_t a = x[0], b = x[1], c = x[2], d = x[3];
+    s0 += w[0] * a, s0 += w[1] * b, s0 += w[2] * c, s0 += w[3] * d;
+    s1 += w[4] * a, s1 += w[5] * b, s1 += w[6] * c, s1 += w[7] * d;
+    s2 += w[8] * a, s2 += w[9] * b, s2 += w[10] * c, s2 += w[11] * d;
+    s3 += w[12] * a, s3 += w[13] * b, s3 += w[14] * c, s3 += w[15] * d;
   }
   sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
 }
 
-/* Four rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM. */
-QC_HOT static void multiply_4x4(const int8_t *w, const int8_t *const columns[4], uint32_t k,
-                                int32_t sum[16]) {
+/* Four rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM.
+ * sum[4 * r]: in the row's bias, out its four sums. */
+QC_HOT QC_TILE void multiply_4x4(const int8_t *w, const int8_t *const columns[4], uint32_t k,
+                                 int32_t sum[16]) {
   const int8_t *x0 = columns[0], *x1 = columns[1], *x2 = columns[2], *x3 = columns[3];
   int32_t s00 = sum[0], s01 = s00, s02 = s00, s03 = s00;
   int32_t s10 = sum[4], s11 = s10, s12 = s10, s13 = s10;
@@ -73,22 +78,21 @@ QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns
                                 uint32_t k, int32_t count, int8_t *output) {
   int32_t channels = op->out.c;
   const int8_t *w = op->weights;
-  for (int32_t c = 0; c < channels; c += 4, w += 4 * k) {
-    const qc_channel_t *channel = op->channels + c;
+  const qc_channel_t *channel = op->channels;
+  for (int32_t c = 0; c < channels; c += 4, w += 4 * k, channel += 4, output += 4) {
     int32_t rows = channels - c < 4 ? channels - c : 4;
     int32_t sum[16];
     if (count == QC_COLUMNS) {
       for (int r = 0; r < 4; r++) sum[4 * r] = channel[r].bias;
       multiply_4x4(w, columns, k, sum);
       for (int32_t r = 0; r < rows; r++)
-        for (int32_t i = 0; i < 4; i++)
-          store(output + i * channels + c + r, sum[4 * r + i], &channel[r], op->params);
+        store(output + r, channels, sum + 4 * r, 4, channel + r, op->params);
     } else {
       for (int32_t i = 0; i < count; i++) {
         for (int r = 0; r < 4; r++) sum[r] = channel[r].bias;
         multiply_4x1(w, columns[i], k, sum);
         for (int32_t r = 0; r < rows; r++)
-          store(output + i * channels + c + r, sum[r], &channel[r], op->params);
+          store(output + i * channels + r, 0, sum + r, 1, channel + r, op->params);
       }
     }
   }
@@ -96,30 +100,31 @@ QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns
 
 #else
 
-QC_INLINE void finish_row(int8_t *output, int32_t step, int32_t s0, int32_t s1, int32_t count,
-                          const qc_channel_t *channel, const qc_conv_params_t *p) {
-  if (p->flags & QC_CONV_FAST) {
-    int32_t zero_point = p->output_zero_point;
-    s0 = qc_saturate8(qc_requantize_fast(s0, channel->multiplier, channel->shift) + zero_point);
-    s1 = qc_saturate8(qc_requantize_fast(s1, channel->multiplier, channel->shift) + zero_point);
-    if (p->act_min > INT8_MIN || p->act_max < INT8_MAX) {
-      s0 = qc_clamp(s0, p->act_min, p->act_max);
-      s1 = qc_clamp(s1, p->act_min, p->act_max);
-    }
-  } else {
-    s0 = finish_any(s0, channel, p);
-    s1 = finish_any(s1, channel, p);
-  }
-  output[0] = (int8_t)s0;
-  if (count > 1) output[step] = (int8_t)s1;
+QC_INLINE int32_t finish(int32_t sum, const qc_channel_t *channel, const qc_conv_params_t *p,
+                         bool fast) {
+  if (!fast) return finish_any(sum, channel, p);
+  return qc_saturate8(
+      qc_requantize_fast(sum, channel->multiplier, channel->offset, channel->shift));
 }
 
-/* Two rows times two columns: 15 instructions for 16 products. */
-QC_HOT static void multiply_2x2(const qc_conv_t *op, const int8_t *w, const uint8_t *x, uint32_t k,
-                                const qc_channel_t *channel, int32_t rows, int8_t *output) {
-  int32_t s00 = channel[0].bias, s01 = s00;
-  int32_t s10 = channel[1].bias, s11 = s10;
-  const uint8_t *end = x + 4 * k;
+/* Fast operators whose activation does not fill int8 clamp in a second step. */
+QC_INLINE bool is_narrow(const qc_conv_params_t *p, bool fast) {
+  return fast && (p->act_min > INT8_MIN || p->act_max < INT8_MAX);
+}
+
+/* Pairs of rows times two columns: 15 instructions for 16 products. */
+QC_INLINE void rows_by_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k, int8_t *output,
+                         bool fast) {
+  const qc_conv_params_t *p = op->params;
+  const qc_channel_t *channel = op->channels;
+  const int8_t *w = op->weights;
+  int32_t step = op->out.c;
+  bool narrow = is_narrow(p, fast);
+  const uint8_t *end = columns + 4 * k, *stop = end - (k & 15u) * 4;
+  for (int32_t rows = step; rows > 0; rows -= 2, channel += 2, output += 2) {
+    const uint8_t *x = columns;
+    int32_t s00 = channel[0].bias, s01 = s00;
+    int32_t s10 = channel[1].bias, s11 = s10;
 #define QC_STEP                                                                                    \
   {                                                                                                \
     uint32_t w0, w1, x0, x1, w0_odd, w1_odd;                                                       \
@@ -133,21 +138,36 @@ QC_HOT static void multiply_2x2(const qc_conv_t *op, const int8_t *w, const uint
     s01 = qc_smlad(w0, x0, s01), s01 = qc_smlad(w0_odd, x1, s01);                                  \
     s11 = qc_smlad(w1, x0, s11), s11 = qc_smlad(w1_odd, x1, s11);                                  \
   }
-  for (const uint8_t *stop = end - (k & 15u) * 4; x != stop;) {
-    QC_STEP QC_STEP QC_STEP QC_STEP
-  }
-  while (x != end) QC_STEP
+    while (x != stop) {
+      QC_STEP QC_STEP QC_STEP QC_STEP
+    }
+    while (x != end) QC_STEP
 #undef QC_STEP
-  finish_row(output, op->out.c, s00, s01, 2, &channel[0], op->params);
-  if (rows > 1) finish_row(output + 1, op->out.c, s10, s11, 2, &channel[1], op->params);
+    /* behind rows 0 and 1 of a block of four come rows 2 and 3, then the next block */
+    w += (channel - op->channels) & 2 ? -8 : 8 - 4 * (int32_t)k;
+    s00 = finish(s00, &channel[0], p, fast), s01 = finish(s01, &channel[0], p, fast);
+    s10 = finish(s10, &channel[1], p, fast), s11 = finish(s11, &channel[1], p, fast);
+    if (narrow) {
+      s00 = qc_clamp(s00, p->act_min, p->act_max), s01 = qc_clamp(s01, p->act_min, p->act_max);
+      s10 = qc_clamp(s10, p->act_min, p->act_max), s11 = qc_clamp(s11, p->act_min, p->act_max);
+    }
+    output[0] = (int8_t)s00, output[step] = (int8_t)s01;
+    if (rows > 1) output[1] = (int8_t)s10, output[step + 1] = (int8_t)s11;
+  }
 }
 
-/* Four rows times one column: 19 instructions for 16 products. */
-QC_HOT static void multiply_4x1(const qc_conv_t *op, const int8_t *w, const uint8_t *x, uint32_t k,
-                                const qc_channel_t *channel, int32_t rows, int8_t *output) {
-  int32_t s0 = channel[0].bias, s1 = channel[1].bias;
-  int32_t s2 = channel[2].bias, s3 = channel[3].bias;
-  const uint8_t *end = x + 2 * k;
+/* Blocks of four rows times one column: 19 instructions for 16 products. */
+QC_INLINE void rows_by_1(const qc_conv_t *op, const uint8_t *columns, uint32_t k, int8_t *output,
+                         bool fast) {
+  const qc_conv_params_t *p = op->params;
+  const qc_channel_t *channel = op->channels;
+  const int8_t *w = op->weights;
+  bool narrow = is_narrow(p, fast);
+  const uint8_t *end = columns + 2 * k, *stop = end - (k & 15u) * 2;
+  for (int32_t rows = op->out.c; rows > 0; rows -= 4) {
+    const uint8_t *x = columns;
+    int32_t s0 = channel[0].bias, s1 = channel[1].bias;
+    int32_t s2 = channel[2].bias, s3 = channel[3].bias;
 #define QC_STEP                                                                                    \
   {                                                                                                \
     uint32_t a, b, x0, x1;                                                                         \
@@ -159,31 +179,30 @@ QC_HOT static void multiply_4x1(const qc_conv_t *op, const int8_t *w, const uint
     s2 = qc_smlad(qc_even16(a), x0, s2), s2 = qc_smlad(qc_odd16(a), x1, s2);                       \
     s3 = qc_smlad(qc_even16(b), x0, s3), s3 = qc_smlad(qc_odd16(b), x1, s3);                       \
   }
-  for (const uint8_t *stop = end - (k & 15u) * 2; x != stop;) {
-    QC_STEP QC_STEP QC_STEP QC_STEP
-  }
-  while (x != end) QC_STEP
+    while (x != stop) {
+      QC_STEP QC_STEP QC_STEP QC_STEP
+    }
+    while (x != end) QC_STEP
 #undef QC_STEP
-  finish_row(output, 1, s0, s0, 1, &channel[0], op->params);
-  if (rows > 1) finish_row(output + 1, 1, s1, s1, 1, &channel[1], op->params);
-  if (rows > 2) finish_row(output + 2, 1, s2, s2, 1, &channel[2], op->params);
-  if (rows > 3) finish_row(output + 3, 1, s3, s3, 1, &channel[3], op->params);
+    int32_t sums[4] = {s0, s1, s2, s3};
+    for (int32_t r = 0; r < 4 && r < rows; r++, channel++) {
+      int32_t y = finish(sums[r], channel, p, fast);
+      *output++ = (int8_t)(narrow ? qc_clamp(y, p->act_min, p->act_max) : y);
+    }
+  }
 }
 
 QC_HOT void qc_columns_multiply(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
                                 int32_t count, int8_t *output) {
-  int32_t channels = op->out.c;
-  const int8_t *w = op->weights;
-  for (int32_t c = 0; c < channels; c += 4, w += 4 * k) {
-    const qc_channel_t *channel = op->channels + c;
-    int32_t rows = channels - c;
-    if (count == 1) {
-      multiply_4x1(op, w, columns, k, channel, rows, output + c);
-    } else {
-      multiply_2x2(op, w, columns, k, channel, rows, output + c);
-      if (rows > 2) multiply_2x2(op, w + 8, columns, k, channel + 2, rows - 2, output + c + 2);
-    }
-  }
+  bool fast = op->params->flags & QC_CONV_FAST;
+  if (count == 1 && fast)
+    rows_by_1(op, columns, k, output, true);
+  else if (count == 1)
+    rows_by_1(op, columns, k, output, false);
+  else if (fast)
+    rows_by_2(op, columns, k, output, true);
+  else
+    rows_by_2(op, columns, k, output, false);
 }
 
 #endif

@@ -11,6 +11,16 @@ typedef struct {
   int32_t n, y, x; /* output position */
 } qc_pixel_t;
 
+/* How the windows of one operator are made of runs (qc_image.h). */
+typedef struct {
+  const qc_conv_t *op;
+  uint32_t length; /* bytes of a run */
+  int32_t cells;   /* input cells of a run */
+  int32_t taps;    /* runs per kernel row */
+  int32_t pitch;   /* bytes from one input row to the next */
+  int8_t *staging; /* room for one run */
+} qc_gather_t;
+
 QC_INLINE void next_pixel(qc_pixel_t *at, const qc_dims_t *out) {
   if (++at->x < out->w) return;
   at->x = 0;
@@ -19,102 +29,121 @@ QC_INLINE void next_pixel(qc_pixel_t *at, const qc_dims_t *out) {
   at->n++;
 }
 
-/* One run of a window as int8 with its borders filled in; returns where it lies. `y` and `x` are
- * the input position of its first cell, `cells` its length in cells (inputs of all channels). */
-static const int8_t *border_run(const qc_conv_t *op, const qc_pixel_t *at, int32_t y, int32_t x,
-                                int32_t cells, int8_t *staging) {
-  int32_t channels = op->in.c;
-  int32_t first = x < 0 ? -x : 0;
-  int32_t last = x + cells > op->in.w ? op->in.w - x : cells;
-  int fill = op->params->input_zero_point;
-  if (y < 0 || y >= op->in.h || first >= last) {
-    qc_fill(staging, fill, (size_t)(cells * channels));
-    return staging;
-  }
-  const int8_t *row = op->input + ((at->n * op->in.h + y) * op->in.w + x + first) * channels;
-  qc_fill(staging, fill, (size_t)(first * channels));
-  qc_copy(staging + first * channels, row, (size_t)((last - first) * channels));
-  qc_fill(staging + last * channels, fill, (size_t)((cells - last) * channels));
-  return staging;
-}
-
+/* Appends one run to a column. */
+QC_INLINE uint8_t *append(uint8_t *column, const int8_t *run, uint32_t length, uint32_t step) {
 #if QC_DSP
-
-/* One run, widened; inputs behind its last full word meet zero weights. */
-QC_INLINE uint8_t *widen_run(uint8_t *column, const int8_t *run, uint32_t length, uint32_t step) {
-  column = qc_widen(column, run, length / 4, step);
-  uint32_t rest = length & 3u;
-  if (rest == 0) return column;
-  uint32_t word = 0;
-  qc_copy(&word, run + (length & ~3u), 1);
-  if (rest > 1) word |= (uint32_t)(uint8_t)run[(length & ~3u) + 1] << 8;
-  if (rest > 2) word |= (uint32_t)(uint8_t)run[(length & ~3u) + 2] << 16;
-  qc_store32(column, qc_even16(word));
-  qc_store32(column + 4, qc_odd16(word));
-  return column + step;
-}
-
-#endif
-
-/* Gathers the window of one output pixel into a column. */
-static void gather(const qc_conv_t *op, const qc_pixel_t *at, uint8_t *column, uint32_t step,
-                   int8_t *staging) {
-  const qc_window_t *w = &op->params->window;
-  int32_t y0 = at->y * w->stride_h - w->pad_top, x0 = at->x * w->stride_w - w->pad_left;
-  int32_t cells = w->dilation_w == 1 ? w->kernel_w : 1;
-  int32_t taps = w->dilation_w == 1 ? 1 : w->kernel_w;
-  uint32_t length = qc_run_length(w, (uint32_t)op->in.c);
-  for (int32_t i = 0; i < w->kernel_h; i++) {
-    int32_t y = y0 + i * w->dilation_h;
-    for (int32_t j = 0; j < taps; j++) {
-      int32_t x = x0 + j * w->dilation_w;
-      const int8_t *run;
-      if (y >= 0 && y < op->in.h && x >= 0 && x + cells <= op->in.w)
-        run = op->input + ((at->n * op->in.h + y) * op->in.w + x) * op->in.c;
-      else
-        run = border_run(op, at, y, x, cells, staging);
-#if QC_DSP
-      column = widen_run(column, run, length, step);
+  return qc_widen_run(column, run, length, step);
 #else
-      (void)step;
-      qc_copy(column, run, length);
-      qc_fill(column + length, 0, -length & 3u);
-      column += qc_round_up(length, 4);
+  (void)step;
+  qc_copy_run((int8_t *)column, run, length);
+  column += length;
+  for (uint32_t rest = -length & 3u; rest > 0; rest--) *column++ = 0;
+  return column;
 #endif
+}
+
+/* A run that leaves the input on the left or right: its part inside, the rest filled in. */
+static const int8_t *border_run(const qc_gather_t *g, const int8_t *row, int32_t x) {
+  int32_t channels = g->op->in.c, width = g->op->in.w;
+  int32_t first = x < 0 ? -x : 0, last = x + g->cells > width ? width - x : g->cells;
+  int8_t fill = (int8_t)g->op->params->input_zero_point;
+  if (first > g->cells) first = g->cells;
+  if (last < first) last = first;
+  int8_t *to = g->staging;
+  for (int32_t i = first * channels; i > 0; i--) *to++ = fill;
+  uint32_t inside = (uint32_t)((last - first) * channels);
+  if (inside > 0) qc_copy_run(to, row + (x + first) * channels, inside);
+  to += inside;
+  for (int32_t i = (g->cells - last) * channels; i > 0; i--) *to++ = fill;
+  return g->staging;
+}
+
+/* Gathers a window that touches the border. (y0, x0) is the input position of its first cell. */
+static void gather_border(const qc_gather_t *g, int32_t n, int32_t y0, int32_t x0, uint8_t *column,
+                          uint32_t step) {
+  const qc_conv_t *op = g->op;
+  const qc_window_t *w = &op->params->window;
+  for (int32_t i = 0; i < w->kernel_h; i++) {
+    int32_t y = y0 + i * w->dilation_h, x = x0;
+    for (int32_t j = 0; j < g->taps; j++, x += w->dilation_w) {
+      const int8_t *run;
+      if (y < 0 || y >= op->in.h) {
+        run = border_run(g, op->input, op->in.w);
+      } else {
+        const int8_t *row = op->input + (n * op->in.h + y) * g->pitch;
+        bool inside = x >= 0 && x + g->cells <= op->in.w;
+        run = inside ? row + x * op->in.c : border_run(g, row, x);
+      }
+      column = append(column, run, g->length, step);
     }
   }
 }
+
+QC_HOT static void gather(const qc_gather_t *g, const qc_pixel_t *at, uint8_t *column,
+                          uint32_t step) {
+  const qc_conv_t *op = g->op;
+  const qc_window_t *w = &op->params->window;
+  int32_t y0 = at->y * w->stride_h - w->pad_top, x0 = at->x * w->stride_w - w->pad_left;
+  if (y0 < 0 || y0 + (w->kernel_h - 1) * w->dilation_h >= op->in.h || x0 < 0 ||
+      x0 + (w->kernel_w - 1) * w->dilation_w >= op->in.w) {
+    gather_border(g, at->n, y0, x0, column, step);
+    return;
+  }
+  const int8_t *row = op->input + (at->n * op->in.h + y0) * g->pitch + x0 * op->in.c;
+  for (int32_t i = w->kernel_h; i > 0; i--, row += w->dilation_h * g->pitch) {
+    const int8_t *run = row;
+    for (int32_t j = g->taps; j > 0; j--, run += w->dilation_w * op->in.c)
+      column = append(column, run, g->length, step);
+  }
+}
+
+#if !QC_DSP
+/* Whether columns are the input's pixels themselves. */
+static bool is_direct(const qc_conv_t *op) {
+  const qc_window_t *w = &op->params->window;
+  return w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 &&
+         w->pad_top == 0 && w->pad_left == 0 && op->in.h == op->out.h && op->in.w == op->out.w &&
+         op->in.c % 4 == 0;
+}
+#endif
 
 QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
   const qc_window_t *w = &op->params->window;
   uint32_t k = qc_column_length(w, (uint32_t)op->in.c);
   int32_t pixels = op->out.n * op->out.h * op->out.w;
   uint8_t *columns = op->scratch;
-  int8_t *staging = (int8_t *)columns + 2u * k * (pixels > 1 ? 2u : 1u);
+  qc_gather_t g = {.op = op,
+                   .length = qc_run_length(w, (uint32_t)op->in.c),
+                   .cells = w->dilation_w == 1 ? w->kernel_w : 1,
+                   .taps = w->dilation_w == 1 ? 1 : w->kernel_w,
+                   .pitch = op->in.w * op->in.c,
+                   .staging = (int8_t *)columns + 2u * k * (pixels > 1 ? 2u : 1u)};
   qc_pixel_t at = {0, 0, 0};
-#if !QC_DSP
-  bool direct = w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 &&
-                op->in.c % 4 == 0 && op->in.h == op->out.h && op->in.w == op->out.w &&
-                w->pad_top == 0 && w->pad_left == 0;
-#endif
-  for (int32_t p = 0; p < pixels; p += QC_COLUMNS) {
-    int32_t count = pixels - p < QC_COLUMNS ? pixels - p : QC_COLUMNS;
-    int8_t *output = op->output + p * op->out.c;
+  int8_t *output = op->output;
 #if QC_DSP
+  for (; pixels > 0; pixels -= QC_COLUMNS, output += QC_COLUMNS * op->out.c) {
+    int32_t count = pixels < QC_COLUMNS ? pixels : QC_COLUMNS;
     for (int32_t i = 0; i < count; i++, next_pixel(&at, &op->out))
-      gather(op, &at, columns + 8 * i, count > 1 ? 16 : 8, staging);
+      gather(&g, &at, columns + 8 * i, count > 1 ? 16 : 8);
     qc_columns_multiply(op, columns, k, count, output);
+  }
 #else
+  bool direct = is_direct(op);
+  const int8_t *input = op->input;
+  for (; pixels > 0; pixels -= QC_COLUMNS, output += QC_COLUMNS * op->out.c) {
+    int32_t count = pixels < QC_COLUMNS ? pixels : QC_COLUMNS;
     const int8_t *column[QC_COLUMNS];
-    for (int32_t i = 0; i < count; i++, next_pixel(&at, &op->out)) {
+    for (int32_t i = 0; i < count; i++) {
       if (direct) {
-        column[i] = op->input + (p + i) * op->in.c;
+        column[i] = input;
+        input += op->in.c;
       } else {
-        gather(op, &at, columns + (uint32_t)i * k, 0, staging);
+        gather(&g, &at, columns + (uint32_t)i * k, 0);
         column[i] = (const int8_t *)columns + (uint32_t)i * k;
+        next_pixel(&at, &op->out);
       }
     }
     qc_columns_multiply(op, column, k, count, output);
-#endif
   }
+#endif
 }

@@ -20,22 +20,6 @@ static void shifted_weights(const qc_conv_t *op, uint32_t k) {
   }
 }
 
-/* A batch's inputs as one column. */
-QC_INLINE void column_of(const int8_t *x, uint32_t depth, uint8_t *column, uint32_t step) {
-#if QC_DSP
-  column = qc_widen(column, x, depth / 4, step);
-  if (depth % 4 != 0) {
-    int8_t last[4] = {0};
-    qc_copy(last, x + depth / 4 * 4, depth % 4);
-    qc_widen(column, last, 1, step);
-  }
-#else
-  (void)step;
-  qc_copy(column, x, depth);
-  qc_fill(column + depth, 0, -depth & 3u);
-#endif
-}
-
 QC_HOT void qc_fully_connected_s8(const qc_conv_t *op) {
   uint32_t depth = (uint32_t)op->in.c, k = qc_round_up(depth, 4);
   uint8_t *columns = op->scratch;
@@ -49,13 +33,17 @@ QC_HOT void qc_fully_connected_s8(const qc_conv_t *op) {
     int8_t *output = op->output + b * op->out.c;
 #if QC_DSP
     for (int32_t i = 0; i < count; i++)
-      column_of(x + i * op->in.c, depth, columns + 8 * i, count > 1 ? 16 : 8);
+      qc_widen_run(columns + 8 * i, x + i * op->in.c, depth, count > 1 ? 16 : 8);
     qc_columns_multiply(op, columns, k, count, output);
 #else
     const int8_t *column[QC_COLUMNS];
     for (int32_t i = 0; i < count; i++) {
-      column_of(x + i * op->in.c, depth, columns + (uint32_t)i * k, 0);
-      column[i] = (const int8_t *)columns + (uint32_t)i * k;
+      int8_t *copy = (int8_t *)columns + (uint32_t)i * k;
+      column[i] = x + i * op->in.c;
+      if (depth == k) continue;
+      qc_copy_run(copy, column[i], depth);
+      qc_fill(copy + depth, 0, k - depth);
+      column[i] = copy;
     }
     qc_columns_multiply(op, column, k, count, output);
 #endif
