@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rigs.stm32.virtual.client import BoardError, VirtualBoard
 BAUD = 115200  # what every session starts with
 _READ_SECONDS = 0.05
 _COMMAND_SECONDS = 60
+_BOOT_SECONDS = 0.05  # until the firmware listens: what comes earlier is lost
 
 
 class STM32Board:
@@ -59,15 +61,17 @@ class STM32Board:
         """Restart the application: the inventory's ``reset`` command, else nRESET through the probe."""
         if self.entry.reset:
             self._run("reset", self.entry.reset)
-            return
-        from rigs.stm32 import debugger
+        else:
+            from rigs.stm32 import debugger
 
-        debugger.reset(self._access())
+            debugger.reset(self._access())
+        time.sleep(_BOOT_SECONDS)
 
     def power_cycle(self) -> None:
         """The inventory's ``power_cycle`` command, else the same as ``reset``."""
         if self.entry.power_cycle:
             self._run("power_cycle", self.entry.power_cycle)
+            time.sleep(_BOOT_SECONDS)
         else:
             self.reset()
 
@@ -112,11 +116,13 @@ class VirtualSTM32Board(STM32Board):
 
     def reset(self) -> None:
         self._tell("nreset")
+        time.sleep(_BOOT_SECONDS)
 
     def power_cycle(self) -> None:
         """Off and on: RAM is lost, flash is kept; brings back a board whose process has died."""
         try:
             self.machine.power_cycle()
+            time.sleep(_BOOT_SECONDS)
         except BoardError as fault:
             raise RigFault("boot", str(fault), board=self.entry.name, log=str(self.machine.log)) from fault
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
 ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 60.0
+_numbers = itertools.count(1)
 _running: dict[str, Path] = {}  # probe id -> control socket, for the pyOCD plug-in of this process
 
 
@@ -86,7 +88,7 @@ class VirtualBoard:
     """
 
     def __init__(self, name: str, log_dir: Path, flash: Path | None = None) -> None:
-        self.probe_id = f"{name}-{os.getpid()}"
+        self.probe_id = f"{name}-{os.getpid()}-{next(_numbers)}"
         self._name = name
         self._home = Path(tempfile.mkdtemp(prefix="quantcheck-"))
         self._flash = (flash or self._home / "flash.bin").absolute()
@@ -95,6 +97,7 @@ class VirtualBoard:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self.serial_port = 0
+        self.control = self._home / "control"
         try:
             self._start()
         except BaseException:
@@ -138,17 +141,19 @@ class VirtualBoard:
         )
         folder = Path(tempfile.mkdtemp(prefix="board-", dir=self._home))
         options = ["--flash", str(self._flash), "--log", str(self.log), "--parent", str(os.getpid())]
+        options += ["--home", str(self._home)]
         with self.log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, str(folder), *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                start_new_session=True,  # Ctrl-C is the parent's; it closes its boards in its own time
             )
         self.serial_port = self._wait_until_ready()
-        control = folder / "control"
-        self._channel = Channel(control)
-        _running[self.probe_id] = control
+        self.control = folder / "control"
+        self._channel = Channel(self.control)
+        _running[self.probe_id] = self.control
 
     def _wait_until_ready(self) -> int:
         assert self._process is not None

@@ -122,7 +122,8 @@ class Line(threading.Thread):
     def stop(self) -> None:
         self._stopping = True
         self._wake.send(b"\0")
-        self.join(2)
+        if self.is_alive():
+            self.join(2)
 
     def run(self) -> None:
         with selectors.DefaultSelector() as selector:

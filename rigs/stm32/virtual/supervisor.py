@@ -46,7 +46,7 @@ class Supervisor:
         self._debugger: socket.socket | None = None
         self._watched: Qemu | None = None
         self._watched_stub = -1
-        self._running = True
+        self.running = True
         self._flash_file = _open_flash(flash)
         self._line = Line()
         self._core = Core(self._flash_file, self._start_qemu, self.report)
@@ -88,13 +88,13 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until standard input closes."""
-        while self._running:
+        while self.running:
             self._watch_qemu()
             for key, _ in self._selector.select():
                 self._serve(key.fileobj)
 
     def stop(self) -> None:
-        self._running = False
+        self.running = False
         self._core.power_off()
         self._line.stop()
         self.report("power off")
@@ -104,7 +104,7 @@ class Supervisor:
     def _serve(self, source: object) -> None:
         if source is sys.stdin:
             if not os.read(0, 64):
-                self._running = False
+                self.running = False
         elif source is self._listener:
             connection, _ = self._listener.accept()
             self._buffers[connection] = bytearray()
@@ -128,7 +128,6 @@ class Supervisor:
             self._selector.register(self._watched_stub, selectors.EVENT_READ)
 
     def _start_qemu(self) -> Qemu:
-        self._flash_file.flush()
         qemu = Qemu(self._flash_path, self._folder, self._log_file)
         self._line.connect_board(qemu.line)
         return qemu
@@ -256,11 +255,15 @@ def _open_flash(path: Path) -> mmap.mmap:
         return mmap.mmap(file.fileno(), FLASH_SIZE)
 
 
-def _follow_parent(parent: int) -> None:
-    """End when the parent is gone. The signal also comes when only the parent's thread has ended."""
+def _follow_parent(supervisor: Supervisor, parent: int) -> None:
+    """End when the parent is gone, even if a child of its own still holds our standard input open.
+
+    The signal also comes when only the thread that started us has ended; then nothing is to be done.
+    """
 
     def notice(_number: int, _frame: object) -> None:
-        if os.getppid() != parent:
+        if os.getppid() != parent and supervisor.running:
+            supervisor.running = False
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGUSR1, notice)
@@ -275,11 +278,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where its sockets live; removed at the end")
     parser.add_argument("--flash", type=Path, required=True, help="file with the contents of its flash")
     parser.add_argument("--log", type=Path, required=True, help="the board's story is appended here")
+    parser.add_argument("--home", type=Path, required=True, help="removed at the end if the parent is gone")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")
     options = parser.parse_args(arguments)
     supervisor = Supervisor(options.folder, options.flash, options.log)
     try:
-        _follow_parent(options.parent)
+        _follow_parent(supervisor, options.parent)
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
         supervisor.start()
         print(json.dumps({"port": supervisor.serial_port}), flush=True)
@@ -288,7 +292,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pass
     finally:
         supervisor.stop()
-        shutil.rmtree(options.folder, ignore_errors=True)
+        orphaned = os.getppid() != options.parent
+        shutil.rmtree(options.home if orphaned else options.folder, ignore_errors=True)
     return 0
 
 

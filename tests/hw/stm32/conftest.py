@@ -1,0 +1,65 @@
+"""A virtual STM32F405 as the rig opens one, with the shipped firmware in its flash."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.link import Link
+from rigs.stm32 import family
+from rigs.stm32.board import VirtualSTM32Board
+
+if shutil.which("qemu-system-arm") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+def open_board(folder: Path) -> VirtualSTM32Board:
+    """A new, blank virtual board."""
+    board = family.open(family.virtual_boards()[0], folder)
+    assert isinstance(board, VirtualSTM32Board)
+    return board
+
+
+def flash_firmware(board: VirtualSTM32Board) -> int:
+    """The shipped firmware into a board; returns the number of erased sectors."""
+    firmware = board.firmware
+    return board.flash([(firmware.address, firmware.path.read_bytes())])
+
+
+@contextmanager
+def connected(board: VirtualSTM32Board) -> Iterator[Device]:
+    """The device behind the board's console, awake."""
+    with closing(board.open_port()) as port:
+        device = Device(Link(port))
+        device.hello()
+        yield device
+
+
+@pytest.fixture(scope="module")
+def shared_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualSTM32Board]:
+    """One board for the tests of a module, flashed."""
+    board = open_board(tmp_path_factory.mktemp("logs"))
+    flash_firmware(board)
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def board(shared_board: VirtualSTM32Board) -> Iterator[VirtualSTM32Board]:
+    """The module's board, running; afterwards it is healed and power-cycled."""
+    yield shared_board
+    shared_board.misbehave("heal")
+    shared_board.power_cycle()
+
+
+@pytest.fixture
+def blank_board(tmp_path: Path) -> Iterator[VirtualSTM32Board]:
+    """A board of one's own with nothing in its flash."""
+    board = open_board(tmp_path)
+    yield board
+    board.close()

@@ -1,0 +1,91 @@
+"""A virtual board is a process of its own: it rests when idle, ends with its parent, is seen nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rigs.stm32.board import VirtualSTM32Board
+
+OPEN_AND_WAIT = """
+import json, sys, time
+from pathlib import Path
+from rigs.stm32 import family
+board = family.open(family.virtual_boards()[0], Path(sys.argv[1]))
+machine = board.machine
+print(json.dumps([machine.pid, machine.call("status")["qemu"], str(machine.control)]), flush=True)
+time.sleep(60)
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("victim", ["parent", "supervisor"])
+def test_nothing_is_left_after_kill_9(tmp_path: Path, victim: str) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", OPEN_AND_WAIT, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    supervisor, qemu, control = json.loads(parent.stdout.readline())
+    try:
+        assert alive(supervisor)
+        assert alive(qemu)
+        os.kill(parent.pid if victim == "parent" else supervisor, signal.SIGKILL)
+        end = time.monotonic() + 10
+        while alive(supervisor) or alive(qemu):
+            assert time.monotonic() < end, "a process has outlived its parent"
+            time.sleep(0.05)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    if victim == "parent":
+        assert not Path(control).parents[1].exists()
+
+
+def test_an_idle_board_takes_hardly_any_cpu(board: VirtualSTM32Board) -> None:
+    qemu = board.machine.call("status")["qemu"]
+    time.sleep(1.5)  # the firmware rests more deeply after a second of silence
+    before = cpu_seconds(qemu) + cpu_seconds(board.machine.pid)
+    time.sleep(2)
+    assert cpu_seconds(qemu) + cpu_seconds(board.machine.pid) - before < 0.1
+
+
+def test_where_no_board_runs_pyocd_finds_no_virtual_probe() -> None:
+    code = (
+        "from pyocd.core.helpers import ConnectHelper\nprint(ConnectHelper.get_all_connected_probes(False))"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "QUANTCHECK_VIRTUAL_STM32"}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "virtual" not in printed.stdout
+
+
+def test_a_closed_board_is_no_longer_announced(tmp_path: Path) -> None:
+    from rigs.stm32 import family
+    from rigs.stm32.virtual.client import announced_probes
+
+    board = family.open(family.virtual_boards()[0], tmp_path)
+    assert isinstance(board, VirtualSTM32Board)
+    assert board.machine.probe_id in announced_probes()
+    board.close()
+    assert board.machine.probe_id not in announced_probes()
