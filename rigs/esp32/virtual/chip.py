@@ -125,7 +125,7 @@ class Chip:
     def misbehave(self, fault: str, **how: object) -> None:
         """Break on purpose; ``none`` repairs. ``ValueError`` or ``TypeError`` for what makes no sense."""
         if fault in LINE_FAULTS:
-            self._break_line(fault, **how)
+            self._break_line(fault, **how)  # type: ignore[arg-type]  # values come from outside, as they are
         elif fault == "overrun":
             self._impatient = bool(how.get("on", True))
             self._peripherals.uart.impatient = self._impatient
@@ -182,7 +182,7 @@ class Chip:
         if header == _DIRECT_BOOT:
             self._start_core(boot)
         else:
-            self._send(b"invalid header: 0x%08x\r\n" % struct.unpack_from("<I", header) * 3)
+            self._send(f"invalid header: 0x{int.from_bytes(header[:4], 'little'):08x}\r\n".encode() * 3)
             self._booted(boot, "no image")
 
     def _start_core(self, boot: _Boot) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ SLOTS = 1 << 15
 WORDS = TAGS + 2 * SLOTS
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _load_byte(_context: Any, address: Any) -> Any:  # noqa: ARG001  # numba goes by the names
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()))
@@ -36,7 +36,7 @@ def _load_byte(_context: Any, address: Any) -> Any:  # noqa: ARG001  # numba goe
     return types.uint8(types.uint64), generate
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _call(_context: Any, function: Any, argument: Any) -> Any:  # noqa: ARG001
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [ir.IntType(64)])
@@ -45,7 +45,7 @@ def _call(_context: Any, function: Any, argument: Any) -> Any:  # noqa: ARG001
     return types.int32(types.uint64, types.uint64), generate
 
 
-@numba.njit("uint64(uint64[:], uint64, uint64)", cache=True)
+@numba.njit("uint64(uint64[:], uint64, uint64)", cache=True)  # type: ignore[untyped-decorator]
 def instructions_in(state: Any, address: Any, size: Any) -> Any:
     """How many instructions lie in ``size`` bytes of code at ``address``: RV32C, 2 or 4 bytes each."""
     for region in range(3):
@@ -60,7 +60,7 @@ def instructions_in(state: Any, address: Any, size: Any) -> Any:
     return np.uint64(0)
 
 
-@numba.cfunc("void(uint64, uint64, uint32, CPointer(uint64))", cache=True)
+@numba.cfunc("void(uint64, uint64, uint32, CPointer(uint64))", cache=True)  # type: ignore[untyped-decorator]
 def _on_block(engine: Any, address: Any, size: Any, pointer: Any) -> None:
     state = numba.carray(pointer, (WORDS,), types.uint64)
     if state[COUNTDOWN] != 0:

@@ -153,15 +153,15 @@ class SerialLoader:
         return self._bus.read(*struct.unpack("<I", data)), b""
 
     def _write_register(self, data: bytes, _checksum: int) -> tuple[int, bytes]:
-        for address, value, mask, _delay in struct.iter_unpack("<4I", data):
-            old = self._bus.read(address) if mask != 0xFFFFFFFF else 0
-            # Done after the reply: the write may be a reset.
-            self._then(lambda a=address, v=old & ~mask | value & mask: self._bus.write(a, v))
-        return 0, b""
+        writes = list(struct.iter_unpack("<4I", data))
 
-    def _then(self, action: Callable[[], None]) -> None:
-        before = self._afterwards
-        self._afterwards = action if before is None else lambda: (before(), action())[1]
+        def write() -> None:
+            for address, value, mask, _delay in writes:
+                old = self._bus.read(address) if mask != 0xFFFFFFFF else 0
+                self._bus.write(address, old & ~mask | value & mask)
+
+        self._afterwards = write  # the reply comes first: a write may be a reset
+        return 0, b""
 
     def _ram_begin(self, data: bytes, _checksum: int) -> tuple[int, bytes]:
         *_sizes, address = struct.unpack("<4I", data)

@@ -1,0 +1,45 @@
+"""The firmware images for ESP32 boards: ours, shipped prebuilt with its manifest, or a user's own file."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage
+
+IMAGE = Path(__file__).with_name("esp32c3.bin")
+STORE_ADDRESS = 0x100000  # flash offset of the image store: a firmware ends before it
+_ADDRESS = 0x0
+
+
+def image_for(entry: BoardEntry) -> FirmwareImage:
+    """What ``firmware`` of a board asks for: ours, or an own flat binary that boots from flash offset 0.
+
+    A manifest beside an own file (``NAME.json``) gives its build id; without one the id is empty and
+    only size and CRC say whether a board holds it. Raises ``UsageError``.
+    """
+    own = entry.firmware not in ("quantcheck", "external")
+    path = Path(entry.firmware) if own else IMAGE
+    if not path.is_file():
+        raise UsageError(
+            f"{entry.source or entry.name}: firmware={entry.firmware!r} is neither 'quantcheck', 'external' "
+            "nor an existing file"
+        )
+    content = path.read_bytes()
+    if content.startswith(b"\x7fELF"):
+        raise UsageError(
+            f"{path} is an ELF; an ESP32-C3 needs the flat image that its ROM boots. Make one with: "
+            "riscv64-unknown-elf-objcopy -O binary IN.elf OUT.bin, or esptool elf2image"
+        )
+    if len(content) > STORE_ADDRESS:
+        raise UsageError(f"{path} has {len(content)} bytes; {STORE_ADDRESS} are there before the image store")
+    return FirmwareImage(path, _build_id(path), zlib.crc32(content), len(content), _ADDRESS)
+
+
+def _build_id(path: Path) -> str:
+    manifest = path.with_name(path.name + ".json")
+    if not manifest.is_file():
+        return ""
+    return str(json.loads(manifest.read_text(encoding="utf-8"))["build_id"])
