@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import filelock
 from pytest_quantcheck.errors import UsageError
 
 SUFFIX = ".qcc"
+LOCK_SUFFIX = ".lock"
 FORMAT = 1  # part of every key: a new layout makes new entries
 
 
@@ -69,18 +70,12 @@ class Cache:
         path = self._path(self.key(facts))
         if (payload := _read(path)) is not None:
             return payload
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(path.with_suffix(".lock")):
-                if (payload := _read(path)) is None:
-                    payload = make()
+        with self._locked(path):
+            if (payload := _read(path)) is None:
+                payload = make()
+                with self._explained():
                     _write(path, facts, payload)
-                return payload
-        except PermissionError as error:
-            raise UsageError(
-                f"the cache folder {self.root} cannot be written ({error}); "
-                "name another one with --qc-cache or QC_CACHE"
-            ) from error
+            return payload
 
     def prune(self, *, max_age_days: float | None = None, max_bytes: int | None = None) -> Pruned:
         """Remove entries unused for more than ``max_age_days``, then the longest unused above ``max_bytes``.
@@ -99,6 +94,28 @@ class Cache:
             else:
                 kept, kept_bytes = kept + 1, kept_bytes + size
         return Pruned(removed, removed_bytes, kept, kept_bytes)
+
+    @contextlib.contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        """Wait until no other process makes this entry. The lock dies with the process that holds it."""
+        lock = filelock.FileLock(path.with_suffix(LOCK_SUFFIX))
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(
+                f"the cache folder {self.root} cannot be written ({error}); "
+                "name another one with --qc-cache or QC_CACHE"
+            ) from error
 
     def _entries(self) -> list[tuple[Path, os.stat_result]]:
         found = []
@@ -141,11 +158,16 @@ def _write(path: Path, facts: Mapping[str, Any], payload: bytes) -> None:
 
 
 def _remove(path: Path) -> bool:
-    """Remove an entry unless somebody is making it right now."""
-    lock = filelock.FileLock(path.with_suffix(".lock"))
+    """Remove an entry and its lock unless somebody is making it right now.
+
+    Who waits on a lock file that is removed here makes the same entry beside another, which is only work.
+    """
+    lock = filelock.FileLock(path.with_suffix(LOCK_SUFFIX))
     try:
         with lock.acquire(timeout=0):
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows keeps what is open
+                path.with_suffix(LOCK_SUFFIX).unlink()
             return True
     except filelock.Timeout:
         return False

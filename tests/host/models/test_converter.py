@@ -1,4 +1,4 @@
-"""Keras models of the caller's own process and SavedModels; the only test module that imports Keras itself."""
+"""Keras models of the caller's own process, and SavedModels."""
 
 from __future__ import annotations
 

@@ -49,7 +49,9 @@ def test_bytes_and_loaded_models_are_models(digits_tflite):
 def test_a_function_may_return_a_file_name(tmp_path, digits_tflite):
     (tmp_path / "net.tflite").write_bytes(digits_tflite)
     (tmp_path / "quant_models_ok.py").write_text(
-        "def network(): return 'net.tflite'\ndef again(): return 'quant_models_ok:network'\ndef none(): pass\n"
+        "def network(): return 'net.tflite'\n"
+        "def again(): return 'quant_models_ok:network'\n"
+        "def none(): pass\n"
     )
     assert load("quant_models_ok:network", base=tmp_path).tflite == digits_tflite
     with pytest.raises(UsageError, match="another reference"):

@@ -1,0 +1,64 @@
+"""Artefact and manifest on disk belong together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def written(quantize_digits, tmp_path):
+    model = quantize_digits()
+    path = tmp_path / "digits.tflite"
+    manifest = write_artefact(model, path)
+    return model, path, manifest
+
+
+def test_what_was_written_is_read_again(written):
+    model, path, manifest = written
+    again = read_artefact(path)
+    assert manifest == path.with_suffix(".json")
+    assert (again.artefact, again.config, again.id) == (model.artefact, model.config, model.id)
+    assert again.manifest["artefact"]["sha256"] == model.sha256
+
+
+def test_an_artefact_without_manifest_has_no_configuration(written):
+    _, path, manifest = written
+    manifest.unlink()
+    assert read_artefact(path).config is None
+    assert read_artefact(path).id == "digits"
+
+
+def test_a_manifest_of_another_artefact_is_an_error(written):
+    _, path, _ = written
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        read_artefact(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"artefact": {}}', '{"artefact": {"sha256": 5}}'])
+def test_a_file_that_is_no_manifest_is_an_error(written, text):
+    _, path, manifest = written
+    manifest.write_text(text)
+    with pytest.raises(ModelError, match="not a manifest"):
+        read_artefact(path)
+
+
+def test_a_wrong_value_in_a_manifest_is_an_error_that_names_it(written):
+    _, path, manifest = written
+    content = json.loads(manifest.read_text())
+    content["config"]["granularity"] = "per_axis"
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="per_axis"):
+        read_artefact(path)
+
+
+def test_a_missing_artefact_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="there is no artefact"):
+        read_artefact(tmp_path / "absent.tflite")
