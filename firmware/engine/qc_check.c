@@ -267,9 +267,7 @@ static qc_status_t check_float_edge(const qc_float_edge_params_t *p, const qc_te
   QC_REQUIRE(real->dtype == QC_FLOAT32 && is_byte(quantized), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(same_shape(real, quantized), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(quantized, p->zero_point), QC_ERR_PARAM);
-  uint32_t bits;
-  qc_copy(&bits, &p->scale, 4);
-  QC_REQUIRE(bits > 0 && bits < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
+  QC_REQUIRE(p->scale > 0 && p->scale < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
   return QC_OK;
 }
 

@@ -145,7 +145,7 @@ typedef struct {
 } qc_rescale_params_t;
 
 typedef struct {
-  float scale;
+  uint32_t scale; /* the bits of a float32 */
   int32_t zero_point;
 } qc_float_edge_params_t;
 

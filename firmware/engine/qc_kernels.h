@@ -47,7 +47,7 @@ void qc_rescale(const qc_rescale_params_t *params, qc_operand_t input, const qc_
                 uint8_t *output, uint8_t *scratch);
 void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
                      const qc_tensor_t *out, uint8_t *output);
-void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input, float *output);
+void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input, uint32_t *output);
 /* Called once per input, with the offset of its slice in bytes along the concatenated axis. */
 void qc_concatenation_s8(const qc_concatenation_params_t *params, qc_operand_t input,
                          const qc_tensor_t *out, uint32_t position, int8_t *output);
