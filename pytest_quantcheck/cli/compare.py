@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +14,16 @@ from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import HOST_RUNNERS, open_runner
 from pytest_quantcheck.cli.vectors import FORMAT, check_folder, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.divergence import Divergence, locate
+
+BREAKS: dict[str, Callable[[bytes], bytes]] = {
+    "weight": lambda image: patch_weight(image, delta=64),
+    "zero-point": patch_input_zero_point,
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,6 +39,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--b", required=True, metavar="RUNNER", help=f"what is compared with it: {names}")
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
     parser.add_argument("--json", type=Path, metavar="R.json", help="write the result as JSON")
+    parser.add_argument(
+        "--break",
+        dest="fault",
+        choices=sorted(BREAKS),
+        help="patch the boards' image on purpose (its first operator with weights), to see that it is found",
+    )
     add_rig_options(parser)
 
 
@@ -41,9 +56,14 @@ def run(args: argparse.Namespace) -> int:
     vectors = read_inputs(args.inputs, model)
     if args.json:
         check_folder("--json", args.json)
+    if args.fault and {args.a, args.b} <= HOST_RUNNERS.keys():
+        raise UsageError("--break patches the image of a board, and neither --a nor --b is one")
     with ExitStack() as stack:
         watch = stack.enter_context(progress())
-        reference_runner, device = (open_runner(name, args, watch, stack) for name in (args.a, args.b))
+        makers = {"qcm": lambda model: _broken_image(model, BREAKS[args.fault])} if args.fault else {}
+        reference_runner, device = (
+            open_runner(name, args, watch, stack, makers=makers) for name in (args.a, args.b)
+        )
         reference = reference_runner.run(model, vectors)
         seen = device.run(model, vectors)
         found = locate(seen, reference, device)
@@ -67,3 +87,8 @@ def summary(args: argparse.Namespace, a: Run, b: Run, found: Divergence | None) 
         "equal": found is None,
         "divergence": asdict(found) if found else None,
     }
+
+
+def _broken_image(model: QuantizedModel, patch: Callable[[bytes], bytes]) -> BoardArtefact:
+    image = compile_image(model.graph)
+    return BoardArtefact.of(patch(image.data), image.arena_bytes)

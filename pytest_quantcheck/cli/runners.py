@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from pytest_quantcheck.cli.rig import Progress, purpose, read_inventory
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.session import BoardSession
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.board import ArtefactMaker, BoardRunner
 from pytest_quantcheck.runners.run import Runner
 
 HOST_RUNNERS = {
@@ -21,8 +22,14 @@ HOST_RUNNERS = {
 }
 
 
-def open_board(name: str, args: argparse.Namespace, progress: Progress, stack: ExitStack) -> BoardRunner:
-    """The board called ``name``, leased until ``stack`` closes."""
+def open_board(
+    name: str,
+    args: argparse.Namespace,
+    progress: Progress,
+    stack: ExitStack,
+    makers: Mapping[str, ArtefactMaker] | None = None,
+) -> BoardRunner:
+    """The board called ``name``, leased until ``stack`` closes; ``makers`` as in ``BoardRunner``."""
     session = BoardSession(
         [read_inventory(args).board(name)],
         log_dir=args.log_dir,
@@ -32,10 +39,16 @@ def open_board(name: str, args: argparse.Namespace, progress: Progress, stack: E
         storage=args.storage,
         progress=progress,
     )
-    return BoardRunner(stack.enter_context(session))
+    return BoardRunner(stack.enter_context(session), makers=makers)
 
 
-def open_runner(name: str, args: argparse.Namespace, progress: Progress, stack: ExitStack) -> Runner:
+def open_runner(
+    name: str,
+    args: argparse.Namespace,
+    progress: Progress,
+    stack: ExitStack,
+    makers: Mapping[str, ArtefactMaker] | None = None,
+) -> Runner:
     """A host runner or a board; ``UsageError`` lists both kinds."""
     if name in HOST_RUNNERS:
         module, _, attribute = HOST_RUNNERS[name].partition(":")
@@ -47,4 +60,4 @@ def open_runner(name: str, args: argparse.Namespace, progress: Progress, stack: 
             f"runner {name!r} is not known; host runners: {', '.join(HOST_RUNNERS)}; "
             f"boards: {', '.join(boards)}"
         )
-    return open_board(name, args, progress, stack)
+    return open_board(name, args, progress, stack, makers)

@@ -195,10 +195,15 @@ class Connection:
             if seen != right:
                 return _Answer(
                     f"the board's firmware is not the one expected: {what} is {_show(seen)}, "
-                    f"expected {_show(right)}",
+                    f"expected {_show(right)}{self._history()}",
                     "flash",
                 )
         return _Answer()
+
+    def _history(self) -> str:
+        return (
+            "; it was flashed and verified a moment ago: the flash does not keep it" * self._firmware_flashed
+        )
 
     def _flash_firmware(self, why: str) -> None:
         firmware = self.board.firmware

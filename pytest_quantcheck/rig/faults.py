@@ -42,24 +42,27 @@ class FaultLedger:
     def attempt(self, board: str, work: Callable[[], Result], recover: Callable[[int], None]) -> Result:
         """Do ``work``; after a fault ``recover(number of the retry)`` and do it again.
 
-        The last fault is raised when the retries are used up, and the board goes into quarantine
-        with the first one. A lease fault is not the board's: it is raised at once.
+        When the retries are used up the last fault of ``work`` is raised (not one of recovering, which
+        would hide it), and the board goes into quarantine with the first. A lease fault is not the
+        board's: it is raised at once.
         """
-        first: RigFault | None = None
+        seen: list[RigFault] = []
         for retry in range(self.retries + 1):
             try:
                 if retry:
                     recover(retry)
+            except RigFault as fault:
+                self.faults.append(fault)
+                continue
+            try:
                 return work()
             except RigFault as fault:
                 if fault.kind == "lease":
                     raise
                 self.faults.append(fault)
-                first = first or fault
-                last = fault
-        assert first is not None
-        self.quarantined[board] = first
-        raise last
+                seen.append(fault)
+        self.quarantined[board] = seen[0]
+        raise seen[-1]
 
     def count(self, boards: Iterable[str] | None = None) -> int:
         """How many faults were met, on all boards or on those named."""

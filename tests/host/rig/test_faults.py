@@ -44,15 +44,16 @@ def test_a_fault_that_stays_quarantines_the_board_with_its_first_cause():
         ledger.usable([A])
 
 
-def test_a_fault_while_recovering_uses_up_a_retry():
+def test_a_fault_while_recovering_uses_up_a_retry_and_does_not_hide_the_cause():
     ledger = FaultLedger(retries=1)
 
     def recover(retry):
-        raise RigFault("boot", "still dead")
+        raise RigFault("boot", "cannot be reset")
 
-    with pytest.raises(RigFault, match="still dead"):
+    with pytest.raises(RigFault, match="silence"):
         ledger.attempt("a", failing(RigFault("link", "silence")), recover)
     assert ledger.quarantined["a"].reason == "silence"
+    assert [fault.kind for fault in ledger.faults] == ["link", "boot"]
 
 
 @pytest.mark.parametrize("error", [RigFault("lease", "busy"), ImageError("model too big")])

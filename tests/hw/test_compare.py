@@ -1,0 +1,189 @@
+"""``quantcheck compare`` and ``run`` at a prompt, with a board that is a process."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pytest_quantcheck.cli import main
+from pytest_quantcheck.demo.artefacts import DATA
+from pytest_quantcheck.graph.image import compile_image, patch_weight, read_image
+from pytest_quantcheck.rig.session import BoardArtefact
+from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.verdict.divergence import locate
+
+pytestmark = pytest.mark.hw
+
+MODEL = DATA / "digits-tflite-i8-i8-perchannel-cal10pct.tflite"
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, digits, samples):
+    """A folder with an inventory of one posix board and the inputs X.npy; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QC_RIG", raising=False)
+    (tmp_path / "boards.toml").write_text(
+        f'[[board]]\nname = "desk"\nfamily = "posix"\ntarget = "posix"\nport = "pty:{tmp_path}"\n'
+    )
+    np.save(tmp_path / "X.npy", IntegerRunner().run(digits[0], samples).inputs[0])
+    return tmp_path
+
+
+def broken_weight(operator, output, k, delta):
+    """Makes device images with one weight changed."""
+
+    def make(model):
+        image = compile_image(model.graph)
+        data = patch_weight(image.data, operator, output=output, k=k, delta=delta)
+        return BoardArtefact.of(data, image.arena_bytes)
+
+    return {"qcm": make}
+
+
+@pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+def test_one_changed_weight_is_found_with_its_operator_elements_and_size(
+    new_session, digits, samples, name, kind
+):
+    model = digits[0]
+    operator = next(each for each in reversed(model.graph.operators) if each.kind == kind)
+    board = BoardRunner(new_session(name), makers=broken_weight(operator.index, 1, 0, 64))
+    run, right = board.run(model, samples), IntegerRunner().run(model, samples)
+    found = locate(run, right, board)
+    assert (found.operator, found.kind) == (operator.index, kind)
+    inputs = [
+        each[int(np.flatnonzero((run.outputs[0] != right.outputs[0]).any(axis=1))[0])] for each in run.inputs
+    ]
+    wrong = board.tensor(model, inputs, operator.index).astype(int)
+    delta = wrong - IntegerRunner().tensor(model, inputs, operator.index)
+    assert found.elements == np.count_nonzero(delta) > 0
+    assert found.largest == np.abs(delta).max()
+    assert set(np.nonzero(delta)[-1]) == {1}
+    assert f"operator {operator.index} ({kind})" in str(found)
+    assert f"{found.elements} of {found.size} elements, at most {found.largest} LSB" in str(found)
+
+
+def test_equal_runners_compare_equal(desk, capsys):
+    assert (
+        main(
+            ["compare", str(MODEL), "--a", "integer", "--b", "desk", "--inputs", "X.npy", "--json", "R.json"]
+        )
+        == 0
+    )
+    assert "all 8 outputs are equal, bit for bit" in capsys.readouterr().out
+    result = json.loads((desk / "R.json").read_text())
+    assert (result["equal"], result["inferences"], result["divergence"]) == (True, 8, None)
+    assert result["b"]["runner"] == "desk"
+
+
+def test_a_broken_weight_at_the_prompt_ends_with_1_and_names_operator_elements_and_size(desk, capsys):
+    arguments = ["--b", "desk", "--inputs", "X.npy", "--break", "weight", "--json", "R.json"]
+    assert main(["compare", str(MODEL), "--a", "integer", *arguments]) == 1
+    found = json.loads((desk / "R.json").read_text())["divergence"]
+    assert (found["operator"], found["kind"]) == (0, "CONV_2D")
+    assert 0 < found["elements"] < found["size"]
+    assert sum(count for _, count in found["steps"]) == found["elements"]
+    assert "first diverging: operator 0 (CONV_2D)" in capsys.readouterr().out
+
+
+def test_breaking_needs_a_board(desk, capsys):
+    arguments = ["--a", "integer", "--b", "litert", "--inputs", "X.npy", "--break", "weight"]
+    assert main(["compare", str(MODEL), *arguments]) == 2
+    assert "neither --a nor --b is one" in capsys.readouterr().err
+
+
+def test_run_writes_raw_outputs_and_a_profile(desk, capsys, digits, samples):
+    arguments = ["--inputs", "X.npy", "--outputs", "Y.npy", "--profile", "--json", "R.json"]
+    assert main(["run", str(MODEL), "--board", "desk", *arguments]) == 0
+    right = IntegerRunner().run(digits[0], samples, operators=True)
+    assert np.array_equal(np.load(desk / "Y.npy"), right.outputs[0])
+    result = json.loads((desk / "R.json").read_text())
+    image = compile_image(digits[0].graph)
+    assert result["board"] == "desk"
+    assert result["image_bytes"] == len(image.data)
+    assert len(result["counters"]) == len(samples)
+    assert [(row["index"], row["kind"]) for row in result["operators"]] == [
+        (each.index, each.kind) for each in digits[0].graph.operators
+    ]
+    assert [row["crc32"][0] for row in result["operators"]] == [each.crc32 for each in right.operators[0]]
+    printed = capsys.readouterr().out
+    assert "8 inferences of digits" in printed
+    assert all(each.kind in printed for each in digits[0].graph.operators)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["--board", "nobody", "--inputs", "X.npy"],
+            2,
+            "board 'nobody' is not in the inventory; it has: desk",
+        ),
+        (["--board", "desk", "--inputs", "none.npy"], 2, "--inputs none.npy: there is no such file"),
+        (["--board", "desk", "--inputs", "float.npy"], 2, "the model takes int8"),
+        (["--board", "desk", "--inputs", "shape.npy"], 2, "(N, 8, 8, 1)"),
+        (["--board", "desk", "--inputs", "empty.npy"], 2, "there is no sample"),
+        (["--board", "desk", "--inputs", "object.npy"], 2, "is not a .npy or .npz file of plain numbers"),
+        (["--board", "desk", "--inputs", "other.npz"], 2, "it has: weights"),
+        (["--board", "desk", "--inputs", "X.npy", "--outputs", "no/Y.npy"], 2, "there is no folder no"),
+        (["--board", "desk", "--inputs", "X.npy", "--outputs", "Y.csv"], 2, "allowed: .npy, .npz"),
+        (["--board", "desk", "--inputs", "X.npy", "--storage", "disk"], 2, "invalid choice: 'disk'"),
+        (["--board", "real", "--inputs", "X.npy"], 3, "link fault on real"),
+    ],
+)
+def test_wrong_input_ends_with_2_and_a_broken_rig_with_3(desk, capsys, arguments, code, message):
+    with (desk / "boards.toml").open("a") as file:
+        file.write(f'[[board]]\nname="real"\nfamily="stm32"\ntarget="stm32f405xg"\nport="{desk}/ttyACM0"\n')
+    np.save(desk / "float.npy", np.zeros((2, 8, 8, 1), np.float32))
+    np.save(desk / "shape.npy", np.zeros((2, 9, 8, 1), np.int8))
+    np.save(desk / "empty.npy", np.zeros((0, 8, 8, 1), np.int8))
+    np.save(desk / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(desk / "other.npz", weights=np.zeros(3, np.int8))
+    assert main(["run", str(MODEL), *arguments]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_an_npz_feeds_inputs_by_tensor_name_and_takes_outputs(desk, digits):
+    graph = read_image(compile_image(digits[0].graph).data)
+    assert len(graph.inputs) == 1
+    name = digits[0].graph.tensors[digits[0].graph.inputs[0]].name
+    np.savez(desk / "X.npz", **{name: np.load(desk / "X.npy")})
+    assert main(["run", str(MODEL), "--board", "desk", "--inputs", "X.npz", "--outputs", "Y.npz"]) == 0
+    assert main(["run", str(MODEL), "--board", "desk", "--inputs", "X.npy", "--outputs", "Y.npy"]) == 0
+    with np.load(desk / "Y.npz") as outputs:
+        (only,) = outputs.files
+        assert np.array_equal(outputs[only], np.load(desk / "Y.npy"))
+
+
+def test_check_says_ok_for_every_step_of_a_sound_board(desk, capsys):
+    assert main(["boards", "--check", "desk"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[1] for line in lines if line.startswith("ok")} == {
+        "lease",
+        "flash",
+        "boot",
+        "link",
+        "counter",
+        "model",
+    }
+    assert not [line for line in lines if line.startswith("FAIL")]
+
+
+def test_check_names_the_step_that_fails_and_what_to_do(desk, capsys):
+    with (desk / "boards.toml").open("a") as file:
+        file.write(f'[[board]]\nname="real"\nfamily="stm32"\ntarget="stm32f405xg"\nport="{desk}/ttyACM0"\n')
+    assert main(["boards", "--check", "real"]) == 3
+    printed = capsys.readouterr().out
+    assert "FAIL link" in printed
+    assert "what to do:" in printed
+
+
+def test_boards_lists_the_inventory_and_the_virtual_boards(desk, capsys):
+    assert main(["boards"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines()[1:2]] == ["desk"]
+    assert "virtual-stm32f405" in printed
+    assert "free" in printed
