@@ -25,7 +25,7 @@ class Bench:
         self.ledger = FaultLedger(retries=settings.infra_retries)
 
     def take(self, wanted: str, *, test: str) -> BoardRunner:
-        """A board of the target ``wanted`` (or the board of that name), up and proven. Raises ``RigFault``."""
+        """A board of the target (or the board of the name) ``wanted``, up and proven. Raises ``RigFault``."""
         if self._wanted != wanted:
             self.release()
         if self._runner is None:

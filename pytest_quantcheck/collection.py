@@ -129,8 +129,8 @@ def select_and_order(config: pytest.Config, items: list[pytest.Item]) -> None:
         if not hasattr(config, "workeroutput"):
             raise pytest.UsageError("\n".join(notes(config).usage_errors))
         return
-    on_board = sorted((item for item in items if _needs_board(item)), key=_flashing_order)
-    items[:] = [*(item for item in items if not _needs_board(item)), *on_board]
+    on_board = [item for item in items if _needs_board(item)]
+    items[:] = [*(item for item in items if not _needs_board(item)), *_side_by_side(on_board)]
 
 
 def _needs_board(item: pytest.Item) -> bool:
@@ -151,10 +151,14 @@ def wanted_board(item: pytest.Item | None) -> str:
     return _board_of(item) if item is not None else ""
 
 
-def _flashing_order(item: pytest.Item) -> tuple[str, str]:
-    case = _parameter(item, CASE)
-    image = f"{case.artefact}\0{case.model}\0{case.id}\0{case.folder}" if case is not None else ""
-    return _board_of(item), image
+def _side_by_side(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Grouped by board, then by image; boards, images and items in order of first appearance."""
+    boards: dict[str, dict[object, list[pytest.Item]]] = {}
+    for item in items:
+        case = _parameter(item, CASE)
+        image = (case.artefact, case.model, case.data, case.id, case.folder) if case is not None else None
+        boards.setdefault(_board_of(item), {}).setdefault(image, []).append(item)
+    return [item for images in boards.values() for group in images.values() for item in group]
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], without: list[pytest.Item]) -> None:

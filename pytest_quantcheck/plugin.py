@@ -42,12 +42,13 @@ __all__ = [
 ]
 
 MARKERS = (
-    "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, seed=, "
-    "configs=): quantize a model under every combination; lists multiply, the nearest marker wins key by key",
+    "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, "
+    "seed=, configs=): quantize a model in every combination; lists multiply, the nearest marker wins "
+    "key by key",
     "host: runs on this machine alone (given to tests that use quantcheck's fixtures, but not board)",
     "hw(family=, target=, tags=, io='core'|'all'): runs on boards (given to tests that use board)",
-    "budget(latency_ms=, cycles=, instructions=, arena_kib=, flash_kib=, stack_kib=, firmware_kib=): upper limits "
-    "that gate.check judges; a number, or {target: number}",
+    "budget(latency_ms=, cycles=, instructions=, arena_kib=, flash_kib=, stack_kib=, firmware_kib=): upper "
+    "limits that gate.check judges; a number, or {target: number}",
 )
 
 

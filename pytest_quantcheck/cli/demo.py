@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,7 +25,7 @@ from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.verdict.gate import Verdict
 
 FEWER_VECTORS = {"virtual-stm32f405": 100}  # QEMU takes ten times as long as the C3's core
-WIDTH = 150  # where the output is not a terminal
+WIDTH = 160  # where the output is not a terminal
 
 
 @dataclass
@@ -167,9 +166,9 @@ def _table(results: Sequence[BoardResult], scores: Mapping[str, HostScore]) -> T
     verdicts = [(result.entry, verdict) for result in results for verdict in result.verdicts]
     units = {verdict.run.unit for _, verdict in verdicts}
     cost = units.pop() if len(units) == 1 else "per inference"
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("model", "quantization", "board"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("float", "quantized", "on board", "samples", "bit-exact", cost, "arena", "image"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry, verdict in verdicts:

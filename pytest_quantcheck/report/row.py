@@ -10,8 +10,10 @@ from typing import Any, TypedDict
 
 
 class Row(TypedDict, total=False):
-    """One verdict, or one test that could have none. ``outcome``: ``pass``, ``regression``, ``rig_fault``,
-    ``error``, ``expected`` (a failure that xfail announced) or ``unjudged``; ``None`` and missing keys mean *not known*. ``arena`` and ``image`` are bytes.
+    """One verdict, or one test that could have none.
+
+    ``outcome``: ``pass``, ``regression``, ``rig_fault``, ``error``, ``expected`` (a failure that xfail
+    announced) or ``unjudged``. ``None`` and missing keys mean *not known*. ``arena`` and ``image`` are bytes.
     """
 
     test: str

@@ -24,25 +24,28 @@ def ids(result: pytest.RunResult) -> list[str]:
     return [line.partition("[")[2].rstrip("]") for line in result.outlines if "::" in line]
 
 
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ("model='kws.h5'", ["kws-tflite-i8-i8-perchannel-cal100pct"]),
-        ("model='nets/kws.keras', calibration='10%'", ["kws-tflite-i8-i8-perchannel-cal10pct"]),
-        ("model='my.nets.digits:build'", ["digits-tflite-i8-i8-perchannel-cal100pct"]),
-        ("artefact='kws_int8.tflite'", ["kws_int8"]),
-        ("artefact=['a.tflite', 'b.tflite']", ["a", "b"]),
-        ("artefact=['a/m.tflite', 'b/m.tflite', 'c.tflite']", ["a.m", "b.m", "c"]),
-        ("artefact=['nets:small', 'nets:large']", ["nets.small", "nets.large"]),
-        ("calibration='random', seed=7", ["tflite-i8-i8-perchannel-calrandom-seed7"]),
-        (
-            "model='m.h5', configs=[QuantConfig(), QuantConfig(input_type='uint8')]",
-            ["m-tflite-i8-i8-perchannel-cal100pct", "m-tflite-u8-i8-perchannel-cal100pct"],
-        ),
-    ],
-)
-def test_ids_read_like_a_sentence(collect: Collect, keys: str, expected: list[str]) -> None:
-    assert ids(collect(HOST.format(keys))) == expected
+IDS: list[tuple[str, list[str]]] = [
+    ("model='kws.h5'", ["kws-tflite-i8-i8-perchannel-cal100pct"]),
+    ("model='nets/kws.keras', calibration='10%'", ["kws-tflite-i8-i8-perchannel-cal10pct"]),
+    ("model='my.nets.digits:build'", ["digits-tflite-i8-i8-perchannel-cal100pct"]),
+    ("artefact='kws_int8.tflite'", ["kws_int8"]),
+    ("artefact=['a.tflite', 'b.tflite']", ["a", "b"]),
+    ("artefact=['a/m.tflite', 'b/m.tflite', 'c.tflite']", ["a.m", "b.m", "c"]),
+    ("artefact=['nets:small', 'nets:large']", ["nets.small", "nets.large"]),
+    ("calibration='random', seed=7", ["tflite-i8-i8-perchannel-calrandom-seed7"]),
+    (
+        "model='m.h5', configs=[QuantConfig(), QuantConfig(input_type='uint8')]",
+        ["m-tflite-i8-i8-perchannel-cal100pct", "m-tflite-u8-i8-perchannel-cal100pct"],
+    ),
+]
+
+
+def test_ids_read_like_a_sentence(collect: Collect, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(**{f"test_{n}": HOST.format(keys) for n, (keys, _) in enumerate(IDS)})
+    result = collect("")
+    for number, (_, expected) in enumerate(IDS):
+        lines = [line for line in result.outlines if line.startswith(f"test_{number}.py::")]
+        assert [line.partition("[")[2].rstrip("]") for line in lines] == expected
 
 
 def test_lists_multiply(collect: Collect) -> None:
@@ -103,37 +106,38 @@ def test_marks_of_parameters_reach_the_item(pytester: pytest.Pytester, collect: 
     assert ids(result) == ["b"]
 
 
-@pytest.mark.parametrize(
-    ("keys", "words"),
-    [
-        ("modell='m.h5'", ["modell='m.h5'", "allowed: model, data, artefact, input_type"]),
-        ("input_type='int7'", ["input_type='int7'", "allowed: int8, uint8, float32"]),
-        (
-            "granularity=['per_tensor', 'per_row']",
-            ["granularity='per_row'", "allowed: per_channel, per_tensor"],
-        ),
-        ("calibration='many'", ["calibration='many'", "allowed: 10%"]),
-        ("calibration=10", ["calibration=10", "allowed: a text"]),
-        ("input_type=[]", ["input_type=[]", "no case"]),
-        ("data='here'", ["data='here'", "package.module:function"]),
-        ("configs=['int8']", ["configs=['int8']", "a list of QuantConfig"]),
-        ("configs=[QuantConfig()], input_type='int8'", ["not both"]),
-        ("artefact='a.tflite', input_type='int8'", ["quantized already"]),
-        ("model=['x/a/m.h5', 'y/a/m.h5']", ["two cases", "x/a/m.h5", "y/a/m.h5"]),
-        ("seed=[1, 1]", ["two cases", "given twice"]),
-        ("'m.h5'", ["keys only"]),
-        ("model=pytest.param('m.h5', id='x')", ["ids follow from the keys"]),
-    ],
-)
+WRONG: list[tuple[str, list[str]]] = [
+    ("modell='m.h5'", ["modell='m.h5'", "allowed: model, data, artefact, input_type"]),
+    ("input_type='int7'", ["input_type='int7'", "allowed: int8, uint8, float32"]),
+    (
+        "granularity=['per_tensor', 'per_row']",
+        ["granularity='per_row'", "allowed: per_channel, per_tensor"],
+    ),
+    ("calibration='many'", ["calibration='many'", "allowed: 10%"]),
+    ("calibration=10", ["calibration=10", "allowed: a text"]),
+    ("input_type=[]", ["input_type=[]", "no case"]),
+    ("data='here'", ["data='here'", "package.module:function"]),
+    ("configs=['int8']", ["configs=['int8']", "a list of QuantConfig"]),
+    ("configs=[QuantConfig()], input_type='int8'", ["not both"]),
+    ("artefact='a.tflite', input_type='int8'", ["quantized already"]),
+    ("model=['x/a/m.h5', 'y/a/m.h5']", ["two cases", "x/a/m.h5", "y/a/m.h5"]),
+    ("seed=[1, 1]", ["two cases", "given twice"]),
+    ("'m.h5'", ["keys only"]),
+    ("model=pytest.param('m.h5', id='x')", ["ids follow from the keys"]),
+]
+
+
 def test_wrong_markers_are_collection_errors_that_say_what_is_allowed(
-    collect: Collect, keys: str, words: list[str]
+    collect: Collect, pytester: pytest.Pytester
 ) -> None:
-    result = collect(HOST.format(keys))
+    pytester.makepyfile(**{f"test_{n}": HOST.format(keys) for n, (keys, _) in enumerate(WRONG)})
+    result = collect("")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     text = result.stdout.str()
     assert "Traceback" not in text
-    for word in ["test_it.py::test_it", *words]:
-        assert word in text
+    for number, (_, words) in enumerate(WRONG):
+        (line,) = [each for each in result.outlines if each.startswith(f"test_{number}.py::test_it: ")]
+        assert not [word for word in words if word not in line]
 
 
 def test_fixtures_without_a_quant_marker_are_a_collection_error(collect: Collect) -> None:
