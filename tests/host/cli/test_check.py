@@ -1,0 +1,101 @@
+"""``quantcheck check``: will it run there, and if not, what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_quantcheck.cli import check, main
+from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
+
+pytestmark = pytest.mark.host
+
+ARTEFACTS = [DATA / f"digits-{config.id}.tflite" for config in CONFIGURATIONS]
+
+
+def edit(content, change):
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    change(model)
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("target", ["virtual-esp32c3", "virtual-stm32f405", "stm32f401xe"])
+@pytest.mark.parametrize("artefact", ARTEFACTS, ids=lambda path: path.stem)
+def test_the_demo_will_run_on_every_target(artefact, target, capsys):
+    assert main(["check", str(artefact), "--target", target]) == 0
+    told = capsys.readouterr().out
+    assert told.endswith(f"will run on {target}\n")
+    assert "1 x DEPTHWISE_CONV_2D" in told
+    assert "device image" in told
+    assert "arena" in told
+
+
+def test_a_model_that_is_too_big_is_told_by_how_much(monkeypatch, capsys):
+    monkeypatch.setitem(check.TARGETS, "tiny", check.Memory(pool_kib=1, store_kib=4))
+    assert main(["check", str(ARTEFACTS[0]), "--target", "tiny"]) == 1
+    told = capsys.readouterr().out
+    assert "The arena needs" in told
+    assert "the target has 1024" in told
+    assert "target's store 4096" in told
+    assert told.endswith("will not run on tiny\n")
+
+
+def test_every_unsupported_operator_is_named(tmp_path, capsys):
+    def change(model):
+        others = {17: 76, 1: 47}  # schema.fbs: MAX_POOL_2D to RSQRT, AVERAGE_POOL_2D to EXP
+        for code in model.operatorCodes:
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            code.builtinCode = code.deprecatedBuiltinCode = others.get(number, number)
+        for operator in model.subgraphs[0].operators:
+            if type(operator.builtinOptions).__name__ == "Pool2DOptionsT":
+                operator.builtinOptionsType, operator.builtinOptions = 0, None
+
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(edit(ARTEFACTS[0].read_bytes(), change))
+    assert main(["check", str(path), "--target", "esp32c3"]) == 1
+    told = capsys.readouterr().out
+    assert "RSQRT is not supported" in told
+    assert "EXP is not supported" in told
+    assert "docs/porting.md" in told
+
+
+def test_a_damaged_scale_is_found(tmp_path, capsys):
+    def change(model):
+        tensor = model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]]
+        tensor.quantization.scale = np.array([0], "f4")
+
+    path = tmp_path / "zero.tflite"
+    path.write_bytes(edit(ARTEFACTS[0].read_bytes(), change))
+    assert main(["check", str(path), "--target", "esp32c3"]) == 1
+    assert "has the scale 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "words"),
+    [
+        (str(DATA / FLOAT_MODEL), "esp32c3", "quantize it first: quantcheck quantize"),
+        ("net.keras", "esp32c3", "quantize it first"),
+        ("absent.tflite", "esp32c3", "no model file"),
+        ("notes.tflite", "esp32c3", "TFL3"),
+        (str(ARTEFACTS[0]), "esp32", "allowed: virtual-esp32c3"),
+    ],
+)
+def test_what_cannot_be_checked_ends_with_2(tmp_path, monkeypatch, capsys, model, target, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.tflite").write_text("not a model")
+    assert main(["check", model, "--target", target]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_memory_of_the_stm32_targets_is_what_the_family_says():
+    from rigs.stm32.chips import CHIPS
+
+    for chip in CHIPS:
+        memory = check.TARGETS[chip.target]
+        assert memory.pool_kib == chip.ram_kib - check.STM32_FIRMWARE_RAM_KIB
+        assert memory.store_kib == chip.flash_kib - check.STM32_FIRMWARE_FLASH_KIB
