@@ -187,7 +187,6 @@ class _Net:
         return sizes[0], sizes[1]
 
     def conv_2d(self, x: Value, depthwise: bool = False) -> Value:
-        """TFLM needs a bias in DEPTHWISE_CONV_2D: it crashes without one."""
         window = self.window()
         dilation = (self.integer(1, 3), self.integer(1, 3))
         kernel = self.kernel(x, window["padding"], dilation)
@@ -198,7 +197,7 @@ class _Net:
         return self.writer.conv_2d(
             x,
             self.weights(shape),
-            self.bias(channels) if depthwise or self.draw(st.booleans()) else None,
+            self.bias(channels) if self.draw(st.booleans()) else None,
             weight_scale=weight_scale,
             scale=scale,
             zero_point=self.zero_point(),

@@ -40,6 +40,7 @@ from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 INT8_MIN, INT8_MAX = -128, 127
 ADD_LEFT_SHIFT = 20
 SOFTMAX_INTEGER_BITS = 5
+TFLM_SOFTMAX_LIMIT = 512  # its exponent of the sum must stay below 32 bits
 MAX_SHIFT = 30  # an int32_t cannot be shifted further
 
 
@@ -457,11 +458,16 @@ def _relu6(site: Site) -> Rescale:
 
 def note(site: Site) -> str:
     """What a user should know about an operator that runs, else empty."""
-    if site.summary.kind == "RELU6" and site.per_tensor(site.input(0)) != site.per_tensor(site.output):
+    kind, where = site.summary.kind, f"operator {site.summary.index} ({site.summary.kind})"
+    if kind == "RELU6" and site.per_tensor(site.input(0)) != site.per_tensor(site.output):
         return (
-            f"operator {site.summary.index} (RELU6): input and output have different scales; LiteRT "
-            f"rescales, TFLM's kernel does not, and its integers are followed here: expect wrong results"
+            f"{where}: input and output have different scales; LiteRT rescales, TFLM's kernel does not, "
+            f"and its integers are followed here: expect wrong results"
         )
+    if kind == "DEPTHWISE_CONV_2D" and len(site.inputs) == 3 and site.inputs[2] is None:
+        return f"{where}: its bias is given as absent (-1), which crashes TFLM"
+    if kind == "SOFTMAX" and site.output.shape[-1] >= TFLM_SOFTMAX_LIMIT:
+        return f"{where}: TFLM aborts where the sum of exponentials reaches {TFLM_SOFTMAX_LIMIT}"
     return ""
 
 

@@ -83,6 +83,8 @@ class Window:
 class Convolution:
     """CONV_2D (weights OHWI) and DEPTHWISE_CONV_2D (weights 1HWC, C = inputs * depth_multiplier).
 
+    CONV_2D weights with fewer input channels than the activation mean grouped convolution: group g of
+    the output channels sees group g of the input channels. Accumulators are int32 and wrap.
     Operator inputs: activation, weights, bias (index -1 when absent).
     """
 

@@ -140,11 +140,9 @@ class TfliteWriter:
     ) -> Value:
         """CONV_2D (weights OHWI), or DEPTHWISE_CONV_2D (weights 1HWC) with ``depthwise``."""
         axis = 3 if depthwise else 0
-        inputs = [
-            x,
-            self.tensor(weights.shape, scale=weight_scale, axis=axis, data=weights),
-            self._bias(bias, x.scale, weight_scale),
-        ]
+        inputs = [x, self.tensor(weights.shape, scale=weight_scale, axis=axis, data=weights)]
+        if bias is not None:  # where it is absent as -1, TFLM's depthwise kernel crashes
+            inputs.append(self._bias(bias, x.scale, weight_scale))
         height, width = (
             window_output(x.shape[1 + i], weights.shape[1 + i], stride[i], dilation[i], padding)
             for i in (0, 1)
@@ -178,7 +176,7 @@ class TfliteWriter:
         kernel = self.tensor(weights.shape, scale=weight_scale, zero_point=weight_zero_point, data=weights)
         batches = int(np.prod(x.shape)) // weights.shape[1]
         out = self.tensor((batches, weights.shape[0]), scale=scale, zero_point=zero_point)
-        inputs = [x, kernel, self._bias(bias, x.scale, weight_scale)]
+        inputs = [x, kernel, None if bias is None else self._bias(bias, x.scale, weight_scale)]
         self.operator("FULLY_CONNECTED", inputs, [out], FusedActivationFunction=_activation(activation))
         return out
 
@@ -299,9 +297,7 @@ class TfliteWriter:
         scale = x.scale if x.scale else None
         return self.tensor(shape, x.dtype, scale=scale, zero_point=x.zero_point)
 
-    def _bias(self, bias: Array | None, input_scale: float, weight_scale: float | Array) -> Value | None:
-        if bias is None:
-            return None
+    def _bias(self, bias: Array, input_scale: float, weight_scale: float | Array) -> Value:
         scale = np.float32(input_scale) * np.asarray(weight_scale, np.float32)
         return self.tensor(bias.shape, "int32", scale=scale, data=bias)
 

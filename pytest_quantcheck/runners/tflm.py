@@ -100,7 +100,7 @@ class TflmRunner:
             "arena": min(2 * activations + 2 * len(model.artefact) + _ARENA_OVERHEAD, 1 << 28),
             "deadline": self.deadline,
         }
-        parts = _worker().infer(request, model.artefact, [pack(x) for x in inputs])
+        parts = shared_worker().infer(request, model.artefact, [pack(x) for x in inputs])
         return [unpack(part) for part in parts]
 
 
@@ -210,7 +210,7 @@ class Worker:
 _shared: dict[int, Worker] = {}
 
 
-def _worker() -> Worker:
+def shared_worker() -> Worker:
     """The worker of this process; a forked child gets one of its own."""
     if os.getpid() not in _shared:
         _shared.clear()

@@ -1,0 +1,79 @@
+"""From float vectors to a model's own tensors and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.graph.write_tflite import TfliteWriter
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.tflm import TflmRunner
+
+pytestmark = pytest.mark.host
+
+SCALE, ZERO_POINT = 0.037, -11
+
+
+def model(scale: float = SCALE, zero_point: int = ZERO_POINT) -> QuantizedModel:
+    writer = TfliteWriter()
+    source = writer.tensor((1, 4, 3), scale=scale, zero_point=zero_point, name="input")
+    return QuantizedModel("small", writer.finish([source], [writer.relu6(source)]))
+
+
+@given(st.integers(0, 2**16), st.floats(1e-3, 10), st.integers(-128, 127))
+def test_samples_become_the_integers_that_tflm_quantizes_to(seed: int, scale: float, zero_point: int) -> None:
+    x = np.random.default_rng(seed).normal(0, 100 * scale, (3, 4, 3)).astype(np.float32)
+    x[0] = np.float32(scale) * np.arange(-6, 6).reshape(4, 3) / 2  # halves of a step
+    writer = TfliteWriter()
+    source = writer.tensor((1, 4, 3), "float32")
+    edge = writer.finish([source], [writer.quantize(source, scale=scale, zero_point=zero_point)])
+    oracle = TflmRunner().run(QuantizedModel("edge", edge), Samples(x)).outputs[0]
+    (ours,) = prepare.quantize_inputs(model(scale, zero_point), Samples(x))
+    assert np.array_equal(ours, oracle)
+
+
+@pytest.mark.parametrize("shape", [(7, 4, 3), (7, 1, 4, 3)])
+def test_the_models_own_batch_axis_may_be_given_or_left_out(shape: tuple[int, ...]) -> None:
+    (raw,) = prepare.quantize_inputs(model(), Samples(np.zeros(shape)))
+    assert raw.shape == (7, 4, 3)
+    assert np.all(raw == ZERO_POINT)
+
+
+def test_dequantized_outputs_are_real_values() -> None:
+    raw = np.asarray([[-128], [-11], [127]], np.int8)
+    real = prepare.dequantize_output(model(), raw)
+    assert real.dtype == np.float32
+    assert np.allclose(real[:, 0], [SCALE * -117, 0, SCALE * 138])
+
+
+def test_raw_integers_pass_unchanged() -> None:
+    raw = np.arange(24, dtype=np.int8).reshape(2, 4, 3)
+    assert np.array_equal(prepare.quantize_inputs(model(), Raw(raw))[0], raw)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (Raw(np.zeros((2, 4, 3), np.uint8)), "the model takes int8"),
+        (Raw(np.zeros((2, 4, 4), np.int8)), r"takes \(N, 4, 3\), given: \(2, 4, 4\)"),
+        (Raw((np.zeros((2, 4, 3), np.int8),) * 2), "has 1 inputs, the vectors 2"),
+        (Raw(np.zeros((0, 4, 3), np.int8)), "no sample"),
+        (Samples(np.full((1, 4, 3), np.nan), ids=["broken-17"]), "broken-17 contains NaN"),
+    ],
+)
+def test_vectors_that_do_not_fit_are_named(vectors: Raw | Samples, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        prepare.quantize_inputs(model(), vectors)
+
+
+def test_an_integer_input_without_a_scale_is_a_model_error() -> None:
+    writer = TfliteWriter()
+    source = writer.tensor((1, 4), "int8")
+    plain = QuantizedModel("plain", writer.finish([source], [writer.reshape(source, (4, 1))]))
+    with pytest.raises(ModelError, match="with 0 scales"):
+        prepare.quantize_inputs(plain, Samples(np.zeros((1, 4))))
