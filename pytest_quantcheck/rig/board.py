@@ -93,7 +93,12 @@ class Board(Protocol):
         """The strongest restart there is; for a virtual board a new process with the same flash."""
 
     def misbehave(self, fault: str, **how: object) -> None:
-        """Virtual boards only: break on purpose (see docs/boards.md); real boards raise UsageError."""
+        """Virtual boards only: break on purpose (see docs/boards.md); real boards raise UsageError.
+
+        The names are the same everywhere. Line: flip, drop, duplicate, delay (``rate``, ``seed``),
+        mute, overrun. Flash: stick (``address``, ``bit``, ``value``), power_loss. Board: hang, crash,
+        die (its process ends). heal ends them all.
+        """
 
     def close(self) -> None:
         """Give everything back: ports, probes, processes."""
