@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.numerics import affine
@@ -15,6 +15,7 @@ DTYPES = st.sampled_from(("int8", "uint8", "int16"))
 REALS = st.floats(-1e6, 1e6, width=32)
 
 
+@settings(deadline=None)
 @given(REALS, REALS, DTYPES, st.booleans())
 def test_every_value_of_the_range_comes_back_within_a_step(
     a: float, b: float, dtype: str, symmetric: bool
@@ -28,6 +29,7 @@ def test_every_value_of_the_range_comes_back_within_a_step(
     assert np.max(np.abs(again - points)) <= 1.01 * float(scale) + 1e-6 * max(abs(low), abs(high))
 
 
+@settings(deadline=None)
 @given(REALS, REALS, DTYPES, st.booleans())
 @example(0.0, 0.0, "int8", False)
 def test_zero_is_represented_exactly(a: float, b: float, dtype: str, symmetric: bool) -> None:
@@ -76,6 +78,7 @@ def test_nan_is_refused() -> None:
         affine.quantize([0.0, float("nan")], 1.0, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 2**16))
 def test_per_channel_parameters_apply_along_their_axis(axis: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.numerics import fixed_point as fp
@@ -36,12 +36,14 @@ def doubling_high_mul(a: int, b: int) -> int:
     return min(truncated(Fraction(a * b + nudge, 2**31)), fp.INT32_MAX)
 
 
+@settings(deadline=None)
 @given(INT32, INT32)
 @example(fp.INT32_MIN, fp.INT32_MIN)
 def test_doubling_high_mul_nudges_truncates_and_saturates(a: int, b: int) -> None:
     assert fp.saturating_rounding_doubling_high_mul(a, b) == doubling_high_mul(a, b)
 
 
+@settings(deadline=None)
 @given(INT32, INT32)
 def test_doubling_high_mul_is_within_half_a_step_of_the_product(a: int, b: int) -> None:
     exact = Fraction(a * b, 2**31)
@@ -49,6 +51,7 @@ def test_doubling_high_mul_is_within_half_a_step_of_the_product(a: int, b: int) 
     assert abs(int(fp.saturating_rounding_doubling_high_mul(a, b)) - saturated) <= Fraction(1, 2)
 
 
+@settings(deadline=None)
 @given(INT32, st.integers(0, 31))
 @example(-1, 1)
 @example(fp.INT32_MIN, 31)
@@ -56,11 +59,13 @@ def test_rounding_divide_rounds_half_away_from_zero(x: int, exponent: int) -> No
     assert fp.rounding_divide_by_pot(x, exponent) == half_away(Fraction(x, 2**exponent))
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**40), 2**40))
 def test_wrapping_keeps_the_low_32_bits(x: int) -> None:
     assert fp.wrap_int32(x) == wrapped(x)
 
 
+@settings(deadline=None)
 @given(INT32, MULTIPLIERS, st.integers(-31, 30))
 @example(fp.INT32_MAX, fp.INT32_MAX, 30)
 def test_double_rounding_multiplies_then_divides(x: int, multiplier: int, shift: int) -> None:
@@ -69,6 +74,7 @@ def test_double_rounding_multiplies_then_divides(x: int, multiplier: int, shift:
     assert fp.multiply_by_quantized_multiplier(x, multiplier, shift) == expected
 
 
+@settings(deadline=None)
 @given(INT32, MULTIPLIERS, st.integers(-31, 30))
 def test_single_rounding_is_the_nearest_integer_half_up(x: int, multiplier: int, shift: int) -> None:
     exact = Fraction(x * multiplier, 2 ** (31 - shift))
@@ -76,6 +82,7 @@ def test_single_rounding_is_the_nearest_integer_half_up(x: int, multiplier: int,
     assert fp.multiply_by_quantized_multiplier(x, multiplier, shift, "single") == expected
 
 
+@settings(deadline=None)
 @given(INT32, MULTIPLIERS, st.integers(-31, 0))
 def test_double_and_single_rounding_differ_by_at_most_one(x: int, multiplier: int, shift: int) -> None:
     double = fp.multiply_by_quantized_multiplier(x, multiplier, shift)
@@ -88,6 +95,7 @@ def test_an_unknown_rounding_is_refused() -> None:
         fp.multiply_by_quantized_multiplier(1, 1 << 30, 0, "triple")
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**46), 2**46), st.integers(0, fp.INT32_MAX), st.integers(-31, 7))
 @example(1, fp.INT32_MAX, 0)
 def test_the_reduced_multiplier_keeps_16_bits_of_the_multiplier(x: int, multiplier: int, shift: int) -> None:
@@ -96,6 +104,7 @@ def test_the_reduced_multiplier_keeps_16_bits_of_the_multiplier(x: int, multipli
     assert fp.multiply_by_reduced_multiplier(x, multiplier, shift) == expected
 
 
+@settings(deadline=None)
 @given(st.floats(2.0**-31, 2.0**30, allow_nan=False))
 @example(1.0)
 @example(np.nextafter(1.0, 0.0))
@@ -122,6 +131,7 @@ def test_multipliers_that_cannot_be_are_refused(real: float) -> None:
         fp.quantize_multiplier(real)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**31), 0), min_size=1, max_size=50))
 def test_the_exponential_is_accurate(values: list[int]) -> None:
     exact = np.exp(np.asarray(values) / 2**26)
@@ -129,6 +139,7 @@ def test_the_exponential_is_accurate(values: list[int]) -> None:
     assert np.max(np.abs(found - exact)) < 3e-7
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1 << 19, fp.INT32_MAX), min_size=1, max_size=50))
 def test_the_reciprocal_is_accurate(values: list[int]) -> None:
     scale, bits = fp.reciprocal(values, 12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.data.dataset import Raw, Samples
@@ -25,6 +25,7 @@ def model(scale: float = SCALE, zero_point: int = ZERO_POINT) -> QuantizedModel:
     return QuantizedModel("small", writer.finish([source], [writer.relu6(source)]))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.floats(1e-3, 10), st.integers(-128, 127))
 def test_samples_become_the_integers_that_tflm_quantizes_to(seed: int, scale: float, zero_point: int) -> None:
     x = np.random.default_rng(seed).normal(0, 100 * scale, (3, 4, 3)).astype(np.float32)
