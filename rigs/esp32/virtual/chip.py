@@ -27,6 +27,7 @@ _RESET_CAUSES = {
 }
 _WATCHDOG_CAUSES = {"RTC": "RTCWDT_SYS_RST", "super": "SUPER_WDT_RST", "group 0": "TG0WDT_SYS_RST"}
 _BAUD_TOLERANCE = 0.03
+_RATE_CHANGE_SECONDS = 0.05
 CHIP_FAULTS = ("overrun", "stuck_bit", "power_loss", "hang", "crash", "chip_id", "none")
 FAULTS = (*LINE_FAULTS, *CHIP_FAULTS)
 
@@ -61,6 +62,8 @@ class Chip:
         self._change = threading.Condition()
         self._boot: _Boot | None = _Boot("POWERON")
         self._early = bytearray()
+        self._misread = bytearray()
+        self._misread_until = 0.0
         self._dtr = self._rts = self._held = self._hung = False
         self._fault_to_inject = 0
         self._core: cpu.Core | None = None
@@ -90,28 +93,36 @@ class Chip:
             self._held = False
             self._reset(_Boot("POWERON", download=dtr))
 
-    def receive(self, data: bytes) -> float:
-        """Bytes from the host. Returns the seconds by which a fault delays what follows."""
-        data, wait = self._to_chip.damage(self._through_line(data))
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host."""
+        data, wait = self._to_chip.damage(data)
         if wait:
             time.sleep(wait)
         with self._change:
             if self._boot is not None:
                 self._early += data
-                return wait
-        self._deliver(data)
-        return wait
+                return
+        if self._misread or not self._same_rate:
+            if not self._misread:
+                self._misread_until = time.monotonic() + _RATE_CHANGE_SECONDS
+            self._misread += data
+            self._settle_rate()
+        else:
+            self._deliver(data)
 
     def tick(self) -> None:
-        """Called a few times a second: watchdogs bite, waiting output goes out."""
+        """Called as often as ``tick_seconds`` says: watchdogs bite, waiting output goes out."""
+        self._settle_rate()
         bitten = self._peripherals.tick()
         if bitten and self.mode not in ("off", "hung"):
             self._reset(_Boot(_WATCHDOG_CAUSES[bitten]))
 
     @property
-    def busy(self) -> bool:
-        """Whether the core executes, so that ``tick`` should come more often."""
-        return self._core is not None and not self._peripherals.napping
+    def tick_seconds(self) -> float:
+        """How soon ``tick`` should come."""
+        if self._misread:
+            return 0.001
+        return 0.02 if self._core is not None and not self._peripherals.napping else 0.25
 
     @property
     def state(self) -> dict[str, object]:
@@ -259,7 +270,7 @@ class Chip:
 
     def _uart_out(self, data: bytes) -> None:
         if not self._over_usb:
-            self._send(self._through_line(data))
+            self._send(data if self._same_rate else _misread(data))
 
     def _usb_out(self, data: bytes) -> None:
         if self._over_usb:
@@ -272,13 +283,18 @@ class Chip:
         if data:
             self._transmit(data)
 
-    def _through_line(self, data: bytes) -> bytes:
-        """Two ends with different rates read each other's bytes as other bytes."""
+    @property
+    def _same_rate(self) -> bool:
         if self._over_usb or self.host_baud is None or self.mode != "app":
-            return data
-        if abs(self.host_baud / self._peripherals.uart.baud - 1) <= _BAUD_TOLERANCE:
-            return data
-        return bytes((byte * 0x55 ^ 0x2B) & 0xFF for byte in data)
+            return True
+        return abs(self.host_baud / self._peripherals.uart.baud - 1) <= _BAUD_TOLERANCE
+
+    def _settle_rate(self) -> None:
+        """Our line takes no time, so a host can be at a new rate before the core has run the few
+        instructions to its own change: bytes wait a moment before they count as misread."""
+        if self._misread and (self._same_rate or time.monotonic() >= self._misread_until):
+            data, self._misread = bytes(self._misread), bytearray()
+            self._deliver(data if self._same_rate else _misread(data))
 
     def _break_line(self, fault: str, *, direction: str = "both", **how: object) -> None:
         line_fault = LineFault(fault, **how)  # type: ignore[arg-type]  # names and values come from outside
@@ -297,6 +313,11 @@ class Chip:
         self._impatient = self._peripherals.uart.impatient = False
         if self._hung:
             self._reset(_Boot("POWERON"))
+
+
+def _misread(data: bytes) -> bytes:
+    """Two ends with different rates read each other's bytes as other bytes."""
+    return bytes((byte * 0x55 ^ 0x2B) & 0xFF for byte in data)
 
 
 def _number(how: dict[str, object], name: str, default: int | None = None) -> int:

@@ -24,7 +24,6 @@ from rigs.esp32.virtual.chip import Chip
 
 _FRAME = struct.Struct("<cI")
 _CHUNK = 65536
-_TICK_BUSY, _TICK_IDLE = 0.02, 0.25  # seconds
 
 
 class Server:
@@ -72,7 +71,7 @@ class Server:
     def serve(self) -> None:
         """Handle events for ever."""
         while True:
-            for key, _ in self._selector.select(_TICK_BUSY if self._board.busy else _TICK_IDLE):
+            for key, _ in self._selector.select(self._board.tick_seconds):
                 key.data()
             self._board.tick()
 
