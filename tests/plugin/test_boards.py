@@ -57,7 +57,7 @@ def rig(pytester: pytest.Pytester) -> Callable[[int], Path]:
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """``run(body, *options)``: the tests in ``body`` with five vectors; locks lie in the test's own folder."""
+    """``run(body, *options)``: the tests in ``body`` on five vectors, with locks of their own."""
     monkeypatch.delenv("QC_RIG", raising=False)
     monkeypatch.setenv("QC_LEASE_DIR", str(pytester.path / "leases"))
     pytester.makepyfile(nets=NETS)
@@ -71,7 +71,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     return go
 
 
-def test_a_board_runs_the_model_and_a_failed_test_shows_its_serial_log(run: Run, rig, pytester) -> None:
+def test_a_board_runs_the_model_and_a_failure_shows_the_serial_log(run: Run, rig, pytester) -> None:
     rig(1)
     result = run(
         """

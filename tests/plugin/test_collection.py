@@ -64,7 +64,7 @@ def test_the_nearest_marker_wins_key_by_key(collect: Collect) -> None:
     result = collect(
         """
         import pytest
-        pytestmark = pytest.mark.quant(model='m.h5', input_type='uint8', output_type='uint8', calibration='10%')
+        pytestmark = pytest.mark.quant(model='m', input_type='uint8', output_type='uint8', calibration='1%')
 
         @pytest.mark.quant(output_type='float32', calibration='20%')
         class TestIt:
@@ -98,7 +98,7 @@ def test_configs_and_single_keys_replace_each_other(
     assert ids(collect(source)) == [expected]
 
 
-def test_marks_of_parameters_reach_the_item(pytester: pytest.Pytester, collect: Collect) -> None:
+def test_marks_of_parameters_reach_the_item(collect: Collect) -> None:
     source = HOST.format(
         "artefact=['a.tflite', pytest.param('b.tflite', marks=pytest.mark.skip(reason='b is broken'))]"
     )
