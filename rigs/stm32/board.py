@@ -58,7 +58,7 @@ class STM32Board:
         return open_serial(self.entry.port, self.entry.name)
 
     def reset(self) -> None:
-        """Restart the application: the inventory's ``reset`` command, else nRESET through the probe."""
+        """Restart the application: the inventory's ``reset`` command, else a reset over SWD."""
         if self.entry.reset:
             self._run("reset", self.entry.reset)
         else:
@@ -129,10 +129,10 @@ class VirtualSTM32Board(STM32Board):
     def misbehave(self, fault: str, **how: object) -> None:
         """Break on purpose, until ``heal`` (or for some until a reset): see docs/boards.md.
 
-        flip, drop, duplicate, delay (``rate``, ``at``, ``count``, ``seed``, ``seconds``, ``direction``
-        to_board | to_host | both), mute, overrun (``limit`` bytes in ``window`` seconds), stick
-        (``address``, ``bit``, ``value``), power_loss (``after_bytes`` of flash written), hang, crash, die,
-        heal.
+        flip, drop, duplicate, delay (``rate``, ``seed``, ``after`` so many bytes, ``count``, ``seconds``,
+        ``direction`` to_board | from_board | both), mute, overrun (``limit`` bytes in ``window`` seconds),
+        stick (``address``, ``bit``, ``value``), power_loss (``after_bytes`` of flash written), hang, crash,
+        die, heal.
         """
         self._tell("misbehave", fault, how)
 

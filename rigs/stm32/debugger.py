@@ -15,7 +15,6 @@ try:
     from pyocd.core import exceptions
     from pyocd.core.helpers import ConnectHelper
     from pyocd.core.session import Session
-    from pyocd.core.target import Target
     from pyocd.flash.flash import Flash
 except ImportError as error:
     raise MissingExtraError("pyocd", "stm32", "flashing an STM32") from error
@@ -82,9 +81,9 @@ def read_flash(access: Access, address: int, size: int) -> bytes:
 
 
 def reset(access: Access) -> None:
-    """Pulse nRESET (a system reset where the line is not wired)."""
+    """A system reset over SWD, which needs no reset line."""
     with _session(access, connect_mode="attach") as session, _explained(access, "boot"):
-        session.target.reset(Target.ResetType.NSRST)
+        session.target.reset()
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,20 @@
 
 enum { HSI_HZ = 16000000, SPINS = 100000 };
 
-/* Clocks: RM0090 6.3.2 and table 10 (wait states) for F405/407 and F429, RM0368 for F401, RM0383
- * for F411, RM0390 for F446. 168 MHz needs no over-drive on any of the chips that reach it. */
+/* Clocks and wait states: RM0090 3.5.1 and 7.3.2 (F405/407, F429), RM0368 (F401), RM0383 (F411),
+ * RM0390 (F446). 168 MHz needs no over-drive on any of the chips that reach it. Revision A of the
+ * F405/407 gives the device id of the F2 and must not prefetch: ES0182. */
 static const qc_stm32_chip_t chips[] = {
-    {0x413, "STM32F405", 128, 16, 2, 7, 336, 168, 5, 1, 2, 1}, /* F405, F407, F415, F417 */
-    {0x411, "STM32F405", 128, 16, 2, 7, 336, 168, 5, 1, 2, 1}, /* their revision A: ES0182 */
-    {0x423, "STM32F401xC", 64, 16, 4, 7, 336, 84, 2, 2, 1, 0},
-    {0x433, "STM32F401xE", 96, 16, 4, 7, 336, 84, 2, 2, 1, 0},
-    {0x431, "STM32F411", 128, 16, 2, 4, 192, 96, 3, 3, 1, 0},
-    {0x421, "STM32F446", 128, 16, 2, 7, 336, 168, 5, 3, 2, 1},
-    {0x419, "STM32F429", 192, 16, 2, 7, 336, 168, 5, 3, 2, 1}, /* F427, F429, F437, F439 */
+    /* id    name        RAM   m   n   p  q  MHz wait pre VOS apb */
+    {0x413, "STM32F405", 128, 16, 336, 2, 7, 168, 5, 1, 1, 2, 1}, /* F405, F407, F415, F417 */
+    {0x411, "STM32F405", 128, 16, 336, 2, 7, 168, 5, 0, 1, 2, 1}, /* their revision A */
+    {0x423, "STM32F401xC", 64, 16, 336, 4, 7, 84, 2, 1, 2, 1, 0},
+    {0x433, "STM32F401xE", 96, 16, 336, 4, 7, 84, 2, 1, 2, 1, 0},
+    {0x431, "STM32F411", 128, 16, 192, 2, 4, 96, 3, 1, 3, 1, 0},
+    {0x421, "STM32F446", 128, 16, 336, 2, 7, 168, 5, 1, 3, 2, 1},
+    {0x419, "STM32F429", 192, 16, 336, 2, 7, 168, 5, 1, 3, 2, 1}, /* F427, F429, F437, F439 */
 };
-static const qc_stm32_chip_t unknown = {0, "STM32F4", 64, 0, 0, 0, 0, 16, 0, 0, 0, 0};
+static const qc_stm32_chip_t unknown = {.name = "STM32F4", .ram_kb = 64, .core_mhz = 16};
 
 static uint32_t device_id(void) {
   return DBGMCU_IDCODE & DBGMCU_IDCODE_DEV_ID;
@@ -65,7 +67,7 @@ static int start_pll(const qc_stm32_chip_t *chip) {
                 ((uint32_t)chip->pll_q << RCC_PLLCFGR_PLLQ_POS);
   RCC_CR |= RCC_CR_PLLON;
   if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) return 0;
-  FLASH_ACR = FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN |
+  FLASH_ACR = (chip->prefetch ? FLASH_ACR_PRFTEN : 0) | FLASH_ACR_ICEN | FLASH_ACR_DCEN |
               ((uint32_t)chip->latency << FLASH_ACR_LATENCY_POS);
   if (!wait_for(&FLASH_ACR, 0xFu << FLASH_ACR_LATENCY_POS,
                 (uint32_t)chip->latency << FLASH_ACR_LATENCY_POS)) {

@@ -8,10 +8,12 @@ typedef struct {
   uint16_t device_id; /* DBGMCU_IDCODE.DEV_ID */
   const char *name;
   uint16_t ram_kb; /* from 0x20000000, without the core-coupled memory */
-  uint8_t pll_m, pll_p, pll_q;
-  uint16_t pll_n; /* HSI 16 MHz / m * n / p = core clock */
+  uint8_t pll_m;
+  uint16_t pll_n;
+  uint8_t pll_p, pll_q; /* HSI 16 MHz / m * n / p = core clock */
   uint8_t core_mhz;
   uint8_t latency;                /* flash wait states at that clock and 2.7 to 3.6 V */
+  uint8_t prefetch;               /* whether the flash interface may prefetch */
   uint8_t voltage_scale;          /* PWR_CR.VOS */
   uint8_t apb1_shift, apb2_shift; /* bus clock = core clock >> shift */
 } qc_stm32_chip_t;

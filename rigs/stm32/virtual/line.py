@@ -10,8 +10,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-TO_BOARD, TO_HOST = "to_board", "to_host"
-DIRECTIONS = (TO_BOARD, TO_HOST)
+TO_BOARD, FROM_BOARD = "to_board", "from_board"
+DIRECTIONS = (TO_BOARD, FROM_BOARD)
 BYTE_FAULTS = ("flip", "drop", "duplicate", "delay", "mute", "overrun")
 _CHUNK = 4096
 
@@ -22,17 +22,17 @@ class ByteFault:
 
     kind       flip: one bit of a byte; drop; duplicate; delay: by ``seconds``; mute: all are lost;
                overrun: of the bytes within ``window`` seconds only the first ``limit`` arrive
-    rate       the share of bytes that is hit, drawn with ``seed``
-    at         or: positions that are hit, counted from the moment the fault is set
-    count      at most so many hits
+    rate       the chance of a byte to be hit, drawn with ``seed``
+    after      so many bytes pass first
+    count      at most so many hits (0: no limit)
     """
 
     kind: str
-    rate: float = 0.0
-    at: tuple[int, ...] = ()
-    count: int | None = None
+    rate: float = 1.0
     seed: int = 0
-    seconds: float = 0.05
+    after: int = 0
+    count: int = 0
+    seconds: float = 0.1
     window: float = 0.01
     limit: int = 64
     hits: int = 0
@@ -42,6 +42,8 @@ class ByteFault:
     _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate={self.rate!r} is not between 0 and 1")
         self._random.seed(self.seed)
 
     def pass_on(self, data: bytes, now: float) -> tuple[bytes, float]:
@@ -66,10 +68,10 @@ class ByteFault:
         return bytes(result), late
 
     def _hit(self) -> bool:
-        position, self._position = self._position, self._position + 1
-        if self.count is not None and self.hits >= self.count:
+        self._position += 1
+        if self._position <= self.after or 0 < self.count <= self.hits:
             return False
-        hit = position in self.at or (self.rate > 0 and self._random.random() < self.rate)
+        hit = self._random.random() < self.rate
         self.hits += hit
         return hit
 
@@ -92,8 +94,8 @@ class Line(threading.Thread):
         self.port: int = self._listener.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
         self._lock = threading.Lock()
-        self._faults: dict[str, list[ByteFault]] = {TO_BOARD: [], TO_HOST: []}
-        self._late: dict[str, deque[tuple[float, bytes]]] = {TO_BOARD: deque(), TO_HOST: deque()}
+        self._faults: dict[str, list[ByteFault]] = {TO_BOARD: [], FROM_BOARD: []}
+        self._late: dict[str, deque[tuple[float, bytes]]] = {TO_BOARD: deque(), FROM_BOARD: deque()}
         self._host: socket.socket | None = None
         self._board: socket.socket | None = None
         self._next_board: socket.socket | None = None
@@ -156,7 +158,7 @@ class Line(threading.Thread):
         elif source is self._board and self._board is not None:
             data = _receive(self._board)
             if data:
-                self._carry(TO_HOST, data, selector)
+                self._carry(FROM_BOARD, data, selector)
             else:
                 selector.unregister(self._board)
                 self._board.close()
@@ -216,7 +218,7 @@ class Line(threading.Thread):
         try:
             receiver.sendall(data)
         except OSError:
-            if direction == TO_HOST:
+            if direction == FROM_BOARD:
                 self._drop_host(selector)
 
 

@@ -228,9 +228,7 @@ class Supervisor:
     def _break_line(self, fault: str, direction: str = "", **how: Any) -> None:
         if direction not in (*DIRECTIONS, "both", ""):
             raise ValueError(f"direction={direction!r}; allowed: {', '.join(DIRECTIONS)}, both")
-        natural = {"mute": "to_host", "overrun": "to_board"}.get(fault, "both")
-        direction = direction or natural
-        how["at"] = tuple(how.get("at", ()))
+        direction = direction or {"mute": "from_board", "overrun": "to_board"}.get(fault, "both")
         for each in DIRECTIONS:
             if direction in (each, "both"):
                 self._line.add_fault(each, ByteFault(fault, **how))

@@ -62,13 +62,14 @@ def test_a_crash_leaves_a_record_of_where_it_was(board: VirtualSTM32Board) -> No
     assert record.cause & 0xFF in (3, 4, 5)  # HardFault, MemManage, BusFault
 
 
-@pytest.mark.parametrize("direction", ["to_board", "to_host"])
+@pytest.mark.parametrize("direction", ["to_board", "from_board"])
 @pytest.mark.parametrize("fault", ["flip", "drop", "duplicate"])
 def test_damaged_bytes_cost_a_resend_and_never_a_wrong_byte(
     board: VirtualSTM32Board, fault: str, direction: str
 ) -> None:
     with connected(board) as device:
-        board.misbehave(fault, direction=direction, at=[20, 300], count=2)
+        for after in (20, 300):
+            board.misbehave(fault, direction=direction, after=after, count=1)
         for _ in range(3):
             assert device.echo(PAYLOAD) == PAYLOAD
         assert device.link.statistics.resent >= 1
@@ -77,7 +78,7 @@ def test_damaged_bytes_cost_a_resend_and_never_a_wrong_byte(
 
 def test_late_bytes_arrive(board: VirtualSTM32Board) -> None:
     with connected(board) as device:
-        board.misbehave("delay", at=[100], seconds=0.1)
+        board.misbehave("delay", after=100, count=1, seconds=0.1)
         begin = time.monotonic()
         assert device.echo(PAYLOAD) == PAYLOAD
         assert time.monotonic() - begin > 0.1
@@ -119,7 +120,7 @@ def test_one_host_at_a_time_has_the_line(board: VirtualSTM32Board) -> None:
     ("fault", "how", "says"),
     [
         ("explode", {}, "unknown fault 'explode'; allowed: flip, drop"),
-        ("flip", {"direction": "sideways"}, "direction='sideways'; allowed: to_board, to_host, both"),
+        ("flip", {"direction": "sideways"}, "direction='sideways'; allowed: to_board, from_board, both"),
         ("stick", {"address": 0x20000000}, "no flash bit 0 at 0x20000000"),
         ("flip", {"ratio": 1}, "ratio"),
     ],

@@ -89,3 +89,19 @@ def test_a_closed_board_is_no_longer_announced(tmp_path: Path) -> None:
     assert board.machine.probe_id in announced_probes()
     board.close()
     assert board.machine.probe_id not in announced_probes()
+
+
+def test_a_board_for_the_hand_says_how_to_reach_it_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rigs.stm32.virtual", str(tmp_path / "flash.bin")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        printed = "".join(process.stdout.readline() for _ in range(3))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert "socket://127.0.0.1:" in printed
+    assert "QUANTCHECK_VIRTUAL_STM32=virtual-stm32f405-" in printed
+    assert (tmp_path / "flash.bin").read_bytes() == b"\xff" * (1 << 20)

@@ -16,22 +16,22 @@ def passed(fault: ByteFault, data: bytes = DATA, now: float = 0.0) -> bytes:
 
 
 def test_flip_changes_one_bit_of_the_bytes_it_hits() -> None:
-    result = passed(ByteFault("flip", at=(0, 7, 199)))
+    result = passed(ByteFault("flip", after=7, count=3))
     changed = [i for i in range(200) if result[i] != DATA[i]]
-    assert changed == [0, 7, 199]
+    assert changed == [7, 8, 9]
     assert all((result[i] ^ DATA[i]).bit_count() == 1 for i in changed)
 
 
 def test_drop_takes_bytes_out() -> None:
-    assert passed(ByteFault("drop", at=(1, 3)), b"abcde") == b"ace"
+    assert passed(ByteFault("drop", after=1, count=2), b"abcde") == b"ade"
 
 
 def test_duplicate_sends_bytes_twice() -> None:
-    assert passed(ByteFault("duplicate", at=(2,)), b"abcde") == b"abccde"
+    assert passed(ByteFault("duplicate", after=2, count=1), b"abcde") == b"abccde"
 
 
 def test_delay_changes_no_byte_and_tells_how_late() -> None:
-    assert ByteFault("delay", at=(1,), seconds=0.25).pass_on(b"abc", 0.0) == (b"abc", 0.25)
+    assert ByteFault("delay", after=1, count=1, seconds=0.25).pass_on(b"abc", 0.0) == (b"abc", 0.25)
 
 
 def test_mute_lets_nothing_through() -> None:
@@ -48,13 +48,18 @@ def test_overrun_keeps_the_first_bytes_of_a_window() -> None:
 
 
 def test_positions_count_over_several_pieces() -> None:
-    fault = ByteFault("drop", at=(4,))
+    fault = ByteFault("drop", after=4, count=1)
     assert passed(fault, b"abc") + passed(fault, b"def") == b"abcdf"
 
 
 def test_count_limits_the_hits() -> None:
     fault = ByteFault("drop", rate=1.0, count=3)
     assert passed(fault) == DATA[3:]
+
+
+def test_a_rate_that_is_no_share_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"rate=1\.5 is not between 0 and 1"):
+        ByteFault("flip", rate=1.5)
 
 
 def test_the_same_seed_damages_the_same_bytes() -> None:

@@ -1,0 +1,43 @@
+"""``python -m rigs.stm32.virtual [FLASH.BIN]``: a virtual board for pyOCD and a terminal, until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_quantcheck.errors import QuantcheckError
+from rigs.stm32.virtual.client import ENVIRONMENT, VirtualBoard
+from rigs.stm32.virtual.qemu import require_qemu
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start the board, say how to reach it, wait. The optional argument is a file that keeps its flash."""
+    if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
+        print("usage: python -m rigs.stm32.virtual [FLASH.BIN]", file=sys.stderr)
+        return 2
+    try:
+        require_qemu()
+        with tempfile.TemporaryDirectory() as logs:
+            flash = Path(arguments[0]) if arguments else None
+            board = VirtualBoard("virtual-stm32f405", Path(logs), flash)
+            print(f"console:  pyserial-miniterm --raw socket://127.0.0.1:{board.serial_port}")
+            print(f"for pyOCD: export {ENVIRONMENT}={board.probe_id}={board.control}")
+            print(f"          pyocd flash -u {board.probe_id} -t stm32f405xg FIRMWARE", flush=True)
+            try:
+                with suppress(KeyboardInterrupt):
+                    while True:
+                        time.sleep(3600)
+            finally:
+                board.close()
+    except QuantcheckError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
