@@ -48,7 +48,7 @@ def new_session(tmp_path: Path):
             [entry or ENTRIES[name]],
             log_dir=tmp_path / "logs",
             ledger=FaultLedger(retries=retries),
-            **{"run_deadline": 5.0, **how},
+            **{"run_deadline": 2.5, **how},
         )
         opened.append(session)
         return session
