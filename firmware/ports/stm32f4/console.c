@@ -12,7 +12,8 @@ enum {
   DR = 1,
   BRR = 2,
   CR1 = 3,
-  SPINS_PER_BYTE = 400000, /* 10 bits at 2400 baud at most, even at 180 MHz */
+  SPINS_PER_BYTE = 400000,   /* 10 bits at 2400 baud at most, even at 180 MHz */
+  USART1_SPOKE = 0x31525355, /* "USR1" */
   MODE_ALTERNATE = 2,
   PULL_UP = 1,
   AF7 = 7, /* USART1 and USART2 on port A */
@@ -32,6 +33,8 @@ static uint8_t rings[2][RING];
 static console_t usart2 = {.usart = &USART2_SR, .tx_pin = 2, .rx_pin = 3, .ring = rings[0]};
 static console_t usart1 = {.usart = &USART1_SR, .tx_pin = 9, .rx_pin = 10, .ring = rings[1]};
 static console_t *speaker = &usart2;
+/* Survives a reset, so that the banner after a crash reaches whoever was listening. */
+static __attribute__((section(".noinit"))) uint32_t last_speaker;
 static uint32_t ticks_per_ms;
 static uint32_t silence; /* empty reads since the last byte */
 static int at_start_rate = 1;
@@ -86,8 +89,8 @@ static int divisor(uint32_t clock_hz, uint32_t baud, uint32_t *result) {
 static void start(console_t *console, uint32_t clock_hz) {
   console->clock_hz = clock_hz;
   set_pin(console->rx_pin, MODE_ALTERNATE, PULL_UP);
-  set_pin(console->tx_pin, 0, PULL_UP); /* an input until somebody speaks here: on some boards */
-  uint32_t rate = 0;                    /* the other console's pins have another use */
+  set_pin(console->tx_pin, 0, PULL_UP); /* an input until there is something to say: on some */
+  uint32_t rate = 0;                    /* boards the other console's pins have another use */
   if (divisor(clock_hz, QC_STM32_BAUD, &rate)) console->usart[BRR] = rate;
   console->usart[CR1] = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
 }
@@ -99,6 +102,7 @@ void qc_stm32_console_start(const qc_stm32_clocks_t *clocks) {
   (void)RCC_APB2ENR; /* the clocks run before the first access: RM0090 6.3.10 and its errata */
   start(&usart2, clocks->apb1_hz);
   start(&usart1, clocks->apb2_hz);
+  if (last_speaker == USART1_SPOKE) speaker = &usart1;
   NVIC_ISER1 = (1u << (37 - 32)) | (1u << (38 - 32));
   ticks_per_ms = clocks->core_hz / 1000u;
 }
@@ -135,6 +139,7 @@ uint32_t qc_port_read(uint8_t *data, uint32_t limit) {
     if (console == NULL) return 0;
   }
   speaker = console;
+  last_speaker = console == &usart1 ? USART1_SPOKE : 0;
   silence = 0;
   uint32_t count = console->received - console->taken;
   if (count > limit) count = limit;
