@@ -155,8 +155,9 @@ class VirtualEsp32Board(Esp32Board):
         self._process = self._start()
 
     def misbehave(self, fault: str, **how: object) -> None:
-        """Break on purpose: see docs/boards.md. Faults last until ``none`` or a power cycle."""
-        self._process.misbehave(fault, how)
+        """Break on purpose: see docs/boards.md. Faults last until ``heal`` or a power cycle."""
+        if fault != "heal" or self._process.alive:
+            self._process.misbehave(fault, how)
 
     def close(self) -> None:
         """End the process and forget its flash."""

@@ -67,7 +67,12 @@ class VirtualProcess:
 
     def misbehave(self, fault: str, how: dict[str, object]) -> None:
         """Break on purpose; ``UsageError`` for a fault or an argument that the board does not know."""
-        reply = self._command({"do": "misbehave", "fault": fault, "how": how})
+        request: dict[str, object] = {"do": "misbehave", "fault": fault, "how": how}
+        if fault == "die":
+            with contextlib.suppress(RigFault):  # it cannot say goodbye
+                self._command(request)
+            return
+        reply = self._command(request)
         if not reply["ok"]:
             raise UsageError(f"board {self._name}: {reply['error']}")
 

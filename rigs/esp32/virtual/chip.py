@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from rigs.esp32.virtual import core as cpu
 from rigs.esp32.virtual.faults import KINDS as LINE_FAULTS
 from rigs.esp32.virtual.faults import FaultyLine, LineFault
-from rigs.esp32.virtual.flash import NorFlash
+from rigs.esp32.virtual.flash import NorFlash, PowerLostError
 from rigs.esp32.virtual.loader import SerialLoader
-from rigs.esp32.virtual.peripherals import Peripherals
+from rigs.esp32.virtual.peripherals import FIFO_BYTES, Peripherals
 
 ESP32_C3_CHIP_ID = 5
 _DIRECT_BOOT = struct.pack("<II", 0xAEDB041D, 0xAEDB041D)
@@ -28,7 +28,7 @@ _RESET_CAUSES = {
 _WATCHDOG_CAUSES = {"RTC": "RTCWDT_SYS_RST", "super": "SUPER_WDT_RST", "group 0": "TG0WDT_SYS_RST"}
 _BAUD_TOLERANCE = 0.03
 _RATE_CHANGE_SECONDS = 0.05
-CHIP_FAULTS = ("overrun", "stuck_bit", "power_loss", "hang", "crash", "chip_id", "none")
+CHIP_FAULTS = ("overrun", "stick", "power_loss", "hang", "crash", "die", "chip_id", "heal")
 FAULTS = (*LINE_FAULTS, *CHIP_FAULTS)
 
 
@@ -58,7 +58,7 @@ class Chip:
         self._ram, self._rtc_ram = cpu.Memory(cpu.RAM_BYTES), cpu.Memory(cpu.RTC_BYTES)
         self._to_chip, self._from_chip = FaultyLine(), FaultyLine()
         self._chip_id = ESP32_C3_CHIP_ID
-        self._impatient = False
+        self._burst_limit: int | None = None
         self._change = threading.Condition()
         self._boot: _Boot | None = _Boot("POWERON")
         self._early = bytearray()
@@ -134,16 +134,17 @@ class Chip:
         }
 
     def misbehave(self, fault: str, **how: object) -> None:
-        """Break on purpose; ``none`` repairs. ``ValueError`` or ``TypeError`` for what makes no sense."""
+        """Break on purpose; ``heal`` repairs. ``ValueError`` or ``TypeError`` for what makes no sense."""
         if fault in LINE_FAULTS:
             self._break_line(fault, **how)  # type: ignore[arg-type]  # values come from outside, as they are
         elif fault == "overrun":
-            self._impatient = bool(how.get("on", True))
-            self._peripherals.uart.impatient = self._impatient
-        elif fault == "stuck_bit":
-            self.flash.stick_bit(_number(how, "address"), _number(how, "bit", 0), _number(how, "value", 0))
+            self._burst_limit = self._peripherals.uart.burst_limit = _number(how, "limit", FIFO_BYTES)
+        elif fault == "stick":
+            address, bit = _number(how, "address"), _number(how, "bit", 0)
+            opposite = ~self.flash.read(address, 1)[0] >> bit & 1
+            self.flash.stick_bit(address, bit, _number(how, "value", opposite))
         elif fault == "power_loss":
-            self.flash.lose_power_after(_number(how, "after_bytes", 1))
+            self.flash.lose_power_after(_number(how, "after_bytes", 0))
         elif fault == "hang":
             self._hung = True
             self._look_again()
@@ -152,7 +153,9 @@ class Chip:
             self._peripherals.wake()
         elif fault == "chip_id":
             self._chip_id = _number(how, "value")
-        elif fault == "none":
+        elif fault == "die":
+            raise PowerLostError
+        elif fault == "heal":
             self._repair()
         else:
             raise ValueError(f"fault {fault!r} is not known; allowed: {', '.join(FAULTS)}")
@@ -231,7 +234,7 @@ class Chip:
             instructions=self._instructions if program else None,
             booted_from_flash=program is not None and not program.entry,
         )
-        made.uart.impatient = self._impatient
+        made.uart.burst_limit = self._burst_limit
         return made
 
     def _instructions(self) -> int:
@@ -310,7 +313,7 @@ class Chip:
         self._from_chip.heal()
         self.flash.heal()
         self._chip_id = ESP32_C3_CHIP_ID
-        self._impatient = self._peripherals.uart.impatient = False
+        self._burst_limit = self._peripherals.uart.burst_limit = None
         if self._hung:
             self._reset(_Boot("POWERON"))
 

@@ -50,7 +50,7 @@ class NorFlash:
     def program(self, address: int, data: bytes) -> None:
         """Clear the bits that are 0 in ``data``; a bit once cleared stays so until erased."""
         self._check(address, len(data))
-        lost = self._bytes_to_power_loss
+        lost, wanted = self._bytes_to_power_loss, len(data)
         if lost is not None:
             data = data[:lost]
         end = address + len(data)
@@ -59,7 +59,7 @@ class NorFlash:
         self._apply_stuck_bits()
         if lost is not None:
             self._bytes_to_power_loss = lost - len(data)
-            if self._bytes_to_power_loss == 0:
+            if wanted > lost:
                 raise PowerLostError
 
     def read(self, address: int, length: int) -> bytes:
@@ -83,7 +83,7 @@ class NorFlash:
         self._apply_stuck_bits()
 
     def lose_power_after(self, programmed_bytes: int) -> None:
-        """Raise ``PowerLostError`` when so many further bytes have been programmed."""
+        """Raise ``PowerLostError`` at the byte that follows so many further ones."""
         self._bytes_to_power_loss = programmed_bytes
 
     def heal(self) -> None:

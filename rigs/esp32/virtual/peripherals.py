@@ -22,7 +22,10 @@ _FIRST_NAPS, _FIRST_NAP, _NAP = 50, 0.001, 0.02  # seconds
 
 
 class Uart:
-    """UART0. The line waits while the FIFO is full, unless ``impatient``: then bytes are lost."""
+    """UART0. The line waits while the FIFO is full, unless ``burst_limit`` is set.
+
+    Then only so many bytes can wait, and those beyond are lost, as on a line that cannot be stopped.
+    """
 
     def __init__(self, transmit: Callable[[bytes], None]) -> None:
         self._transmit = transmit
@@ -34,7 +37,7 @@ class Uart:
         self._threshold, self._timeout_enabled = 96, False
         self._divider = 347 | 3 << 20
         self._sync = 0
-        self.impatient = False
+        self.burst_limit: int | None = None
 
     @property
     def baud(self) -> float:
@@ -49,8 +52,8 @@ class Uart:
     def receive(self, data: bytes) -> None:
         """Bytes arrive on the line."""
         with self._lock:
-            if self.impatient:
-                room = FIFO_BYTES - len(self._fifo)
+            if self.burst_limit is not None:
+                room = max(0, self.burst_limit - len(self._fifo) - len(self._wire))
                 if len(data) > room:
                     self._raw |= reg.RXFIFO_OVF
                 data = data[:room]
