@@ -93,7 +93,8 @@ def choose(calibration: Calibration, ids: Sequence[str]) -> tuple[int, ...]:
         raise UsageError("a random calibration draws its own samples; it chooses none")
 
     def rank(position: int) -> bytes:
-        return hashlib.sha256(f"{calibration.seed}:{ids[position]}".encode()).digest()
+        text = f"{calibration.seed}:{ids[position]}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()  # file names may hold any bytes
 
     ranked = sorted(range(len(ids)), key=rank)
     return tuple(sorted(ranked[: calibration.size(len(ids))], key=ids.__getitem__))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import QuantcheckError, UsageError
 
 
 def is_reference(text: str) -> bool:
@@ -16,25 +19,51 @@ def is_reference(text: str) -> bool:
 
 
 def call_reference(text: str, base: Path | None = None) -> object:
-    """Import the module (``base`` is searched first) and call the function without arguments.
+    """Import the module (from ``base``, else ``sys.path`` or the working folder) and call the function.
 
-    Raises ``UsageError`` when it cannot be found, is no function, or fails.
+    Raises ``UsageError`` when it cannot be found, wants arguments, or fails; errors of this project pass.
     """
     if not is_reference(text):
         raise UsageError(f"{text!r} is not of the form package.module:function")
+    with _searched(base):
+        function = _find(text, base)
+        try:
+            result: object = function()
+        except QuantcheckError:
+            raise
+        except Exception as error:
+            raise UsageError(f"{text!r} failed: {type(error).__name__}: {error}") from error
+    return result
+
+
+@contextlib.contextmanager
+def _searched(base: Path | None) -> Iterator[None]:
+    """``base`` first and the working folder last; what the user's module adds to the path stays."""
+    first, last = str(base or Path.cwd()), str(Path.cwd())
+    appended = last not in sys.path
+    sys.path.insert(0, first)
+    if appended:
+        sys.path.append(last)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the user's module may have tidied up
+            sys.path.remove(first)  # takes the first of equal ones, which is ours
+            if appended:
+                sys.path.remove(last)
+
+
+def _find(text: str, base: Path | None) -> Callable[[], object]:
     module_name, _, attributes = text.partition(":")
-    folder = str(base) if base is not None else None
-    if folder is not None:
-        sys.path.insert(0, folder)
     try:
         target: object = importlib.import_module(module_name)
-    except ImportError as error:
+    except QuantcheckError:
+        raise
+    except Exception as error:  # the module is the user's: it may raise anything
         raise UsageError(
-            f"{text!r}: the module cannot be imported ({error}); it is searched for in {folder or 'sys.path'}"
+            f"{text!r}: the module cannot be imported ({type(error).__name__}: {error}); "
+            f"it is searched for in {base or Path.cwd()} and sys.path"
         ) from error
-    finally:
-        if folder is not None and folder in sys.path:
-            sys.path.remove(folder)
     for attribute in attributes.split("."):
         if not hasattr(target, attribute):
             raise UsageError(f"{text!r}: {module_name} has no {attribute!r}")
@@ -42,7 +71,9 @@ def call_reference(text: str, base: Path | None = None) -> object:
     if not callable(target):
         raise UsageError(f"{text!r} is not a function; it is called without arguments")
     try:
-        result: object = target()
+        inspect.signature(target).bind()
     except TypeError as error:
-        raise UsageError(f"{text!r} cannot be called without arguments, or failed: {error}") from error
-    return result
+        raise UsageError(f"{text!r} is called without arguments, but: {error}") from error
+    except ValueError:  # a function of C that does not tell its signature
+        pass
+    return target

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,7 @@ def test_a_pickle_in_a_numpy_file_is_never_run(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04garbage", b"hello"])
 def test_a_damaged_file_is_an_error(tmp_path, content):
     (tmp_path / "x.npy").write_bytes(content)
-    with pytest.raises(QuantcheckError, match="x.npy"):
+    with pytest.raises(QuantcheckError, match=r"x\.npy"):
         load_data("x.npy", tmp_path)
 
 
@@ -94,15 +96,39 @@ def test_a_function_may_return_the_dataset(tmp_path):
         "def number(): return 3\n"
         "VALUE = 3\n"
         "def needs(argument): return argument\n"
+        "def fails(): return 1 + 'a'\n"
     )
     assert len(load_data("quant_data_ok:samples", tmp_path)) == 2
     for reference, words in (
         ("quant_data_ok:number", "returned a int"),
         ("quant_data_ok:VALUE", "is not a function"),
         ("quant_data_ok:needs", "without arguments"),
+        ("quant_data_ok:fails", "failed: TypeError"),
         ("quant_data_ok:absent", "has no 'absent'"),
         ("no_such_module_anywhere:f", "cannot be imported"),
         ("missing.npz", "no data file"),
     ):
         with pytest.raises(UsageError, match=words):
             load_data(reference, tmp_path)
+
+
+def test_a_module_that_fails_on_import_is_an_error_and_leaves_the_search_path_alone(tmp_path):
+    (tmp_path / "quant_data_bad.py").write_text("1 / 0\n")
+    before = list(sys.path)
+    with pytest.raises(UsageError, match="ZeroDivisionError"):
+        load_data("quant_data_bad:samples", tmp_path)
+    assert sys.path == before
+
+
+def test_a_function_is_also_found_from_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "quant_data_here.py").write_text(
+        "import numpy as np\n"
+        "from pytest_quantcheck.data.dataset import Samples\n"
+        "def samples():\n"
+        "    from quant_data_sibling import N\n"
+        "    return Samples(np.ones((N, 3), np.float32))\n"
+    )
+    (tmp_path / "quant_data_sibling.py").write_text("N = 2\n")
+    (tmp_path / "tests").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(load_data("quant_data_here:samples", tmp_path / "tests")) == 2
