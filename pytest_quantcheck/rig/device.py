@@ -47,7 +47,7 @@ _RATE_SAFE = 5.0  # after so much silence the host makes sure first
 
 
 class Device:
-    """The requests of a device. ``hello`` comes first; it says how large the window is.
+    """The requests of a device. ``hello`` comes first: before it a restart is not noticed.
 
     All methods raise ``RigFault``: ``link`` (silence), ``protocol`` (another version, an answer that
     is none, a request that was refused), ``crash`` (the device restarted; the message holds its
@@ -239,6 +239,7 @@ class Device:
         """A request whose failure is explained: after a restart by the crash record."""
         self._make_sure_of_rate()
         how.setdefault("deadline", self.deadline)
+        how.setdefault("restart_expected", self._hello is None)  # the banner of its start may still come
         try:
             return self.link.request(kind, payload, **how)
         except DeviceError as error:

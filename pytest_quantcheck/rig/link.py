@@ -302,8 +302,6 @@ class Link:
     def _settles(self, answer: Frame, request: Frame) -> bool:
         """Does ``answer`` answer ``request``? Raises for ERROR."""
         if answer.sequence == request.sequence:
-            if answer.type == request.type | REPLY:
-                return True
             if answer.type == Kind.ERROR and len(answer.payload) == 8:
                 raise DeviceError(
                     request.type,
@@ -313,6 +311,8 @@ class Link:
             if answer.type == Kind.BUSY:
                 self.statistics.busy += 1
                 return False
+            if answer.type == request.type | REPLY:
+                return True
         self.statistics.stale += 1
         return False
 
