@@ -34,6 +34,8 @@ static int same_shape(const qc_tensor_t *a, const qc_tensor_t *b) {
   return 1;
 }
 
+#define QC_PRODUCTS (1u << 24) /* products in one sum */
+
 /* A sliding window: positions stay far from the limits of int32. */
 static int window_fits(const qc_window_t *w, const qc_tensor_t *out) {
   const int64_t limit = 1 << 24;
@@ -66,7 +68,6 @@ static qc_status_t check_channels(const qc_image_t *image, const qc_conv_params_
     int64_t bias = channel->bias;
     uint64_t largest = sum + (uint64_t)(bias < 0 ? -bias : bias);
     QC_REQUIRE(multiplier_fits(channel->multiplier, channel->shift), QC_ERR_PARAM);
-    QC_REQUIRE(largest <= INT32_MAX, QC_ERR_PARAM);
     QC_REQUIRE(!(p->flags & QC_CONV_FAST) || is_fast(p, channel, largest), QC_ERR_PARAM);
   }
   return QC_OK;
@@ -93,7 +94,7 @@ static qc_status_t check_conv2d(const qc_image_t *image, const qc_operator_t *op
   QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4, QC_ERR_TYPE);
   QC_REQUIRE(p->depth_multiplier == 0 && p->weight_zero_point == 0, QC_ERR_PARAM);
   uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w * in->shape[3];
-  QC_REQUIRE(products < 1u << 17, QC_ERR_SIZE);
+  QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
   uint32_t column = qc_column_length(&p->window, in->shape[3]);
   QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(out->shape[3], 4) * column, QC_ERR_SIZE);
   uint32_t run = qc_run_length(&p->window, in->shape[3]);
@@ -113,7 +114,7 @@ static qc_status_t check_depthwise(const qc_image_t *image, const qc_operator_t 
   QC_REQUIRE(p->weight_zero_point == 0, QC_ERR_PARAM);
   QC_REQUIRE((uint64_t)in->shape[3] * p->depth_multiplier == out->shape[3], QC_ERR_SHAPE);
   uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w;
-  QC_REQUIRE(products < 1u << 17, QC_ERR_SIZE);
+  QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
   QC_REQUIRE(p->weights_bytes == products * out->shape[3], QC_ERR_SIZE);
   uint64_t cells = (uint64_t)qc_plane_rows(&p->window) * QC_DEPTHWISE_GROUP *
                    qc_plane_width(&p->window, out->shape[2]);
@@ -136,7 +137,7 @@ static qc_status_t check_fully_connected(const qc_image_t *image, const qc_opera
   QC_REQUIRE(depth * batches == in->bytes && depth > 0, QC_ERR_SHAPE);
   QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4, QC_ERR_TYPE);
   QC_REQUIRE(p->depth_multiplier == 0, QC_ERR_PARAM);
-  QC_REQUIRE(depth < 1u << 17, QC_ERR_SIZE);
+  QC_REQUIRE(depth < QC_PRODUCTS, QC_ERR_SIZE);
   uint32_t column = qc_round_up(depth, 4);
   QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(units, 4) * column, QC_ERR_SIZE);
   QC_REQUIRE(op->scratch_bytes >= qc_column_scratch(column, 0, batches), QC_ERR_SIZE);

@@ -21,6 +21,16 @@
 #define QC_HOT
 #endif
 
+/* For functions of the portable kernels that need every register of a RISC-V core: early scheduling
+ * and re-association would keep more values alive than there are. Speed only, never the result. */
+#if QC_DSP
+#define QC_TILE
+#else
+#define QC_TILE                                                                                    \
+  __attribute__((noinline,                                                                         \
+                 optimize("no-schedule-insns", "no-tree-reassoc", "ira-algorithm=priority")))
+#endif
+
 #define QC_INLINE static inline __attribute__((always_inline))
 
 QC_INLINE uint32_t qc_load32(const void *p) {
@@ -31,6 +41,11 @@ QC_INLINE uint32_t qc_load32(const void *p) {
 
 QC_INLINE void qc_store32(void *p, uint32_t word) {
   qc_copy(p, &word, 4);
+}
+
+/* sum + a * b; sums wrap at 32 bits, as the reference kernels' do. */
+QC_INLINE int32_t qc_mac(int32_t sum, int32_t a, int32_t b) {
+  return (int32_t)((uint32_t)sum + (uint32_t)(a * b));
 }
 
 #if QC_DSP
@@ -108,15 +123,15 @@ QC_INLINE int32_t qc_byte(uint32_t a, int i) {
 }
 
 QC_INLINE int32_t qc_smlad(uint32_t a, uint32_t b, int32_t sum) {
-  return sum + qc_half(a, 0) * qc_half(b, 0) + qc_half(a, 1) * qc_half(b, 1);
+  return qc_mac(qc_mac(sum, qc_half(a, 0), qc_half(b, 0)), qc_half(a, 1), qc_half(b, 1));
 }
 
 QC_INLINE int32_t qc_smlabb(uint32_t a, uint32_t b, int32_t sum) {
-  return sum + qc_half(a, 0) * qc_half(b, 0);
+  return qc_mac(sum, qc_half(a, 0), qc_half(b, 0));
 }
 
 QC_INLINE int32_t qc_smlatt(uint32_t a, uint32_t b, int32_t sum) {
-  return sum + qc_half(a, 1) * qc_half(b, 1);
+  return qc_mac(sum, qc_half(a, 1), qc_half(b, 1));
 }
 
 QC_INLINE uint32_t qc_even16(uint32_t a) {

@@ -39,6 +39,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     Window,
 )
+from pytest_quantcheck.numerics.fixed_point import wrap_int32
 
 MAGIC = b"QCM1"
 VERSION = 1
@@ -73,6 +74,7 @@ _CHANNEL = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "<i4"), (
 _CRC_OFFSET, _CRC_START = 12, 16
 
 _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
+_PRODUCTS = 1 << 24  # in one sum
 _FAST = 1
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and RESCALE use tables in scratch
@@ -461,15 +463,16 @@ def _conv_params(
     bias = bias - p.input_zero_point * (weights - weight_zero_point).sum(axis=1)
     multiplier, shift = site.rules(p.requantize, outputs)
     largest = products * _PRODUCT_LIMIT * (2 if weight_zero_point else 1) + int(np.abs(bias).max())
-    if products >= 1 << 17 or largest >= 1 << 31:
-        site.fail(
-            f"{products} products and a bias of {np.abs(bias).max()} (input zero point folded in) "
-            "may overflow a 32-bit sum"
-        )
+    if products >= _PRODUCTS:
+        site.fail(f"{products} products make one output; the engine sums fewer than {_PRODUCTS}")
     fast = largest < 1 << 30 and bool(np.all((shift < 0) & (shift >= -_FAST_SHIFT)))
     table = np.zeros(_up4(outputs), _CHANNEL)
     table["shift"] = -1
-    table[:outputs]["bias"], table[:outputs]["multiplier"], table[:outputs]["shift"] = bias, multiplier, shift
+    table[:outputs]["bias"], table[:outputs]["multiplier"], table[:outputs]["shift"] = (
+        wrap_int32(bias),
+        multiplier,
+        shift,
+    )
     if fast:
         right = -table["shift"]
         table["offset"] = (1 << (right - 1)) + p.output_zero_point * (1 << right)
@@ -737,6 +740,6 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
     struct.pack_into("<i", patched, op.params_offset + 16, zero_point)
     sums = fields.weights(data).sum(axis=1, dtype=np.int64)
     table = np.frombuffer(data, _CHANNEL, fields.channels, fields.channels_at).copy()
-    table["bias"][: len(sums)] -= (delta * sums).astype(np.int32)
+    table["bias"][: len(sums)] = wrap_int32(table["bias"][: len(sums)] - delta * sums)
     patched[fields.channels_at : fields.channels_at + table.nbytes] = table.tobytes()
     return _with_crc(patched)

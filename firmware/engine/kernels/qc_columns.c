@@ -1,5 +1,5 @@
-/* See qc_columns.h. Accumulators are int32 and cannot overflow: the image loader has checked
- * K * 2^14 + |bias|. Requantization per output channel, double rounding (SPEC.md). */
+/* See qc_columns.h. Accumulators are int32 and wrap. Requantization per output channel, double
+ * rounding (SPEC.md). */
 #include "qc_columns.h"
 
 #include <stdbool.h>
@@ -26,39 +26,44 @@ QC_INLINE void store(int8_t *output, int32_t step, const int32_t *sums, int32_t 
   }
 }
 
-/* Without pre-allocation scheduling: it would hoist loads until accumulators spill. */
-#define QC_TILE __attribute__((noinline, optimize("no-schedule-insns"))) static
+/* The tiles compute in uint32_t, where sums may wrap. */
+QC_INLINE uint32_t wide(int8_t x) {
+  return (uint32_t)x;
+}
 
 /* Four rows times one column. sum[r]: in the row's bias, out its sum. */
-QC_HOT QC_TILE void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t k, int32_t sum[4]) {
-  int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+QC_HOT QC_TILE static void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t k,
+                                        int32_t sum[4]) {
+  uint32_t s0 = (uint32_t)sum[0], s1 = (uint32_t)sum[1];
+  uint32_t s2 = (uint32_t)sum[2], s3 = (uint32_t)sum[3];
   for (const int8_t *end = x + k; x != end; x += 4, w += 16) {
-    int32_t a = x[0], b = x[1], c = x[2], d = x[3];
-    s0 += w[0] * a, s0 += w[1] * b, s0 += w[2] * c, s0 += w[3] * d;
-    s1 += w[4] * a, s1 += w[5] * b, s1 += w[6] * c, s1 += w[7] * d;
-    s2 += w[8] * a, s2 += w[9] * b, s2 += w[10] * c, s2 += w[11] * d;
-    s3 += w[12] * a, s3 += w[13] * b, s3 += w[14] * c, s3 += w[15] * d;
+    uint32_t a = wide(x[0]), b = wide(x[1]), c = wide(x[2]), d = wide(x[3]);
+    s0 += wide(w[0]) * a, s0 += wide(w[1]) * b, s0 += wide(w[2]) * c, s0 += wide(w[3]) * d;
+    s1 += wide(w[4]) * a, s1 += wide(w[5]) * b, s1 += wide(w[6]) * c, s1 += wide(w[7]) * d;
+    s2 += wide(w[8]) * a, s2 += wide(w[9]) * b, s2 += wide(w[10]) * c, s2 += wide(w[11]) * d;
+    s3 += wide(w[12]) * a, s3 += wide(w[13]) * b, s3 += wide(w[14]) * c, s3 += wide(w[15]) * d;
   }
-  sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
+  sum[0] = (int32_t)s0, sum[1] = (int32_t)s1, sum[2] = (int32_t)s2, sum[3] = (int32_t)s3;
 }
 
 /* Four rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM.
  * sum[4 * r]: in the row's bias, out its four sums. */
-QC_HOT QC_TILE void multiply_4x4(const int8_t *w, const int8_t *const columns[4], uint32_t k,
-                                 int32_t sum[16]) {
+QC_HOT QC_TILE static void multiply_4x4(const int8_t *w, const int8_t *const columns[4], uint32_t k,
+                                        int32_t sum[16]) {
   const int8_t *x0 = columns[0], *x1 = columns[1], *x2 = columns[2], *x3 = columns[3];
-  int32_t s00 = sum[0], s01 = s00, s02 = s00, s03 = s00;
-  int32_t s10 = sum[4], s11 = s10, s12 = s10, s13 = s10;
-  int32_t s20 = sum[8], s21 = s20, s22 = s20, s23 = s20;
-  int32_t s30 = sum[12], s31 = s30, s32 = s30, s33 = s30;
+  uint32_t s00 = (uint32_t)sum[0], s01 = s00, s02 = s00, s03 = s00;
+  uint32_t s10 = (uint32_t)sum[4], s11 = s10, s12 = s10, s13 = s10;
+  uint32_t s20 = (uint32_t)sum[8], s21 = s20, s22 = s20, s23 = s20;
+  uint32_t s30 = (uint32_t)sum[12], s31 = s30, s32 = s30, s33 = s30;
   for (const int8_t *end = x0 + k; x0 != end;) {
 #define QC_STEP(i)                                                                                 \
   {                                                                                                \
-    int32_t w0 = w[i], w1 = w[(i) + 4], w2 = w[(i) + 8], w3 = w[(i) + 12], x;                      \
-    x = x0[i], s00 += w0 * x, s10 += w1 * x, s20 += w2 * x, s30 += w3 * x;                         \
-    x = x1[i], s01 += w0 * x, s11 += w1 * x, s21 += w2 * x, s31 += w3 * x;                         \
-    x = x2[i], s02 += w0 * x, s12 += w1 * x, s22 += w2 * x, s32 += w3 * x;                         \
-    x = x3[i], s03 += w0 * x, s13 += w1 * x, s23 += w2 * x, s33 += w3 * x;                         \
+    uint32_t w0 = wide(w[i]), w1 = wide(w[(i) + 4]), w2 = wide(w[(i) + 8]);                        \
+    uint32_t w3 = wide(w[(i) + 12]), x;                                                            \
+    x = wide(x0[i]), s00 += w0 * x, s10 += w1 * x, s20 += w2 * x, s30 += w3 * x;                   \
+    x = wide(x1[i]), s01 += w0 * x, s11 += w1 * x, s21 += w2 * x, s31 += w3 * x;                   \
+    x = wide(x2[i]), s02 += w0 * x, s12 += w1 * x, s22 += w2 * x, s32 += w3 * x;                   \
+    x = wide(x3[i]), s03 += w0 * x, s13 += w1 * x, s23 += w2 * x, s33 += w3 * x;                   \
   }
     QC_STEP(0)
     QC_STEP(1)
@@ -68,10 +73,9 @@ QC_HOT QC_TILE void multiply_4x4(const int8_t *w, const int8_t *const columns[4]
     w += 16;
     x0 += 4, x1 += 4, x2 += 4, x3 += 4;
   }
-  sum[0] = s00, sum[1] = s01, sum[2] = s02, sum[3] = s03;
-  sum[4] = s10, sum[5] = s11, sum[6] = s12, sum[7] = s13;
-  sum[8] = s20, sum[9] = s21, sum[10] = s22, sum[11] = s23;
-  sum[12] = s30, sum[13] = s31, sum[14] = s32, sum[15] = s33;
+  const uint32_t sums[16] = {s00, s01, s02, s03, s10, s11, s12, s13,
+                             s20, s21, s22, s23, s30, s31, s32, s33};
+  qc_copy(sum, sums, sizeof sums);
 }
 
 QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns[QC_COLUMNS],

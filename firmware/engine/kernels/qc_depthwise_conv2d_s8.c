@@ -96,7 +96,8 @@ static void row_any(const qc_planes_t *planes, int32_t top, int32_t lane, int8_t
     int32_t sum = channel->bias, slot = top;
     for (int32_t ky = 0; ky < w->kernel_h; ky++) {
       const qc_cell_t *cell = plane_row(planes, slot, lane) + i * w->stride_w;
-      for (int32_t kx = 0; kx < w->kernel_w; kx++, cell += w->dilation_w) sum += *weight++ * *cell;
+      for (int32_t kx = 0; kx < w->kernel_w; kx++, cell += w->dilation_w)
+        sum = qc_mac(sum, *weight++, *cell);
       slot += w->dilation_h;
       if (slot >= planes->rows) slot -= planes->rows;
     }
@@ -140,11 +141,11 @@ QC_INLINE void row_3x3(const qc_planes_t *planes, int32_t top, int32_t lane, int
     int32_t a = (i) == 0 ? w0 : (i) == 1 ? w3 : w6, b = (i) == 0 ? w1 : (i) == 1 ? w4 : w7;        \
     int32_t c = (i) == 0 ? w2 : (i) == 1 ? w5 : w8;                                                \
     int32_t x0 = r[0], x1 = r[1], x2 = r[2], x3 = r[3];                                            \
-    s0 += a * x0, s0 += b * x1, s0 += c * x2;                                                      \
+    s0 = qc_mac(s0, a, x0), s0 = qc_mac(s0, b, x1), s0 = qc_mac(s0, c, x2);                        \
     if (stride == 1) {                                                                             \
-      s1 += a * x1, s1 += b * x2, s1 += c * x3, r += 2;                                            \
+      s1 = qc_mac(s1, a, x1), s1 = qc_mac(s1, b, x2), s1 = qc_mac(s1, c, x3), r += 2;              \
     } else {                                                                                       \
-      s1 += a * x2, s1 += b * x3, s1 += c * r[4], r += 4;                                          \
+      s1 = qc_mac(s1, a, x2), s1 = qc_mac(s1, b, x3), s1 = qc_mac(s1, c, r[4]), r += 4;            \
     }                                                                                              \
   }
 #endif
@@ -164,13 +165,13 @@ QC_INLINE void row_3x3(const qc_planes_t *planes, int32_t top, int32_t lane, int
 #undef QC_TAPS
 }
 
-QC_HOT static void row_3x3_stride1(const qc_planes_t *planes, int32_t top, int8_t *output) {
+QC_HOT QC_TILE static void row_3x3_stride1(const qc_planes_t *planes, int32_t top, int8_t *output) {
   int32_t step = (int32_t)planes->op->params->depth_multiplier;
   for (int32_t lane = 0; lane < planes->lanes; lane++, output += step)
     row_3x3(planes, top, lane, output, 1);
 }
 
-QC_HOT static void row_3x3_stride2(const qc_planes_t *planes, int32_t top, int8_t *output) {
+QC_HOT QC_TILE static void row_3x3_stride2(const qc_planes_t *planes, int32_t top, int8_t *output) {
   int32_t step = (int32_t)planes->op->params->depth_multiplier;
   for (int32_t lane = 0; lane < planes->lanes; lane++, output += step)
     row_3x3(planes, top, lane, output, 2);
