@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.graph.flatbuffer import read_summary
 from pytest_quantcheck.graph.write_tflite import Pair, TfliteWriter, Value
 
 Array = npt.NDArray[Any]
 
+_MOST_ELEMENTS = 1 << 26
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -44,12 +46,14 @@ def raw_inputs(artefact: bytes, samples: int, seed: int = 0) -> tuple[Array, ...
     """Inputs (samples, ...) in the model's own dtypes, reproducible.
 
     The first two samples of an integer input are its smallest and largest value throughout; float
-    inputs are normal with a spread of 3.
+    inputs are normal with a spread of 3. ``ModelError`` for a model whose inputs have no usable size.
     """
     rng = np.random.default_rng(seed)
     arrays: list[Array] = []
     for tensor in read_summary(artefact).input_tensors:
         own = tensor.shape
+        if min(own, default=1) < 1 or tensor.elements * samples > _MOST_ELEMENTS:
+            raise ModelError(f"input {tensor.name!r} has shape {own}: {samples} samples of it are not drawn")
         shape = (samples, *(own[1:] if len(own) > 1 and own[0] == 1 else own))
         if tensor.dtype == "float32":
             arrays.append(rng.normal(0, 3, shape).astype(np.float32))

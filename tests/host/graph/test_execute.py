@@ -29,13 +29,13 @@ def assert_same_integers(case: strategies.ModelCase, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", strategies.LAYER_KINDS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), seed=SEEDS)
 def test_an_operator_gives_the_integers_of_tflm(kind: str, data: st.DataObject, seed: int) -> None:
     assert_same_integers(data.draw(strategies.layers(kind)), seed)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=strategies.small_models(), seed=SEEDS)
 def test_a_network_gives_the_integers_of_tflm_at_every_operator(
     case: strategies.ModelCase, seed: int
