@@ -17,6 +17,7 @@ from pytest_quantcheck.quantizers.tflite import quantize
 pytestmark = [
     pytest.mark.host,
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras with NumPy 2
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),  # any int8 conversion
 ]
 
 tf = pytest.importorskip("tensorflow")

@@ -118,8 +118,9 @@ def test_a_process_killed_while_making_does_not_block_the_next(cache, tmp_path):
     log = tmp_path / "log"
     program = PROCESS.replace("time.sleep(0.5)", "time.sleep(60)")
     child = subprocess.Popen([sys.executable, "-c", program, str(cache.root), str(log)])
-    while not log.exists():
+    while not log.exists() and child.poll() is None:
         time.sleep(0.02)
+    assert child.poll() is None
     child.kill()
     child.wait()
     start = time.monotonic()
