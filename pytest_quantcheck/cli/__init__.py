@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QuantcheckError as error:
         print(f"quantcheck {parsed.command}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a file or folder of the user's
+        print(f"quantcheck {parsed.command}: {error}", file=sys.stderr)
+        return QuantcheckError.exit_code
     except KeyboardInterrupt:
         print(f"quantcheck {parsed.command}: interrupted", file=sys.stderr)
         return 130

@@ -238,7 +238,9 @@ class Connection:
         if self.entry.baud == BASE_BAUD or not hasattr(self._transport, "baudrate"):
             return
         with self.stage(f"raise the rate to {self.entry.baud} baud"):
-            self.device.set_baud(self.entry.baud)
+            reached = self.device.set_baud(self.entry.baud)
+        if reached != self.entry.baud:
+            self.log.note(f"{self.entry.baud} baud cannot be had, going on with {reached}")
 
 
 def _show(value: str | int) -> str:

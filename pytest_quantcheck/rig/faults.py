@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.board import BoardEntry
 
 Result = TypeVar("Result")
@@ -24,6 +24,10 @@ class FaultLedger:
     retries: int = 1
     faults: list[RigFault] = field(default_factory=list)
     quarantined: dict[str, RigFault] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise UsageError(f"retries={self.retries}; allowed: 0 or more")
 
     def usable(self, pool: Sequence[BoardEntry]) -> tuple[BoardEntry, ...]:
         """The boards of ``pool`` that are not in quarantine; ``RigFault`` with the first cause if none is."""

@@ -258,9 +258,10 @@ class BoardSession:
 
         try:
             return self.ledger.attempt(entry.name, attempt, self._recover)
-        except RigFault:
-            with suppress(RigFault, OSError):
-                self.close()
+        except BaseException as error:
+            if isinstance(error, RigFault) or self._connection is None:
+                with suppress(RigFault, OSError):
+                    self.close()
             raise
 
     def _recover(self, retry: int) -> None:

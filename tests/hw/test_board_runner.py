@@ -113,6 +113,17 @@ def test_a_line_that_loses_and_flips_bytes_costs_resends_never_a_result(new_sess
     assert run.details["link"]["resent"] > 0
 
 
+@pytest.mark.parametrize(("limit", "reached"), [("", 460800), ("115200", 115200)])
+def test_the_rate_is_raised_to_the_inventorys_and_stays_where_it_cannot_be(
+    new_session, entries, digits, samples, limit, reached
+):
+    entry = replace(entries["posix"], baud=460800, settings={"max_baud": limit})
+    session = new_session(entry=entry)
+    run = BoardRunner(session).run(digits[0], samples)
+    assert session.device.link.baudrate == reached
+    assert np.array_equal(run.outputs[0], IntegerRunner().run(digits[0], samples).outputs[0])
+
+
 def test_another_runtime_behind_the_same_link_is_served_by_a_maker_of_the_users(new_session, entries, digits):
     entry = replace(entries["posix"], settings={"runtime": "lookup"})
     session = new_session(entry=entry)

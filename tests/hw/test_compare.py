@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +15,11 @@ from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.board import BoardRunner
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.verdict.divergence import locate
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 pytestmark = pytest.mark.hw
 
@@ -43,8 +49,16 @@ def broken_weight(operator, output, k, delta):
     return {"qcm": make}
 
 
-@pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])
-@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("posix", "CONV_2D"),
+        ("posix", "DEPTHWISE_CONV_2D"),
+        ("posix", "FULLY_CONNECTED"),
+        ("virtual-stm32f405", "DEPTHWISE_CONV_2D"),
+        ("virtual-esp32c3", "FULLY_CONNECTED"),
+    ],
+)
 def test_one_changed_weight_is_found_with_its_operator_elements_and_size(
     new_session, digits, samples, name, kind
 ):
@@ -179,6 +193,14 @@ def test_check_names_the_step_that_fails_and_what_to_do(desk, capsys):
     printed = capsys.readouterr().out
     assert "FAIL link" in printed
     assert "what to do:" in printed
+
+
+def test_scan_prints_an_inventory_or_says_what_to_look_at(desk, capsys):
+    assert main(["boards", "--scan"]) == 0
+    printed = capsys.readouterr()
+    found = tomllib.loads(printed.out).get("board", [])
+    assert all({"name", "family", "target"} <= board.keys() for board in found)
+    assert bool(found) != ("no board found" in printed.err)
 
 
 def test_boards_lists_the_inventory_and_the_virtual_boards(desk, capsys):

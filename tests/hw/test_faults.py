@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pytest_quantcheck.errors import ImageError, RigFault, UsageError
+from pytest_quantcheck.errors import ImageError, RigFault
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.session import BoardArtefact
@@ -24,17 +23,6 @@ pytestmark = pytest.mark.hw
 def rows(count):
     """Raw int8 digits, all different."""
     return [[bytes([value]) * 64] for value in range(count)]
-
-
-def misbehave(session, fault, **how):
-    """Break a virtual board by the contract's names; the ESP32's process has other ones for two of them."""
-    try:
-        session.board.misbehave(fault, **how)
-    except UsageError:
-        if fault == "die":
-            os.kill(session.board.process.pid, signal.SIGKILL)
-        else:
-            session.board.misbehave({"stick": "stuck_bit"}[fault], **how)
 
 
 @pytest.fixture
@@ -101,7 +89,7 @@ def test_a_bit_stuck_in_the_images_flash_is_a_flash_fault(new_session, image, na
     session = new_session(name, storage="flash")
     hello = session.start()
     place = next(at for at in range(len(image.data) // 2, len(image.data)) if not image.data[at] & 1)
-    misbehave(session, "stick", address=hello.store_address + 64 + place, bit=0, value=1)
+    session.board.misbehave("stick", address=hello.store_address + 64 + place, bit=0, value=1)
     fault = fault_in(lambda: session.infer(image, rows(1)), "flash")
     assert "flash the model" in fault.reason
 
@@ -113,7 +101,7 @@ def test_a_bit_stuck_in_the_firmwares_flash_is_a_flash_fault(new_session, name):
     firmware = session.board.firmware
     data = firmware.path.read_bytes()
     place = data.rindex(firmware.build_id.encode())  # a byte that no instruction depends on
-    misbehave(session, "stick", address=firmware.address + place, bit=0, value=1 - (data[place] & 1))
+    session.board.misbehave("stick", address=firmware.address + place, bit=0, value=1 - (data[place] & 1))
     session.connection.restart()
     fault = fault_in(session.start, "flash")
     assert "flash the firmware" in fault.reason or "the flash does not keep it" in fault.reason
@@ -122,7 +110,7 @@ def test_a_bit_stuck_in_the_firmwares_flash_is_a_flash_fault(new_session, name):
 def test_flash_with_a_bit_that_is_stuck_before_anything_is_written_is_passed_over(new_session, image):
     session = new_session(storage="flash")
     address = session.start().store_address + 100
-    misbehave(session, "stick", address=address, bit=0, value=0)
+    session.board.misbehave("stick", address=address, bit=0, value=0)
     assert len(session.infer(image, rows(2))) == 2
     assert session.device.store().slots[0].offset == session.hello.store_alignment
 
@@ -131,7 +119,7 @@ def test_an_image_whose_flash_loses_a_bit_later_is_written_again_elsewhere(new_s
     session = new_session(storage="flash")
     expected = [each.outputs for each in session.infer(image, rows(2))]
     address = session.hello.store_address + 64 + 200
-    misbehave(session, "stick", address=address, bit=0, value=1 - (image.data[200] & 1))
+    session.board.misbehave("stick", address=address, bit=0, value=1 - (image.data[200] & 1))
     assert [each.outputs for each in session.infer(image, rows(2))] == expected
     assert session.statistics.image_flashes == 2
 
@@ -149,7 +137,7 @@ def test_an_image_whose_flash_loses_a_bit_later_is_written_again_elsewhere(new_s
 def test_a_board_lost_in_mid_run_is_a_fault_without_retries(new_session, image, name, fault):
     session = new_session(name)
     session.progress = lambda stage, done, total: (
-        misbehave(session, fault) if (stage, done) == ("inferences", 2) else None
+        session.board.misbehave(fault) if (stage, done) == ("inferences", 2) else None
     )
     fault_in(lambda: session.infer(image, rows(5)), "link", "boot", "crash", "protocol")
 
@@ -165,7 +153,7 @@ def test_a_board_lost_in_mid_run_goes_on_with_the_vector_it_failed_at(new_sessio
         if stage == "inferences":
             done.append(count)
             if done == [1, 2]:
-                misbehave(session, fault)
+                session.board.misbehave(fault)
 
     session.progress = break_once
     assert [each.outputs for each in session.infer(image, rows(5))] == expected
@@ -179,7 +167,7 @@ def test_a_dead_board_is_quarantined_and_the_next_one_of_the_pool_is_taken(new_s
     session = new_session(entry=broken)
     session.pool = (broken, sound)
     session.start()
-    misbehave(session, "die")
+    session.board.misbehave("die")
     session.board.power_cycle = session.board.reset = lambda: None
     fault_in(lambda: session.infer(image, rows(1)), "link", "boot")
     assert list(session.ledger.quarantined) == ["broken"]

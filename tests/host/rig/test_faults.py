@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantcheck.errors import ImageError, RigFault
+from pytest_quantcheck.errors import ImageError, RigFault, UsageError
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 
@@ -62,3 +62,8 @@ def test_what_is_not_the_boards_fault_is_raised_at_once(error):
     with pytest.raises(type(error)):
         ledger.attempt("a", failing(error), retries.append)
     assert (retries, ledger.quarantined) == ([], {})
+
+
+def test_a_negative_number_of_retries_is_refused():
+    with pytest.raises(UsageError, match="retries=-1; allowed: 0 or more"):
+        FaultLedger(retries=-1)
