@@ -6,7 +6,6 @@ Standard library and pytest at the top; the rest is imported when a test uses th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -24,12 +23,12 @@ _WORKER_KEY = "quantcheck_notes"
 Result = TypeVar("Result")
 
 
-@dataclass
 class Notes:
     """What collection has to say to the controlling process: usage errors, and items left out by reason."""
 
-    usage_errors: list[str] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.usage_errors: list[str] = []
+        self.left_out: dict[str, int] = {}
 
 
 def notes(config: pytest.Config) -> Notes:
@@ -197,7 +196,8 @@ def receive(config: pytest.Config, output: Mapping[str, Any]) -> None:
     """In the controlling process: what a worker said. All workers collect the same items."""
     said = output.get(_WORKER_KEY)
     if said:
-        config.stash[_NOTES] = Notes(list(said["usage_errors"]), dict(said["left_out"]))
+        found = notes(config)
+        found.usage_errors, found.left_out = list(said["usage_errors"]), dict(said["left_out"])
 
 
 def raise_workers_usage_errors(config: pytest.Config) -> None:

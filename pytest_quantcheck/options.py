@@ -6,9 +6,8 @@ Part of what every pytest run imports: standard library and pytest only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -20,8 +19,7 @@ SETTINGS = pytest.StashKey["Settings"]()
 _INVENTORY = pytest.StashKey["Inventory | None"]()
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What the command line and the ini file ask for. Paths are absolute."""
 
     rig: tuple[str, ...]

@@ -5,7 +5,6 @@ Standard library and pytest only; rows are plain dicts, so that they survive xdi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,25 +20,25 @@ _TAIL_LINES = 40
 _REPORT_KEY = "quantcheck_rows"
 
 
-@dataclass(eq=False)
 class Results:
     """Rows of the whole run, in the controlling process. A pytest plug-in of its own."""
 
-    rows: list[Row] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the rows of a report, whichever process made it."""
         self.rows += getattr(report, _REPORT_KEY, ())
 
 
-@dataclass
 class ItemNotes:
     """What a running item has to report: finished rows, its serial log, whether its budget was judged."""
 
-    rows: list[Row] = field(default_factory=list)
-    log: Path | None = None
-    budget_used: bool = False
-    call_passed: bool = False
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.log: Path | None = None
+        self.budget_used = False
+        self.call_passed = False
 
 
 RESULTS = pytest.StashKey[Results]()
