@@ -109,7 +109,8 @@ class VirtualSTM32Board(STM32Board):
     def __init__(self, entry: BoardEntry, log_dir: Path) -> None:
         super().__init__(entry, log_dir)
         flash = entry.settings.get("flash")
-        self.machine = VirtualBoard(entry.name, log_dir, Path(flash) if flash else None)
+        usart = entry.settings.get("usart", "2")
+        self.machine = VirtualBoard(entry.name, log_dir, Path(flash) if flash else None, usart)
 
     def open_port(self) -> Transport:
         return open_serial(f"socket://127.0.0.1:{self.machine.serial_port}", self.entry.name)

@@ -24,11 +24,11 @@ def main(arguments: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory() as logs:
             flash = Path(arguments[0]) if arguments else None
             board = VirtualBoard("virtual-stm32f405", Path(logs), flash)
-            print(f"console:  pyserial-miniterm --raw socket://127.0.0.1:{board.serial_port}")
-            print(f"for pyOCD: export {ENVIRONMENT}={board.probe_id}={board.control}")
-            print(f"          pyocd flash -u {board.probe_id} -t stm32f405xg FIRMWARE", flush=True)
             try:
                 with suppress(KeyboardInterrupt):
+                    print(f"console:   pyserial-miniterm --raw socket://127.0.0.1:{board.serial_port}")
+                    print(f"for pyOCD: export {ENVIRONMENT}={board.probe_id}={board.control}")
+                    print(f"           pyocd flash -u {board.probe_id} -t stm32f405xg FIRMWARE", flush=True)
                     while True:
                         time.sleep(3600)
             finally:

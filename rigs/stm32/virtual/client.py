@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -81,16 +82,26 @@ def announced_probes() -> dict[str, Path]:
     return {**named, **_running}
 
 
+def _temporary_folder() -> str:
+    """Where sockets can live: a unix socket's path has about 100 bytes at most (unix(7))."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) < 60 else "/tmp"
+
+
 class VirtualBoard:
     """A virtual board's process.
 
-    ``flash`` is the file that is its flash, made when missing; None: a new blank chip.
+    ``flash`` is the file that is its flash, made when missing; None: a new blank chip. ``usart`` is
+    the console that its serial port is wired to.
     """
 
-    def __init__(self, name: str, log_dir: Path, flash: Path | None = None) -> None:
+    def __init__(self, name: str, log_dir: Path, flash: Path | None = None, usart: str = "2") -> None:
+        if usart not in ("1", "2"):
+            raise UsageError(f"{name}: settings.usart={usart!r}; allowed: '1' (PA9/PA10), '2' (PA2/PA3)")
+        self._usart = usart
         self.probe_id = f"{name}-{os.getpid()}-{next(_numbers)}"
         self._name = name
-        self._home = Path(tempfile.mkdtemp(prefix="quantcheck-"))
+        self._home = Path(tempfile.mkdtemp(prefix="quantcheck-", dir=_temporary_folder()))
         self._flash = (flash or self._home / "flash.bin").absolute()
         self.log = log_dir / f"{name}-board.log"  # its own story: power, lockups, what it was told to do
         log_dir.mkdir(parents=True, exist_ok=True)
@@ -139,9 +150,9 @@ class VirtualBoard:
         code = f"import sys; sys.path.insert(0, {str(root)!r})\n" + (
             "from rigs.stm32.virtual.supervisor import main; sys.exit(main(sys.argv[1:]))"
         )
-        folder = Path(tempfile.mkdtemp(prefix="board-", dir=self._home))
+        folder = Path(tempfile.mkdtemp(prefix="", dir=self._home))
         options = ["--flash", str(self._flash), "--log", str(self.log), "--parent", str(os.getpid())]
-        options += ["--home", str(self._home)]
+        options += ["--home", str(self._home), "--usart", self._usart]
         with self.log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, str(folder), *options],
@@ -178,7 +189,9 @@ class VirtualBoard:
         if self._process is not None:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            self._process.stdin.close()
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(b"\n")
+                self._process.stdin.close()
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:

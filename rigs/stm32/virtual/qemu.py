@@ -22,6 +22,10 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 def require_qemu() -> str:
     """Path of QEMU; ``UsageError`` with the package to install when there is none."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise UsageError(
+            "virtual-stm32f405 needs Linux or macOS; on Windows use virtual-esp32c3 or real boards"
+        )
     path = shutil.which(PROGRAM)
     if path is None:
         raise UsageError(
@@ -38,13 +42,15 @@ def die_with_parent(sign: signal.Signals) -> None:
 
 
 class Qemu:
-    """A machine that waits in reset for ``stub.resume()``. ``flash`` is a file of the flash's size.
+    """A machine that waits in reset for ``stub.resume()``. ``flash`` is a file of the flash's size,
+    ``usart`` (1 or 2) the console that has a cable.
 
     ``-icount shift=0`` makes one instruction one nanosecond of virtual time: TIM2 counts instructions.
     """
 
-    def __init__(self, flash: Path, folder: Path, log: Path) -> None:
-        gdb, line = folder / "gdb", folder / "usart2"
+    def __init__(self, flash: Path, folder: Path, log: Path, usart: int) -> None:
+        gdb, line = folder / "gdb", folder / "usart"
+        cable = f"unix:{line},server=on,wait=off"
         for path in (gdb, line):
             path.unlink(missing_ok=True)
         with log.open("ab") as errors:
@@ -53,7 +59,7 @@ class Qemu:
                     *(require_qemu(), "-M", "netduinoplus2", "-icount", "shift=0", "-nodefaults"),
                     *("-display", "none", "-monitor", "none"),
                     *("-device", f"loader,file={flash},addr={FLASH_BASE:#x},force-raw=on"),
-                    *("-serial", "null", "-serial", f"unix:{line},server=on,wait=off"),
+                    *("-serial", cable if usart == 1 else "null", "-serial", cable if usart == 2 else "null"),
                     *("-S", "-gdb", f"unix:{gdb},server=on,wait=off"),
                 ],
                 stdin=subprocess.DEVNULL,

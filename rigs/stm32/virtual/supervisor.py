@@ -35,7 +35,8 @@ SOCKET_FILE = "control"
 class Supervisor:
     """One board: its sockets live in ``folder``, its flash is the file ``flash``, ``log`` tells its story."""
 
-    def __init__(self, folder: Path, flash: Path, log: Path) -> None:
+    def __init__(self, folder: Path, flash: Path, log: Path, usart: int) -> None:
+        self._usart = usart
         self._folder = folder
         self._flash_path = flash
         self._log_file = log
@@ -47,6 +48,7 @@ class Supervisor:
         self._watched: Qemu | None = None
         self._watched_stub = -1
         self.running = True
+        self.orphaned = False  # the parent has gone without closing the board
         self._flash_file = _open_flash(flash)
         self._line = Line()
         self._core = Core(self._flash_file, self._start_qemu, self.report)
@@ -87,7 +89,7 @@ class Supervisor:
         self.report(f"power on, serial port {self.serial_port}")
 
     def run(self) -> None:
-        """Serve until standard input closes."""
+        """Serve until standard input has something to say, or closes."""
         while self.running:
             self._watch_qemu()
             for key, _ in self._selector.select():
@@ -103,8 +105,8 @@ class Supervisor:
 
     def _serve(self, source: object) -> None:
         if source is sys.stdin:
-            if not os.read(0, 64):
-                self.running = False
+            self.orphaned = not os.read(0, 64)  # an orderly parent says goodbye first
+            self.running = False
         elif source is self._listener:
             connection, _ = self._listener.accept()
             self._buffers[connection] = bytearray()
@@ -128,7 +130,7 @@ class Supervisor:
             self._selector.register(self._watched_stub, selectors.EVENT_READ)
 
     def _start_qemu(self) -> Qemu:
-        qemu = Qemu(self._flash_path, self._folder, self._log_file)
+        qemu = Qemu(self._flash_path, self._folder, self._log_file, self._usart)
         self._line.connect_board(qemu.line)
         return qemu
 
@@ -261,7 +263,7 @@ def _follow_parent(supervisor: Supervisor, parent: int) -> None:
 
     def notice(_number: int, _frame: object) -> None:
         if os.getppid() != parent and supervisor.running:
-            supervisor.running = False
+            supervisor.running, supervisor.orphaned = False, True
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGUSR1, notice)
@@ -276,10 +278,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where its sockets live; removed at the end")
     parser.add_argument("--flash", type=Path, required=True, help="file with the contents of its flash")
     parser.add_argument("--log", type=Path, required=True, help="the board's story is appended here")
+    parser.add_argument("--usart", type=int, choices=(1, 2), default=2, help="the console with a cable")
     parser.add_argument("--home", type=Path, required=True, help="removed at the end if the parent is gone")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")
     options = parser.parse_args(arguments)
-    supervisor = Supervisor(options.folder, options.flash, options.log)
+    supervisor = Supervisor(options.folder, options.flash, options.log, options.usart)
     try:
         _follow_parent(supervisor, options.parent)
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
@@ -290,8 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pass
     finally:
         supervisor.stop()
-        orphaned = os.getppid() != options.parent
-        shutil.rmtree(options.home if orphaned else options.folder, ignore_errors=True)
+        shutil.rmtree(options.home if supervisor.orphaned else options.folder, ignore_errors=True)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ if shutil.which("qemu-system-arm") is None:
     collect_ignore_glob = ["test_*.py"]
 
 
-def open_board(folder: Path) -> VirtualSTM32Board:
+def open_board(folder: Path, **settings: str) -> VirtualSTM32Board:
     """A new, blank virtual board."""
-    board = family.open(family.virtual_boards()[0], folder)
+    board = family.open(replace(family.virtual_boards()[0], settings=settings), folder)
     assert isinstance(board, VirtualSTM32Board)
     return board
 
