@@ -1,0 +1,259 @@
+"""The gate: every criterion is judged, then one error lists all that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_quantcheck.data.calibration import Calibration
+from pytest_quantcheck.data.dataset import Array, Dataset, Raw, Samples
+from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.run import Run, Vectors
+from pytest_quantcheck.verdict.budget import Budget
+from pytest_quantcheck.verdict.gate import Gate, Verdict
+from pytest_quantcheck.verdict.metrics import Metric
+from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
+
+pytestmark = pytest.mark.host
+
+
+class Device(IntegerRunner):
+    """The interpreter under the name of a board, counting instructions; ``spoil`` may change its outputs."""
+
+    name = "board"
+
+    def __init__(self, spoil: Callable[[Array], None] = lambda _: None) -> None:
+        self.spoil = spoil
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        run = super().run(model, vectors, operators=operators)
+        outputs = run.outputs[0].copy()
+        self.spoil(outputs)
+        counters = tuple(1000 + k for k in range(len(run)))
+        return replace(run, outputs=(outputs,), counters=counters, unit="instructions", target="virtual")
+
+
+@pytest.fixture(scope="module")
+def model() -> QuantizedModel:
+    return demo_models()[0]
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    return demo_samples()
+
+
+@pytest.fixture(scope="module")
+def few(samples: Samples) -> Samples:
+    return samples.take(range(40))
+
+
+@pytest.fixture(scope="module")
+def make(samples: Samples) -> Callable[..., Gate]:
+    shared = {"reference": Remembering(exact_runner()), "float_outputs": FloatOutputs()}
+    return lambda **changes: Gate(**{**shared, **changes})
+
+
+def wrong_classes(count: int) -> Callable[[Array], None]:
+    """The first ``count`` samples get the class after the right one."""
+
+    def spoil(outputs: Array) -> None:
+        outputs[:count] = np.roll(outputs[:count], 1, axis=-1)
+
+    return spoil
+
+
+def test_exactness_is_asked_for_where_both_sides_promise_it(make, model, few) -> None:
+    verdict = make().check(Device().run(model, few))
+    assert verdict.exact is True
+    assert [c.name for c in verdict.criteria] == ["exact"]
+
+
+def test_a_run_that_promises_nothing_is_not_judged_by_itself(make, model, few) -> None:
+    run = replace(Device(wrong_classes(3)).run(model, few), exact=False)
+    verdict = make().check(run)
+    assert (verdict.exact, verdict.outcome, verdict.criteria) == (None, "unjudged", ())
+    with pytest.raises(AssertionError, match="3 of 40 outputs are not those of"):
+        make().check(run, exact=True)
+
+
+def test_exactness_can_be_waived(make, model, few) -> None:
+    assert make().check(Device(wrong_classes(1)).run(model, few), exact=False, min_score=0.5).passed
+
+
+def test_all_failed_criteria_are_in_one_error_with_their_context(make, model, few) -> None:
+    device = Device(wrong_classes(30))
+    gate = make(device=device, budget=Budget({"instructions": 500, "latency_ms": 3}))
+    with pytest.raises(AssertionError) as error:
+        gate.check(
+            replace(device.run(model, few), log="/tmp/serial.log"),
+            max_lsb=2,
+            max_drop=0.01,
+            min_score=0.9,
+            name="digits on paper",
+        )
+    lines = str(error.value).splitlines()
+    assert lines[0] == "digits on paper on board (virtual): 5 of 6 criteria failed"
+    heads = [line.split(":")[0].strip() for line in lines if line.startswith("  ") and line[2] != " "]
+    assert heads == [
+        "exact",
+        "max_lsb",
+        "min_score",
+        "max_drop",
+        "instructions",
+        "latency_ms",
+        "score",
+        "serial log",
+    ]
+    assert lines[2].endswith("30 of 40 outputs differ, the first for sample " + few.names[0])
+
+
+def test_every_verdict_is_recorded_also_the_failed_ones(make, model, few) -> None:
+    verdicts: list[Verdict] = []
+    gate = make(record=verdicts.append)
+    gate.check(Device().run(model, few), name="good")
+    with pytest.raises(AssertionError):
+        gate.check(Device(wrong_classes(2)).run(model, few), name="bad")
+    rows = [verdict.row() for verdict in verdicts]
+    assert [(row["case"], row["outcome"], row["exact"]) for row in rows] == [
+        ("good", "pass", True),
+        ("bad", "regression", False),
+    ]
+    assert rows[0]["counter"] == 1019.5
+    assert rows[1]["failed"] == ["exact: FAILED: 2 of 40 outputs are not those of " + gate.reference.name]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "max_drop", "passed"), [(0, 0.0, True), (4, 0.1, True), (5, 0.1, False), (1, 0.0, False)]
+)
+def test_the_observed_drop_decides(make, model, samples, wrong, max_drop, passed) -> None:
+    outputs = IntegerRunner().run(model, samples).outputs[0]
+    vectors = samples.take(np.flatnonzero(outputs.argmax(axis=1) == samples.y)[:40])
+    run = Device(wrong_classes(wrong)).run(model, vectors)
+    gate = make()
+    if passed:
+        verdict = gate.check(run, exact=False, max_drop=max_drop)
+        assert verdict.score.drop == pytest.approx(wrong / 40)
+        assert verdict.score.paired.lost == wrong
+    else:
+        with pytest.raises(AssertionError, match="max_drop: FAILED: accuracy dropped by"):
+            gate.check(run, exact=False, max_drop=max_drop)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "max_drop", "words"),
+    [(0, 0.02, None), (100, 0.02, "the drop lies in"), (8, 0.02, "too few vectors (540)")],
+)
+def test_with_confidence_the_interval_decides(make, model, samples, wrong, max_drop, words) -> None:
+    run = Device(wrong_classes(wrong)).run(model, samples)
+    if words is None:
+        assert make().check(run, max_drop=max_drop, confidence=0.95).passed
+        return
+    with pytest.raises(AssertionError) as error:
+        make().check(run, exact=False, max_drop=max_drop, confidence=0.95)
+    assert f"max_drop: FAILED: {words}" in str(error.value)
+
+
+def test_an_exact_run_on_few_vectors_inherits_the_score_on_all(make, model, samples, few) -> None:
+    data = Dataset(samples.take([0]), samples)
+    verdict = make(data=data).check(Device().run(model, few), min_score=0.97)
+    assert (verdict.score.samples, verdict.score.inherited) == (540, make().reference.name)
+    spoiled = make(data=data)
+    with pytest.raises(AssertionError):
+        spoiled.check(Device(wrong_classes(1)).run(model, few), min_score=0.97)
+
+
+def test_without_labels_agreement_with_the_float_model_is_the_score(make, model, few) -> None:
+    vectors = Samples(few.x, None, few.names)
+    verdict = make().check(Device().run(model, vectors), min_score=0.9)
+    assert verdict.score.metric.name == "agreement"
+    assert str(verdict.score).startswith("agreement ")
+    assert "float" not in str(verdict.score)
+
+
+def test_a_metric_where_less_is_better_is_judged_the_other_way(make, model, few) -> None:
+    vectors = Samples(few.x, np.eye(10, dtype=np.float32)[few.y], few.names)
+    run = Device().run(model, vectors)
+    assert make().check(run, metric="rmse", min_score=0.5).score.value < 0.5
+    with pytest.raises(AssertionError, match=r"rmse .*, at most 1e-06 wanted"):
+        make().check(run, metric="rmse", min_score=1e-6)
+
+
+def test_a_metric_of_ones_own_is_called_with_float_outputs_and_labels(make, model, few) -> None:
+    def shapes(outputs: Array, truth: Array) -> float:
+        assert outputs.dtype == np.float32
+        assert len(outputs) == len(truth) == 40
+        return 0.5
+
+    assert make().check(Device().run(model, few), metric=shapes).score.value == 0.5
+    assert make().check(Device().run(model, few), metric=Metric("mine", shapes)).score.metric.name == "mine"
+
+
+RANDOM = "the calibration was random: it gives footprints and exactness only"
+
+
+@pytest.mark.parametrize(
+    ("change", "asked", "message"),
+    [
+        ("random", {"max_drop": 0.1}, RANDOM),
+        ("random", {"min_score": 0.1}, RANDOM),
+        ("raw", {"min_score": 0.1}, "the vectors are raw integers without labels"),
+        ("unlabelled", {"metric": "accuracy"}, "the vectors have no labels"),
+        ("no float", {"max_drop": 0.1}, "max_drop= compares with the float model, but there is none"),
+        ("own", {"exact": True}, "the run is the reference's own"),
+        ("none", {"max_lsb": 3}, "there is no reference"),
+        ("", {"confidence": 0.95}, "give both"),
+        ("", {"confidence": 95, "max_drop": 0.1}, "confidence=95 is out of range"),
+        ("", {"max_lsb": -1}, "max_lsb=-1 is out of range"),
+        ("", {"max_drop": float("nan")}, "max_drop=nan is out of range"),
+        ("", {"exact": 1}, "exact=1 is not known"),
+        ("", {"metric": "f1"}, "'f1' is not known"),
+    ],
+)
+def test_what_cannot_be_judged_is_an_error_when_asked_for(make, model, few, change, asked, message) -> None:
+    vectors: Vectors = few
+    runner = Device()
+    gate = make()
+    if change == "random":
+        model = replace(model, config=replace(model.config, calibration=Calibration("random", 100)))
+    elif change == "raw":
+        vectors = Raw(np.zeros((3, 8, 8, 1), np.int8))
+    elif change == "unlabelled":
+        vectors = Samples(few.x)
+    elif change == "no float":
+        model = replace(model, float_model=b"")
+    elif change == "own":
+        gate = make(reference=runner)
+    elif change == "none":
+        gate = make(reference=None)
+    with pytest.raises(UsageError, match="(?s)" + message.replace("(", r"\(")):
+        gate.check(runner.run(model, vectors), **asked)
+
+
+def test_random_calibration_is_counted_as_not_judged(make, model, few) -> None:
+    chance = replace(model, config=replace(model.config, calibration=Calibration("random", 100)))
+    verdict = make().check(Device().run(chance, few))
+    assert verdict.exact is True
+    assert [str(c) for c in verdict.not_judged] == ["accuracy: not judged: the calibration was random"]
+
+
+def test_the_reference_runs_once_for_the_same_model_and_vectors(model, few) -> None:
+    class Counting(IntegerRunner):
+        runs: Sequence[bool] = ()
+
+        def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+            self.runs = (*self.runs, operators)
+            return super().run(model, vectors, operators=operators)
+
+    inner = Counting()
+    runner = Remembering(inner)
+    assert runner.run(model, few) is runner.run(model, few)
+    assert runner.run(model, few.take([0])) is not runner.run(model, few)
+    assert runner.run(model, few, operators=True).operators
+    assert inner.runs == (False, False, True)
