@@ -225,34 +225,34 @@ class Link:
         """
         frame = Frame(kind, self._next_sequence(), payload)
         self.statistics.payload_bytes += len(payload)
-        started = time.monotonic()
-        limit = started + max(_BUSY_LIMIT, deadline)
-        until = started + deadline
-        patience = self.patience + self._line_seconds(len(payload) + _FRAME_LINE_MAX)
+        usual = patience = self.patience + self._line_seconds(len(payload) + _FRAME_LINE_MAX)
         busy = False
+        damaged = self.statistics.crc_errors
         self._send(frame)
-        resend_at = time.monotonic() + patience
-        while time.monotonic() < min(until, limit):
-            answer = self._receive(min(until, resend_at))
+        heard = sent = time.monotonic()
+        limit = heard + max(_BUSY_LIMIT, deadline)
+        while (now := time.monotonic()) < min(heard + deadline, limit):
+            if now >= sent + patience:
+                self._send(frame, "again")
+                self.statistics.resent += 1
+                sent = time.monotonic()
+            answer = self._receive(min(heard + deadline, sent + patience))
+            if self.statistics.crc_errors != damaged:  # perhaps that was the answer: no need to be quiet
+                patience = usual
             if answer is None:
-                if time.monotonic() >= resend_at:
-                    self._send(frame, "again")
-                    self.statistics.resent += 1
-                    resend_at = time.monotonic() + patience
                 continue
             if not restart_expected:
                 _check_running(answer, kind)
             if self._settles(answer, frame):
-                self._longest[kind] = max(self._longest.get(kind, 0.0), time.monotonic() - started)
+                if busy and sent <= heard:  # nothing was lost since BUSY: so long does it take
+                    self._longest[kind] = max(self._longest.get(kind, 0.0), time.monotonic() - heard)
                 self.statistics.payload_bytes += len(answer.payload)
                 return answer.payload
             if answer.type == Kind.BUSY and answer.sequence == frame.sequence:
                 busy = True
-                until = time.monotonic() + deadline
-                if quiet:
-                    longest = self._longest.get(kind)
-                    patience = _QUIET_PATIENCE if longest is None else max(4 * self.patience, 4 * longest)
-                resend_at = time.monotonic() + patience
+                heard = sent = time.monotonic()
+                damaged = self.statistics.crc_errors
+                patience = self._quiet_patience(kind) if quiet else usual
         raise self._silence(kind, deadline, busy)
 
     def send_bulk(self, data: bytes, *, chunk: int, window: int, deadline: float = 5.0) -> None:
@@ -316,6 +316,11 @@ class Link:
         self.statistics.stale += 1
         return False
 
+    def _quiet_patience(self, kind: int) -> float:
+        """How long to keep quiet after BUSY: well beyond what such a request has needed so far."""
+        longest = self._longest.get(kind)
+        return _QUIET_PATIENCE if longest is None else min(_QUIET_PATIENCE, 4 * (self.patience + longest))
+
     def _next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) % 256
         return self._sequence
@@ -335,9 +340,10 @@ class Link:
         self.statistics.bytes_sent += len(coded)
 
     def _receive(self, until: float) -> Frame | None:
-        """The next whole frame; None when none came until then."""
+        """The next whole frame; None when none came until then, or a damaged one."""
+        damaged = self.statistics.crc_errors
         while not self._frames:
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or self.statistics.crc_errors != damaged:
                 return None
             self._read()
         return self._frames.popleft()

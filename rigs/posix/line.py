@@ -37,11 +37,12 @@ class FaultyLine:
         return len(data)
 
     def read(self, size: int = 1) -> bytes:
-        data = self._transport.read(1)
-        waiting = int(getattr(self._transport, "in_waiting", 0)) if data else 0
-        if waiting:
-            data += self._transport.read(waiting)
-        self._held.extend(self._spoil(data))
+        if not self.in_waiting:
+            data = self._transport.read(1)
+            waiting = int(getattr(self._transport, "in_waiting", 0)) if data else 0
+            if waiting:
+                data += self._transport.read(waiting)
+            self._held.extend(self._spoil(data))
         return bytes(self._held.popleft()[1] for _ in range(min(size, self.in_waiting)))
 
     @property

@@ -16,22 +16,25 @@ pytestmark = pytest.mark.host
 MODEL = Lookup.random(elements=900, operators=3)
 LARGE = Lookup.random(elements=4000, operators=2, seed=1)
 RATES = [
-    {"flip": 1e-3},
-    {"drop": 1e-3},
-    {"duplicate": 1e-3},
-    {"delay": 1e-3},
-    {"flip": 5e-4, "drop": 5e-4, "duplicate": 5e-4, "delay": 2e-4},
+    {"flip": 3e-4},
+    {"drop": 3e-4},
+    {"duplicate": 3e-4},
+    {"delay": 3e-4},
+    {"flip": 1e-4, "drop": 1e-4, "duplicate": 1e-4, "delay": 1e-4},
 ]
 
 
-@pytest.mark.parametrize("rates", RATES, ids="+".join)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("seed", "rates"),
+    list(enumerate(RATES)),
+    ids=lambda each: "+".join(each) if isinstance(each, dict) else "",
+)
 def test_every_answer_is_right(bench: Bench, rates: dict[str, float], seed: int) -> None:
     device = bench.connect(patience=0.03, seed=seed, **rates)
     luck = random.Random(seed)
     for model in (MODEL, LARGE, MODEL):
         device.load_ram(model.artefact)
-        for _ in range(4):
+        for _ in range(3):
             given = luck.randbytes(model.elements)
             assert device.infer([given], operators=True).outputs == (model.run(given),)
             crcs = [each.crc32 for each in device.operator_results()]
