@@ -655,44 +655,32 @@ def _operator_record(
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-@dataclass(frozen=True)
-class _ConvFields:
-    """Where a weighted operator's constants lie in the file, and how they are packed."""
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """A weighted operator's constants: ``at[output, k]`` is the file offset of one weight, ``k`` counting
+    kernel rows, columns and input channels as in the source."""
 
-    window: tuple[int, ...]
+    at: npt.NDArray[np.int64]
+    zero_point: int
     input_zero_point: int
-    packing: str
-    weights_at: int
-    weights_bytes: int
     channels_at: int
-    channels: int
-
-    def weights(self, data: bytes | bytearray) -> npt.NDArray[np.int8]:
-        """(channels, weights of one output) as packed, padding included."""
-        raw = np.frombuffer(data, np.int8, self.weights_bytes, self.weights_at)
-        if self.packing == "planes":
-            return raw.reshape(-1, self.window[0] * self.window[1])
-        return raw.reshape(self.channels // 4, -1, 4, 4).transpose(0, 2, 1, 3).reshape(self.channels, -1)
-
-    def position(self, output: int, k: int) -> int:
-        """The file offset of one weight."""
-        if self.packing == "planes":
-            return self.weights_at + output * self.window[0] * self.window[1] + k
-        depth = self.weights_bytes // self.channels
-        return self.weights_at + output // 4 * 4 * depth + k // 4 * 16 + output % 4 * 4 + k % 4
 
 
-def _conv_fields(image: ImageDescription, op: OperatorRecord) -> _ConvFields:
+def _weights(image: ImageDescription, op: OperatorRecord) -> _Weights:
     fields = _CONV.unpack(op.params)
-    return _ConvFields(
-        fields[:8],
-        fields[8],
-        PACKINGS[fields[14]],
-        image.constants_offset + fields[16],
-        fields[17],
-        image.constants_offset + fields[18],
-        fields[19],
-    )
+    window, packing, size, channels = Window(*fields[:8]), PACKINGS[fields[14]], fields[17], fields[19]
+    source, output = image.tensors[op.inputs[0]], image.tensors[op.output]
+    outputs = output.shape[-1]
+    index = np.arange(size, dtype=np.int64)
+    if packing == "planes":
+        at = index.reshape(outputs, -1)
+    else:
+        depth = source.bytes * outputs // output.bytes if op.opcode == "FULLY_CONNECTED" else source.shape[3]
+        runs, run = _runs(window, depth)
+        rows = index.reshape(channels // 4, -1, 4, 4).transpose(0, 2, 1, 3)
+        at = rows.reshape(channels, runs, _up4(run))[:outputs, :, :run].reshape(outputs, -1)
+    constants = image.constants_offset
+    return _Weights(constants + fields[16] + at, fields[9], fields[8], constants + fields[18])
 
 
 def _find(image: ImageDescription, source_index: int | None) -> OperatorRecord:
@@ -711,16 +699,17 @@ def patch_weight(
     """The image with ``delta`` added to one weight, wrapping in int8; CRC refreshed.
 
     ``source_index`` names a weighted operator (default: the first). ``output`` is the output channel,
-    ``k`` counts that channel's weights as packed: run after run, or kernel h times w.
+    ``k`` counts that channel's weights as in the source (kernel rows, columns, input channels).
+    Operators with equal weights share them in the image and change together.
     """
     image = read_image(data)
-    fields = _conv_fields(image, _find(image, source_index))
-    outputs, depth = fields.weights(data).shape
-    if not 0 <= output < outputs or not 0 <= k < depth:
-        raise ImageError(f"weight ({output}, {k}) does not exist; the operator has {outputs} x {depth}")
+    at = _weights(image, _find(image, source_index)).at
+    if not 0 <= output < at.shape[0] or not 0 <= k < at.shape[1]:
+        raise ImageError(
+            f"weight ({output}, {k}) does not exist; the operator has {at.shape[0]} x {at.shape[1]}"
+        )
     patched = bytearray(data)
-    at = fields.position(output, k)
-    patched[at] = (patched[at] + delta) & 0xFF
+    patched[at[output, k]] = (patched[at[output, k]] + delta) & 0xFF
     return _with_crc(patched)
 
 
@@ -732,14 +721,15 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
     """
     image = read_image(data)
     op = _find(image, source_index)
-    fields = _conv_fields(image, op)
-    zero_point = fields.input_zero_point + delta
+    weights = _weights(image, op)
+    zero_point = weights.input_zero_point + delta
     if not -128 <= zero_point <= 127:
-        raise ImageError(f"input zero point {fields.input_zero_point} plus {delta} leaves int8")
+        raise ImageError(f"input zero point {weights.input_zero_point} plus {delta} leaves int8")
     patched = bytearray(data)
     struct.pack_into("<i", patched, op.params_offset + 16, zero_point)
-    sums = fields.weights(data).sum(axis=1, dtype=np.int64)
-    table = np.frombuffer(data, _CHANNEL, fields.channels, fields.channels_at).copy()
-    table["bias"][: len(sums)] = wrap_int32(table["bias"][: len(sums)] - delta * sums)
-    patched[fields.channels_at : fields.channels_at + table.nbytes] = table.tobytes()
+    values = np.frombuffer(data, np.int8)[weights.at].astype(np.int64)
+    sums = (values - weights.zero_point).sum(axis=1)
+    table = np.frombuffer(data, _CHANNEL, len(sums), weights.channels_at).copy()
+    table["bias"] = wrap_int32(table["bias"] - delta * sums)
+    patched[weights.channels_at : weights.channels_at + table.nbytes] = table.tobytes()
     return _with_crc(patched)

@@ -1,7 +1,8 @@
-"""The C engine as a process: compiled with sanitizers, once per session and variant."""
+"""The C engine as a process, compiled with sanitizers, and a network that has every operator."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import struct
 import subprocess
@@ -13,10 +14,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from pytest_quantcheck.graph.model import QuantGraph
+from filelock import FileLock
+
+from pytest_quantcheck.graph.model import (
+    Add,
+    Concatenation,
+    Convolution,
+    FloatEdge,
+    FullyConnected,
+    Mean,
+    Operator,
+    Pad,
+    Params,
+    Pool,
+    QuantGraph,
+    Requantize,
+    Rescale,
+    Reshape,
+    Softmax,
+    Tensor,
+    Window,
+)
 
 ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "firmware" / "engine"
+INCLUDE = ROOT / "firmware" / "include"
 FLAGS = [
     "-std=c11",
     "-O2",
@@ -104,16 +126,84 @@ class Engine:
 @pytest.fixture(scope="session", params=list(VARIANTS))
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The engine under AddressSanitizer and UndefinedBehaviorSanitizer, in both kernel variants."""
-    compiler = shutil.which("cc")
-    assert compiler, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
-    folder = tmp_path_factory.mktemp(f"engine-{request.param}")
-    sources = [*sorted(ENGINE.rglob("*.c")), Path(__file__).with_name("driver.c")]
-    includes = [f"-I{ENGINE}", f"-I{ROOT / 'firmware' / 'include'}"]
-    program = folder / "engine"
-    subprocess.run(
-        [compiler, *FLAGS, *VARIANTS[request.param], *includes, *map(str, sources), "-o", str(program)],
-        check=True,
-    )
-    running = Engine(program, folder / "stderr.txt")
+    program = _build(tmp_path_factory.getbasetemp().parent, request.param)
+    running = Engine(program, tmp_path_factory.mktemp(f"engine-{request.param}") / "stderr.txt")
     yield running
     running.close()
+
+
+def _build(folder: Path, variant: str) -> Path:
+    """Compile once for all workers and runs that share the sources."""
+    compiler = shutil.which("cc")
+    assert compiler, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
+    sources = [*sorted(ENGINE.rglob("*.c")), Path(__file__).with_name("driver.c")]
+    headers = sorted([*ENGINE.rglob("*.h"), *INCLUDE.glob("*.h")])
+    flags = [*FLAGS, *VARIANTS[variant], f"-I{ENGINE}", f"-I{INCLUDE}"]
+    content = hashlib.sha256(repr(flags).encode())
+    for path in (*sources, *headers):
+        content.update(path.read_bytes())
+    program = folder / f"quantcheck-engine-{variant}-{content.hexdigest()[:16]}"
+    with FileLock(f"{program}.lock"):
+        if not program.exists():
+            partial = program.with_suffix(".partial")
+            subprocess.run([compiler, *flags, *map(str, sources), "-o", str(partial)], check=True)
+            partial.replace(program)
+    return program
+
+
+class _Builder:
+    """A graph under construction; every method returns the position of the tensor it adds."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.operators: list[Operator] = []
+        self._rng = np.random.default_rng(7)
+
+    def tensor(self, shape: tuple[int, ...], dtype: str = "int8") -> int:
+        self.tensors.append(Tensor(len(self.tensors), "", shape, np.dtype(dtype)))
+        return len(self.tensors) - 1
+
+    def random(self, shape: tuple[int, ...], dtype: str = "int8", limit: int = 128) -> int:
+        data = self._rng.integers(-limit, limit, shape).astype(dtype)
+        self.tensors.append(Tensor(len(self.tensors), "", shape, data.dtype, data=data))
+        return len(self.tensors) - 1
+
+    def add(
+        self, kind: str, params: Params, inputs: Sequence[int], shape: tuple[int, ...], dtype: str = "int8"
+    ) -> int:
+        output = self.tensor(shape, dtype)
+        self.operators.append(Operator(len(self.operators), kind, tuple(inputs), (output,), params))
+        return output
+
+
+def _rule(shift: int) -> Requantize:
+    return Requantize(np.asarray([1518500250]), np.asarray([shift]))
+
+
+@pytest.fixture(scope="session")
+def network() -> QuantGraph:
+    """A network with every opcode of the format, and an ADD with a constant."""
+    b = _Builder()
+    source = b.tensor((1, 6, 6, 3), "float32")
+    x = b.add("QUANTIZE", FloatEdge(0.05, 3), [source], (1, 6, 6, 3))
+    x = b.add("PAD", Pad(((0, 0), (1, 1), (1, 1), (0, 0)), 3), [x], (1, 8, 8, 3))
+    conv = Convolution(Window(3, 3, 1, 1, 1, 1, 1, 1), 3, -4, _rule(-7), -128, 127)
+    weights = [b.random((6, 3, 3, 3)), b.random((6,), "int32", 5000)]
+    x = b.add("CONV_2D", conv, [x, *weights], (1, 8, 8, 6))
+    depthwise = Convolution(Window(3, 3, 1, 1, 1, 1, 1, 1), -4, 5, _rule(-6), -100, 127, 1)
+    y = b.add("DEPTHWISE_CONV_2D", depthwise, [x, b.random((1, 3, 3, 6)), -1], (1, 8, 8, 6))
+    half = Requantize(np.asarray([1 << 30]), np.asarray([0]))
+    add = Add(20, -4, 5, 0, half, half, _rule(-18), -128, 127)
+    x = b.add("ADD", add, [x, y], (1, 8, 8, 6))
+    x = b.add("ADD", add, [x, b.random((6,))], (1, 8, 8, 6))
+    p = b.add("MAX_POOL_2D", Pool(Window(2, 2, 2, 2), -128, 127), [x], (1, 4, 4, 6))
+    q = b.add("AVERAGE_POOL_2D", Pool(Window(2, 2, 2, 2), -100, 100), [x], (1, 4, 4, 6))
+    x = b.add("CONCATENATION", Concatenation(3, -128, 127), [p, q], (1, 4, 4, 12))
+    x = b.add("RELU", Rescale(0, -128, _rule(1), -128, 127), [x], (1, 4, 4, 12))
+    x = b.add("MEAN", Mean((1,), -128, -128, _rule(-2)), [x], (1, 4, 12))
+    x = b.add("RESHAPE", Reshape(), [x], (1, 48))
+    dense = FullyConnected(-128, 0, 9, _rule(-8), -128, 127)
+    x = b.add("FULLY_CONNECTED", dense, [x, b.random((10, 48)), b.random((10,), "int32", 5000)], (1, 10))
+    x = b.add("SOFTMAX", Softmax(1518500250, 22, -496), [x], (1, 10))
+    x = b.add("DEQUANTIZE", FloatEdge(1 / 256, -128), [x], (1, 10), "float32")
+    return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x,), "5a" * 32)

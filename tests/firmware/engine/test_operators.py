@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
@@ -102,9 +103,7 @@ def clamps(draw: st.DrawFn) -> tuple[int, int]:
 
 
 @st.composite
-def windows(
-    draw: st.DrawFn, size: tuple[int, int], *, pool: bool = False
-) -> tuple[Window, tuple[int, int]]:
+def windows(draw: st.DrawFn, size: tuple[int, int], *, pool: bool = False) -> tuple[Window, tuple[int, int]]:
     """A window over an input of that height and width, and the output's height and width."""
     kernel, stride, dilation, pad, out = [], [], [], [], []
     plain = draw(st.booleans())

@@ -1,0 +1,178 @@
+"""The loader trusts nothing: damaged images are refused, or run without leaving image and arena.
+
+The engine runs under AddressSanitizer and UndefinedBehaviorSanitizer; whatever they object to ends its
+process and fails the test.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_quantcheck.graph.image import compile_image, read_image
+from pytest_quantcheck.graph.model import QuantGraph
+
+if TYPE_CHECKING:
+    from conftest import Engine
+
+pytestmark = pytest.mark.host
+
+MAGIC, VERSION, SIZE, CRC, BOUNDS, ALIGN, TYPE, SHAPE, PARAM, UNSUPPORTED = range(1, 11)
+
+
+@pytest.fixture(scope="module")
+def image(network: QuantGraph) -> bytes:
+    return compile_image(network).data
+
+
+def with_crc(data: bytes | bytearray) -> bytes:
+    """The image with a CRC that fits again, so that the checks behind it are reached."""
+    body = bytearray(data)
+    struct.pack_into("<I", body, 12, zlib.crc32(body[16:]))
+    return bytes(body)
+
+
+def changed(data: bytes, at: int, kind: str, value: int) -> bytes:
+    body = bytearray(data)
+    struct.pack_into(f"<{kind}", body, at, value)
+    return with_crc(body)
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "value", "status"),
+    [
+        pytest.param(0, "I", 0x324D4351, MAGIC, id="magic"),
+        pytest.param(4, "H", 2, VERSION, id="version"),
+        pytest.param(6, "H", 100, SIZE, id="header bytes"),
+        pytest.param(8, "I", 0x7FFFFFFF, SIZE, id="image bytes above the file"),
+        pytest.param(8, "I", 16, SIZE, id="image bytes below the header"),
+        pytest.param(48, "I", 8, ALIGN, id="arena not a multiple of 16"),
+        pytest.param(48, "I", 16, BOUNDS, id="arena too small for its tensors"),
+        pytest.param(52, "H", 0xFFFF, BOUNDS, id="more tensors than the file holds"),
+        pytest.param(52, "H", 1, BOUNDS, id="lists that name missing tensors"),
+        pytest.param(54, "H", 0xFFFF, BOUNDS, id="more operators than the file holds"),
+        pytest.param(56, "H", 0xFFFF, BOUNDS, id="more inputs than list entries"),
+        pytest.param(58, "H", 0xFFFF, BOUNDS, id="more outputs than list entries"),
+        pytest.param(60, "I", 97, ALIGN, id="tensors not aligned"),
+        pytest.param(60, "I", 0, BOUNDS, id="tensors over the header"),
+        pytest.param(64, "I", 96, BOUNDS, id="operators over the tensors"),
+        pytest.param(68, "I", 0xFFFFFFF0, BOUNDS, id="lists behind the file"),
+        pytest.param(72, "I", 0xFFFFFFFF, BOUNDS, id="lists longer than the file"),
+        pytest.param(76, "I", 0xFFFFFFFC, BOUNDS, id="parameters behind the file"),
+        pytest.param(80, "I", 0xFFFFFFFF, BOUNDS, id="parameters longer than the file"),
+        pytest.param(84, "I", 0xFFFFFFF0, BOUNDS, id="constants behind the file"),
+        pytest.param(88, "I", 0xFFFFFFFF, BOUNDS, id="constants longer than the file"),
+        pytest.param(92, "I", 1, PARAM, id="reserved field"),
+    ],
+)
+def test_header_fields_are_refused_with_their_status(
+    engine: Engine, image: bytes, at: int, kind: str, value: int, status: int
+) -> None:
+    assert engine.run(changed(image, at, kind, value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "value", "status"),
+    [
+        pytest.param(0, "B", 0, TYPE, id="opcode 0"),
+        pytest.param(0, "B", 15, TYPE, id="opcode behind the last"),
+        pytest.param(1, "B", 1, PARAM, id="elided though not RESHAPE"),
+        pytest.param(1, "B", 2, UNSUPPORTED, id="fused"),
+        pytest.param(1, "B", 3, TYPE, id="unknown state"),
+        pytest.param(4, "B", 0, SIZE, id="no inputs"),
+        pytest.param(5, "B", 2, SIZE, id="two outputs"),
+        pytest.param(6, "H", 1, PARAM, id="reserved"),
+        pytest.param(8, "I", 0xFFFFFFFF, BOUNDS, id="list behind the section"),
+        pytest.param(12, "I", 2, ALIGN, id="parameters not aligned"),
+        pytest.param(12, "I", 0xFFFFFFFC, BOUNDS, id="parameters behind the section"),
+        pytest.param(16, "I", 0, SIZE, id="no parameters"),
+        pytest.param(20, "I", 8, ALIGN, id="scratch not aligned"),
+        pytest.param(20, "I", 0xFFFFFFF0, BOUNDS, id="scratch behind the arena"),
+        pytest.param(24, "I", 0, SIZE, id="scratch too small"),
+        pytest.param(28, "I", 1, PARAM, id="second reserved"),
+    ],
+)
+def test_operator_fields_are_refused_with_their_status(
+    engine: Engine, image: bytes, field: int, kind: str, value: int, status: int
+) -> None:
+    operators = struct.unpack_from("<I", image, 64)[0]
+    conv = operators + 2 * 32
+    assert image[conv] == 1, "the third operator is CONV_2D"
+    assert engine.run(changed(image, conv + field, kind, value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "value", "status"),
+    [
+        pytest.param(0, "H", 0, PARAM, id="kernel of height 0"),
+        pytest.param(0, "H", 4, SIZE, id="kernel that its weights do not fill"),
+        pytest.param(4, "H", 0, PARAM, id="stride 0"),
+        pytest.param(8, "H", 0, PARAM, id="dilation 0"),
+        pytest.param(16, "i", 128, PARAM, id="input zero point beyond int8"),
+        pytest.param(20, "i", 1, PARAM, id="weight zero point"),
+        pytest.param(24, "i", -129, PARAM, id="output zero point beyond int8"),
+        pytest.param(28, "i", 128, PARAM, id="activation minimum above the maximum"),
+        pytest.param(36, "I", 1, PARAM, id="depth multiplier"),
+        pytest.param(40, "I", 2, TYPE, id="the other packing"),
+        pytest.param(40, "I", 7, TYPE, id="unknown packing"),
+        pytest.param(44, "I", 2, PARAM, id="unknown flag"),
+        pytest.param(48, "I", 8, ALIGN, id="weights not aligned"),
+        pytest.param(48, "I", 0xFFFFFFF0, BOUNDS, id="weights behind the constants"),
+        pytest.param(52, "I", 0, SIZE, id="no weights"),
+        pytest.param(56, "I", 0xFFFFFFF0, BOUNDS, id="channels behind the constants"),
+        pytest.param(60, "I", 6, SIZE, id="channels not rounded up"),
+    ],
+)
+def test_convolution_fields_are_refused_with_their_status(
+    engine: Engine, image: bytes, field: int, kind: str, value: int, status: int
+) -> None:
+    conv = read_image(image).operators[2]
+    assert engine.run(changed(image, conv.params_offset + field, kind, value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param(0, 1 << 30, id="bias too large for the fast flag"),
+        pytest.param(4, -1, id="negative multiplier"),
+        pytest.param(8, -32, id="shift too far right"),
+        pytest.param(8, 31, id="shift too far left"),
+        pytest.param(8, 0, id="shift that the fast flag excludes"),
+        pytest.param(12, 0, id="offset that is not the shift's"),
+    ],
+)
+def test_channel_records_are_refused(engine: Engine, image: bytes, field: int, value: int) -> None:
+    description = read_image(image)
+    conv = description.operators[2]
+    channels = description.constants_offset + struct.unpack_from("<I", conv.params, 56)[0]
+    assert engine.run(changed(image, channels + field, "i", value)).status == PARAM
+
+
+def test_no_single_word_makes_the_engine_leave_its_memory(engine: Engine, image: bytes) -> None:
+    """Every aligned word of tables, parameters and channel records, with values that break size sums."""
+    values = (0, 1, 2, 0x10, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFF)
+    for at in range(16, read_image(image).constants_offset + 512, 4):
+        old = struct.unpack_from("<I", image, at)[0]
+        for value in (*values, old ^ 1, old + 1 & 0xFFFFFFFF, old - 1 & 0xFFFFFFFF, old << 1 & 0xFFFFFFFF):
+            engine.run(changed(image, at, "I", value))
+
+
+def test_no_single_half_word_makes_the_engine_leave_its_memory(engine: Engine, image: bytes) -> None:
+    for at in range(48, read_image(image).constants_offset, 2):
+        for value in (0, 1, 3, 16, 255, 0x7FFF, 0xFFFF):
+            engine.run(changed(image, at, "H", value))
+
+
+def test_any_flipped_bit_is_refused(engine: Engine, image: bytes) -> None:
+    for at in range(0, len(image), 3):
+        body = bytearray(image)
+        body[at] ^= 1 << at % 8
+        assert engine.run(bytes(body)).status != 0, at
+
+
+def test_an_image_that_was_cut_off_is_refused(engine: Engine, image: bytes) -> None:
+    for size in (0, 1, 15, 16, 95, 96, 200, len(image) // 2, len(image) - 1):
+        assert engine.run(image[:size]).status != 0, size

@@ -1,0 +1,69 @@
+"""Whole networks: every operator's output, stopping early, memory that is too small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.model import QuantGraph
+from pytest_quantcheck.graph.tflite import read_tflite
+from pytest_quantcheck.strategies import ModelCase, small_models
+
+if TYPE_CHECKING:
+    from conftest import Engine
+
+pytestmark = pytest.mark.host
+
+QC_ERR_NO_MEMORY = 11
+
+
+def samples(graph: QuantGraph, count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [rng.normal(scale=4, size=graph.tensors[graph.inputs[0]].shape).astype("f4") for _ in range(count)]
+
+
+def test_every_operator_of_a_network_equals_the_interpreter(engine: Engine, network: QuantGraph) -> None:
+    image = compile_image(network).data
+    for x in samples(network, 20):
+        expected = execute.run(network, [x])
+        answer = engine.run_graph(network, image, [x])
+        assert [index for index, _ in answer.operators] == [op.index for op in network.operators]
+        for op, (_, output) in zip(network.operators, answer.operators, strict=True):
+            assert output == expected[op.outputs[0]].tobytes(), op.kind
+        assert answer.outputs == expected[network.outputs[0]].tobytes()
+
+
+def test_drawn_models_equal_the_interpreter(engine: Engine) -> None:
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=small_models())
+    def holds(case: ModelCase) -> None:
+        graph = read_tflite(case.artefact)
+        image = compile_image(graph).data
+        batch = case.raw_inputs(4)
+        for i in range(4):
+            inputs = [x[i].reshape(graph.tensors[t].shape) for x, t in zip(batch, graph.inputs, strict=True)]
+            expected = execute.run(graph, inputs)
+            answer = engine.run_graph(graph, image, inputs)
+            assert answer.status == 0
+            for op, (_, output) in zip(graph.operators, answer.operators, strict=True):
+                assert output == expected[op.outputs[0]].tobytes(), op.kind
+
+    holds()
+
+
+def test_a_hook_stops_the_run_behind_any_operator(engine: Engine, network: QuantGraph) -> None:
+    image, (x,) = compile_image(network).data, samples(network, 1)
+    expected = execute.run(network, [x])
+    for position, op in enumerate(network.operators):
+        answer = engine.run(image, [x.tobytes()], stop_after=position + 1)
+        assert len(answer.operators) == position + 1
+        assert answer.operators[-1] == (op.index, expected[op.outputs[0]].tobytes())
+
+
+def test_a_pool_smaller_than_the_arena_is_refused(engine: Engine, network: QuantGraph) -> None:
+    assert engine.run(compile_image(network).data, withhold=16).status == QC_ERR_NO_MEMORY
