@@ -1,0 +1,84 @@
+"""``quantcheck demo`` as a stranger types it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from pytest_quantcheck.cli import main
+from pytest_quantcheck.demo.artefacts import CONFIGURATIONS
+
+pytestmark = pytest.mark.hw
+
+BOARDS = ("virtual-esp32c3", "virtual-stm32f405")
+
+
+@pytest.fixture
+def demo(tmp_path, capfd):
+    """``demo(*options)``: exit code and output."""
+
+    def run(*options: str) -> tuple[int, str]:
+        code = main(["demo", "--log-dir", str(tmp_path), *options])
+        return code, capfd.readouterr().out
+
+    return run
+
+
+def rows(output: str) -> list[list[str]]:
+    """The table's lines as cells."""
+    return [re.split(r" {2,}", line.strip()) for line in output.splitlines() if line.startswith("digits ")]
+
+
+def test_all_digits_on_all_boards_in_all_configurations_are_bit_exact(demo) -> None:
+    code, output = demo()
+    assert code == 0
+    table = rows(output)
+    assert [(row[1], row[2]) for row in table] == [
+        (config.id, board) for board in BOARDS for config in CONFIGURATIONS
+    ]
+    for model, _, board, *scores, samples, exact, instructions, arena, image in table:
+        assert (model, exact) == ("digits", "yes")
+        assert int(samples) == (540 if board == "virtual-esp32c3" else 100)
+        assert all(float(score.rstrip("%")) >= 97 for score in scores)
+        assert 100_000 < int(instructions.replace(",", "")) < 2_000_000
+        assert arena.endswith("KiB")
+        assert image.endswith("KiB")
+    assert re.search(r"^10 of 10 bit-exact in \d+ s$", output, re.MULTILINE)
+
+
+def test_a_broken_zero_point_fails_and_is_located_and_explained(demo) -> None:
+    code, output = demo("--break", "zero-point", "--vectors", "20", "--boards", "virtual-esp32c3")
+    assert code == 1
+    assert [row[-4] for row in rows(output)] == ["NO"]
+    assert "first diverging: operator 5 (CONV_2D)" in output
+    assert "likely cause: input zero point -127 instead of -128" in output
+    assert "0 of 1 bit-exact" in output
+
+
+def test_a_board_whose_tools_are_missing_is_named_and_the_others_go_on(demo, monkeypatch) -> None:
+    found = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, *a, **k: None if "qemu" in name else found(name, *a, **k)
+    )
+    code, output = demo("--vectors", "3")
+    assert code == 0
+    assert {row[2] for row in rows(output)} == {"virtual-esp32c3"}
+    (line,) = [line for line in output.splitlines() if line.startswith("virtual-stm32f405: not here: ")]
+    assert "qemu-system-arm" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--boards", "virtual-esp32"],
+            "board 'virtual-esp32' is not in the inventory; it has: virtual-esp32c3",
+        ),
+        (["--vectors", "0"], "--vectors 0 is out of range; allowed: 1 to 540"),
+    ],
+)
+def test_wrong_usage_ends_with_2(options, message, tmp_path, capfd) -> None:
+    assert main(["demo", "--log-dir", str(tmp_path), *options]) == 2
+    assert message in capfd.readouterr().err
