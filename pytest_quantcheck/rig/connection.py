@@ -16,7 +16,8 @@ from pytest_quantcheck.rig.messages import Hello
 from pytest_quantcheck.rig.serial_log import SerialLog
 
 _AWAKE_SECONDS = 1.0  # a running board answers HELLO in milliseconds
-_BOOT_SECONDS = 8.0  # a chip is up in well under one; a virtual board on a busy machine takes longer
+_RESET_SECONDS = 3.0  # a real chip is up in well under one
+_BOOT_SECONDS = 8.0  # a virtual board on a busy machine takes longer
 
 _REMEDIES = {
     "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
@@ -99,7 +100,7 @@ class Connection:
         found = self._connect(_AWAKE_SECONDS)
         if found.silent and not self.entry.virtual:  # a virtual board was started a moment ago
             self.restart()
-            found = self._connect(_BOOT_SECONDS)
+            found = self._connect(_RESET_SECONDS)
         if found.problem and self.entry.firmware != "external" and not self._firmware_flashed:
             self._flash_firmware(found.problem)
             found = self._connect(_BOOT_SECONDS)
@@ -109,12 +110,15 @@ class Connection:
         if found.problem:
             self.disconnect()
             raise self.fault(found.kind, found.problem, "bring up the board")
+        self._forget_old_crash()
         self._raise_baud()
 
     def refresh(self) -> Hello:
-        """Ask HELLO again: what the board says of its image and firmware now."""
+        """Ask HELLO again: what the board holds now. Its firmware must still be the right one."""
         with self.stage("HELLO"):
             self._hello = self.device.hello()
+        if problem := self._proof(self._hello).problem:
+            raise self.fault("flash", problem, "prove the firmware")
         return self._hello
 
     def flash(self, segments: Sequence[tuple[int, bytes]], doing: str) -> int:
@@ -232,6 +236,12 @@ class Connection:
         self._hello = None
         with self.stage("restart the board", kind="boot"):
             restart()
+
+    def _forget_old_crash(self) -> None:
+        """A record from before must not explain a restart that is still to come."""
+        if self.hello.crashed:
+            with self.stage("read the crash record"):
+                self.log.note(f"left over from before: {self.device.crash(clear=True)}")
 
     def _raise_baud(self) -> None:
         """Go to the inventory's rate where the transport can change its own; stay where it does not hold."""
