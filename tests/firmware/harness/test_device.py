@@ -230,6 +230,19 @@ def test_data_outside_the_transfer_are_refused(device: Device) -> None:
     refused(Status.CRC, lambda: device.link.request(Kind.COMMIT))
 
 
+def test_any_payload_comes_back_as_it_went(device: Device) -> None:
+    """The firmware's own COBS and CRC against ours, around the block size of 254 and with zeros."""
+    luck = random.Random(0)
+    sizes = [*range(4), 253, 254, 255, 507, 508, 509, 762, 1023, 1024]
+    for size in sizes:
+        for content in (bytes(size), b"\xff" * size, luck.randbytes(size), luck.randbytes(size // 2) * 2):
+            assert device.echo(content) == content
+        for zero in range(0, size, 127):
+            sparse = b"a" * zero + b"\0" + b"b" * (size - zero - 1)
+            assert device.echo(sparse) == sparse
+    assert device.counter().bad_frames == 0
+
+
 # ---- requests that come twice
 
 
