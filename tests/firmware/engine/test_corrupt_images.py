@@ -6,6 +6,7 @@ process and fails the test.
 
 from __future__ import annotations
 
+import random
 import struct
 import zlib
 from typing import TYPE_CHECKING
@@ -164,6 +165,26 @@ def test_no_single_half_word_makes_the_engine_leave_its_memory(engine: Engine, i
     for at in range(48, read_image(image).constants_offset, 2):
         for value in (0, 1, 3, 16, 255, 0x7FFF, 0xFFFF):
             engine.run(changed(image, at, "H", value))
+
+
+def test_several_wrong_words_do_not_make_the_engine_leave_its_memory(engine: Engine, image: bytes) -> None:
+    """What one check lets through because another one stops it must not pass when both are fooled."""
+    rng = random.Random(5)
+    end = read_image(image).constants_offset + 512
+    for _ in range(3000):
+        body = bytearray(image)
+        for at in rng.sample(range(48, end, 2), rng.randint(2, 5)):
+            old = struct.unpack_from("<H", body, at)[0]
+            value = rng.choice([0, 1, 2, 3, 8, 0xFFFF, old + 1, old + 16, old * 2, old * 4]) & 0xFFFF
+            struct.pack_into("<H", body, at, value)
+        engine.run(with_crc(body))
+
+
+def test_weights_of_another_size_than_the_window_are_refused(engine: Engine, image: bytes) -> None:
+    for op in read_image(image).operators:
+        if op.opcode in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            size = struct.unpack_from("<I", op.params, 52)[0]
+            assert engine.run(changed(image, op.params_offset + 52, "I", size - 1)).status == SIZE
 
 
 def test_any_flipped_bit_is_refused(engine: Engine, image: bytes) -> None:
