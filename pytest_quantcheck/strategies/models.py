@@ -2,7 +2,7 @@
 
 They draw ``.tflite`` files, built in milliseconds without TensorFlow, with the values that break
 kernels: extreme zero points, multipliers above and below 1, dilations, strides above the kernel, single
-cells, accumulators near the 32-bit limit. Needs the package hypothesis.
+cells, accumulators near the 32-bit limit.
 """
 
 from __future__ import annotations
