@@ -1,6 +1,6 @@
 """The manifest beside each shipped firmware image: what it is, and which sources it was made from.
 
-usage: manifest.py source-hash PATH...                    SHA-256 over names and contents of the sources
+usage: manifest.py source-hash PATH... [--flags TEXT]     SHA-256 over names and contents of the sources
        manifest.py write IMAGE --port P --address A ...   IMAGE.json beside the image
        manifest.py check IMAGE --source-hash H            1 when image, manifest and sources do not agree
 
@@ -40,9 +40,9 @@ def source_files(paths: Iterable[Path]) -> list[Path]:
     return sorted(found, key=lambda each: each.as_posix())
 
 
-def source_hash(paths: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of the sources; line ends do not count."""
-    digest = hashlib.sha256()
+def source_hash(paths: Iterable[Path], flags: str = "") -> str:
+    """SHA-256 over compiler flags and the sources' names and contents; spaces and line ends do not count."""
+    digest = hashlib.sha256(" ".join(flags.split()).encode())
     for path in source_files(paths):
         content = path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
@@ -95,6 +95,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     hashing = commands.add_parser("source-hash")
     hashing.add_argument("paths", nargs="+", type=Path)
+    hashing.add_argument("--flags", default="")
     write = commands.add_parser("write")
     write.add_argument("image", type=Path)
     write.add_argument("--address", required=True, type=lambda text: int(text, 0))
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _arguments(arguments)
     if options.command == "source-hash":
-        print(source_hash(options.paths))
+        print(source_hash(options.paths, options.flags))
         return 0
     if options.command == "write":
         manifest = describe(

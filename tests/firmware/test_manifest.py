@@ -88,6 +88,13 @@ def test_line_ends_and_other_files_do_not_count(sources: Path, manifest: ModuleT
     assert manifest.source_hash([sources]) == before
 
 
+def test_other_flags_make_the_image_stale_and_other_spaces_do_not(
+    sources: Path, manifest: ModuleType
+) -> None:
+    of = manifest.source_hash
+    assert of([sources], "-O2 -g") == of([sources], " -O2   -g ") != of([sources], "-O3 -g")
+
+
 def test_an_image_that_was_exchanged_is_noticed(image: Path, sources: Path, manifest: ModuleType) -> None:
     image.write_bytes(b"x" * 200)
     found = manifest.problems(image, manifest.source_hash([sources]))
