@@ -38,10 +38,6 @@ class BoardStatistics:
     retries: int = 0
 
 
-class StageFault(RigFault):
-    """A rig fault that names its board, the stage it happened in, and the log."""
-
-
 @dataclass(frozen=True)
 class _Answer:
     """How HELLO went: ``problem`` is empty when the right firmware answered."""
@@ -74,6 +70,7 @@ class Connection:
         self._device: Device | None = None
         self._transport: Transport | None = None
         self._firmware_flashed = False
+        self._last_fault: RigFault | None = None
         with self.stage("open the board", kind="boot"):
             self.board = family(entry.family).open(entry, log_dir)
 
@@ -157,27 +154,26 @@ class Connection:
         """Errors inside become faults of this board that say what was being done and what to do."""
         try:
             yield
-        except StageFault:
-            raise
         except RigFault as fault:
+            if fault is self._last_fault:  # an inner stage has said it all
+                raise
             raise self.fault(
                 fault.kind, fault.reason, doing, log=fault.log, explained=bool(fault.board)
             ) from fault
         except OSError as error:  # pyserial's errors are OSErrors, too
             raise self.fault(kind, str(error), doing) from error
 
-    def fault(
-        self, kind: str, seen: str, doing: str, *, log: str = "", explained: bool = False
-    ) -> StageFault:
+    def fault(self, kind: str, seen: str, doing: str, *, log: str = "", explained: bool = False) -> RigFault:
         """A fault of this board: what was being done, what was seen, what to do, where the log is.
 
         ``explained``: the family has said already what to do.
         """
         self.log.note(f"{kind} fault, {doing}: {seen}")
         remedy = f"\nwhat to do: {_REMEDIES[kind]}" if kind in _REMEDIES and not explained else ""
-        return StageFault(
+        self._last_fault = RigFault(
             kind, f"{doing}: {seen}{remedy}", board=self.entry.name, log=log or str(self.log.path)
         )
+        return self._last_fault
 
     def _connect(self, seconds: float) -> _Answer:
         """Open the console and say HELLO for at most ``seconds``."""
