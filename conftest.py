@@ -10,5 +10,5 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.option.qc_rig:
+    if not config.getoption("qc_rig", None):
         os.environ.setdefault("QC_RIG", "virtual")

@@ -37,7 +37,8 @@ class Workshop:
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
         self._first: tuple[Samples, Samples] | None = None  # all samples, and the first of them
-        self.bench = Bench(options.inventory(config), settings)
+        in_worker = hasattr(config, "workerinput")
+        self.bench = Bench(lambda: options.inventory(config), settings, shared=in_worker)
 
     def float_model(self, case: Case) -> FloatModel | None:
         """The marker's model; None when it names none."""

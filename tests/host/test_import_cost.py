@@ -23,6 +23,15 @@ def test_importing_the_plug_in_brings_in_nothing_but_itself() -> None:
     assert result.stdout.split() == ["pytest_quantcheck"]
 
 
+def test_the_demo_needs_no_tool_for_making_models() -> None:
+    code = (
+        "import sys, pytest_quantcheck.cli.demo as demo; demo.demo_models(); "
+        "print({'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
 def test_an_unused_plug_in_imports_only_what_its_hooks_need(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -231,6 +231,10 @@ def test_no_model(quantized_model):
     result.stdout.no_fnmatch_line("*fixtures.py*")
 
 
+def test_host_tests_need_no_sound_rig(run: Run) -> None:
+    run("def test_it(gate): pass", "--qc-rig=nowhere.toml").assert_outcomes(passed=1)
+
+
 def test_model_and_data_fixtures_can_be_overridden(run: Run) -> None:
     result = run(
         """
