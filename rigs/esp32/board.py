@@ -149,6 +149,11 @@ class VirtualEsp32Board(Esp32Board):
         """The process behind this board."""
         return self._process
 
+    @property
+    def flash_file(self) -> Path:
+        """The file that is its flash."""
+        return Path(self._folder.name) / "flash.bin"
+
     def power_cycle(self) -> None:
         """End the process and start another one with the same flash."""
         self._process.end()
@@ -167,7 +172,7 @@ class VirtualEsp32Board(Esp32Board):
     def _start(self) -> VirtualProcess:
         return VirtualProcess(
             self.entry.name,
-            Path(self._folder.name) / "flash.bin",
+            self.flash_file,
             self._log_dir / f"{self.entry.name}-process.log",
             console=self.entry.console,
         )

@@ -299,6 +299,7 @@ static void start_uart(void) {
 
 static void start_interrupts(void) {
   QC_REG(USB_SERIAL_JTAG_INT_CLR_REG) = ~0u;
+  usb_interrupt(); /* a packet from before would never interrupt and keep the endpoint full */
   QC_REG(USB_SERIAL_JTAG_INT_ENA_REG) = USB_SERIAL_JTAG_SERIAL_OUT_RECV_PKT_INT;
   QC_REG(INTERRUPT_CORE0_UART_INTR_MAP_REG) = UART_LINE;
   QC_REG(INTERRUPT_CORE0_USB_INTR_MAP_REG) = USB_LINE;

@@ -27,7 +27,7 @@ _RESET_CAUSES = {
 }
 _WATCHDOG_CAUSES = {"RTC": "RTCWDT_SYS_RST", "super": "SUPER_WDT_RST", "group 0": "TG0WDT_SYS_RST"}
 _BAUD_TOLERANCE = 0.03
-_RATE_CHANGE_SECONDS = 0.05
+_RATE_CHANGE_INSTRUCTIONS = 100_000
 CHIP_FAULTS = ("overrun", "stick", "power_loss", "hang", "crash", "die", "chip_id", "heal")
 FAULTS = (*LINE_FAULTS, *CHIP_FAULTS)
 
@@ -63,7 +63,7 @@ class Chip:
         self._boot: _Boot | None = _Boot("POWERON")
         self._early = bytearray()
         self._misread = bytearray()
-        self._misread_until = 0.0
+        self._misread_until = 0
         self._dtr = self._rts = self._held = self._hung = False
         self._fault_to_inject = 0
         self._core: cpu.Core | None = None
@@ -104,7 +104,7 @@ class Chip:
                 return
         if self._misread or not self._same_rate:
             if not self._misread:
-                self._misread_until = time.monotonic() + _RATE_CHANGE_SECONDS
+                self._misread_until = self._instructions() + _RATE_CHANGE_INSTRUCTIONS
             self._misread += data
             self._settle_rate()
         else:
@@ -294,8 +294,11 @@ class Chip:
 
     def _settle_rate(self) -> None:
         """Our line takes no time, so a host can be at a new rate before the core has run the few
-        instructions to its own change: bytes wait a moment before they count as misread."""
-        if self._misread and (self._same_rate or time.monotonic() >= self._misread_until):
+        instructions to its own change: bytes wait for that before they count as misread."""
+        if not self._misread:
+            return
+        idle = self._peripherals.resting or self._instructions() >= self._misread_until
+        if idle or self._same_rate:
             data, self._misread = bytes(self._misread), bytearray()
             self._deliver(data if self._same_rate else _misread(data))
 

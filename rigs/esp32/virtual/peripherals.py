@@ -17,7 +17,8 @@ USB_PACKET = 64
 XTAL_HZ = 40_000_000
 TIMER_HZ = 16_000_000
 _INSTRUCTIONS_PER_TICK = 10  # the core is taken to run at 160 MHz, an instruction a cycle
-_POLLING_DISTANCE = 2000  # instructions between two looks at the timer that mean: nothing to do
+_POLLING_DISTANCE = 2000  # instructions between two looks at the timer, if nothing is done in between
+_RESTING_NAPS = 3
 _FIRST_NAPS, _FIRST_NAP, _NAP = 50, 0.001, 0.02  # seconds
 
 
@@ -27,8 +28,8 @@ class Uart:
     Then only so many bytes can wait, and those beyond are lost, as on a line that cannot be stopped.
     """
 
-    def __init__(self, transmit: Callable[[bytes], None]) -> None:
-        self._transmit = transmit
+    def __init__(self, transmit: Callable[[bytes], None], raised: Callable[[], None]) -> None:
+        self._transmit, self._raised = transmit, raised
         self._lock = threading.Lock()
         self._wire = bytearray()
         self._fifo = bytearray()
@@ -121,17 +122,20 @@ class Uart:
         if room and self._wire:
             self._fifo += self._wire[:room]
             del self._wire[:room]
+        before = self.interrupting
         if len(self._fifo) > self._threshold:
             self._raw |= reg.RXFIFO_FULL
         if self._fifo and not self._wire and self._timeout_enabled:
             self._raw |= reg.RXFIFO_TOUT
+        if self.interrupting and not before:
+            self._raised()
 
 
 class UsbSerial:
     """The serial half of USB Serial/JTAG, with a host that always reads."""
 
-    def __init__(self, transmit: Callable[[bytes], None]) -> None:
-        self._transmit = transmit
+    def __init__(self, transmit: Callable[[bytes], None], raised: Callable[[], None]) -> None:
+        self._transmit, self._raised = transmit, raised
         self._lock = threading.Lock()
         self._wire = bytearray()
         self._packet = bytearray()
@@ -181,6 +185,8 @@ class UsbSerial:
             self._packet += self._wire[:USB_PACKET]
             del self._wire[:USB_PACKET]
             self._raw |= reg.USB_RECEIVED
+            if self.interrupting:
+                self._raised()
 
 
 class Watchdogs:
@@ -252,8 +258,8 @@ class Peripherals:
         booted_from_flash: bool,
     ) -> None:
         self.stopping = stopping
-        self.uart = Uart(transmit_uart)
-        self.usb = UsbSerial(transmit_usb)
+        self.uart = Uart(transmit_uart, lambda: self.wake_core())
+        self.usb = UsbSerial(transmit_usb, lambda: self.wake_core())
         self._instructions = instructions
         self.wake_core: Callable[[], None] = lambda: None
         self.unmodelled: set[int] = set()
@@ -270,10 +276,15 @@ class Peripherals:
         self._woken = False
         self._naps = 0
         self._skipped_ticks = 0
-        self._last_look = 0
+        self._last_look: int | None = None
         self._sampled = 0
         self.napping = False
         self.watchdogs = Watchdogs(booted_from_flash, self._seconds)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the core has been waiting for a while, not just for the end of something it does."""
+        return self.napping and self._naps > _RESTING_NAPS
 
     def receive(self, data: bytes, over_usb: bool) -> None:
         """Bytes arrive at one of the consoles."""
@@ -304,16 +315,17 @@ class Peripherals:
 
     def read(self, address: int) -> int:
         """A 32-bit register."""
-        if reg.UART <= address < reg.UART + 0x100 and address not in reg.PLAIN:
-            return self.uart.read(address)
-        if reg.USB <= address < reg.USB + 0x100:
-            return self.usb.read(address)
         if address == reg.SYSTIMER_OP:
             return reg.SYSTIMER_VALID
         if address == reg.SYSTIMER_LOW:
             return self._sampled & 0xFFFFFFFF
         if address == reg.SYSTIMER_HIGH:
             return self._sampled >> 32
+        self._last_look = None
+        if reg.UART <= address < reg.UART + 0x100 and address not in reg.PLAIN:
+            return self.uart.read(address)
+        if reg.USB <= address < reg.USB + 0x100:
+            return self.usb.read(address)
         if address in self._fuses:
             return self._fuses[address]
         if address not in reg.PLAIN and address not in (reg.RTC_OPTIONS0, reg.RTC_WDTCONFIG0):
@@ -324,7 +336,9 @@ class Peripherals:
         """A 32-bit register."""
         if address == reg.SYSTIMER_OP:
             self._look_at_timer()
-        elif address == reg.UART_FIFO:
+            return
+        self._last_look = None
+        if address == reg.UART_FIFO:
             self.uart.write(address, value)
         else:
             self._configure(address, value)
@@ -370,16 +384,14 @@ class Peripherals:
         return self._ticks() / TIMER_HZ
 
     def _look_at_timer(self) -> None:
-        """A core that reads the timer again and again has nothing to do: let it sleep until something comes.
-
-        While it sleeps its time follows the real one.
+        """A core that reads the timer again and again, and does nothing else, has nothing to do: let it
+        sleep until something comes. While it sleeps its time follows the real one.
         """
         self.uart.drain()
         count = self._instructions() if self._instructions else 0
-        if count - self._last_look < _POLLING_DISTANCE and not self.interrupt_line():
+        polling = self._last_look is not None and count - self._last_look < _POLLING_DISTANCE
+        if polling and not self.interrupt_line():
             self._nap()
-        else:
-            self._naps = 0
         self._last_look = count
         self._sampled = self._ticks()
 
