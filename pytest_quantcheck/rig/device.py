@@ -199,10 +199,9 @@ class Device:
             if error.status != Status.UNSUPPORTED:
                 raise
             return before
-        self.link.baudrate = rate
         try:
-            clean = self._self_test()
-            if clean:
+            self.link.baudrate = rate
+            if self._self_test():
                 self.link.request(Kind.BAUD, _baud(rate, keep=True), deadline=1.0)
                 return rate
         except RigFault as fault:

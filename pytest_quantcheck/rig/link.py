@@ -191,7 +191,10 @@ class Link:
     @baudrate.setter
     def baudrate(self, rate: int) -> None:
         if hasattr(self._transport, "baudrate"):
-            self._transport.baudrate = rate
+            try:
+                self._transport.baudrate = rate
+            except (OSError, ValueError) as error:
+                raise RigFault("link", f"this host's port cannot do {rate} baud: {error}") from error
         self.note(f"-- {rate} baud")
 
     @property

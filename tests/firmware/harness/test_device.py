@@ -414,3 +414,21 @@ def test_bulk_data_pass_at_300_kilobytes_a_second_or_more(make_bench: Callable[.
     start = time.monotonic()
     device.load_ram(model.artefact)
     assert len(model.artefact) / (time.monotonic() - start) >= 300_000
+
+
+def test_a_rate_the_host_cannot_make_is_given_up_by_both(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = bench.connect(patience=0.05)
+    device.hello()
+    serial_class = type(device.link._transport)
+    plain = serial_class.baudrate
+
+    def refuse(port: object, rate: int) -> None:
+        if rate > 500_000:
+            raise ValueError(f"Invalid baud rate: {rate}")
+        plain.fset(port, rate)
+
+    monkeypatch.setattr(serial_class, "baudrate", property(plain.fget, refuse))
+    assert device.set_baud(921600) == 115200
+    assert device.echo(b"back again") == b"back again"
