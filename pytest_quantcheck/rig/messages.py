@@ -353,13 +353,13 @@ class OperatorResult:
     """What one operator did: ``index`` in the image, ``source_index`` in the model it came from.
 
     ``crc32`` is over its output in the source layout; it and ``counter`` are None where the
-    runtime cannot tell. ``bytes`` is the size of the output.
+    runtime cannot tell. ``nbytes`` is the size of the output.
     """
 
     index: int
     source_index: int
     crc32: int | None
-    bytes: int
+    nbytes: int
     counter: int | None
 
     SIZE = 24
@@ -367,7 +367,7 @@ class OperatorResult:
 
     def pack(self) -> bytes:
         """One record of READ's operator records."""
-        return self._FIXED.pack(self.index, self.source_index, self.crc32 or 0, self.bytes, self.counter or 0)
+        return self._FIXED.pack(self.index, self.source_index, self.crc32 or 0, self.nbytes, self.counter or 0)
 
     @classmethod
     def unpack(cls, payload: bytes, capabilities: Capability) -> OperatorResult:

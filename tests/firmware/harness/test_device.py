@@ -122,7 +122,7 @@ def test_records_hold_the_crc_of_every_operator(device: Device) -> None:
     result = device.infer([given], operators=True)
     records = device.operator_results()
     assert [each.crc32 for each in records] == [zlib.crc32(MODEL.run(given, n)) for n in (1, 2, 3)]
-    assert [(each.index, each.source_index, each.bytes) for each in records] == [
+    assert [(each.index, each.source_index, each.nbytes) for each in records] == [
         (n, n, MODEL.elements) for n in range(3)
     ]
     counters = [each.counter for each in records]

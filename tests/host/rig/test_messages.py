@@ -115,7 +115,7 @@ def test_a_record_says_none_for_what_the_runtime_cannot_tell(
     read = OperatorResult.unpack(record.pack(), Capability(capabilities))
     assert read.crc32 == (record.crc32 if capabilities & Capability.OPERATOR_CRC else None)
     assert read.counter == (record.counter if capabilities & Capability.PROFILE else None)
-    assert (read.index, read.source_index, read.bytes) == (record.index, record.source_index, record.bytes)
+    assert (read.index, read.source_index, read.nbytes) == (record.index, record.source_index, record.nbytes)
 
 
 @pytest.mark.parametrize(
