@@ -160,9 +160,12 @@ qc_status_t qc_image_open(qc_image_t *image, const uint8_t *data, size_t bytes) 
   status = check_list(image, 0, h->inputs, 1);
   if (status == QC_OK) status = check_list(image, h->inputs, h->outputs, 0);
   if (status != QC_OK) return status;
+  uint64_t work = 0;
   for (uint32_t i = 0; i < h->operators; i++) {
     status = check_operator(image, &image->operators[i]);
     if (status != QC_OK) return status;
+    work += qc_operator_work(image, &image->operators[i]);
+    if (work > QC_WORK_LIMIT) return QC_ERR_UNSUPPORTED;
   }
   return QC_OK;
 }

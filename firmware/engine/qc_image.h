@@ -17,6 +17,9 @@
 #define QC_DEPTHWISE_GROUP 4           /* channels that a depthwise convolution unfolds at a time */
 #define QC_PRODUCT_LIMIT 16384         /* |int8 * int8| <= 2^14 */
 #define QC_FAST_SHIFT 20               /* fast operators shift right by 1 to 20 */
+#ifndef QC_WORK_LIMIT
+#define QC_WORK_LIMIT (UINT64_C(1) << 31) /* steps of one inference: a minute or two on a chip */
+#endif
 
 typedef struct {
   uint32_t magic;
@@ -173,6 +176,10 @@ qc_status_t qc_image_open(qc_image_t *image, const uint8_t *data, size_t bytes);
 
 /* One operator against its tensors, parameters, constants and scratch (called by qc_image_open). */
 qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op);
+
+/* Steps that a checked operator takes at most (SPEC.md, "Work"): a small image can ask for far more
+ * work than its size suggests. */
+uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op);
 
 static inline uint32_t qc_round_up(uint32_t value, uint32_t multiple) {
   return (value + multiple - 1u) / multiple * multiple;

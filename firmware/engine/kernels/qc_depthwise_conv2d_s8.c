@@ -229,8 +229,7 @@ QC_HOT static void group_outputs(const qc_planes_t *planes, qc_row_kernel_t kern
       to = to + 1 == rows ? 0 : to + 1;
     }
     kernel(planes, top, output);
-    top += w->stride_h;
-    while (top >= rows) top -= rows;
+    top = (top + w->stride_h) % rows;
   }
 }
 
