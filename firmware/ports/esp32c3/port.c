@@ -27,6 +27,8 @@ static struct {
   volatile uint32_t head, tail, overruns;
   volatile console_t console;
   uint8_t ring[RING_BYTES];
+  uint32_t wait_start;
+  uint8_t waiting;
   uint32_t counter_high, counter_last;
   uint8_t counts_instructions;
   uint8_t usb_stalled; /* the host does not read: drop output at once until it does again */
@@ -194,9 +196,16 @@ void qc_esp32c3_interrupt(uint32_t line) {
 }
 
 uint32_t qc_port_read(uint8_t *data, uint32_t limit) {
-  const uint32_t start = ticks();
-  while (port.head == port.tail)
-    if (ticks() - start >= TICKS_PER_MS) return 0;
+  while (port.head == port.tail) {
+    const uint32_t now = ticks();
+    if (!port.waiting) port.wait_start = now;
+    port.waiting = 1;
+    if (now - port.wait_start >= TICKS_PER_MS) {
+      port.wait_start = now; /* the next wait goes on from here, so that rounds are milliseconds */
+      return 0;
+    }
+  }
+  port.waiting = 0;
   uint32_t tail = port.tail, count = 0;
   for (; count < limit && tail != port.head; count++, tail++)
     data[count] = port.ring[tail % RING_BYTES];

@@ -19,7 +19,9 @@ TIMER_HZ = 16_000_000
 _INSTRUCTIONS_PER_TICK = 10  # the core is taken to run at 160 MHz, an instruction a cycle
 _POLLING_DISTANCE = 2000  # instructions between two looks at the timer, if nothing is done in between
 _RESTING_NAPS = 3
-_FIRST_NAPS, _FIRST_NAP, _NAP = 50, 0.001, 0.02  # seconds
+_NAP, _LONG_NAP = 0.02, 0.1  # seconds
+_MILLISECOND = TIMER_HZ // 1000
+_TRUE_MILLISECONDS = 15.0  # seconds of silence; longer than any timeout of the firmware
 
 
 class Uart:
@@ -276,6 +278,8 @@ class Peripherals:
         self._woken = False
         self._naps = 0
         self._skipped_ticks = 0
+        self._owed = 0  # ticks slept that the core has not seen pass yet
+        self._quiet_since = time.monotonic()
         self._last_look: int | None = None
         self._sampled = 0
         self.napping = False
@@ -385,7 +389,7 @@ class Peripherals:
 
     def _look_at_timer(self) -> None:
         """A core that reads the timer again and again, and does nothing else, has nothing to do: let it
-        sleep until something comes. While it sleeps its time follows the real one.
+        sleep until something comes.
         """
         self.uart.drain()
         count = self._instructions() if self._instructions else 0
@@ -396,14 +400,31 @@ class Peripherals:
         self._sampled = self._ticks()
 
     def _nap(self) -> None:
-        seconds = _FIRST_NAP if self._naps < _FIRST_NAPS else _NAP
+        """Sleep a while, then let the slept time pass a millisecond a look, so that a program that counts
+        its rounds of waiting counts right. After long silence nothing counts any more: time then jumps.
+        """
         self._naps += 1
-        start = time.monotonic()
+        if self._owed < _MILLISECOND:
+            start = time.monotonic()
+            jump = start - self._quiet_since > _TRUE_MILLISECONDS
+            woken = self._sleep(_LONG_NAP if jump else _NAP)
+            self._owed += int((time.monotonic() - start) * TIMER_HZ)
+            if woken or jump:
+                self._skipped_ticks += self._owed
+                self._owed = 0
+                return
+        step = min(self._owed, _MILLISECOND)
+        self._skipped_ticks += step
+        self._owed -= step
+
+    def _sleep(self, seconds: float) -> bool:
+        """True when something came."""
         with self._alarm:
             self.napping = True
             if not self._woken:
                 self._alarm.wait(seconds)
-            if self._woken:
+            woken, self._woken, self.napping = self._woken, False, False
+            if woken:
                 self._naps = 0
-            self._woken = self.napping = False
-        self._skipped_ticks += int((time.monotonic() - start) * TIMER_HZ)
+                self._quiet_since = time.monotonic()
+        return woken

@@ -196,7 +196,7 @@ def test_a_board_starts_quickly_and_rests_when_idle(board: VirtualEsp32Board) ->
         pass
     before = cpu_seconds(board.process.pid)
     time.sleep(2)
-    assert cpu_seconds(board.process.pid) - before < 0.1
+    assert cpu_seconds(board.process.pid) - before < 0.2
 
 
 def cpu_seconds(pid: int) -> float:
