@@ -132,9 +132,10 @@ def test_opening_and_closing_the_console_does_not_reset_the_chip(board: VirtualE
 @pytest.mark.parametrize("rate", [230400, 921600, 2_000_000])
 def test_the_baud_rate_is_raised_by_agreement(board: VirtualEsp32Board, rate: int) -> None:
     with connected(board) as device:
+        damaged = device.link.statistics.crc_errors  # a boot banner may have been one
         assert device.set_baud(rate) == rate
         assert device.echo(bytes(range(256))) == bytes(range(256))
-        assert device.link.statistics.crc_errors == 0
+        assert device.link.statistics.crc_errors == damaged
 
 
 def test_a_host_at_another_rate_is_not_understood(board: VirtualEsp32Board) -> None:

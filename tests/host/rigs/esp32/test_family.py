@@ -86,6 +86,18 @@ def test_a_missing_port_is_a_link_fault_with_a_remedy(tmp_path: Path) -> None:
         board.open_port()
 
 
+@pytest.mark.parametrize(
+    ("devices", "word"), [([], "matches no port"), (["/dev/a", "/dev/b"], "2 ports: /dev/a, /dev/b")]
+)
+def test_a_search_for_a_port_must_find_exactly_one(
+    devices: list[str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_ports, "grep", lambda _pattern: [port(device, 1, 2) for device in devices])
+    board = family("esp32").open(replace(BENCH, port="hwgrep://303A:1001"), tmp_path)
+    with pytest.raises(RigFault, match=word):
+        board.open_port()
+
+
 def test_flashing_without_a_port_is_a_flash_fault(tmp_path: Path) -> None:
     board = family("esp32").open(BENCH, tmp_path)
     with pytest.raises(RigFault, match="flash fault on bench"):
