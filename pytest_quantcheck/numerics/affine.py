@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.numerics.rounding import Rounding, round_real, settle
+from pytest_quantcheck.numerics.rounding import round_half_away as round_half_away
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+
+Division = Literal["float32", "reciprocal", "exact"]
+DIVISIONS: tuple[Division, ...] = get_args(Division)
+
+DTYPES = ("int8", "uint8", "int16", "int32")
+
+SMALLEST_SCALE = np.finfo(np.float32).tiny
+"""2**-126. Below it float32 loses digits, and cores that flush subnormals would divide by zero."""
+
+_FAR = 2.0**33  # saturates in every supported type, whatever the zero point
+_LARGEST = np.int64(1 << 62)
+
+
+@dataclass(frozen=True)
+class QuantParams:
+    """One scale and zero point of an integer type: the meaning of a tensor quantized as a whole."""
+
+    scale: float
+    zero_point: int = 0
+    dtype: str = "int8"
+
+    def __post_init__(self) -> None:
+        low, high = integer_range(self.dtype)
+        if not (np.isfinite(self.scale) and np.float32(self.scale) > 0 and low <= self.zero_point <= high):
+            raise ValueError(
+                f"{self!r}: a scale is finite and above 0, a zero point of {self.dtype} in [{low}, {high}]"
+            )
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Smallest and largest integer."""
+        return integer_range(self.dtype)
+
+
+def integer_range(dtype: npt.DTypeLike, narrow: bool = False) -> tuple[int, int]:
+    """Smallest and largest integer of ``dtype``; ``narrow`` leaves out the smallest one.
+
+    Raises ``ValueError`` for a type that tensors are not quantized to.
+    """
+    name = np.dtype(dtype).name
+    if name not in DTYPES:
+        raise ValueError(f"dtype={name} is not quantized to; allowed: {', '.join(DTYPES)}")
+    info = np.iinfo(name)
+    return int(info.min) + narrow, int(info.max)
 
 
 def choose_parameters(
@@ -17,37 +65,42 @@ def choose_parameters(
     dtype: npt.DTypeLike = np.int8,
     *,
     symmetric: bool = False,
+    narrow: bool | None = None,
 ) -> tuple[FloatArray, IntArray]:
     """``(scale, zero_point)`` for real ranges ``[low, high]``, elementwise (one entry per channel).
 
-    The range is widened to contain 0. Asymmetric: ``scale = (high - low) / (qmax - qmin)`` and
-    ``zero_point = round(qmin - low / scale)`` clamped to the type. Symmetric: the narrow range
-    ``[-qmax, qmax]``, ``scale = max(|low|, |high|) / qmax``, zero point 0 (128 for uint8).
-    A range of zero width gives scale 1. Computed in float64, the scale rounded to float32.
-    Raises ``ValueError`` for empty or non-finite ranges. Source: TFLite quantization specification.
+    The range is widened to contain 0. With the integers ``[qmin, qmax]``, ``narrow`` ones leave out
+    the smallest (default: where ``symmetric``):
+
+    * asymmetric: ``scale = (high - low) / (qmax - qmin)``,
+      ``zero_point = clamp(round(qmin - low / scale))``, halves away from zero;
+    * symmetric: ``scale = max(-low / (zero_point - qmin), high / (qmax - zero_point))``,
+      ``zero_point`` 0, for uint8 128.
+
+    Computed in float64, the scale rounded to float32 before the zero point is. A range of zero width
+    gives scale 1; a scale is at least ``SMALLEST_SCALE``. Raises ``ValueError`` for a range that is
+    empty, not finite, or too wide for a float32 scale. Source: TFLite quantization specification;
+    symmetric: its restricted range of weights.
     """
     lows, highs = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
     if not (np.all(np.isfinite(lows)) and np.all(np.isfinite(highs))) or np.any(lows > highs):
         raise ValueError(f"a range is finite and low <= high, got {lows} to {highs}")
     lows, highs = np.minimum(lows, 0.0), np.maximum(highs, 0.0)
-    info = np.iinfo(np.dtype(dtype))
-    middle = (info.min + info.max + 1) // 2
-    if symmetric:
-        scale = np.maximum(-lows, highs) / (info.max - middle)
-        zero_point = np.full(scale.shape, middle, np.int64)
-    else:
-        scale = (highs - lows) / (info.max - info.min)
-        steps = np.divide(lows, scale, out=np.zeros_like(scale), where=scale > 0)
-        zero_point = np.clip(round_half_away(info.min - steps), info.min, info.max).astype(np.int64)
-    flat = scale.astype(np.float32) <= 0
-    return np.where(flat, np.float32(1), scale.astype(np.float32)), np.where(flat, middle, zero_point)
-
-
-def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Nearest integer, halves away from zero (C's ``round``), in the dtype of ``x``."""
-    # trunc(x + 0.5) would be wrong for the largest value below one half
-    whole: npt.NDArray[Any] = np.trunc(x)
-    return np.where(np.abs(x - whole) >= 0.5, whole + np.sign(x), whole)
+    qmin, qmax = integer_range(dtype, symmetric if narrow is None else narrow)
+    middle = 0 if qmin < 0 else 128
+    with np.errstate(over="ignore"):
+        if symmetric:
+            wide = np.maximum(-lows / (middle - qmin), highs / (qmax - middle))
+        else:
+            wide = (highs - lows) / (qmax - qmin)
+        scale = np.maximum(wide.astype(np.float32), SMALLEST_SCALE)
+    if not np.all(np.isfinite(scale)):
+        raise ValueError(f"the range {lows} to {highs} is too wide for a float32 scale")
+    flat = highs == lows
+    scale = np.where(flat, np.float32(1), scale)
+    zeros = round_real(qmin - lows / scale) if not symmetric else np.full(scale.shape, float(middle))
+    zero_point = np.where(flat, middle, np.clip(zeros, qmin, qmax)).astype(np.int64)
+    return scale, zero_point
 
 
 def quantize(
@@ -56,36 +109,98 @@ def quantize(
     zero_point: npt.ArrayLike,
     dtype: npt.DTypeLike = np.int8,
     axis: int | None = None,
+    *,
+    rounding: Rounding = "half_away",
+    division: Division = "float32",
 ) -> npt.NDArray[Any]:
-    """``clamp(round(x / scale) + zero_point)``, divided in float32 and rounded half away from zero.
+    """``clamp(round(x / scale) + zero_point)``; ``x`` and ``scale`` are float32.
 
     With ``axis`` scale and zero point hold one entry per slice along it. Values beyond the type
-    saturate; NaN raises ``ValueError``. Source: TFLM ``reference_ops::AffineQuantize``.
+    saturate; NaN raises ``ValueError``. ``division`` says what is rounded to an integer: the quotient
+    rounded to ``float32``, the product with the float32 ``reciprocal`` of the scale, or the ``exact``
+    quotient. Sources: TFLM ``reference_ops::AffineQuantize`` (the defaults); ONNX ``QuantizeLinear``
+    (``half_even``, ``float32``); XNNPACK ``vcvt`` (``half_even``, ``reciprocal``).
     """
     x = np.asarray(x, np.float32)
     if np.isnan(x).any():
         raise ValueError("NaN cannot be quantized")
-    info = np.iinfo(np.dtype(dtype))
-    with np.errstate(over="ignore"):
-        steps = x / along(np.asarray(scale, np.float32), axis, x.ndim)
-    # beyond +-2**30 every supported type saturates, whatever the zero point
-    integers = round_half_away(np.clip(steps, -(2.0**30), 2.0**30)).astype(np.int64)
+    low, high = integer_range(dtype)
+    scales = along(np.asarray(scale, np.float32), axis, x.ndim)
     zeros = along(np.asarray(zero_point, np.int64), axis, x.ndim)
-    clipped: npt.NDArray[Any] = np.clip(integers + zeros, info.min, info.max).astype(dtype)
+    if division == "exact":
+        integers = np.clip(exact_quotient(x, scales, rounding), -int(_FAR), int(_FAR))
+    elif division in DIVISIONS:
+        with np.errstate(over="ignore"):
+            steps = x / scales if division == "float32" else x * (np.float32(1) / scales)
+        integers = round_real(np.clip(steps, -_FAR, _FAR), rounding).astype(np.int64)
+    else:
+        raise ValueError(f"division={division!r} is not known; allowed: {', '.join(DIVISIONS)}")
+    clipped: npt.NDArray[Any] = np.clip(integers + zeros, low, high).astype(dtype)
     return clipped
+
+
+def exact_quotient(x: npt.ArrayLike, scale: npt.ArrayLike, rounding: Rounding = "half_away") -> IntArray:
+    """``x / scale`` of float32 numbers, rounded once, in integers: long division of the mantissas.
+
+    ``scale`` is positive and finite. Saturates at ±2**62.
+    """
+    values, scales = np.broadcast_arrays(np.asarray(x, np.float32), np.asarray(scale, np.float32))
+    infinite = np.isinf(values)
+    mantissa, exponent = np.frexp(np.where(infinite, 0, values))
+    divisor, divisor_exponent = np.frexp(scales)
+    dividend = (mantissa * 2.0**24).astype(np.int64)
+    divisors = (divisor * 2.0**24).astype(np.int64)
+    power = exponent.astype(np.int64) - divisor_exponent
+    denominator = divisors << np.clip(-power, 0, 36)  # beyond, the quotient stays below one half
+    whole, rest = np.divmod(dividend << np.clip(power, 0, 34), denominator)
+    more = np.clip(power - 34, 0, 26)
+    further, rest = np.divmod(rest << more, denominator)
+    result = settle((whole << more) + further, rest, denominator, rounding)
+    beyond = infinite | ((power > 60) & (dividend != 0))
+    return np.where(beyond, np.where(values > 0, _LARGEST, -_LARGEST), result)
 
 
 def dequantize(
     q: npt.ArrayLike, scale: npt.ArrayLike, zero_point: npt.ArrayLike, axis: int | None = None
 ) -> FloatArray:
-    """``scale * (q - zero_point)`` in float32, one rounding. ``axis`` as in :func:`quantize`.
+    """``scale * (q - zero_point)``, multiplied in float64, returned as float32.
 
-    Source: TFLM ``reference_ops::Dequantize``.
+    ``axis`` as in :func:`quantize`. For 8 and 16 bits that is one rounding. Source: TFLM
+    ``reference_ops::Dequantize``.
     """
     q = np.asarray(q).astype(np.int64)
-    difference = (q - along(np.asarray(zero_point, np.int64), axis, q.ndim)).astype(np.float32)
-    real: FloatArray = along(np.asarray(scale, np.float32), axis, q.ndim) * difference
+    difference = q - along(np.asarray(zero_point, np.int64), axis, q.ndim)
+    scales = along(np.asarray(scale, np.float32), axis, q.ndim).astype(np.float64)
+    with np.errstate(over="ignore"):
+        real: FloatArray = (scales * difference).astype(np.float32)
     return real
+
+
+def quantize_bias(
+    bias: npt.ArrayLike,
+    input_scale: npt.ArrayLike,
+    weight_scale: npt.ArrayLike,
+    *,
+    bits: int = 32,
+    rounding: Rounding = "half_away",
+) -> tuple[IntArray, FloatArray]:
+    """``(q, scale)`` of a bias (channels,): ``scale = input_scale * weight_scale``, zero point 0.
+
+    The scale is the accumulator's, rounded to float32; ``q`` is the exact quotient rounded once and
+    saturated at ``±(2**(bits - 1) - 1)``, ``bits`` up to 63. Integers that would not fit saturate
+    instead of wrapping: https://github.com/microsoft/onnxruntime/issues/21000. Raises ``ValueError``
+    for a bias or scale that is not finite. Source: TFLite quantization specification; 20 and 40 bits:
+    ESP-DL on the ESP32-S3 (esp-ppq ``EspdlQuantizer``).
+    """
+    values = np.asarray(bias, np.float32)
+    if not 2 <= bits <= 63:
+        raise ValueError(f"bits={bits} is not possible; allowed: 2 to 63")
+    with np.errstate(over="ignore", under="ignore"):
+        scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
+    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
+        raise ValueError(f"a bias is finite, its scale finite and above 0, got {values} and {scale}")
+    largest = (1 << (bits - 1)) - 1
+    return np.clip(exact_quotient(values, scale, rounding), -largest, largest), scale
 
 
 def along(values: npt.NDArray[Any], axis: int | None, rank: int) -> npt.NDArray[Any]:

@@ -1,0 +1,64 @@
+"""Requantization by a float32 factor, as onnxruntime and XNNPACK do it, computed in integers.
+
+The fixed-point rules of TFLite are in ``fixed_point.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.numerics.affine import FloatArray, IntArray, integer_range
+from pytest_quantcheck.numerics.rounding import round_shift
+
+_DIGITS = 24  # of a float32
+
+
+def float_multiplier(
+    input_scale: npt.ArrayLike, weight_scale: npt.ArrayLike, output_scale: npt.ArrayLike
+) -> FloatArray:
+    """``input_scale * weight_scale / output_scale``, each step rounded to float32, in that order.
+
+    Raises ``ValueError`` where the result is not finite and above 0.
+    Source: onnxruntime ``qlinearconv.cc``, XNNPACK ``xnn_create_convolution2d_nhwc_qs8_qc8w``.
+    """
+    with np.errstate(all="ignore"):
+        product = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
+        factor: FloatArray = np.asarray(product / np.asarray(output_scale, np.float32))
+    return _checked(factor)
+
+
+def requantize(
+    x: npt.ArrayLike, multiplier: npt.ArrayLike, zero_point: npt.ArrayLike, dtype: npt.DTypeLike = np.int8
+) -> npt.NDArray[Any]:
+    """``clamp(rint(float32(x) * multiplier) + zero_point)`` of int32 accumulators; arguments broadcast.
+
+    Three roundings, each half to even: ``x`` to 24 digits, the product to 24 digits, the result to an
+    integer. Integers only, so that cores without a floating-point unit get the same.
+    Source: onnxruntime ``MlasRequantizeOutput``; XNNPACK's ``fp32`` requantization.
+    """
+    low, high = integer_range(dtype)
+    mantissa, power = np.frexp(_checked(np.asarray(multiplier, np.float32)))
+    digits = (mantissa * 2.0**_DIGITS).astype(np.int64)
+    accumulator, first = _to_24_digits(np.asarray(x, np.int64))
+    product, second = _to_24_digits(accumulator * digits)
+    # product * 2**-bits; to the left it has 24 digits or more, beyond every type
+    bits = _DIGITS - power.astype(np.int64) - first - second
+    steps = round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
+    clipped: npt.NDArray[Any] = np.clip(steps + np.asarray(zero_point, np.int64), low, high).astype(dtype)
+    return clipped
+
+
+def _to_24_digits(x: IntArray) -> tuple[IntArray, IntArray]:
+    """``(y, bits)`` with ``y * 2**bits`` the float32 nearest to ``x``; ``|x| < 2**53``."""
+    length = np.frexp(np.abs(x).astype(np.float64))[1].astype(np.int64)
+    bits = np.maximum(length - _DIGITS, 0)
+    return round_shift(x, bits, "half_even"), bits
+
+
+def _checked(multiplier: FloatArray) -> FloatArray:
+    if not np.all(np.isfinite(multiplier)) or np.any(multiplier <= 0):
+        raise ValueError(f"a multiplier is finite and above 0, got {multiplier}")
+    return multiplier
