@@ -140,7 +140,7 @@ static qc_status_t check_fully_connected(const qc_image_t *image, const qc_opera
   QC_REQUIRE(depth < QC_PRODUCTS, QC_ERR_SIZE);
   uint32_t column = qc_round_up(depth, 4);
   QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(units, 4) * column, QC_ERR_SIZE);
-  QC_REQUIRE(op->scratch_bytes >= qc_column_scratch(column, 0, batches), QC_ERR_SIZE);
+  QC_REQUIRE(op->scratch_bytes >= qc_batch_scratch(column, batches), QC_ERR_SIZE);
   return check_channels(image, p, units, depth);
 }
 

@@ -215,9 +215,14 @@ static inline uint32_t qc_column_length(const qc_window_t *w, uint32_t channels)
   return qc_run_count(w) * qc_round_up(qc_run_length(w, channels), 4);
 }
 
-/* Scratch of CONV_2D and FULLY_CONNECTED: two columns of int16 (or four of int8) and one run. */
+/* Scratch of CONV_2D: two columns of int16 (or four of int8) and one run. */
 static inline uint32_t qc_column_scratch(uint32_t column, uint32_t run, uint32_t pixels) {
   return 2u * column * (pixels > 1 ? 2u : 1u) + qc_round_up(run, 4);
+}
+
+/* Scratch of FULLY_CONNECTED: two columns of int16; a single one is read where it is. */
+static inline uint32_t qc_batch_scratch(uint32_t column, uint32_t batches) {
+  return batches > 1 ? 4u * column : 0u;
 }
 
 /* Scratch of DEPTHWISE_CONV_2D: a ring of input rows, four channels unfolded to int16 planes. */

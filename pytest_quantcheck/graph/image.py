@@ -442,7 +442,8 @@ def _fully_connected(site: _Site, p: FullyConnected) -> _Lowered:
     batches = site.output.nbytes // outputs
     blob = _pack_block4x4(weights.reshape(outputs, 1, depth))
     params = _conv_params(site, p, Window(1, 1), weights.astype(np.int64), blob, "block4x4", 0)
-    return _Lowered(site.op.kind, params, site.op.inputs[:1], _column_scratch(_up4(depth), 0, batches))
+    scratch = 4 * _up4(depth) if batches > 1 else 0
+    return _Lowered(site.op.kind, params, site.op.inputs[:1], scratch)
 
 
 def _conv_params(

@@ -32,11 +32,11 @@ QC_INLINE uint32_t wide(int8_t x) {
 }
 
 /* Four rows times one column. sum[r]: in the row's bias, out its sum. */
-QC_HOT QC_TILE static void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t k,
+QC_HOT QC_TILE static void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t length,
                                         int32_t sum[4]) {
   uint32_t s0 = (uint32_t)sum[0], s1 = (uint32_t)sum[1];
   uint32_t s2 = (uint32_t)sum[2], s3 = (uint32_t)sum[3];
-  for (const int8_t *end = x + k; x != end; x += 4, w += 16) {
+  for (const int8_t *end = x + (length & ~3u); x != end; x += 4, w += 16) {
     uint32_t a = wide(x[0]), b = wide(x[1]), c = wide(x[2]), d = wide(x[3]);
     s0 += wide(w[0]) * a, s0 += wide(w[1]) * b, s0 += wide(w[2]) * c, s0 += wide(w[3]) * d;
     s1 += wide(w[4]) * a, s1 += wide(w[5]) * b, s1 += wide(w[6]) * c, s1 += wide(w[7]) * d;
@@ -46,16 +46,27 @@ QC_HOT QC_TILE static void multiply_4x1(const int8_t *w, const int8_t *x, uint32
   sum[0] = (int32_t)s0, sum[1] = (int32_t)s1, sum[2] = (int32_t)s2, sum[3] = (int32_t)s3;
 }
 
+/* Adds the products behind the last group of four inputs to the sums of `count` columns,
+ * sum[count * r + i] of row r and column i. */
+static void multiply_rest(const int8_t *w, const int8_t *const columns[QC_COLUMNS], uint32_t length,
+                          int32_t count, int32_t *sum) {
+  uint32_t from = length & ~3u;
+  for (int32_t i = 0; i < 4 * count; i++)
+    for (uint32_t k = from; k < length; k++)
+      sum[i] = qc_mac(sum[i], w[4 * from + 4 * ((uint32_t)i / (uint32_t)count) + k % 4],
+                      columns[i % count][k]);
+}
+
 /* Four rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM.
  * sum[4 * r]: in the row's bias, out its four sums. */
-QC_HOT QC_TILE static void multiply_4x4(const int8_t *w, const int8_t *const columns[4], uint32_t k,
-                                        int32_t sum[16]) {
+QC_HOT QC_TILE static void multiply_4x4(const int8_t *w, const int8_t *const columns[4],
+                                        uint32_t length, int32_t sum[16]) {
   const int8_t *x0 = columns[0], *x1 = columns[1], *x2 = columns[2], *x3 = columns[3];
   uint32_t s00 = (uint32_t)sum[0], s01 = s00, s02 = s00, s03 = s00;
   uint32_t s10 = (uint32_t)sum[4], s11 = s10, s12 = s10, s13 = s10;
   uint32_t s20 = (uint32_t)sum[8], s21 = s20, s22 = s20, s23 = s20;
   uint32_t s30 = (uint32_t)sum[12], s31 = s30, s32 = s30, s33 = s30;
-  for (const int8_t *end = x0 + k; x0 != end;) {
+  for (const int8_t *end = x0 + (length & ~3u); x0 != end;) {
 #define QC_STEP(i)                                                                                 \
   {                                                                                                \
     uint32_t w0 = wide(w[i]), w1 = wide(w[(i) + 4]), w2 = wide(w[(i) + 8]);                        \
@@ -79,8 +90,9 @@ QC_HOT QC_TILE static void multiply_4x4(const int8_t *w, const int8_t *const col
 }
 
 QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns[QC_COLUMNS],
-                                uint32_t k, int32_t count, int8_t *output) {
+                                uint32_t length, int32_t count, int8_t *output) {
   int32_t channels = op->out.c;
+  uint32_t k = qc_round_up(length, 4);
   const int8_t *w = op->weights;
   const qc_channel_t *channel = op->channels;
   for (int32_t c = 0; c < channels; c += 4, w += 4 * k, channel += 4, output += 4) {
@@ -88,13 +100,15 @@ QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns
     int32_t sum[16];
     if (count == QC_COLUMNS) {
       for (int r = 0; r < 4; r++) sum[4 * r] = channel[r].bias;
-      multiply_4x4(w, columns, k, sum);
+      multiply_4x4(w, columns, length, sum);
+      if (k != length) multiply_rest(w, columns, length, QC_COLUMNS, sum);
       for (int32_t r = 0; r < rows; r++)
         store(output + r, channels, sum + 4 * r, 4, channel + r, op->params);
     } else {
       for (int32_t i = 0; i < count; i++) {
         for (int r = 0; r < 4; r++) sum[r] = channel[r].bias;
-        multiply_4x1(w, columns[i], k, sum);
+        multiply_4x1(w, columns[i], length, sum);
+        if (k != length) multiply_rest(w, columns + i, length, 1, sum);
         for (int32_t r = 0; r < rows; r++)
           store(output + i * channels + r, 0, sum + r, 1, channel + r, op->params);
       }
@@ -160,22 +174,23 @@ QC_INLINE void rows_by_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k
   }
 }
 
-/* Blocks of four rows times one column: 19 instructions for 16 products. */
-QC_INLINE void rows_by_1(const qc_conv_t *op, const uint8_t *columns, uint32_t k, int8_t *output,
+/* Blocks of four rows times one column, widened on the way: 21 instructions for 16 products. */
+QC_INLINE void rows_by_1(const qc_conv_t *op, const int8_t *column, uint32_t length, int8_t *output,
                          bool fast) {
   const qc_conv_params_t *p = op->params;
   const qc_channel_t *channel = op->channels;
   const int8_t *w = op->weights;
   bool narrow = is_narrow(p, fast);
-  const uint8_t *end = columns + 2 * k, *stop = end - (k & 15u) * 2;
+  const int8_t *end = column + (length & ~3u), *stop = column + (length & ~15u);
+  uint32_t rest = length & 3u, last = rest > 0 ? qc_load_rest(end, rest) : 0;
   for (int32_t rows = op->out.c; rows > 0; rows -= 4) {
-    const uint8_t *x = columns;
+    const int8_t *x = column;
     int32_t s0 = channel[0].bias, s1 = channel[1].bias;
     int32_t s2 = channel[2].bias, s3 = channel[3].bias;
-#define QC_STEP                                                                                    \
+#define QC_STEP(word)                                                                              \
   {                                                                                                \
-    uint32_t a, b, x0, x1;                                                                         \
-    QC_LOAD_PAIR(x0, x1, x, 8);                                                                    \
+    uint32_t a, b, x1 = word, x0 = qc_even16(x1);                                                  \
+    x1 = qc_odd16(x1);                                                                             \
     QC_LOAD_PAIR(a, b, w, 8);                                                                      \
     s0 = qc_smlad(qc_even16(a), x0, s0), s0 = qc_smlad(qc_odd16(a), x1, s0);                       \
     s1 = qc_smlad(qc_even16(b), x0, s1), s1 = qc_smlad(qc_odd16(b), x1, s1);                       \
@@ -183,10 +198,14 @@ QC_INLINE void rows_by_1(const qc_conv_t *op, const uint8_t *columns, uint32_t k
     s2 = qc_smlad(qc_even16(a), x0, s2), s2 = qc_smlad(qc_odd16(a), x1, s2);                       \
     s3 = qc_smlad(qc_even16(b), x0, s3), s3 = qc_smlad(qc_odd16(b), x1, s3);                       \
   }
-    while (x != stop) {
-      QC_STEP QC_STEP QC_STEP QC_STEP
+    for (; x != stop; x += 16) {
+      QC_STEP(qc_load32(x))
+      QC_STEP(qc_load32(x + 4))
+      QC_STEP(qc_load32(x + 8))
+      QC_STEP(qc_load32(x + 12))
     }
-    while (x != end) QC_STEP
+    for (; x != end; x += 4) QC_STEP(qc_load32(x))
+    if (rest > 0) QC_STEP(last)
 #undef QC_STEP
     int32_t sums[4] = {s0, s1, s2, s3};
     for (int32_t r = 0; r < 4 && r < rows; r++, channel++) {
@@ -196,14 +215,17 @@ QC_INLINE void rows_by_1(const qc_conv_t *op, const uint8_t *columns, uint32_t k
   }
 }
 
-QC_HOT void qc_columns_multiply(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
-                                int32_t count, int8_t *output) {
-  bool fast = op->params->flags & QC_CONV_FAST;
-  if (count == 1 && fast)
-    rows_by_1(op, columns, k, output, true);
-  else if (count == 1)
-    rows_by_1(op, columns, k, output, false);
-  else if (fast)
+QC_HOT void qc_columns_multiply_1(const qc_conv_t *op, const int8_t *column, uint32_t length,
+                                  int8_t *output) {
+  if (op->params->flags & QC_CONV_FAST)
+    rows_by_1(op, column, length, output, true);
+  else
+    rows_by_1(op, column, length, output, false);
+}
+
+QC_HOT void qc_columns_multiply_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
+                                  int8_t *output) {
+  if (op->params->flags & QC_CONV_FAST)
     rows_by_2(op, columns, k, output, true);
   else
     rows_by_2(op, columns, k, output, false);

@@ -29,17 +29,17 @@ QC_INLINE void next_pixel(qc_pixel_t *at, const qc_dims_t *out) {
   at->n++;
 }
 
-/* Appends one run to a column. */
-QC_INLINE uint8_t *append(uint8_t *column, const int8_t *run, uint32_t length, uint32_t step) {
+/* Appends one run to a column, which may be one of two widened ones. */
+QC_INLINE uint8_t *append(uint8_t *column, const int8_t *run, uint32_t length, bool widened) {
 #if QC_DSP
-  return qc_widen_run(column, run, length, step);
+  if (widened) return qc_widen_run(column, run, length);
 #else
-  (void)step;
+  (void)widened;
+#endif
   qc_copy_run((int8_t *)column, run, length);
   column += length;
   for (uint32_t rest = -length & 3u; rest > 0; rest--) *column++ = 0;
   return column;
-#endif
 }
 
 /* A run that leaves the input on the left or right: its part inside, the rest filled in. */
@@ -60,7 +60,7 @@ static const int8_t *border_run(const qc_gather_t *g, const int8_t *row, int32_t
 
 /* Gathers a window that touches the border. (y0, x0) is the input position of its first cell. */
 static void gather_border(const qc_gather_t *g, int32_t n, int32_t y0, int32_t x0, uint8_t *column,
-                          uint32_t step) {
+                          bool widened) {
   const qc_conv_t *op = g->op;
   const qc_window_t *w = &op->params->window;
   for (int32_t i = 0; i < w->kernel_h; i++) {
@@ -74,26 +74,26 @@ static void gather_border(const qc_gather_t *g, int32_t n, int32_t y0, int32_t x
         bool inside = x >= 0 && x + g->cells <= op->in.w;
         run = inside ? row + x * op->in.c : border_run(g, row, x);
       }
-      column = append(column, run, g->length, step);
+      column = append(column, run, g->length, widened);
     }
   }
 }
 
 QC_HOT static void gather(const qc_gather_t *g, const qc_pixel_t *at, uint8_t *column,
-                          uint32_t step) {
+                          bool widened) {
   const qc_conv_t *op = g->op;
   const qc_window_t *w = &op->params->window;
   int32_t y0 = at->y * w->stride_h - w->pad_top, x0 = at->x * w->stride_w - w->pad_left;
   if (y0 < 0 || y0 + (w->kernel_h - 1) * w->dilation_h >= op->in.h || x0 < 0 ||
       x0 + (w->kernel_w - 1) * w->dilation_w >= op->in.w) {
-    gather_border(g, at->n, y0, x0, column, step);
+    gather_border(g, at->n, y0, x0, column, widened);
     return;
   }
   const int8_t *row = op->input + (at->n * op->in.h + y0) * g->pitch + x0 * op->in.c;
   for (int32_t i = w->kernel_h; i > 0; i--, row += w->dilation_h * g->pitch) {
     const int8_t *run = row;
     for (int32_t j = g->taps; j > 0; j--, run += w->dilation_w * op->in.c)
-      column = append(column, run, g->length, step);
+      column = append(column, run, g->length, widened);
   }
 }
 
@@ -121,11 +121,14 @@ QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
   qc_pixel_t at = {0, 0, 0};
   int8_t *output = op->output;
 #if QC_DSP
-  for (; pixels > 0; pixels -= QC_COLUMNS, output += QC_COLUMNS * op->out.c) {
-    int32_t count = pixels < QC_COLUMNS ? pixels : QC_COLUMNS;
-    for (int32_t i = 0; i < count; i++, next_pixel(&at, &op->out))
-      gather(&g, &at, columns + 8 * i, count > 1 ? 16 : 8);
-    qc_columns_multiply(op, columns, k, count, output);
+  for (; pixels > 1; pixels -= 2, output += 2 * op->out.c) {
+    for (int32_t i = 0; i < 2; i++, next_pixel(&at, &op->out))
+      gather(&g, &at, columns + 8 * i, true);
+    qc_columns_multiply_2(op, columns, k, output);
+  }
+  if (pixels > 0) {
+    gather(&g, &at, columns, false);
+    qc_columns_multiply_1(op, (const int8_t *)columns, k, output);
   }
 #else
   bool direct = is_direct(op);
@@ -138,7 +141,7 @@ QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
         column[i] = input;
         input += op->in.c;
       } else {
-        gather(&g, &at, columns + (uint32_t)i * k, 0);
+        gather(&g, &at, columns + (uint32_t)i * k, false);
         column[i] = (const int8_t *)columns + (uint32_t)i * k;
         next_pixel(&at, &op->out);
       }

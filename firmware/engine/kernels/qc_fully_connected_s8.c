@@ -21,31 +21,27 @@ static void shifted_weights(const qc_conv_t *op, uint32_t k) {
 }
 
 QC_HOT void qc_fully_connected_s8(const qc_conv_t *op) {
-  uint32_t depth = (uint32_t)op->in.c, k = qc_round_up(depth, 4);
-  uint8_t *columns = op->scratch;
+  uint32_t depth = (uint32_t)op->in.c;
+  const int8_t *x = op->input;
+  int8_t *output = op->output;
   if (op->params->weight_zero_point != 0) {
-    shifted_weights(op, k);
+    shifted_weights(op, qc_round_up(depth, 4));
     return;
   }
-  for (int32_t b = 0; b < op->out.n; b += QC_COLUMNS) {
-    int32_t count = op->out.n - b < QC_COLUMNS ? op->out.n - b : QC_COLUMNS;
-    const int8_t *x = op->input + b * op->in.c;
-    int8_t *output = op->output + b * op->out.c;
 #if QC_DSP
-    for (int32_t i = 0; i < count; i++)
-      qc_widen_run(columns + 8 * i, x + i * op->in.c, depth, count > 1 ? 16 : 8);
-    qc_columns_multiply(op, columns, k, count, output);
-#else
-    const int8_t *column[QC_COLUMNS];
-    for (int32_t i = 0; i < count; i++) {
-      int8_t *copy = (int8_t *)columns + (uint32_t)i * k;
-      column[i] = x + i * op->in.c;
-      if (depth == k) continue;
-      qc_copy_run(copy, column[i], depth);
-      qc_fill(copy + depth, 0, k - depth);
-      column[i] = copy;
-    }
-    qc_columns_multiply(op, column, k, count, output);
-#endif
+  int32_t left = op->out.n;
+  for (; left > 1; left -= 2, x += 2 * depth, output += 2 * op->out.c) {
+    uint8_t *columns = op->scratch;
+    qc_widen_run(columns, x, depth);
+    qc_widen_run(columns + 8, x + depth, depth);
+    qc_columns_multiply_2(op, columns, qc_round_up(depth, 4), output);
   }
+  if (left > 0) qc_columns_multiply_1(op, x, depth, output);
+#else
+  for (int32_t left = op->out.n; left > 0; left -= QC_COLUMNS) {
+    const int8_t *columns[QC_COLUMNS] = {x, x + depth, x + 2 * depth, x + 3 * depth};
+    qc_columns_multiply(op, columns, depth, left < QC_COLUMNS ? left : QC_COLUMNS, output);
+    x += QC_COLUMNS * depth, output += QC_COLUMNS * op->out.c;
+  }
+#endif
 }

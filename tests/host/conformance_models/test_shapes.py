@@ -53,6 +53,6 @@ def test_outputs_of_a_shape_depend_on_its_inputs(name: str) -> None:
     assert len(np.unique(outputs.reshape(5, -1), axis=0)) > 1
 
 
-@pytest.mark.parametrize("name", ["resnet8", "ds-cnn", "mobilenet"])
+@pytest.mark.parametrize("name", SHAPES)
 def test_the_arena_of_a_shape_is_within_five_percent_of_what_is_alive_at_once(name: str) -> None:
     assert compile_image(model(name).graph).arena_bytes <= 1.05 * PUBLISHED[name][1]
