@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.options import Settings
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.settings import Settings
 
 _HAND_OVER_SECONDS = 0.3  # somebody who waits for a lease looks every 0.1 s
 

@@ -1,4 +1,4 @@
-"""The fixtures. None is autouse; models, data, runners and boards are imported when one is used.
+"""The fixtures, and how to tell tests that use them. None is autouse; what they need is imported on use.
 
 ``quant_case`` and ``quant_board`` carry the parameters and are not for tests; ``float_model`` and
 ``quant_data`` may be overridden.
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_quantcheck import collection, outcome
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.notes import item_notes
 
 if TYPE_CHECKING:
     from pytest_quantcheck.cases import Case
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from pytest_quantcheck.verdict.gate import Gate, Verdict
     from pytest_quantcheck.workshop import Workshop
 
+# The two fixtures that carry parameters; every fixture of ours needs the third.
+CASE, BOARD, SESSION = "quant_case", "quant_board", "quantcheck_session"
 _WORKSHOP = pytest.StashKey["Workshop"]()
 
 
@@ -39,11 +40,27 @@ def quantcheck_session(pytestconfig: pytest.Config) -> Workshop:
     return pytestconfig.stash[_WORKSHOP]
 
 
+def is_ours(test: pytest.Item | pytest.Metafunc) -> bool:
+    """Whether a test uses any fixture of this plug-in (a user's fixture of the same name is not ours)."""
+    return SESSION in getattr(test, "fixturenames", ())
+
+
+def parameter(item: pytest.Item, name: str) -> Any:
+    """The value with which an item was parametrized; None when it was not."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(name) if callspec is not None else None
+
+
+def wanted_board(item: pytest.Item | None) -> str:
+    """Target (or board name) an item wants; empty when it wants none."""
+    return str(parameter(item, BOARD) or "") if item is not None else ""
+
+
 def release_board(config: pytest.Config, *, unless: pytest.Item | None) -> None:
     """Give the board back, unless the item that comes next wants the same."""
     workshop = config.stash.get(_WORKSHOP, None)
     if workshop is not None:
-        workshop.bench.release(unless=collection.wanted_board(unless))
+        workshop.bench.release(unless=wanted_board(unless))
 
 
 @pytest.fixture
@@ -105,14 +122,16 @@ def quant_board(request: pytest.FixtureRequest, quantcheck_session: Workshop) ->
 def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: Workshop) -> BoardRunner:
     """A leased board with proven firmware: a ``Runner`` that loads the model where need be."""
     bench = quantcheck_session.bench
-    outcome.item_notes(request.node).log = bench.log_path(request.node.nodeid)
+    item_notes(request.node).log = bench.log_path(request.node.nodeid)
     return bench.take(quant_board, test=request.node.nodeid)
 
 
 @pytest.fixture
 def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterator[Gate]:
     """``gate.check(run, ...)`` judges a run by exactness, scores and the ``budget`` marker."""
-    notes = outcome.item_notes(request.node)
+    from pytest_quantcheck import outcome
+
+    notes = item_notes(request.node)
     limits = _merged_budget(request.node)
 
     def record(verdict: Verdict) -> None:
@@ -132,6 +151,8 @@ def _merged_budget(item: pytest.Item) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("budget"))):
         if mark.args:
+            from pytest_quantcheck.errors import UsageError
+
             raise UsageError(f"budget({mark.args[0]!r}): keys only, such as budget(arena_kib=32)")
         merged.update(mark.kwargs)
     return merged

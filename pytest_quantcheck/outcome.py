@@ -1,58 +1,28 @@
 """What becomes of a test: verdicts into reports, rig faults into ERROR, results into the summary.
 
-Standard library and pytest only; rows are plain dicts, so that they survive xdist.
+Rows are plain dicts, so that they survive xdist.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_quantcheck import collection, options
 from pytest_quantcheck.errors import QuantcheckError, RigFault
-
-if TYPE_CHECKING:
-    from pytest_quantcheck.report.row import Row
+from pytest_quantcheck.fixtures import CASE, parameter, wanted_board
+from pytest_quantcheck.notes import REPORT_KEY, item_notes, run_notes
+from pytest_quantcheck.report import json, markdown
+from pytest_quantcheck.report.junit import properties
+from pytest_quantcheck.report.row import Row
+from pytest_quantcheck.report.terminal import last_line, table
+from pytest_quantcheck.settings import settings
 
 _TAIL_LINES = 40
-_REPORT_KEY = "quantcheck_rows"
-
-
-class Results:
-    """Rows of the whole run, in the controlling process. A pytest plug-in of its own."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the rows of a report, whichever process made it."""
-        self.rows += getattr(report, _REPORT_KEY, ())
-
-
-class ItemNotes:
-    """What a running item has to report: finished rows, its serial log, whether its budget was judged."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.log: Path | None = None
-        self.budget_used = False
-        self.call_passed = False
-
-
-RESULTS = pytest.StashKey[Results]()
-_ITEM = pytest.StashKey[ItemNotes]()
-
-
-def item_notes(item: pytest.Item) -> ItemNotes:
-    return item.stash.setdefault(_ITEM, ItemNotes())
 
 
 def record(item: pytest.Item, row: Row) -> None:
     """A verdict was reached: keep it for the report, and as JUnit properties."""
-    from pytest_quantcheck.report.junit import properties
-
     row["test"] = item.nodeid
     item_notes(item).rows.append(row)
     item.user_properties += properties(row)
@@ -61,12 +31,12 @@ def record(item: pytest.Item, row: Row) -> None:
 def before_report(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """A test that ended without a verdict, for a reason of ours, has a row as well."""
     error = call.excinfo.value if call.excinfo is not None else None
-    if not isinstance(error, QuantcheckError) or not collection.is_ours(getattr(item, "fixturenames", ())):
+    if not isinstance(error, QuantcheckError):
         return
-    case = getattr(item, "callspec", None) and item.callspec.params.get(collection.CASE)  # type: ignore[attr-defined]
+    case = parameter(item, CASE)
     row: Row = {
         "case": case.id if case else item.name,
-        "target": collection.wanted_board(item) or "host",
+        "target": wanted_board(item) or "host",
         "outcome": "rig_fault" if isinstance(error, RigFault) else "error",
         "fault": error.kind if isinstance(error, RigFault) else type(error).__name__,
     }
@@ -79,8 +49,6 @@ def finish_report(
     item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
 ) -> pytest.TestReport:
     """Errors of ours end as ERROR with their own words; rows and the serial log travel with the report."""
-    if not collection.is_ours(getattr(item, "fixturenames", ())):
-        return report
     notes = item_notes(item)
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, QuantcheckError):
@@ -92,7 +60,7 @@ def finish_report(
     if notes.rows:
         if hasattr(report, "wasxfail"):
             _expect(notes.rows)
-        setattr(report, _REPORT_KEY, notes.rows)
+        setattr(report, REPORT_KEY, notes.rows)
         notes.rows = []
     return report
 
@@ -128,41 +96,30 @@ def _tail(log: Path) -> str:
 
 def check_budget_was_used(item: pytest.Item) -> None:
     """A budget that nothing judged would be a promise nobody keeps."""
-    if not collection.is_ours(getattr(item, "fixturenames", ())) or item.get_closest_marker("budget") is None:
-        return
     notes = item_notes(item)
-    if notes.call_passed and not notes.budget_used:
+    if item.get_closest_marker("budget") and notes.call_passed and not notes.budget_used:
         pytest.fail("the budget marker was not used: no gate.check judged it in this test", pytrace=False)
 
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table, the counts, and one loud line for hw tests that were left out."""
-    rows = config.stash[RESULTS].rows
-    left_out = collection.notes(config).left_out
-    if not rows and not left_out:
-        return
+    rows, left_out = run_notes(config).rows, run_notes(config).left_out
     terminalreporter.write_sep("=", "quantcheck")
     if rows:
-        from pytest_quantcheck.report.terminal import last_line, table
-
         for line in table(rows):
             terminalreporter.write_line(line)
         terminalreporter.write_line(last_line(rows))
     for reason, count in left_out.items():
         noun = "test" if count == 1 else "tests"
         terminalreporter.write_line(f"{count} hw {noun} NOT RUN: {reason}", yellow=True, bold=True)
-    for form, path in config.stash[options.SETTINGS].reports.items():
+    for form, path in settings(config).reports.items():
         terminalreporter.write_line(f"{form} report: {path}")
 
 
 def write_reports(config: pytest.Config) -> None:
     """``--qc-report``: only the controlling process writes."""
-    reports = config.stash[options.SETTINGS].reports
-    if not reports or hasattr(config, "workeroutput"):
-        return
-    rows: list[Any] = config.stash[RESULTS].rows
-    from pytest_quantcheck.report import json, markdown
-
+    reports = settings(config).reports
+    rows = run_notes(config).rows
     renderers = {"json": json.render, "md": markdown.render}
     for form, path in reports.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_quantcheck import collection, options, outcome
+from pytest_quantcheck import options
 from pytest_quantcheck.fixtures import (
     board,
     float_model,
     gate,
+    is_ours,
     quant_board,
     quant_case,
     quant_config,
@@ -26,6 +27,7 @@ from pytest_quantcheck.fixtures import (
     release_board,
     test_vectors,
 )
+from pytest_quantcheck.notes import run_notes
 
 __all__ = [
     "board",
@@ -41,6 +43,7 @@ __all__ = [
     "test_vectors",
 ]
 
+WORKER_KEY = "quantcheck"
 MARKERS = (
     "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, "
     "seed=, configs=): quantize a model in every combination; lists multiply, the nearest marker wins "
@@ -59,31 +62,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    settings = options.read_settings(config)
-    config.stash[options.SETTINGS] = settings
-    config.stash[outcome.RESULTS] = results = outcome.Results()
-    config.pluginmanager.register(results, "quantcheck-results")
-    options.share_with_workers(config, settings)
+    run_notes(config)
+    if options.given(config):
+        from pytest_quantcheck.settings import share_with_workers
+
+        share_with_workers(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if collection.is_ours(metafunc.fixturenames):
+    if is_ours(metafunc):
+        from pytest_quantcheck import collection
+
         collection.parametrize(metafunc)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    collection.mark(item)
+    if is_ours(item):
+        from pytest_quantcheck import collection
+
+        collection.mark(item)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    collection.select_and_order(config, items)
+    if any(is_ours(item) for item in items):
+        from pytest_quantcheck import collection
+
+        collection.select_and_order(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     result = yield
-    collection.raise_workers_usage_errors(session.config)
+    # A worker of xdist cannot end the run as a usage error; the controlling process does it for them.
+    if run_notes(session.config).usage_errors and not hasattr(session.config, "workeroutput"):
+        raise pytest.UsageError("\n".join(run_notes(session.config).usage_errors))
     return result
 
 
@@ -97,7 +110,10 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield
-    outcome.check_budget_was_used(item)
+    if is_ours(item):
+        from pytest_quantcheck import outcome
+
+        outcome.check_budget_was_used(item)
     return result
 
 
@@ -105,23 +121,39 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if not is_ours(item):
+        return (yield)
+    from pytest_quantcheck import outcome
+
     outcome.before_report(item, call)
-    report = yield
-    return outcome.finish_report(item, call, report)
+    return outcome.finish_report(item, call, (yield))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    collection.receive(node.config, getattr(node, "workeroutput", None) or {})
+    said = (getattr(node, "workeroutput", None) or {}).get(WORKER_KEY)
+    if said:  # all workers collect the same items, so each says the same
+        notes = run_notes(node.config)
+        notes.usage_errors, notes.left_out = list(said["usage_errors"]), dict(said["left_out"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    outcome.summarize(terminalreporter, config)
+    if run_notes(config).rows or run_notes(config).left_out:
+        from pytest_quantcheck import outcome
+
+        outcome.summarize(terminalreporter, config)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    release_board(session.config, unless=None)
-    outcome.write_reports(session.config)
-    collection.send(session.config)
+    config = session.config
+    release_board(config, unless=None)
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        notes = run_notes(config)
+        output[WORKER_KEY] = {"usage_errors": notes.usage_errors, "left_out": notes.left_out}
+    elif config.option.qc_report:
+        from pytest_quantcheck import outcome
+
+        outcome.write_reports(config)
     yield

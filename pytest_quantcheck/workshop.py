@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pytest_quantcheck import options
 from pytest_quantcheck.bench import Bench
 from pytest_quantcheck.cases import Case
 from pytest_quantcheck.data.dataset import Dataset, Samples
@@ -21,6 +20,7 @@ from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.quantizers.tflite import quantize
 from pytest_quantcheck.runners.run import Runner
+from pytest_quantcheck.settings import inventory, settings
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate, Verdict
 from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
@@ -30,15 +30,15 @@ class Workshop:
     """Made once per process. Models and data named in markers are loaded once, conversions are cached."""
 
     def __init__(self, config: pytest.Config) -> None:
-        settings = config.stash[options.SETTINGS]
-        self._vectors = settings.vectors
-        self._cache = Cache(settings.cache)
+        wanted = settings(config)
+        self._vectors = wanted.vectors
+        self._cache = Cache(wanted.cache)
         self._loaded: dict[tuple[str, str], Any] = {}
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
         self._first: tuple[Samples, Samples] | None = None  # all samples, and the first of them
         in_worker = hasattr(config, "workerinput")
-        self.bench = Bench(lambda: options.inventory(config), settings, shared=in_worker)
+        self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
 
     def float_model(self, case: Case) -> FloatModel | None:
         """The marker's model; None when it names none."""

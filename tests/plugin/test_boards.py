@@ -203,22 +203,6 @@ def test_it(number, board, quantized_model, test_vectors, gate):
     result.stdout.fnmatch_lines(["*4 passed, 0 failed, 0 not judged, 0 rig faults*"])
 
 
-def test_two_workers_take_turns_with_one_board(run: Run, rig) -> None:
-    rig(1)
-    result = run(
-        """
-import time
-
-@pytest.mark.parametrize("number", range(12))
-def test_it(number, board):
-    time.sleep(0.8)
-""",
-        "-n2",
-        "--qc-lease-timeout=6",
-    )
-    result.assert_outcomes(passed=12)
-
-
 def test_items_of_one_board_and_image_stand_together(run: Run, rig) -> None:
     rig(2)
     result = run(

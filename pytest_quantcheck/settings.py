@@ -1,0 +1,157 @@
+"""What the options and ini keys ask for, checked and read into ``Settings``; and the rig they name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig.inventory import Inventory, find
+
+REPORT_FORMS = ("md", "json")
+_SETTINGS = pytest.StashKey["Settings"]()
+_INVENTORY = pytest.StashKey["Inventory | None"]()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line and the ini file ask for. Paths are absolute."""
+
+    rig: tuple[str, ...]
+    ini_rig: tuple[str, ...]
+    boards: tuple[str, ...]
+    each_board: bool
+    require_hw: bool
+    lease_timeout: float
+    infra_retries: int
+    vectors: int | None
+    cache: Path | None
+    log_dir: Path
+    overrides: dict[str, str]
+    reports: dict[str, Path]
+    max_cases: int
+
+
+def settings(config: pytest.Config) -> Settings:
+    """All options, read once. Wrong values are ``pytest.UsageError``."""
+    if _SETTINGS not in config.stash:
+        config.stash[_SETTINGS] = _read(config)
+    return config.stash[_SETTINGS]
+
+
+def _read(config: pytest.Config) -> Settings:
+    option, root, here = config.option, config.rootpath, config.invocation_params.dir
+    return Settings(
+        rig=tuple(
+            spec if spec == "virtual" else str(here / Path(spec).expanduser()) for spec in option.qc_rig
+        ),
+        ini_rig=tuple(config.getini("qc_rig")),
+        boards=tuple(option.qc_board),
+        each_board=bool(option.qc_each_board),
+        require_hw=bool(option.qc_require_hw),
+        lease_timeout=_number(config, "lease_timeout", low=0.0),
+        infra_retries=int(_number(config, "infra_retries", low=0, whole=True)),
+        vectors=_vectors(config),
+        cache=_folder(config, "cache"),
+        log_dir=_folder(config, "log_dir") or root / ".quantcheck",
+        overrides=_pairs("--qc-set", option.qc_set),
+        reports=_reports(option.qc_report, here),
+        max_cases=int(_number(config, "max_cases", low=1, whole=True)),
+    )
+
+
+def inventory(config: pytest.Config) -> Inventory | None:
+    """The rig of this run, narrowed by ``--qc-board``; None when there is none. Read once.
+
+    Raises ``UsageError``.
+    """
+    if _INVENTORY not in config.stash:
+        config.stash[_INVENTORY] = _read_inventory(config)
+    return config.stash[_INVENTORY]
+
+
+def _read_inventory(config: pytest.Config) -> Inventory | None:
+    wanted = settings(config)
+    found = find(wanted.rig, ini=wanted.ini_rig, root=config.rootpath)
+    if found is None or not wanted.boards:
+        return found
+    for pattern in wanted.boards:
+        if not any(fnmatchcase(name, pattern) for board in found for name in (board.name, board.target)):
+            known = ", ".join(f"{board.name} ({board.target})" for board in found)
+            raise UsageError(
+                f"--qc-board {pattern}: no board or target of the rig is called so; it has: {known}"
+            )
+    return Inventory(
+        tuple(
+            board
+            for board in found
+            if any(fnmatchcase(n, p) for p in wanted.boards for n in (board.name, board.target))
+        )
+    )
+
+
+def _given(config: pytest.Config, name: str) -> tuple[str, str]:
+    """``(text, where it was given)``: the command line before the ini file."""
+    from_command_line = config.getoption(f"qc_{name}", None)
+    if from_command_line is not None:
+        return str(from_command_line), f"--qc-{name.replace('_', '-')}"
+    return str(config.getini(f"qc_{name}")), f"ini qc_{name}"
+
+
+def _number(config: pytest.Config, name: str, *, low: float, whole: bool = False) -> float:
+    text, where = _given(config, name)
+    try:
+        value: float = int(text) if whole else float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value < math.inf:
+        kind = "a whole number" if whole else "a number"
+        raise pytest.UsageError(f"{where}: {text!r} is out of range; allowed: {kind} from {low:g}")
+    return value
+
+
+def _vectors(config: pytest.Config) -> int | None:
+    return int(_number(config, "vectors", low=1, whole=True)) if _given(config, "vectors")[0] else None
+
+
+def _folder(config: pytest.Config, name: str) -> Path | None:
+    text, where = _given(config, name)
+    base = config.invocation_params.dir if where.startswith("--") else config.rootpath
+    return base / Path(text).expanduser() if text else None
+
+
+def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise pytest.UsageError(f"{option} {text}: allowed: KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+def _reports(texts: list[str], here: Path) -> dict[str, Path]:
+    reports = {}
+    for form, path in _pairs("--qc-report", texts).items():
+        if form not in REPORT_FORMS:
+            raise pytest.UsageError(
+                f"--qc-report {form}={path}: unknown form {form!r}; allowed: {', '.join(REPORT_FORMS)}"
+            )
+        reports[form] = here / Path(path).expanduser()
+    return reports
+
+
+def share_with_workers(config: pytest.Config) -> None:
+    """Make relative paths absolute before xdist copies the options to its workers."""
+    option: Any = config.option
+    found = settings(config)
+    option.qc_rig = list(found.rig)
+    if option.qc_log_dir is not None:
+        option.qc_log_dir = str(found.log_dir)
+    if option.qc_cache is not None:
+        option.qc_cache = str(found.cache)

@@ -1,0 +1,75 @@
+"""The board in hand: kept for the next test that wants the same, handed on where others may wait."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_quantcheck.bench import Bench
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.inventory import Inventory
+from pytest_quantcheck.rig.lease import holder
+from pytest_quantcheck.settings import Settings
+
+pytestmark = pytest.mark.host
+
+DESK = BoardEntry("desk", "posix", "posix", port="desk")
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """``make_bench(shared=...)``: a bench with one board, whose users would wait two seconds for it."""
+    monkeypatch.setenv("QC_LEASE_DIR", str(tmp_path / "leases"))
+    made = []
+
+    def make(*, shared: bool, entry: BoardEntry = DESK) -> Bench:
+        settings = Settings(
+            rig=(),
+            ini_rig=(),
+            boards=(),
+            each_board=False,
+            require_hw=False,
+            lease_timeout=2.0,
+            infra_retries=1,
+            vectors=None,
+            cache=None,
+            log_dir=tmp_path / "logs",
+            overrides={},
+            reports={},
+            max_cases=64,
+        )
+        made.append(Bench(lambda: Inventory((entry,)), settings, shared=shared))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.release()
+
+
+@pytest.mark.parametrize(("shared", "kept"), [(False, True), (True, False)])
+def test_a_board_is_kept_for_the_same_target_unless_it_is_the_others_turn(make_bench, shared, kept) -> None:
+    bench = make_bench(shared=shared)
+    bench.take("posix", test="test_it.py::test_one")
+    bench._since = time.monotonic()
+    bench.release(unless="posix")
+    assert holder(DESK).who == "test_it.py::test_one"
+    time.sleep(0.6)
+    bench.release(unless="posix")
+    assert (holder(DESK) is not None) is kept
+    bench.release(unless="other")
+    assert holder(DESK) is None
+
+
+def test_each_test_has_a_serial_log_of_its_own(make_bench, tmp_path: Path) -> None:
+    bench = make_bench(shared=False)
+    for test in ("a/test_it.py::TestIt::test_one[x/y-posix]", "a/test_it.py::test_two"):
+        runner = bench.take("posix", test=test)
+        assert runner.session.log == bench.log_path(test)
+        assert bench.log_path(test).stat().st_size > 0
+        bench.release(unless="posix")
+    logs = sorted(
+        str(path.relative_to(tmp_path / "logs")) for path in (tmp_path / "logs").rglob("test_*.log")
+    )
+    assert logs == ["a-test_it/TestIt-test_one-x-y-posix.log", "a-test_it/test_two.log"]
