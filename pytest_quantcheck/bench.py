@@ -51,13 +51,14 @@ class Bench:
                 )
             )
             self._wanted = wanted
-            self._since = time.monotonic()
+            self._since = 0.0
         session = self._runner.session
         session.who = test
         log = self.log_path(test)
         log.unlink(missing_ok=True)
         session.log_to(log)
         session.start()
+        self._since = self._since or time.monotonic()
         return self._runner
 
     def release(self, *, unless: str = "") -> None:
