@@ -116,9 +116,7 @@ static qc_status_t check_depthwise(const qc_image_t *image, const qc_operator_t 
   uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w;
   QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
   QC_REQUIRE(p->weights_bytes == products * out->shape[3], QC_ERR_SIZE);
-  uint64_t cells = (uint64_t)qc_plane_rows(&p->window) * QC_DEPTHWISE_GROUP *
-                   qc_plane_width(&p->window, out->shape[2]);
-  QC_REQUIRE(op->scratch_bytes >= 2 * cells, QC_ERR_SIZE);
+  QC_REQUIRE(op->scratch_bytes >= qc_depthwise_scratch(&p->window, out->shape[2]), QC_ERR_SIZE);
   return check_channels(image, p, out->shape[3], products);
 }
 
@@ -332,14 +330,14 @@ static uint64_t smaller(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }
 
-/* The products, and the cells of the input rows that go through the planes of each channel. */
+/* The products, and the cells of the input rows that go through the ring for each channel. */
 static uint64_t depthwise_work(const qc_conv_params_t *p, const qc_tensor_t *out) {
   const qc_window_t *w = &p->window;
   uint64_t rows = qc_plane_rows(w), width = qc_plane_width(w, out->shape[2]);
   uint64_t fetched = rows + (out->shape[1] - 1u) * smaller(w->stride_h, rows);
   uint64_t products = (uint64_t)out->bytes * w->kernel_h * w->kernel_w;
-  uint64_t planes = (uint64_t)out->shape[0] * out->shape[3];
-  return products + planes * fetched * width + QC_DEPTHWISE_GROUP * rows * width;
+  uint64_t channels = (uint64_t)out->shape[0] * out->shape[3];
+  return products + channels * fetched * width + QC_DEPTHWISE_GROUP * rows * width;
 }
 
 uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op) {

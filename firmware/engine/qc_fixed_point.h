@@ -41,6 +41,13 @@ QC_INLINE int32_t qc_requantize_fast(int32_t x, int32_t multiplier, int32_t offs
   return (high + offset + (high >> 31)) >> -shift;
 }
 
+/* The same for a sum of doubled products; right = -shift. */
+QC_INLINE int32_t qc_requantize_doubled(int32_t x, int32_t multiplier, int32_t offset,
+                                        int32_t right) {
+  int32_t high = qc_high_rounded(x, multiplier);
+  return (high + offset + (high >> 31)) >> right;
+}
+
 QC_INLINE int32_t qc_fast_offset(int32_t shift, int32_t zero_point) {
   return (1 << (-shift - 1)) + zero_point * (1 << -shift);
 }

@@ -14,7 +14,7 @@
 #define QC_MAX_RANK 5
 #define QC_ADD_TABLE_ELEMENTS 256u     /* from this many elements on, ADD works with tables */
 #define QC_RESCALE_TABLE_ELEMENTS 256u /* the same for RESCALE */
-#define QC_DEPTHWISE_GROUP 4           /* channels that a depthwise convolution unfolds at a time */
+#define QC_DEPTHWISE_GROUP 4           /* channels that a depthwise convolution takes at a time */
 #define QC_PRODUCT_LIMIT 16384         /* |int8 * int8| <= 2^14 */
 #define QC_FAST_SHIFT 20               /* fast operators shift right by 1 to 20 */
 #ifndef QC_WORK_LIMIT
@@ -225,13 +225,20 @@ static inline uint32_t qc_batch_scratch(uint32_t column, uint32_t batches) {
   return batches > 1 ? 4u * column : 0u;
 }
 
-/* Scratch of DEPTHWISE_CONV_2D: a ring of input rows, four channels unfolded to int16 planes. */
+/* DEPTHWISE_CONV_2D works in a ring of input rows, as many as a window covers and as wide as a row
+ * of outputs needs. */
 static inline uint32_t qc_plane_width(const qc_window_t *w, uint32_t out_w) {
-  return qc_round_up((out_w - 1) * w->stride_w + (w->kernel_w - 1u) * w->dilation_w + 1u + 3u, 4);
+  return (out_w - 1) * w->stride_w + (w->kernel_w - 1u) * w->dilation_w + 1u;
 }
 
 static inline uint32_t qc_plane_rows(const qc_window_t *w) {
   return (w->kernel_h - 1u) * w->dilation_h + 1u;
+}
+
+/* Its scratch: the ring and a kernel, int16 for the channels of a group. */
+static inline uint64_t qc_depthwise_scratch(const qc_window_t *w, uint32_t out_w) {
+  uint64_t cells = (uint64_t)qc_plane_rows(w) * qc_plane_width(w, out_w);
+  return 2u * QC_DEPTHWISE_GROUP * (cells + (uint64_t)w->kernel_h * w->kernel_w);
 }
 
 #endif

@@ -21,10 +21,13 @@
 #define QC_HOT
 #endif
 
-/* For functions of the portable kernels that need every register of a RISC-V core: early scheduling
- * and re-association would keep more values alive than there are. Speed only, never the result. */
+/* For functions of the portable kernels that need every register of a RISC-V core: gcc's early
+ * scheduling and re-association would keep more values alive than there are. Speed only, never the
+ * result. */
 #if QC_DSP
 #define QC_TILE
+#elif defined(__clang__)
+#define QC_TILE __attribute__((noinline))
 #else
 #define QC_TILE                                                                                    \
   __attribute__((noinline,                                                                         \
@@ -172,8 +175,8 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
 }
 
 #define QC_LOAD_PAIR_AT(a, b, p, offset)                                                           \
-  ((a) = qc_load32((const uint8_t *)(p) + (offset)),                                               \
-   (b) = qc_load32((const uint8_t *)(p) + (offset) + 4))
+  ((a) = (__typeof__(a))qc_load32((const uint8_t *)(p) + (offset)),                                \
+   (b) = (__typeof__(b))qc_load32((const uint8_t *)(p) + (offset) + 4))
 #define QC_LOAD_PAIR(a, b, p, step)                                                                \
   (QC_LOAD_PAIR_AT(a, b, p, 0), (p) = (const void *)((const uint8_t *)(p) + (step)))
 #define QC_STORE_PAIR(a, b, p, step)                                                               \

@@ -423,7 +423,7 @@ def _convolution(site: _Site, p: Convolution) -> _Lowered:
         blob, packing = weights.tobytes(), "planes"
         width = (output.shape[2] - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1
         rows = (window.kernel_h - 1) * window.dilation_h + 1
-        scratch = 2 * rows * _DEPTHWISE_GROUP * _up4(width + 3)
+        scratch = 2 * _DEPTHWISE_GROUP * (rows * width + window.kernel_h * window.kernel_w)
     else:
         weights = _dense_weights(site, channels)
         runs, run = _runs(window, channels)

@@ -31,12 +31,13 @@ QC_INLINE uint32_t wide(int8_t x) {
   return (uint32_t)x;
 }
 
-/* Four rows times one column. sum[r]: in the row's bias, out its sum. */
-QC_HOT QC_TILE static void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t length,
+/* Four rows times one column of `whole` inputs, a multiple of 4. sum[r]: in the row's bias, out its
+ * sum. */
+QC_HOT QC_TILE static void multiply_4x1(const int8_t *w, const int8_t *x, uint32_t whole,
                                         int32_t sum[4]) {
   uint32_t s0 = (uint32_t)sum[0], s1 = (uint32_t)sum[1];
   uint32_t s2 = (uint32_t)sum[2], s3 = (uint32_t)sum[3];
-  for (const int8_t *end = x + (length & ~3u); x != end; x += 4, w += 16) {
+  for (const int8_t *end = x + whole; x != end; x += 4, w += 16) {
     uint32_t a = wide(x[0]), b = wide(x[1]), c = wide(x[2]), d = wide(x[3]);
     s0 += wide(w[0]) * a, s0 += wide(w[1]) * b, s0 += wide(w[2]) * c, s0 += wide(w[3]) * d;
     s1 += wide(w[4]) * a, s1 += wide(w[5]) * b, s1 += wide(w[6]) * c, s1 += wide(w[7]) * d;
@@ -60,13 +61,13 @@ static void multiply_rest(const int8_t *w, const int8_t *const columns[QC_COLUMN
 /* Four rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM.
  * sum[4 * r]: in the row's bias, out its four sums. */
 QC_HOT QC_TILE static void multiply_4x4(const int8_t *w, const int8_t *const columns[4],
-                                        uint32_t length, int32_t sum[16]) {
+                                        uint32_t whole, int32_t sum[16]) {
   const int8_t *x0 = columns[0], *x1 = columns[1], *x2 = columns[2], *x3 = columns[3];
   uint32_t s00 = (uint32_t)sum[0], s01 = s00, s02 = s00, s03 = s00;
   uint32_t s10 = (uint32_t)sum[4], s11 = s10, s12 = s10, s13 = s10;
   uint32_t s20 = (uint32_t)sum[8], s21 = s20, s22 = s20, s23 = s20;
   uint32_t s30 = (uint32_t)sum[12], s31 = s30, s32 = s30, s33 = s30;
-  for (const int8_t *end = x0 + (length & ~3u); x0 != end;) {
+  for (const int8_t *end = x0 + whole; x0 != end;) {
 #define QC_STEP(i)                                                                                 \
   {                                                                                                \
     uint32_t w0 = wide(w[i]), w1 = wide(w[(i) + 4]), w2 = wide(w[(i) + 8]);                        \
@@ -92,7 +93,7 @@ QC_HOT QC_TILE static void multiply_4x4(const int8_t *w, const int8_t *const col
 QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns[QC_COLUMNS],
                                 uint32_t length, int32_t count, int8_t *output) {
   int32_t channels = op->out.c;
-  uint32_t k = qc_round_up(length, 4);
+  uint32_t whole = length & ~3u, k = qc_round_up(length, 4);
   const int8_t *w = op->weights;
   const qc_channel_t *channel = op->channels;
   for (int32_t c = 0; c < channels; c += 4, w += 4 * k, channel += 4, output += 4) {
@@ -100,15 +101,15 @@ QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns
     int32_t sum[16];
     if (count == QC_COLUMNS) {
       for (int r = 0; r < 4; r++) sum[4 * r] = channel[r].bias;
-      multiply_4x4(w, columns, length, sum);
-      if (k != length) multiply_rest(w, columns, length, QC_COLUMNS, sum);
+      multiply_4x4(w, columns, whole, sum);
+      if (k != whole) multiply_rest(w, columns, length, QC_COLUMNS, sum);
       for (int32_t r = 0; r < rows; r++)
         store(output + r, channels, sum + 4 * r, 4, channel + r, op->params);
     } else {
       for (int32_t i = 0; i < count; i++) {
         for (int r = 0; r < 4; r++) sum[r] = channel[r].bias;
-        multiply_4x1(w, columns[i], length, sum);
-        if (k != length) multiply_rest(w, columns + i, length, 1, sum);
+        multiply_4x1(w, columns[i], whole, sum);
+        if (k != whole) multiply_rest(w, columns + i, length, 1, sum);
         for (int32_t r = 0; r < rows; r++)
           store(output + i * channels + r, 0, sum + r, 1, channel + r, op->params);
       }

@@ -1,9 +1,13 @@
 /* DEPTHWISE_CONV_2D: input NHWC int8, weights as planes [output channel][kernel h][kernel w],
  * output NHWC int8; output channel = input channel * depth_multiplier + m.
  *
- * Four input channels at a time are unfolded into planes: a ring of as many rows as the window
- * covers, borders filled with the input's zero point. A channel's row is then a plain array, so
- * that neighbouring inputs sit in one word and a window costs a handful of instructions. */
+ * Four input channels at a time are copied into a ring of as many rows as the window covers,
+ * [rows][width][4], borders filled with the input's zero point: neither borders nor distances
+ * between channels concern the inner loops. Packed arithmetic takes the four channels of a cell
+ * together, widened to int16 as (c0, c2), (c1, c3); of fast operators it takes the doubled weights
+ * and biases, which saves the requantization a step. */
+#include <stdbool.h>
+
 #include "qc_fixed_point.h"
 #include "qc_kernels.h"
 
@@ -15,238 +19,324 @@ typedef int8_t qc_cell_t;
 
 enum { QC_GROUP = QC_DEPTHWISE_GROUP };
 
-/* The planes of a group of channels, and what the group's outputs are made with. */
+/* A group of channels: its ring, and what its outputs are made with. */
 typedef struct {
   const qc_conv_t *op;
-  qc_cell_t *ring; /* [rows][QC_GROUP][width] */
+  qc_cell_t *ring;    /* [rows][width][QC_GROUP] */
+  qc_cell_t *weights; /* [kernel h][kernel w][QC_GROUP], in the order of a cell */
   int32_t rows, width;
-  int32_t lanes;                         /* channels of this group */
-  const int8_t *weights[QC_GROUP];       /* of the lane's output channel */
-  const qc_channel_t *channel[QC_GROUP]; /* its record */
+  int32_t inside; /* cells of a row that hold inputs; the others stay filled */
+  int32_t lanes;  /* channels of this group */
+  int32_t bias[QC_GROUP];
+  struct {
+    int32_t multiplier, offset;
+  } rule[QC_GROUP];
+  int32_t right[QC_GROUP]; /* -shift */
+} qc_group_t;
+
+/* Where a lane's value lies in a cell. */
+QC_INLINE int32_t place_of(int32_t lane) {
 #if QC_DSP
-  uint32_t pairs[QC_GROUP][9]; /* its 3x3 weights: (w0, w1), (w2, w0), (w1, w2) per kernel row */
+  return (lane & 1) << 1 | lane >> 1;
+#else
+  return lane;
 #endif
-} qc_planes_t;
-
-QC_INLINE qc_cell_t *plane_row(const qc_planes_t *planes, int32_t slot, int32_t lane) {
-  return planes->ring + (slot * QC_GROUP + lane) * planes->width;
 }
 
-QC_INLINE void fill(qc_cell_t *cell, int32_t count, int32_t value) {
-  for (; count > 0; count--) *cell++ = (qc_cell_t)value;
+QC_INLINE qc_cell_t *row_of(const qc_group_t *group, int32_t slot) {
+  return group->ring + slot * group->width * QC_GROUP;
 }
 
-/* Unfolds `count` cells of an input row, `channels` bytes apart, into the rows at `plane`. */
-QC_HOT static void unfold(const qc_planes_t *planes, const int8_t *input, qc_cell_t *plane,
-                          int32_t count) {
-  int32_t channels = planes->op->in.c, width = planes->width;
+/* Copies `count` cells of an input row, `channels` bytes apart. */
+QC_HOT static void copy_cells(qc_cell_t *cell, const int8_t *input, int32_t channels,
+                              int32_t count) {
 #if QC_DSP
-  if (planes->lanes == QC_GROUP) {
-    qc_cell_t *a = plane, *b = a + width, *c = b + width, *d = c + width;
-    for (; count > 1; count -= 2) {
-      uint32_t left = qc_load32(input), right = qc_load32(input + channels);
-      input += 2 * channels;
-      uint32_t left_even = qc_even16(left), right_even = qc_even16(right);
-      uint32_t left_odd = qc_odd16(left), right_odd = qc_odd16(right);
-      qc_store32(a, qc_bottoms(left_even, right_even)), a += 2;
-      qc_store32(b, qc_bottoms(left_odd, right_odd)), b += 2;
-      qc_store32(c, qc_tops(left_even, right_even)), c += 2;
-      qc_store32(d, qc_tops(left_odd, right_odd)), d += 2;
-    }
-    if (count > 0) *a = input[0], *b = input[1], *c = input[2], *d = input[3];
-    return;
+  for (; count > 0; count--, input += channels) {
+    uint32_t word = qc_load32(input);
+    QC_STORE_PAIR(qc_even16(word), qc_odd16(word), cell, 8);
   }
 #else
-  if (planes->lanes == QC_GROUP) {
-    qc_cell_t *a = plane, *b = a + width, *c = b + width, *d = c + width;
-    for (; count > 0; count--, input += channels)
-      *a++ = input[0], *b++ = input[1], *c++ = input[2], *d++ = input[3];
+  if (((uintptr_t)input | (uintptr_t)channels) % 4 == 0) {
+    for (; count > 0; count--, input += channels, cell += QC_GROUP)
+      qc_copy(__builtin_assume_aligned(cell, 4), __builtin_assume_aligned(input, 4), QC_GROUP);
     return;
   }
+  for (; count > 0; count--, input += channels, cell += QC_GROUP)
+    cell[0] = input[0], cell[1] = input[1], cell[2] = input[2], cell[3] = input[3];
 #endif
-  for (int32_t lane = 0; lane < planes->lanes; lane++) {
-    const int8_t *cell = input + lane;
-    for (int32_t i = 0; i < count; i++, cell += channels) plane[lane * width + i] = *cell;
-  }
+}
+
+/* The same with fewer lanes than a group has. */
+static void copy_lanes(qc_cell_t *cell, const int8_t *input, int32_t channels, int32_t count,
+                       int32_t lanes) {
+  for (; count > 0; count--, input += channels, cell += QC_GROUP)
+    for (int32_t lane = 0; lane < lanes; lane++) cell[place_of(lane)] = input[lane];
+}
+
+static void fill(qc_cell_t *cell, int32_t count, int32_t value) {
+#if QC_DSP
+  uint32_t words[2] = {qc_pair(value, value), qc_pair(value, value)};
+#else
+  uint32_t words[1] = {(uint8_t)value * 0x01010101u};
+#endif
+  for (; count > 0; count--, cell += QC_GROUP)
+    qc_copy(__builtin_assume_aligned(cell, 4), words, sizeof words);
 }
 
 /* Brings input row y of the channels from c0 on into one slot of the ring. */
-static void fill_slot(const qc_planes_t *planes, int32_t slot, int32_t n, int32_t y, int32_t c0) {
-  const qc_conv_t *op = planes->op;
-  int32_t left = op->params->window.pad_left;
-  int32_t inside = planes->width - left; /* cells that hold inputs; the others stay filled */
-  if (inside > op->in.w) inside = op->in.w;
-  if (inside <= 0) return;
-  qc_cell_t *plane = plane_row(planes, slot, 0) + left;
-  if (y >= 0 && y < op->in.h) {
-    unfold(planes, op->input + ((n * op->in.h + y) * op->in.w) * op->in.c + c0, plane, inside);
-    return;
-  }
-  for (int32_t lane = 0; lane < planes->lanes; lane++)
-    fill(plane + lane * planes->width, inside, op->params->input_zero_point);
+static void fill_slot(const qc_group_t *group, int32_t slot, int32_t n, int32_t y, int32_t c0) {
+  const qc_conv_t *op = group->op;
+  int32_t channels = op->in.c;
+  if (group->inside <= 0) return;
+  qc_cell_t *cell = row_of(group, slot) + op->params->window.pad_left * QC_GROUP;
+  const int8_t *input = op->input + (n * op->in.h + y) * op->in.w * channels + c0;
+  if (y < 0 || y >= op->in.h)
+    fill(cell, group->inside, op->params->input_zero_point);
+  else if (group->lanes == QC_GROUP)
+    copy_cells(cell, input, channels, group->inside);
+  else
+    copy_lanes(cell, input, channels, group->inside, group->lanes);
 }
 
-/* Any window: output row whose first kernel row reads slot `top`. */
-static void row_any(const qc_planes_t *planes, int32_t top, int32_t lane, int8_t *output) {
-  const qc_conv_params_t *p = planes->op->params;
-  const qc_channel_t *channel = planes->channel[lane];
-  const qc_window_t *w = &p->window;
-  for (int32_t i = 0; i < planes->op->out.w; i++, output += planes->op->out.c) {
-    const int8_t *weight = planes->weights[lane];
-    int32_t sum = channel->bias, slot = top;
-    for (int32_t ky = 0; ky < w->kernel_h; ky++) {
-      const qc_cell_t *cell = plane_row(planes, slot, lane) + i * w->stride_w;
-      for (int32_t kx = 0; kx < w->kernel_w; kx++, cell += w->dilation_w)
-        sum = qc_mac(sum, *weight++, *cell);
+static int8_t finish(const qc_group_t *group, int32_t lane, int32_t sum) {
+  const qc_conv_params_t *p = group->op->params;
+  int32_t y = qc_requantize(sum, group->rule[lane].multiplier, -group->right[lane]);
+  return (int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max);
+}
+
+#if !QC_DSP
+
+/* Any window: one row of outputs of one lane, whose first kernel row is slot `top`. */
+static void lane_any(const qc_group_t *group, int32_t top, int32_t lane, int8_t *output) {
+  const qc_window_t *w = &group->op->params->window;
+  for (int32_t i = 0; i < group->op->out.w; i++, output += group->op->out.c) {
+    const qc_cell_t *weight = group->weights + lane;
+    int32_t sum = group->bias[lane], slot = top;
+    for (int32_t ky = w->kernel_h; ky > 0; ky--) {
+      const qc_cell_t *cell = row_of(group, slot) + i * w->stride_w * QC_GROUP + lane;
+      for (int32_t kx = w->kernel_w; kx > 0; kx--) {
+        sum = qc_mac(sum, *weight, *cell);
+        weight += QC_GROUP, cell += w->dilation_w * QC_GROUP;
+      }
       slot += w->dilation_h;
-      if (slot >= planes->rows) slot -= planes->rows;
+      if (slot >= group->rows) slot -= group->rows;
     }
-    int32_t y = qc_requantize(sum, channel->multiplier, channel->shift) + p->output_zero_point;
-    *output = (int8_t)qc_clamp(y, p->act_min, p->act_max);
+    *output = finish(group, lane, sum);
   }
 }
 
 /* 3x3 windows without dilation, fast requantization: two neighbouring outputs share what they
- * read. An odd last one computes its neighbour from filled cells and drops it. */
-QC_INLINE void row_3x3(const qc_planes_t *planes, int32_t top, int32_t lane, int8_t *output,
-                       int32_t stride) {
-  const qc_conv_params_t *p = planes->op->params;
-  const qc_channel_t *channel = planes->channel[lane];
+ * read. An odd last one computes its neighbour from what lies behind and drops it. */
+QC_INLINE void lane_3x3(const qc_group_t *group, int32_t top, int32_t lane, int8_t *output,
+                        int32_t stride) {
+  const qc_conv_params_t *p = group->op->params;
   int32_t middle = top == 2 ? 0 : top + 1, bottom = middle == 2 ? 0 : middle + 1;
-  const qc_cell_t *r0 = plane_row(planes, top, lane);
-  const qc_cell_t *r1 = plane_row(planes, middle, lane);
-  const qc_cell_t *r2 = plane_row(planes, bottom, lane);
-  int32_t bias = channel->bias, multiplier = channel->multiplier, offset = channel->offset;
-  int32_t shift = channel->shift, low = p->act_min, high = p->act_max;
-  int32_t step = planes->op->out.c;
-#if QC_DSP
-  const uint32_t *weights = planes->pairs[lane];
-#define QC_TAPS(r, i)                                                                              \
+  const int8_t *r0 = row_of(group, top) + lane;
+  const int8_t *r1 = row_of(group, middle) + lane;
+  const int8_t *r2 = row_of(group, bottom) + lane;
+  int32_t multiplier = group->rule[lane].multiplier, offset = group->rule[lane].offset;
+  int32_t bias = group->bias[lane], right = group->right[lane];
+  int32_t low = p->act_min, high = p->act_max;
+  int32_t step = group->op->out.c;
+  const int8_t *w = group->weights + lane;
+  int32_t w0 = w[0], w1 = w[4], w2 = w[8], w3 = w[12], w4 = w[16], w5 = w[20];
+  int32_t w6 = w[24], w7 = w[28], w8 = w[32];
+#define QC_TAPS(r, a, b, c)                                                                        \
   {                                                                                                \
-    uint32_t first = weights[3 * (i)], ends = weights[3 * (i) + 1], x0, x1;                        \
-    QC_LOAD_PAIR_AT(x0, x1, r, 0);                                                                 \
-    s0 = qc_smlabb(ends, x1, qc_smlad(first, x0, s0));                                             \
-    if (stride == 1) {                                                                             \
-      s1 = qc_smlad(weights[3 * (i) + 2], x1, qc_smlatt(ends, x0, s1)), r += 2;                    \
-    } else {                                                                                       \
-      s1 = qc_smlabb(ends, qc_load32(r + 4), qc_smlad(first, x1, s1)), r += 4;                     \
-    }                                                                                              \
-  }
-#else
-  const int8_t *w = planes->weights[lane];
-  int32_t w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5];
-  int32_t w6 = w[6], w7 = w[7], w8 = w[8];
-#define QC_TAPS(r, i)                                                                              \
-  {                                                                                                \
-    int32_t a = (i) == 0 ? w0 : (i) == 1 ? w3 : w6, b = (i) == 0 ? w1 : (i) == 1 ? w4 : w7;        \
-    int32_t c = (i) == 0 ? w2 : (i) == 1 ? w5 : w8;                                                \
-    int32_t x0 = r[0], x1 = r[1], x2 = r[2], x3 = r[3];                                            \
+    int32_t x0 = r[0], x1 = r[4], x2 = r[8], x3 = r[12];                                           \
     s0 = qc_mac(s0, a, x0), s0 = qc_mac(s0, b, x1), s0 = qc_mac(s0, c, x2);                        \
     if (stride == 1) {                                                                             \
-      s1 = qc_mac(s1, a, x1), s1 = qc_mac(s1, b, x2), s1 = qc_mac(s1, c, x3), r += 2;              \
+      s1 = qc_mac(s1, a, x1), s1 = qc_mac(s1, b, x2), s1 = qc_mac(s1, c, x3), r += 8;              \
     } else {                                                                                       \
-      s1 = qc_mac(s1, a, x2), s1 = qc_mac(s1, b, x3), s1 = qc_mac(s1, c, r[4]), r += 4;            \
+      s1 = qc_mac(s1, a, x2), s1 = qc_mac(s1, b, x3), s1 = qc_mac(s1, c, r[16]), r += 16;          \
     }                                                                                              \
   }
-#endif
-  for (int32_t left = planes->op->out.w; left > 0; left -= 2) {
+  for (int32_t left = group->op->out.w; left > 0; left -= 2) {
     int32_t s0 = bias, s1 = bias;
-    QC_TAPS(r0, 0)
-    QC_TAPS(r1, 1)
-    QC_TAPS(r2, 2)
-    s0 = qc_requantize_fast(s0, multiplier, offset, shift);
+    QC_TAPS(r0, w0, w1, w2)
+    QC_TAPS(r1, w3, w4, w5)
+    QC_TAPS(r2, w6, w7, w8)
+    s0 = qc_requantize_doubled(s0 * 2, multiplier, offset, right);
     *output = (int8_t)qc_clamp(s0, low, high);
     output += step;
     if (left == 1) break;
-    s1 = qc_requantize_fast(s1, multiplier, offset, shift);
+    s1 = qc_requantize_doubled(s1 * 2, multiplier, offset, right);
     *output = (int8_t)qc_clamp(s1, low, high);
     output += step;
   }
 #undef QC_TAPS
 }
 
-QC_HOT QC_TILE static void row_3x3_stride1(const qc_planes_t *planes, int32_t top, int8_t *output) {
-  int32_t step = (int32_t)planes->op->params->depth_multiplier;
-  for (int32_t lane = 0; lane < planes->lanes; lane++, output += step)
-    row_3x3(planes, top, lane, output, 1);
+QC_HOT QC_TILE static void row_3x3_stride1(const qc_group_t *group, int32_t top, int8_t *output) {
+  int32_t step = (int32_t)group->op->params->depth_multiplier;
+  for (int32_t lane = 0; lane < group->lanes; lane++, output += step)
+    lane_3x3(group, top, lane, output, 1);
 }
 
-QC_HOT QC_TILE static void row_3x3_stride2(const qc_planes_t *planes, int32_t top, int8_t *output) {
-  int32_t step = (int32_t)planes->op->params->depth_multiplier;
-  for (int32_t lane = 0; lane < planes->lanes; lane++, output += step)
-    row_3x3(planes, top, lane, output, 2);
+QC_HOT QC_TILE static void row_3x3_stride2(const qc_group_t *group, int32_t top, int8_t *output) {
+  int32_t step = (int32_t)group->op->params->depth_multiplier;
+  for (int32_t lane = 0; lane < group->lanes; lane++, output += step)
+    lane_3x3(group, top, lane, output, 2);
 }
 
-static void rows_any(const qc_planes_t *planes, int32_t top, int8_t *output) {
-  int32_t step = (int32_t)planes->op->params->depth_multiplier;
-  for (int32_t lane = 0; lane < planes->lanes; lane++, output += step)
-    row_any(planes, top, lane, output);
+static void row_any(const qc_group_t *group, int32_t top, int8_t *output) {
+  int32_t step = (int32_t)group->op->params->depth_multiplier;
+  for (int32_t lane = 0; lane < group->lanes; lane++, output += step)
+    lane_any(group, top, lane, output);
 }
 
-typedef void (*qc_row_kernel_t)(const qc_planes_t *planes, int32_t top, int8_t *output);
+#else
 
-static qc_row_kernel_t kernel_for(const qc_conv_params_t *p) {
+/* Four channels of one cell times their weights, 6 instructions. */
+#define QC_TAP(weights, i, cell, j)                                                                \
+  {                                                                                                \
+    uint32_t w0, w1, x0, x1;                                                                       \
+    QC_LOAD_PAIR_AT(w0, w1, weights, 8 * (i));                                                     \
+    QC_LOAD_PAIR_AT(x0, x1, cell, 8 * (j));                                                        \
+    s0 = qc_smlabb(w0, x0, s0), s2 = qc_smlatt(w0, x0, s2);                                        \
+    s1 = qc_smlabb(w1, x1, s1), s3 = qc_smlatt(w1, x1, s3);                                        \
+  }
+
+/* Requantizes a sum of doubled products, without the activation's clamp. */
+QC_INLINE int32_t finish_fast(const qc_group_t *group, int32_t lane, int32_t sum) {
+  int32_t multiplier, offset;
+  QC_LOAD_PAIR_AT(multiplier, offset, &group->rule[lane], 0);
+  return qc_saturate8(qc_requantize_doubled(sum, multiplier, offset, group->right[lane]));
+}
+
+/* Any window: one row of outputs whose first kernel row is slot `top`. */
+QC_HOT static void row_any(const qc_group_t *group, int32_t top, int8_t *output) {
+  const qc_conv_params_t *p = group->op->params;
+  const qc_window_t *w = &p->window;
+  bool fast = p->flags & QC_CONV_FAST;
+  int32_t step = (int32_t)p->depth_multiplier;
+  for (int32_t i = 0; i < group->op->out.w; i++, output += group->op->out.c) {
+    const qc_cell_t *weight = group->weights;
+    int32_t s0 = group->bias[0], s1 = group->bias[1], slot = top;
+    int32_t s2 = group->bias[2], s3 = group->bias[3];
+    for (int32_t ky = w->kernel_h; ky > 0; ky--) {
+      const qc_cell_t *cell = row_of(group, slot) + i * w->stride_w * QC_GROUP;
+      for (int32_t kx = w->kernel_w; kx > 0; kx--) {
+        QC_TAP(weight, 0, cell, 0)
+        weight += QC_GROUP, cell += w->dilation_w * QC_GROUP;
+      }
+      slot += w->dilation_h;
+      if (slot >= group->rows) slot -= group->rows;
+    }
+    const int32_t sums[QC_GROUP] = {s0, s1, s2, s3};
+    for (int32_t lane = 0; lane < group->lanes; lane++) {
+      if (fast)
+        output[lane * step] =
+            (int8_t)qc_clamp(finish_fast(group, lane, sums[lane]), p->act_min, p->act_max);
+      else
+        output[lane * step] = finish(group, lane, sums[lane]);
+    }
+  }
+}
+
+/* 3x3 windows without dilation, fast requantization, four neighbouring output channels. */
+QC_HOT static void row_3x3(const qc_group_t *group, int32_t top, int8_t *output) {
+  const qc_conv_params_t *p = group->op->params;
+  int32_t middle = top == 2 ? 0 : top + 1, bottom = middle == 2 ? 0 : middle + 1;
+  const qc_cell_t *r0 = row_of(group, top), *r1 = row_of(group, middle);
+  const qc_cell_t *r2 = row_of(group, bottom), *weights = group->weights;
+  int32_t stride = p->window.stride_w * QC_GROUP;
+  bool narrow = p->act_min > INT8_MIN || p->act_max < INT8_MAX;
+  for (int32_t left = group->op->out.w; left > 0; left--, output += group->op->out.c) {
+    int32_t s0, s1, s2, s3;
+    QC_LOAD_PAIR_AT(s0, s1, group->bias, 0);
+    QC_LOAD_PAIR_AT(s2, s3, group->bias, 8);
+    QC_TAP(weights, 0, r0, 0)
+    QC_TAP(weights, 1, r0, 1)
+    QC_TAP(weights, 2, r0, 2)
+    QC_TAP(weights, 3, r1, 0)
+    QC_TAP(weights, 4, r1, 1)
+    QC_TAP(weights, 5, r1, 2)
+    QC_TAP(weights, 6, r2, 0)
+    QC_TAP(weights, 7, r2, 1)
+    QC_TAP(weights, 8, r2, 2)
+    s0 = finish_fast(group, 0, s0), s1 = finish_fast(group, 1, s1);
+    s2 = finish_fast(group, 2, s2), s3 = finish_fast(group, 3, s3);
+    if (narrow) {
+      s0 = qc_clamp(s0, p->act_min, p->act_max), s1 = qc_clamp(s1, p->act_min, p->act_max);
+      s2 = qc_clamp(s2, p->act_min, p->act_max), s3 = qc_clamp(s3, p->act_min, p->act_max);
+    }
+    output[0] = (int8_t)s0, output[1] = (int8_t)s1, output[2] = (int8_t)s2, output[3] = (int8_t)s3;
+    r0 += stride, r1 += stride, r2 += stride;
+  }
+}
+
+#endif
+
+typedef void (*qc_row_kernel_t)(const qc_group_t *group, int32_t top, int8_t *output);
+
+static qc_row_kernel_t kernel_for(const qc_group_t *group) {
+  const qc_conv_params_t *p = group->op->params;
   const qc_window_t *w = &p->window;
   if (w->kernel_h != 3 || w->kernel_w != 3 || w->dilation_h != 1 || w->dilation_w != 1 ||
       !(p->flags & QC_CONV_FAST))
-    return rows_any;
-  return w->stride_w == 1 ? row_3x3_stride1 : w->stride_w == 2 ? row_3x3_stride2 : rows_any;
+    return row_any;
+#if QC_DSP
+  return p->depth_multiplier == 1 && group->lanes == QC_GROUP ? row_3x3 : row_any;
+#else
+  return w->stride_w == 1 ? row_3x3_stride1 : w->stride_w == 2 ? row_3x3_stride2 : row_any;
+#endif
 }
 
-/* Finds the weights of the group that starts at input channel c0, m-th output of each. */
-static void select_outputs(qc_planes_t *planes, int32_t c0, int32_t m) {
-  const qc_conv_t *op = planes->op;
+/* Brings weights and records of the group that starts at input channel c0, m-th output of each. */
+static void select_outputs(qc_group_t *group, int32_t c0, int32_t m) {
+  const qc_conv_t *op = group->op;
   int32_t multiplier = (int32_t)op->params->depth_multiplier;
   int32_t taps = (int32_t)op->params->window.kernel_h * op->params->window.kernel_w;
-  planes->lanes = op->in.c - c0 < QC_GROUP ? op->in.c - c0 : QC_GROUP;
-  for (int32_t lane = 0; lane < planes->lanes; lane++) {
+  int32_t factor = QC_DSP && (op->params->flags & QC_CONV_FAST) ? 2 : 1;
+  group->lanes = op->in.c - c0 < QC_GROUP ? op->in.c - c0 : QC_GROUP;
+  for (int32_t lane = 0; lane < group->lanes; lane++) {
     int32_t c = (c0 + lane) * multiplier + m;
-    const int8_t *w = op->weights + c * taps;
-    planes->weights[lane] = w;
-    planes->channel[lane] = op->channels + c;
-#if QC_DSP
-    for (int32_t i = 0; i < 9 && taps == 9; i += 3, w += 3) {
-      planes->pairs[lane][i] = qc_pair(w[0], w[1]);
-      planes->pairs[lane][i + 1] = qc_pair(w[2], w[0]);
-      planes->pairs[lane][i + 2] = qc_pair(w[1], w[2]);
-    }
-#endif
+    const int8_t *weight = op->weights + c * taps;
+    qc_cell_t *to = group->weights + place_of(lane);
+    for (int32_t i = taps; i > 0; i--, to += QC_GROUP) *to = (qc_cell_t)(*weight++ * factor);
+    group->bias[lane] = op->channels[c].bias * factor;
+    group->rule[lane].multiplier = op->channels[c].multiplier;
+    group->rule[lane].offset = op->channels[c].offset;
+    group->right[lane] = -op->channels[c].shift;
   }
 }
 
 /* All rows of one group in one batch. `output` is the group's first output. */
-QC_HOT static void group_outputs(const qc_planes_t *planes, qc_row_kernel_t kernel, int32_t n,
-                                 int32_t c0, int8_t *output) {
-  const qc_conv_t *op = planes->op;
+QC_HOT static void group_outputs(const qc_group_t *group, int32_t n, int32_t c0, int8_t *output) {
+  const qc_conv_t *op = group->op;
   const qc_window_t *w = &op->params->window;
-  int32_t rows = planes->rows, top = 0;        /* the slot of the window's first row */
+  qc_row_kernel_t kernel = kernel_for(group);
+  int32_t rows = group->rows, top = 0;         /* the slot of the window's first row */
   int32_t next = -(int32_t)w->pad_top, to = 0; /* the next row to bring in, and its slot */
   for (int32_t oy = 0; oy < op->out.h; oy++, output += op->out.w * op->out.c) {
     int32_t y0 = oy * w->stride_h - w->pad_top;
     if (next < y0) next = y0, to = top; /* rows between two windows */
     for (; next < y0 + rows; next++) {
-      fill_slot(planes, to, n, next, c0);
+      fill_slot(group, to, n, next, c0);
       to = to + 1 == rows ? 0 : to + 1;
     }
-    kernel(planes, top, output);
-    top = (top + w->stride_h) % rows;
+    kernel(group, top, output);
+    top += w->stride_h;
+    while (top >= rows) top -= rows;
   }
 }
 
 QC_HOT void qc_depthwise_conv2d_s8(const qc_conv_t *op) {
   const qc_window_t *w = &op->params->window;
-  qc_planes_t planes = {.op = op,
-                        .ring = op->scratch,
-                        .rows = (int32_t)qc_plane_rows(w),
-                        .width = (int32_t)qc_plane_width(w, (uint32_t)op->out.w)};
-  qc_row_kernel_t kernel = kernel_for(op->params);
-  int32_t multiplier = (int32_t)op->params->depth_multiplier;
-  fill(planes.ring, planes.rows * QC_GROUP * planes.width, op->params->input_zero_point);
+  qc_group_t group = {.op = op,
+                      .ring = op->scratch,
+                      .rows = (int32_t)qc_plane_rows(w),
+                      .width = (int32_t)qc_plane_width(w, (uint32_t)op->out.w)};
+  int32_t cells = group.rows * group.width, multiplier = (int32_t)op->params->depth_multiplier;
+  group.weights = group.ring + cells * QC_GROUP;
+  group.inside = group.width - w->pad_left < op->in.w ? group.width - w->pad_left : op->in.w;
+  fill(group.ring, cells, op->params->input_zero_point);
   for (int32_t n = 0; n < op->out.n; n++)
     for (int32_t c0 = 0; c0 < op->in.c; c0 += QC_GROUP)
       for (int32_t m = 0; m < multiplier; m++) {
-        select_outputs(&planes, c0, m);
+        select_outputs(&group, c0, m);
         int8_t *output = op->output + n * op->out.h * op->out.w * op->out.c + c0 * multiplier + m;
-        group_outputs(&planes, kernel, n, c0, output);
+        group_outputs(&group, n, c0, output);
       }
 }
