@@ -20,14 +20,6 @@ WARNINGS = [
     "-Wmissing-prototypes",
     "-Werror",
 ]
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wshadow",
-    "-Wstrict-prototypes",
-    "-Wmissing-prototypes",
-    "-Werror",
-]
 TARGETS = {
     "gcc": ["gcc"],
     "gcc-packed": ["gcc", "-DQC_SIMULATE_DSP"],
