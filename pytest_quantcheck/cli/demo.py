@@ -17,7 +17,7 @@ from rich.table import Table
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.demo.judge import HostScore, Judge
 from pytest_quantcheck.demo.sabotage import BREAKS
-from pytest_quantcheck.errors import QuantcheckError, RigFault, UsageError
+from pytest_quantcheck.errors import MissingExtraError, QuantcheckError, UsageError
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.report import row
 from pytest_quantcheck.rig import inventory
@@ -35,6 +35,11 @@ class BoardResult:
     entry: BoardEntry
     verdicts: list[Verdict] = field(default_factory=list)
     error: QuantcheckError | None = None
+
+    @property
+    def missing(self) -> bool:
+        """The board cannot be had on this machine: a package or a program is not installed."""
+        return not self.verdicts and isinstance(self.error, (MissingExtraError, UsageError))
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
         f"digits, compared with {scores[models[0].id].runtime}"
     )
     results = _judge_all(args, console, judge, boards, models)
-    seconds = time.monotonic() - started
-    return _conclude(console, results, scores, seconds)
+    _conclude(console, results, scores, time.monotonic() - started)
+    return _exit_code(results, named=bool(args.boards))
 
 
 def _console() -> Console:
@@ -137,29 +142,32 @@ def _line(entry: BoardEntry, verdict: Verdict) -> str:
 
 def _conclude(
     console: Console, results: Sequence[BoardResult], scores: Mapping[str, HostScore], seconds: float
-) -> int:
-    """Table, failed verdicts, boards that could not be had; the exit code."""
+) -> None:
+    """The table, failed verdicts, boards that stopped or could not be had."""
     verdicts = [verdict for result in results for verdict in result.verdicts]
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    faults = [result for result in results if isinstance(result.error, RigFault)]
     if verdicts:
         console.print(_table(results, scores))
-    for verdict in failed:
-        console.print(escape(verdict.explain()), style="red", soft_wrap=True)
+    for verdict in verdicts:
+        if not verdict.passed:
+            console.print(escape(verdict.explain()), style="red", soft_wrap=True)
     for result in results:
         if result.error is not None:
-            word = "fault" if result in faults else "not here"
-            console.print(
-                f"{result.entry.name}: {word}: {escape(str(result.error))}", style="yellow", soft_wrap=True
-            )
+            word = "not here" if result.missing else type(result.error).__name__
+            text = f"{result.entry.name}: {word}: {escape(str(result.error))}"
+            console.print(text, style="yellow" if result.missing else "red", soft_wrap=True)
     if verdicts:
-        good = len(verdicts) - len(failed)
+        good = sum(verdict.passed for verdict in verdicts)
         console.print(f"{good} of {len(verdicts)} bit-exact in {seconds:.0f} s")
-    if failed:
+
+
+def _exit_code(results: Sequence[BoardResult], *, named: bool) -> int:
+    """1 before 3 before 2. A board whose tools are missing matters only when it was asked for by name."""
+    if any(not verdict.passed for result in results for verdict in result.verdicts):
         return 1
-    if faults:
-        return RigFault.exit_code
-    return 0 if verdicts else UsageError.exit_code
+    errors = [result.error for result in results if result.error and (named or not result.missing)]
+    if errors:
+        return max(error.exit_code for error in errors)
+    return 0 if any(result.verdicts for result in results) else UsageError.exit_code
 
 
 def _table(results: Sequence[BoardResult], scores: Mapping[str, HostScore]) -> Table:

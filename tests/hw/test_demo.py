@@ -67,6 +67,7 @@ def test_a_board_whose_tools_are_missing_is_named_and_the_others_go_on(demo, mon
     assert {row[2] for row in rows(output)} == {"virtual-esp32c3"}
     (line,) = [line for line in output.splitlines() if line.startswith("virtual-stm32f405: not here: ")]
     assert "qemu-system-arm" in line
+    assert demo("--vectors", "3", "--boards", "virtual-stm32f405")[0] == 2
 
 
 @pytest.mark.parametrize(
