@@ -23,6 +23,7 @@ from pytest_quantcheck.graph.model import (
     FullyConnected,
     IntArray,
     Mean,
+    Mul,
     Operator,
     Pad,
     Pool,
@@ -30,14 +31,19 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    SigmoidInt16,
     Softmax,
+    SoftmaxInt16,
+    Table,
     Tensor,
     Window,
 )
+from pytest_quantcheck.numerics import tables
 from pytest_quantcheck.numerics.affine import dequantize, quantize
 from pytest_quantcheck.numerics.fixed_point import (
     exp_on_negative_values,
     multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
     reciprocal,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
@@ -116,6 +122,12 @@ class _Call:
         return value
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest value of the output's type."""
+        info = np.iinfo(self.output.dtype.name)
+        return int(info.min), int(info.max)
+
+    @property
     def bias(self) -> IntArray | int:
         return (
             self.input(2).reshape(-1).astype(np.int64)
@@ -138,6 +150,8 @@ def _execute(graph: QuantGraph, op: Operator, values: Values) -> Array:
 
 def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     """Per-channel entries run along the last axis."""
+    if rule.rounding == "reduced":
+        return wrap_int32(multiply_by_reduced_multiplier(x, rule.multiplier, rule.shift))
     return multiply_by_quantized_multiplier(x, rule.multiplier, rule.shift, rule.rounding)
 
 
@@ -163,28 +177,31 @@ def _windows(x: Array, window: Window, output: Tensor, fill: int) -> Array:
     return strided[..., :: window.dilation_h, :: window.dilation_w]
 
 
-def _finish(accumulator: IntArray, p: Convolution | FullyConnected) -> Array:
-    result = _requantize(wrap_int32(accumulator), p.requantize) + p.output_zero_point
-    return _clamp(result, p.act_min, p.act_max)
+def _finish(call: _Call, accumulator: IntArray, p: Convolution | FullyConnected) -> Array:
+    """Sums are 64 bits wide where int16 kernels do not round twice, else 32 bits."""
+    wide = call.output.dtype == np.int16 and p.requantize.rounding != "double"
+    sums = accumulator if wide else wrap_int32(accumulator)
+    return _clamp(_requantize(sums, p.requantize) + p.output_zero_point, p.act_min, p.act_max)
 
 
 def _convolution(call: _Call, p: Convolution) -> Array:
     x = call.input(0).astype(np.int16) - np.int16(p.input_zero_point)
     windows = _windows(x, p.window, call.output, 0)
     multiply = _depthwise_sums if p.depth_multiplier else _convolution_sums
-    return _finish(multiply(windows, call.input(1)[0]) + call.bias, p)
+    return _finish(call, multiply(windows, call.input(1)[0]) + call.bias, p)
 
 
-def _exact_float(terms: int) -> type[np.floating[Any]]:
-    """A float type in which sums of that many int8 x int9 products are exact, hence BLAS usable."""
-    return np.float32 if terms * 128 * 255 < 1 << 24 else np.float64
+def _exact_float(windows: Array, terms: int) -> type[np.floating[Any]]:
+    """A float type in which sums of that many products with int8 are exact, hence BLAS usable."""
+    largest = max(int(windows.max(initial=0)), -int(windows.min(initial=0)))
+    return np.float32 if terms * 128 * largest < 1 << 24 else np.float64
 
 
 def _convolution_sums(windows: Array, weights: Array) -> IntArray:
     """Dot products of OHWI weights; fewer weight than input channels mean grouped convolution."""
     outputs, _, _, depth = weights.shape
     groups = windows.shape[4] // depth
-    dtype = _exact_float(weights[0].size)
+    dtype = _exact_float(windows, weights[0].size)
     sums = []
     for group in range(groups):
         patches = windows[:, :, :, :, group * depth : (group + 1) * depth]
@@ -198,36 +215,45 @@ def _depthwise_sums(windows: Array, weights: Array) -> IntArray:
     """Output channel ``c * multiplier + m`` belongs to input channel c."""
     _, kernel_h, kernel_w, channels = weights.shape
     multiplier = channels // windows.shape[4]
-    total = np.zeros((*windows.shape[:4], channels), np.int32)
+    total = np.zeros((*windows.shape[:4], channels), np.int64)
     for i in range(kernel_h):
         for j in range(kernel_w):
             cells = np.repeat(windows[..., i, j], multiplier, axis=4)
             total += cells * weights[0, i, j].astype(np.int32)
-    return total.astype(np.int64)
+    return total
 
 
 def _fully_connected(call: _Call, p: FullyConnected) -> Array:
     weights = call.input(1)[0].astype(np.float64) - p.weight_zero_point
     rows = call.input(0).reshape(-1, weights.shape[1]).astype(np.float64) - p.input_zero_point
-    return _finish((rows @ weights.T).astype(np.int64) + call.bias, p)
+    return _finish(call, (rows @ weights.T).astype(np.int64) + call.bias, p)
+
+
+def _aligned(call: _Call, position: int) -> IntArray:
+    """An input with the output's rank, so that samples stay apart when it broadcasts."""
+    x = call.input(position)
+    ones = (1,) * (1 + len(call.output.shape) - x.ndim)
+    return x.reshape(len(x), *ones, *x.shape[1:]).astype(np.int64)
 
 
 def _add(call: _Call, p: Add) -> Array:
     scaled = []
     rules = ((p.input1_zero_point, p.input1), (p.input2_zero_point, p.input2))
     for position, (zero_point, rule) in enumerate(rules):
-        x = call.input(position)
-        ones = (1,) * (1 + len(call.output.shape) - x.ndim)
-        aligned = x.reshape(len(x), *ones, *x.shape[1:]).astype(np.int64)
-        scaled.append(_requantize((aligned - zero_point) << p.left_shift, rule))
+        scaled.append(_requantize((_aligned(call, position) - zero_point) << p.left_shift, rule))
     result = _requantize(scaled[0] + scaled[1], p.output) + p.output_zero_point
     return _clamp(result, p.act_min, p.act_max)
+
+
+def _mul(call: _Call, p: Mul) -> Array:
+    product = (_aligned(call, 0) - p.input1_zero_point) * (_aligned(call, 1) - p.input2_zero_point)
+    return _clamp(_requantize(product, p.requantize) + p.output_zero_point, p.act_min, p.act_max)
 
 
 def _pool(call: _Call, p: Pool) -> Array:
     x = call.input(0).astype(np.int32)
     if call.kind == "MAX_POOL_2D":
-        result = _windows(x, p.window, call.output, -128).max(axis=(5, 6))
+        result = _windows(x, p.window, call.output, call.limits[0]).max(axis=(5, 6))
     else:
         total = _windows(x, p.window, call.output, 0).sum(axis=(5, 6))
         count = _windows(np.ones_like(x[:1, :1, :, :, :1]), p.window, call.output, 0).sum(axis=(5, 6))
@@ -241,7 +267,7 @@ def _mean(call: _Call, p: Mean) -> Array:
     axes = tuple(axis + 1 for axis in p.axes)
     count = math.prod(x.shape[axis] for axis in axes)
     total = x.sum(axis=axes) - p.input_zero_point * count
-    return _clamp(_requantize(wrap_int32(total), p.requantize) + p.output_zero_point, -128, 127)
+    return _clamp(_requantize(wrap_int32(total), p.requantize) + p.output_zero_point, *call.limits)
 
 
 def _pad(call: _Call, p: Pad) -> Array:
@@ -274,6 +300,31 @@ def _softmax(call: _Call, p: Softmax) -> Array:
     return np.where(counted, np.clip(result, -128, 127), -128)
 
 
+def _softmax_int16(call: _Call, p: SoftmaxInt16) -> Array:
+    """Source: TFLM ``reference_ops::SoftmaxInt16``."""
+    x = call.input(0).astype(np.int64)
+    steps = _requantize(x - x.max(axis=-1, keepdims=True), p.requantize) + 32767
+    exponentials = tables.interpolate(np.clip(steps, -32768, 32767), tables.exp_table())
+    total = exponentials.sum(axis=-1, keepdims=True)  # Q16.15
+    headroom = 31 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
+    fraction = (((total << headroom) + (1 << 13)) >> 14) - (1 << 16) - (1 << 15)
+    scale = tables.interpolate(np.clip(fraction, -32768, 32767), tables.reciprocal_table())
+    right = 30 - headroom
+    return _clamp((exponentials * scale + (1 << (right - 1))) >> right, 0, 32767)
+
+
+def _table(call: _Call, p: Table) -> Array:
+    values: Array = p.values[call.input(0).astype(np.int64) + 128]
+    return values
+
+
+def _sigmoid_int16(call: _Call, p: SigmoidInt16) -> Array:
+    """Sources: TFLM ``reference/integer_ops/logistic.h`` and ``tanh.h``."""
+    half = 1 << (p.shift - 1) if p.shift else 0
+    steps = (call.input(0).astype(np.int64) * p.multiplier + half) >> p.shift
+    return tables.sigmoid(steps) if call.kind == "LOGISTIC" else tables.tanh(steps)
+
+
 def _rescale(call: _Call, p: Rescale) -> Array:
     x = call.input(0).astype(np.int64) - p.input_zero_point
     if p.requantize is not None:
@@ -291,12 +342,16 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Convolution: _convolution,
     FullyConnected: _fully_connected,
     Add: _add,
+    Mul: _mul,
     Pool: _pool,
     Mean: _mean,
     Pad: _pad,
     Reshape: _reshape,
     Concatenation: _concatenation,
     Softmax: _softmax,
+    SoftmaxInt16: _softmax_int16,
+    Table: _table,
+    SigmoidInt16: _sigmoid_int16,
     Rescale: _rescale,
     FloatEdge: _float_edge,
 }

@@ -23,6 +23,7 @@ from pytest_quantcheck.graph.model import (
     FloatEdge,
     FullyConnected,
     Mean,
+    Mul,
     Pad,
     Params,
     Pool,
@@ -30,18 +31,25 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    SigmoidInt16,
     Softmax,
+    SoftmaxInt16,
+    Table,
     Tensor,
     Window,
 )
+from pytest_quantcheck.numerics import fixed_point
 from pytest_quantcheck.numerics.affine import round_half_away
-from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
+from pytest_quantcheck.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
 
 INT8_MIN, INT8_MAX = -128, 127
-ADD_LEFT_SHIFT = 20
+ADD_LEFT_SHIFT = {"int8": 20, "int16": 15}
 SOFTMAX_INTEGER_BITS = 5
 TFLM_SOFTMAX_LIMIT = 512  # its exponent of the sum must stay below 32 bits
+SIGMOID_INTEGER_BITS = 4
 MAX_SHIFT = 30  # an int32_t cannot be shifted further
+MAX_REDUCED_SHIFT = 7  # nor a 48-bit sum
+MAX_WIDE_BIAS = 1 << 46  # so that bias and products stay below 2**47
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,29 +118,49 @@ class Site:
             self.fail(f"{describe(tensor)} has no scale")
         return tensor.quantization
 
-    def activation_tensor(self, tensor: Tensor) -> tuple[np.float32, int]:
-        """Scale and zero point of an int8 activation."""
-        self.require_dtype(tensor, "int8")
-        return self.per_tensor(tensor)
+    @property
+    def dtype(self) -> str:
+        """The type of the operator's activations: that of its first input, int8 or int16."""
+        self.require_dtype(self.input(0), "int8", "int16")
+        return self.input(0).dtype.name
 
-    def requantize(self, real: Any) -> Requantize:
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest value of the output's type."""
+        info = np.iinfo(self.output.dtype.name)
+        return int(info.min), int(info.max)
+
+    def activation_tensor(self, tensor: Tensor) -> tuple[np.float32, int]:
+        """Scale and zero point of an activation of the operator's type."""
+        self.require_dtype(tensor, self.dtype)
+        return self.integer_tensor(tensor)
+
+    def integer_tensor(self, tensor: Tensor) -> tuple[np.float32, int]:
+        """Scale and zero point of an activation of any integer type; int16 is symmetric."""
+        scale, zero_point = self.per_tensor(tensor)
+        if tensor.dtype.name == "int16" and zero_point != 0:
+            self.fail(f"{describe(tensor)} is int16 with zero point {zero_point}; 0 is allowed")
+        return scale, zero_point
+
+    def requantize(self, real: Any, rounding: str = "double") -> Requantize:
         """Multipliers and shifts for real factors (float64, one or one per channel)."""
         values = np.atleast_1d(np.asarray(real, np.float64))
         multiplier, shift = quantize_multiplier(values)
-        if shift.max() > MAX_SHIFT:
-            self.fail(f"the ratio of its scales, {values.max():g}, does not fit 32-bit arithmetic")
-        return Requantize(multiplier, shift)
+        if shift.max() > (MAX_REDUCED_SHIFT if rounding == "reduced" else MAX_SHIFT):
+            self.fail(f"the ratio of its scales, {values.max():g}, does not fit its arithmetic")
+        return Requantize(multiplier, shift, rounding)
 
     def clamp(self) -> tuple[int, int]:
-        """The int8 range after the fused activation. Source: ``CalculateActivationRangeQuantized``."""
+        """The output's range after the fused activation. Source: ``CalculateActivationRangeQuantized``."""
         code = self.option("FusedActivationFunction")
         if code not in _ACTIVATION_RANGES:
             self.fail(f"fused activation {code} is not supported; allowed: NONE, RELU, RELU6, RELU_N1_TO_1")
         scale, zero_point = self.per_tensor(self.output)
         low, high = _ACTIVATION_RANGES[code]
+        smallest, largest = self.limits
         return (
-            INT8_MIN if low is None else max(INT8_MIN, zero_point + self.steps(low, scale)),
-            INT8_MAX if high is None else min(INT8_MAX, zero_point + self.steps(high, scale)),
+            smallest if low is None else max(smallest, zero_point + self.steps(low, scale)),
+            largest if high is None else min(largest, zero_point + self.steps(high, scale)),
         )
 
     def steps(self, real: float, scale: np.float32) -> int:
@@ -197,13 +225,29 @@ def _weight_scales(site: Site, weights: Tensor, axis: int) -> Quantization:
     return quantization
 
 
-def _check_bias(site: Site, channels: int) -> Tensor | None:
+def _check_bias(site: Site, channels: int, *dtypes: str) -> Tensor | None:
     bias = site.inputs[2] if len(site.inputs) > 2 else None
     if bias is not None:
-        site.constant(2, "int32")
+        values = site.constant(2, *dtypes)
         if int(np.prod(bias.shape)) != channels:
             site.fail(f"{describe(bias)} has shape {bias.shape}, but there are {channels} output channels")
+        if values.size and max(-int(values.min()), int(values.max())) > MAX_WIDE_BIAS:
+            site.fail(f"{describe(bias)} goes up to {np.abs(values).max()}; 2**46 is allowed")
     return bias
+
+
+def _bias_and_rounding(site: Site, channels: int) -> tuple[Tensor | None, str]:
+    """The bias and how its sums are requantized.
+
+    int16 activations have int64 biases and sums and the reduced multiplier; only CONV_2D with an int32
+    bias has sums of 32 bits and rounds twice. Source: TFLM ``conv.cc``.
+    """
+    if site.dtype == "int8":
+        return _check_bias(site, channels, "int32"), "double"
+    if site.summary.kind != "CONV_2D":
+        return _check_bias(site, channels, "int64"), "reduced"
+    bias = _check_bias(site, channels, "int32", "int64")
+    return bias, "double" if bias is not None and bias.dtype.name == "int32" else "reduced"
 
 
 def _convolution(site: Site, depthwise: bool) -> Convolution:
@@ -232,9 +276,9 @@ def _convolution(site: Site, depthwise: bool) -> Convolution:
             site.fail(f"weights {weights.shape} do not fit {depth} input channels")
     elif depth % weights.shape[3] or channels % (depth // weights.shape[3]):
         site.fail(f"weights {weights.shape} do not fit {depth} input channels")
-    _check_bias(site, channels)
+    _, rounding = _bias_and_rounding(site, channels)
     real = float(input_scale) * scales.scale.astype(np.float64) / float(output_scale)
-    requantize = site.requantize(real)
+    requantize = site.requantize(real, rounding)
     return Convolution(
         window, input_zero_point, output_zero_point, requantize, *site.clamp(), depth_multiplier=multiplier
     )
@@ -257,7 +301,9 @@ def _fully_connected(site: Site) -> FullyConnected:
     if not shape or shape[-1] != outputs or int(np.prod(shape)) != batches * outputs:
         site.fail(f"output shape {shape} does not hold {batches} x {outputs} values")
     scales = _weight_scales(site, weights, 0)
-    bias = _check_bias(site, outputs)
+    bias, rounding = _bias_and_rounding(site, outputs)
+    if site.dtype == "int16" and np.any(scales.zero_point):
+        site.fail("the weights have a zero point; next to int16 activations they are symmetric")
     if scales.per_channel:
         if np.any(scales.zero_point):
             site.fail("weights quantized per channel have a zero point; they must be symmetric")
@@ -274,7 +320,7 @@ def _fully_connected(site: Site) -> FullyConnected:
         input_zero_point,
         int(scales.zero_point[0]),
         output_zero_point,
-        site.requantize(real),
+        site.requantize(real, rounding),
         *site.clamp(),
     )
 
@@ -284,17 +330,17 @@ def _add(site: Site) -> Add:
     scale1, zero1 = site.activation_tensor(site.input(0))
     scale2, zero2 = site.activation_tensor(site.input(1))
     output_scale, output_zero_point = site.activation_tensor(site.output)
-    try:
-        shape = np.broadcast_shapes(site.input(0).shape, site.input(1).shape)
-    except ValueError:
-        site.fail(f"shapes {site.input(0).shape} and {site.input(1).shape} do not broadcast")
-    site.require_shape(site.output, shape)
+    _require_broadcast(site)
+    left_shift = ADD_LEFT_SHIFT[site.dtype]
     twice = 2 * float(max(scale1, scale2))
-    real = twice / ((1 << ADD_LEFT_SHIFT) * float(output_scale))
+    real = twice / ((1 << left_shift) * float(output_scale))
     if real >= 1:
-        site.fail(f"an input scale is {real:g} * 2**19 times the output scale; less than 2**19 is allowed")
+        limit = f"2**{left_shift - 1}"
+        site.fail(
+            f"an input scale is {real:g} * {limit} times the output scale; less than {limit} is allowed"
+        )
     return Add(
-        ADD_LEFT_SHIFT,
+        left_shift,
         zero1,
         zero2,
         output_zero_point,
@@ -303,6 +349,25 @@ def _add(site: Site) -> Add:
         site.requantize(real),
         *site.clamp(),
     )
+
+
+def _require_broadcast(site: Site) -> None:
+    """The output's shape must be that of the two inputs together."""
+    try:
+        shape = np.broadcast_shapes(site.input(0).shape, site.input(1).shape)
+    except ValueError:
+        site.fail(f"shapes {site.input(0).shape} and {site.input(1).shape} do not broadcast")
+    site.require_shape(site.output, shape)
+
+
+def _mul(site: Site) -> Mul:
+    site.arity(2)
+    scale1, zero1 = site.activation_tensor(site.input(0))
+    scale2, zero2 = site.activation_tensor(site.input(1))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    _require_broadcast(site)
+    real = float(scale1) * float(scale2) / float(output_scale)
+    return Mul(zero1, zero2, output_zero_point, site.requantize(real), *site.clamp())
 
 
 def _pool(site: Site) -> Pool:
@@ -368,7 +433,7 @@ def _pad(site: Site) -> Pad:
     site.require_shape(site.output, expected)
     value = output_zero_point
     if len(site.inputs) > 2:
-        constant = site.constant(2, "int8")
+        constant = site.constant(2, site.dtype)
         if constant.size != 1:
             site.fail(f"the fill value has {constant.size} elements; one is allowed")
         if site.per_tensor(site.input(2)) != site.per_tensor(site.output):
@@ -380,8 +445,7 @@ def _pad(site: Site) -> Pad:
 def _reshape(site: Site) -> Reshape:
     site.arity(1, 2)
     source = site.input(0)
-    site.require_dtype(source, "int8")
-    site.require_dtype(site.output, "int8")
+    site.require_dtype(site.output, site.dtype)
     if int(np.prod(source.shape)) != int(np.prod(site.output.shape)):
         site.fail(f"{source.shape} cannot become {site.output.shape}")
     return Reshape()
@@ -409,16 +473,20 @@ def _concatenation(site: Site) -> Concatenation:
     site.require_shape(site.output, expected)
     if site.option("FusedActivationFunction") != tflite.ActivationFunctionType.NONE:
         site.fail("a fused activation is not supported here; allowed: NONE")
-    return Concatenation(axis, INT8_MIN, INT8_MAX)
+    return Concatenation(axis, *site.limits)
 
 
-def _softmax(site: Site) -> Softmax:
+def _softmax(site: Site) -> Softmax | SoftmaxInt16:
     site.arity(1)
     source = site.input(0)
     scale, _ = site.activation_tensor(source)
     site.require_shape(site.output, source.shape)
     if not source.shape:
         site.fail("a scalar has no axis to normalise")
+    if site.dtype == "int16":
+        _require_unit_scale(site)
+        # TFLM divides by a step of the exponential's table
+        return SoftmaxInt16(site.requantize(float(scale) * float(site.option("Beta")) / (10.0 / 65535.0)))
     if site.activation_tensor(site.output) != (np.float32(1 / 256), INT8_MIN):
         site.fail("the output must have scale 1/256 and zero point -128")
     real = float(site.option("Beta")) * float(scale) * (1 << (31 - SOFTMAX_INTEGER_BITS))
@@ -427,6 +495,63 @@ def _softmax(site: Site) -> Softmax:
     multiplier, shift = quantize_multiplier(min(real, 2.0**31 - 1))
     radius = ((1 << SOFTMAX_INTEGER_BITS) - 1) * 2 ** (31 - SOFTMAX_INTEGER_BITS) / (1 << int(shift))
     return Softmax(int(multiplier), int(shift), -math.floor(radius))
+
+
+def _require_unit_scale(site: Site) -> None:
+    """An int16 output of a function that stays below 1."""
+    scale, _ = site.activation_tensor(site.output)
+    if abs(float(scale) * 2**15 - 1) > 0.0005:
+        site.fail("the output must have scale 1/32768")
+
+
+def _sigmoid(site: Site) -> Table | SigmoidInt16:
+    """LOGISTIC and TANH."""
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    scale, zero_point = site.activation_tensor(site.input(0))
+    if site.dtype == "int16":
+        _require_unit_scale(site)
+        return _sigmoid_int16(site, float(scale))
+    logistic = site.summary.kind == "LOGISTIC"
+    steps, zero = (256, INT8_MIN) if logistic else (128, 0)
+    if site.activation_tensor(site.output) != (np.float32(1 / steps), zero):
+        site.fail(f"the output must have scale 1/{steps} and zero point {zero}")
+    return _sigmoid_int8(site, float(scale), zero_point)
+
+
+def _sigmoid_int8(site: Site, scale: float, zero_point: int) -> Table:
+    """All 256 results. Sources: TFLM ``logistic_common.cc``, ``reference/integer_ops/{logistic,tanh}.h``."""
+    rule = site.requantize(scale * (1 << (31 - SIGMOID_INTEGER_BITS)))
+    if rule.shift[0] < 0:
+        site.fail(f"its input scale {scale:g} is below 2**-28")
+    largest = ((1 << SIGMOID_INTEGER_BITS) - 1) * (1 << (31 - SIGMOID_INTEGER_BITS))
+    radius = largest >> int(rule.shift[0])
+    steps = np.arange(INT8_MIN, INT8_MAX + 1) - zero_point
+    inside = np.clip(steps, -radius, radius)
+    q4 = fixed_point.multiply_by_quantized_multiplier(inside, rule.multiplier[0], rule.shift[0])
+    if site.summary.kind == "LOGISTIC":
+        values = rounding_divide_by_pot(fixed_point.logistic(q4), 31 - 8) + INT8_MIN
+    else:
+        values = rounding_divide_by_pot(fixed_point.tanh(q4), 31 - 7)
+    values = np.where(steps <= -radius, INT8_MIN, np.where(steps >= radius, INT8_MAX, values))
+    return Table(np.clip(values, INT8_MIN, INT8_MAX))
+
+
+def _sigmoid_int16(site: Site, scale: float) -> SigmoidInt16:
+    """The input's scale in steps of the table, 1 / (3 * 4096).
+
+    2**-12, for TANH also 2**-11, and what is nearly that count as exact. Source: TFLM
+    ``logistic_common.cc``, ``tanh.cc`` and ``CheckedLog2``.
+    """
+    up = math.log2(scale) + 12
+    if round(up) in ((0,) if site.summary.kind == "LOGISTIC" else (0, 1)) and abs(up - round(up)) < 1e-3:
+        return SigmoidInt16(3 << round(up), 0)
+    multiplier, shift = scale * 4096 * 3, 0
+    while multiplier <= 32767 / 2 and shift <= 30:
+        multiplier, shift = multiplier * 2, shift + 1
+    if multiplier >= 32768:
+        site.fail(f"its input scale {scale:g} is too large; less than 2.66 is allowed")
+    return SigmoidInt16(int(multiplier), shift)
 
 
 def _rescale(
@@ -443,7 +568,7 @@ def _relu(site: Site) -> Rescale:
     input_scale, input_zero_point = site.activation_tensor(site.input(0))
     output_scale, output_zero_point = site.activation_tensor(site.output)
     zeros = (input_zero_point, output_zero_point)
-    return _rescale(site, (input_scale, output_scale), zeros, output_zero_point, INT8_MAX)
+    return _rescale(site, (input_scale, output_scale), zeros, output_zero_point, site.limits[1])
 
 
 def _relu6(site: Site) -> Rescale:
@@ -452,7 +577,7 @@ def _relu6(site: Site) -> Rescale:
     site.require_shape(site.output, site.input(0).shape)
     scale, zero_point = site.activation_tensor(site.input(0))
     site.activation_tensor(site.output)
-    six = min(INT8_MAX, zero_point + site.steps(6.0, scale))
+    six = min(site.limits[1], zero_point + site.steps(6.0, scale))
     return Rescale(zero_point, zero_point, None, zero_point, six)
 
 
@@ -466,22 +591,30 @@ def note(site: Site) -> str:
         )
     if kind == "DEPTHWISE_CONV_2D" and len(site.inputs) == 3 and site.inputs[2] is None:
         return f"{where}: its bias is given as absent (-1), which crashes TFLM"
-    if kind == "SOFTMAX" and site.output.shape[-1] >= TFLM_SOFTMAX_LIMIT:
+    if kind == "SOFTMAX" and site.dtype == "int8" and site.output.shape[-1] >= TFLM_SOFTMAX_LIMIT:
         return f"{where}: TFLM aborts where the sum of exponentials reaches {TFLM_SOFTMAX_LIMIT}"
     return ""
+
+
+# what TFLM's QUANTIZE can do, by the input's type
+_QUANTIZE_TYPES = {
+    "int8": ("int8", "uint8", "int16"),
+    "uint8": ("int8",),
+    "float32": ("int8", "int16"),
+    "int16": ("int8", "int16"),
+}
 
 
 def _quantize(site: Site) -> Rescale | FloatEdge:
     site.arity(1)
     source = site.input(0)
     site.require_shape(site.output, source.shape)
-    output_scale, output_zero_point = site.per_tensor(site.output)
+    output_scale, output_zero_point = site.integer_tensor(site.output)
+    site.require_dtype(source, *_QUANTIZE_TYPES)
+    site.require_dtype(site.output, *_QUANTIZE_TYPES[source.dtype.name])
     if source.dtype.name == "float32":
-        site.require_dtype(site.output, "int8")
         return FloatEdge(float(output_scale), output_zero_point)
-    site.require_dtype(source, "int8", "uint8", "float32")
-    site.require_dtype(site.output, *(("int8", "uint8") if source.dtype.name == "int8" else ("int8",)))
-    input_scale, input_zero_point = site.per_tensor(source)
+    input_scale, input_zero_point = site.integer_tensor(source)
     info = np.iinfo(site.output.dtype.name)
     zeros = (input_zero_point, output_zero_point)
     return _rescale(site, (input_scale, output_scale), zeros, int(info.min), int(info.max))
@@ -491,8 +624,8 @@ def _dequantize(site: Site) -> FloatEdge:
     site.arity(1)
     site.require_shape(site.output, site.input(0).shape)
     site.require_dtype(site.output, "float32")
-    site.require_dtype(site.input(0), "int8", "uint8")
-    scale, zero_point = site.per_tensor(site.input(0))
+    site.require_dtype(site.input(0), "int8", "uint8", "int16")
+    scale, zero_point = site.integer_tensor(site.input(0))
     return FloatEdge(float(scale), zero_point)
 
 
@@ -501,6 +634,7 @@ _RULES: dict[str, Callable[[Site], Params]] = {
     "DEPTHWISE_CONV_2D": lambda site: _convolution(site, depthwise=True),
     "FULLY_CONNECTED": _fully_connected,
     "ADD": _add,
+    "MUL": _mul,
     "AVERAGE_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
@@ -509,6 +643,8 @@ _RULES: dict[str, Callable[[Site], Params]] = {
     "RESHAPE": _reshape,
     "CONCATENATION": _concatenation,
     "SOFTMAX": _softmax,
+    "LOGISTIC": _sigmoid,
+    "TANH": _sigmoid,
     "RELU": _relu,
     "RELU6": _relu6,
     "QUANTIZE": _quantize,

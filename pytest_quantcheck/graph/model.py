@@ -57,7 +57,8 @@ class Requantize:
     """``real multiplier = multiplier / 2**31 * 2**shift``, int32 each, one entry or one per channel.
 
     ``rounding`` names the rule: ``"double"`` is gemmlowp's (saturating rounding doubling high
-    multiply, then rounding right shift), ``"single"`` rounds once.
+    multiply, then rounding right shift), ``"single"`` rounds once, ``"reduced"`` rounds the multiplier
+    to 16 bits first and applies it to 64-bit sums (int16 activations).
     """
 
     multiplier: IntArray
@@ -84,7 +85,8 @@ class Convolution:
     """CONV_2D (weights OHWI) and DEPTHWISE_CONV_2D (weights 1HWC, C = inputs * depth_multiplier).
 
     CONV_2D weights with fewer input channels than the activation mean grouped convolution: group g of
-    the output channels sees group g of the input channels. Accumulators are int32 and wrap.
+    the output channels sees group g of the input channels. Accumulators are int32 and wrap, but int64
+    where ``requantize`` has the rule ``"reduced"``.
     Operator inputs: activation, weights, bias (index -1 when absent).
     """
 
@@ -123,6 +125,18 @@ class Add:
     input1: Requantize
     input2: Requantize
     output: Requantize
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class Mul:
+    """MUL: ``clamp(requantize((x1 - zp1) * (x2 - zp2)) + zp)``. Inputs broadcast as in NumPy."""
+
+    input1_zero_point: int
+    input2_zero_point: int
+    output_zero_point: int
+    requantize: Requantize
     act_min: int
     act_max: int
 
@@ -182,6 +196,34 @@ class Softmax:
 
 
 @dataclass(frozen=True, eq=False)
+class SoftmaxInt16:
+    """SOFTMAX over the last axis for int16, with interpolated tables of exp(x) and 1 / (1 + x).
+
+    ``requantize`` takes differences to steps of 10 / 65535, the range of the first table.
+    """
+
+    requantize: Requantize
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """LOGISTIC and TANH for int8: ``values[x + 128]`` is the result for x, 256 entries."""
+
+    values: IntArray
+
+
+@dataclass(frozen=True)
+class SigmoidInt16:
+    """LOGISTIC and TANH for int16, with one interpolated table of the logistic function.
+
+    The input in the table's steps is ``(x * multiplier + half) >> shift``, rounded half up.
+    """
+
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
 class Rescale:
     """RELU, RELU6 and integer QUANTIZE: ``q_out = clamp(requantize(q_in - zp_in) + zp_out)``.
 
@@ -208,7 +250,21 @@ class FloatEdge:
 
 
 Params = Union[
-    Convolution, FullyConnected, Add, Pool, Mean, Pad, Reshape, Concatenation, Softmax, Rescale, FloatEdge
+    Convolution,
+    FullyConnected,
+    Add,
+    Mul,
+    Pool,
+    Mean,
+    Pad,
+    Reshape,
+    Concatenation,
+    Softmax,
+    SoftmaxInt16,
+    Table,
+    SigmoidInt16,
+    Rescale,
+    FloatEdge,
 ]
 
 

@@ -22,13 +22,14 @@ __all__ = ["SUPPORTED", "Summary", "read_summary", "read_tflite"]
 
 MAX_RANK = 4
 MAX_TENSOR_BYTES = 1 << 26
-_DTYPES = ("int8", "uint8", "int32", "int64", "float32")
+_DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32")
 
 Folded = dict[int, npt.NDArray[Any]]
 
 
 def read_tflite(data: bytes) -> QuantGraph:
-    """The integer graph of a quantized ``.tflite`` file (int8 inside; int8, uint8, float32 at its edges).
+    """The integer graph of a quantized ``.tflite`` file (int8 or int16 inside; int8, uint8, int16, float32 at
+    its edges).
 
     Operators that only compute shapes from constants (SHAPE, STRIDED_SLICE, PACK before RESHAPE, as
     Keras exports models of unknown batch size) are folded away; all others keep their index in the
@@ -142,7 +143,7 @@ def _quantization(what: str, summary: TensorSummary) -> Quantization | None:
         raise ModelError(f"{what} has {len(scales)} scales, but {len(zero_points)} zero points")
     if not np.all(np.isfinite(scales)) or np.any(scales <= 0):
         raise ModelError(f"{what} has scales from {scales.min()} to {scales.max()}; they must be positive")
-    if summary.dtype in ("int8", "uint8", "int32"):
+    if summary.dtype in ("int8", "uint8", "int16", "int32"):
         info = np.iinfo(summary.dtype)
         if zero_points.min() < info.min or zero_points.max() > info.max:
             raise ModelError(f"{what} has a zero point outside {summary.dtype}")

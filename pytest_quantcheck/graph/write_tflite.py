@@ -142,14 +142,13 @@ class TfliteWriter:
         axis = 3 if depthwise else 0
         inputs = [x, self.tensor(weights.shape, scale=weight_scale, axis=axis, data=weights)]
         if bias is not None:  # where it is absent as -1, TFLM's depthwise kernel crashes
-            inputs.append(self._bias(bias, x.scale, weight_scale))
+            inputs.append(self._bias(bias, x, weight_scale))
         height, width = (
             window_output(x.shape[1 + i], weights.shape[1 + i], stride[i], dilation[i], padding)
             for i in (0, 1)
         )
-        out = self.tensor(
-            (x.shape[0], height, width, weights.shape[axis]), scale=scale, zero_point=zero_point
-        )
+        shape = (x.shape[0], height, width, weights.shape[axis])
+        out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
         options = {
             **_window_options(stride, padding, activation),
             "DilationHFactor": dilation[0],
@@ -175,17 +174,34 @@ class TfliteWriter:
         """FULLY_CONNECTED with weights (outputs, depth) on the flattened input."""
         kernel = self.tensor(weights.shape, scale=weight_scale, zero_point=weight_zero_point, data=weights)
         batches = int(np.prod(x.shape)) // weights.shape[1]
-        out = self.tensor((batches, weights.shape[0]), scale=scale, zero_point=zero_point)
-        inputs = [x, kernel, None if bias is None else self._bias(bias, x.scale, weight_scale)]
+        out = self.tensor((batches, weights.shape[0]), x.dtype, scale=scale, zero_point=zero_point)
+        inputs = [x, kernel, None if bias is None else self._bias(bias, x, weight_scale)]
         self.operator("FULLY_CONNECTED", inputs, [out], FusedActivationFunction=_activation(activation))
         return out
 
     def add(
         self, a: Value, b: Value, *, scale: float, zero_point: int = 0, activation: str = "NONE"
     ) -> Value:
-        """ADD with NumPy's broadcasting."""
-        out = self.tensor(np.broadcast_shapes(a.shape, b.shape), scale=scale, zero_point=zero_point)
-        self.operator("ADD", [a, b], [out], FusedActivationFunction=_activation(activation))
+        """ADD with NumPy's broadcasting.
+
+        int16 scales are taken as they are; without the option LiteRT has a rule of its own for powers
+        of two.
+        """
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
+        options = {"FusedActivationFunction": _activation(activation)}
+        if a.dtype == "int16":
+            options["PotScaleInt16"] = False
+        self.operator("ADD", [a, b], [out], **options)
+        return out
+
+    def mul(
+        self, a: Value, b: Value, *, scale: float, zero_point: int = 0, activation: str = "NONE"
+    ) -> Value:
+        """MUL with NumPy's broadcasting."""
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
+        self.operator("MUL", [a, b], [out], FusedActivationFunction=_activation(activation))
         return out
 
     def pool(
@@ -209,18 +225,18 @@ class TfliteWriter:
         """MEAN over ``axes``."""
         reduced = {axis % len(x.shape) for axis in axes}
         shape = [1 if i in reduced else n for i, n in enumerate(x.shape) if keep or i not in reduced]
-        out = self.tensor(shape, scale=scale, zero_point=zero_point)
+        out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
         self.operator("MEAN", [x, self.constant(list(axes))], [out], KeepDims=keep)
         return out
 
     def pad(self, x: Value, paddings: Sequence[Pair], value: int | None = None) -> Value:
-        """PAD, or PADV2 with an int8 fill ``value``."""
+        """PAD, or PADV2 with a fill ``value`` of the input's type."""
         out = self._like(
             x, [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
         )
         inputs = [x, self.constant([list(pair) for pair in paddings])]
         if value is not None:
-            inputs.append(self.tensor((), scale=x.scale, zero_point=x.zero_point, data=value))
+            inputs.append(self.tensor((), x.dtype, scale=x.scale, zero_point=x.zero_point, data=value))
         self.operator("PAD" if value is None else "PADV2", inputs, [out])
         return out
 
@@ -240,13 +256,25 @@ class TfliteWriter:
 
     def softmax(self, x: Value, beta: float = 1.0) -> Value:
         """SOFTMAX over the last axis with the output scale that TFLite prescribes."""
-        out = self.tensor(x.shape, scale=1 / 256, zero_point=-128)
+        out = self._below_one(x, 8)
         self.operator("SOFTMAX", [x], [out], Beta=beta)
+        return out
+
+    def logistic(self, x: Value) -> Value:
+        """LOGISTIC with the output scale that TFLite prescribes."""
+        out = self._below_one(x, 8)
+        self.operator("LOGISTIC", [x], [out])
+        return out
+
+    def tanh(self, x: Value) -> Value:
+        """TANH with the output scale that TFLite prescribes."""
+        out = self._below_one(x, 7)
+        self.operator("TANH", [x], [out])
         return out
 
     def relu(self, x: Value, *, scale: float, zero_point: int) -> Value:
         """RELU as an operator of its own, with a scale of its own."""
-        out = self.tensor(x.shape, scale=scale, zero_point=zero_point)
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
         self.operator("RELU", [x], [out])
         return out
 
@@ -297,9 +325,18 @@ class TfliteWriter:
         scale = x.scale if x.scale else None
         return self.tensor(shape, x.dtype, scale=scale, zero_point=x.zero_point)
 
-    def _bias(self, bias: Array, input_scale: float, weight_scale: float | Array) -> Value:
-        scale = np.float32(input_scale) * np.asarray(weight_scale, np.float32)
-        return self.tensor(bias.shape, "int32", scale=scale, data=bias)
+    def _below_one(self, x: Value, fraction_bits: int) -> Value:
+        """An output for values from 0 (8 fraction bits) or -1 (7) to 1, int16 with all its bits."""
+        if x.dtype == "int16":
+            return self.tensor(x.shape, "int16", scale=2.0**-15)
+        zero_point = -128 if fraction_bits == 8 else 0
+        return self.tensor(x.shape, scale=2.0**-fraction_bits, zero_point=zero_point)
+
+    def _bias(self, bias: Array, x: Value, weight_scale: float | Array) -> Value:
+        """An int32 bias; int64 where int64 is given next to int16 activations."""
+        scale = np.float32(x.scale) * np.asarray(weight_scale, np.float32)
+        dtype = "int64" if x.dtype == "int16" and bias.dtype == np.int64 else "int32"
+        return self.tensor(bias.shape, dtype, scale=scale, data=bias)
 
 
 def _activation(name: str) -> int:

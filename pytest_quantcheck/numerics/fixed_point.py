@@ -168,6 +168,16 @@ def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[IntArray, IntArray]
 
 def _one_over_one_plus(a: IntArray) -> IntArray:
     """``1 / (1 + a)`` in Q0.31 for Q0.31 ``a`` in [0, 1)."""
+    return saturating_shift_left(_inverse_of_half(a), 1)
+
+
+def _one_minus_over_one_plus(a: IntArray) -> IntArray:
+    """``(1 - a) / (1 + a)`` in Q0.31 for Q0.31 ``a`` in [0, 1)."""
+    return saturating_shift_left(_inverse_of_half(a) - (1 << 29), 2)
+
+
+def _inverse_of_half(a: IntArray) -> IntArray:
+    """``2 / (1 + a)`` in Q2.29 for Q0.31 ``a`` in [0, 1), by three Newton-Raphson steps."""
     mul = saturating_rounding_doubling_high_mul
     total = a + INT32_MAX
     half = divide_towards_zero_by_pot(total + np.where(total >= 0, 1, -1), 1)
@@ -175,4 +185,20 @@ def _one_over_one_plus(a: IntArray) -> IntArray:
     for _ in range(3):
         error = (1 << 29) - mul(half, x)
         x = int64(np.clip(x + saturating_shift_left(mul(x, error), 2), INT32_MIN, INT32_MAX))
-    return saturating_shift_left(x, 1)
+    return x
+
+
+def logistic(a: npt.ArrayLike, integer_bits: int = 4) -> IntArray:
+    """``1 / (1 + exp(-a))`` in Q0.31 for int32 ``a`` in Q``integer_bits``. Source: gemmlowp ``logistic``."""
+    value = int64(a)
+    positive = _one_over_one_plus(exp_on_negative_values(-np.abs(value), integer_bits))
+    result = np.where(value > 0, positive, INT32_MAX - positive)
+    return np.where(value == 0, 1 << 30, result)
+
+
+def tanh(a: npt.ArrayLike, integer_bits: int = 4) -> IntArray:
+    """``tanh(a)`` in Q0.31 for int32 ``a`` in Q``integer_bits``. Source: gemmlowp ``tanh``."""
+    value = int64(a)
+    # exp(-2 |a|): the same bits with one more integer bit
+    size = _one_minus_over_one_plus(exp_on_negative_values(-np.abs(value), integer_bits + 1))
+    return np.where(value == 0, 0, np.where(value < 0, -size, size))

@@ -23,6 +23,7 @@ from pytest_quantcheck.graph.write_tflite import Pair, TfliteWriter, Value
 Array = npt.NDArray[Any]
 
 _MOST_ELEMENTS = 1 << 26
+DTYPES = ("int8", "int16")
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -65,29 +66,43 @@ def raw_inputs(artefact: bytes, samples: int, seed: int = 0) -> tuple[Array, ...
     return tuple(arrays)
 
 
-def layers(kind: str | None = None) -> st.SearchStrategy[ModelCase]:
-    """Models of one operator, of one ``kind`` or of any; ``LAYER_KINDS`` lists them."""
+def layers(kind: str | None = None, dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
+    """Models of one operator, of one ``kind`` or of any; ``LAYER_KINDS`` lists them.
+
+    ``dtype`` is the type of their activations, ``"int8"`` or ``"int16"``; without it both occur.
+    """
     if kind is None:
-        return st.sampled_from(LAYER_KINDS).flatmap(layers)
+        return st.sampled_from(LAYER_KINDS).flatmap(lambda drawn: layers(drawn, dtype))
     if kind not in _LAYERS:
         raise ValueError(f"kind={kind!r} is not known; allowed: {', '.join(LAYER_KINDS)}")
-    return _one_layer(kind)
+    return _one_layer(kind, _known_dtype(dtype))
+
+
+def _known_dtype(dtype: str | None) -> str | None:
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"dtype={dtype!r} is not known; allowed: {', '.join(DTYPES)}")
+    return dtype
 
 
 @st.composite
-def _one_layer(draw: st.DrawFn, kind: str) -> ModelCase:
-    net = _Net(draw)
+def _one_layer(draw: st.DrawFn, kind: str, dtype: str | None) -> ModelCase:
+    net = _Net(draw, dtype)
     inputs, output = _LAYERS[kind](net)
     return ModelCase((kind,), net.writer.finish(inputs, [output]))
 
 
-@st.composite
-def small_models(draw: st.DrawFn) -> ModelCase:
+def small_models(dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
     """Connected networks of 2 to 8 operators with residual additions and concatenations.
 
-    Input and output are int8, uint8 or float32.
+    ``dtype`` is the type of their activations, ``"int8"`` or ``"int16"``; without it both occur. Input
+    and output are int8, uint8 or float32 around int8, and int16 or float32 around int16.
     """
-    net = _Net(draw)
+    return _small_model(_known_dtype(dtype))
+
+
+@st.composite
+def _small_model(draw: st.DrawFn, dtype: str | None) -> ModelCase:
+    net = _Net(draw, dtype)
     source, x = net.edge_input(net.shape4())
     seen = [x]
     for step in draw(st.lists(st.sampled_from(_STEPS), min_size=1, max_size=5)):
@@ -102,8 +117,9 @@ def small_models(draw: st.DrawFn) -> ModelCase:
 class _Net:
     """A network being drawn: sizes and scales come from Hypothesis, bulk values from a drawn seed."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, dtype: str | None = None) -> None:
         self.draw = draw
+        self.dtype = dtype or draw(st.sampled_from(DTYPES))
         self.writer = TfliteWriter()
         self.rng = np.random.default_rng(draw(st.integers(0, 2**16)))
 
@@ -120,7 +136,14 @@ class _Net:
     def shape4(self) -> tuple[int, ...]:
         return (1, self.integer(1, 9), self.integer(1, 9), self.integer(1, 6))
 
+    @property
+    def bits(self) -> int:
+        return 8 if self.dtype == "int8" else 16
+
     def zero_point(self) -> int:
+        """Any int8; int16 is symmetric."""
+        if self.dtype == "int16":
+            return 0
         return int(self.draw(st.one_of(st.sampled_from((-128, 0, 127, -1)), st.integers(-128, 127))))
 
     def scale(self) -> float:
@@ -129,12 +152,13 @@ class _Net:
         return math.ldexp(self.choice((1.0, 1.0 + 2**-23, 1.2345678, 1.9999999)), exponent)
 
     def source(self, shape: Sequence[int]) -> Value:
-        return self.writer.tensor(shape, scale=self.scale(), zero_point=self.zero_point(), name="input")
+        scale, zero_point = self.scale(), self.zero_point()
+        return self.writer.tensor(shape, self.dtype, scale=scale, zero_point=zero_point, name="input")
 
     def edge_input(self, shape: Sequence[int]) -> tuple[Value, Value]:
-        """The model's input and the int8 tensor that the network sees."""
-        dtype = self.choice(("int8", "uint8", "float32"))
-        if dtype == "int8":
+        """The model's input and the tensor that the network sees."""
+        dtype = self.choice(self.edges)
+        if dtype == self.dtype:
             x = self.source(shape)
             return x, x
         scale, zero_point = self.scale(), self.zero_point()
@@ -142,10 +166,15 @@ class _Net:
             source = self.writer.tensor(shape, "float32", name="input")
         else:
             source = self.writer.tensor(shape, "uint8", scale=scale, zero_point=zero_point + 128)
-        return source, self.writer.quantize(source, scale=scale, zero_point=zero_point)
+        return source, self.writer.quantize(source, scale=scale, zero_point=zero_point, dtype=self.dtype)
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The types that a model's inputs and outputs may have."""
+        return ("int8", "uint8", "float32") if self.dtype == "int8" else ("int16", "float32")
 
     def edge_output(self, x: Value) -> Value:
-        dtype = self.choice(("int8", "uint8", "float32"))
+        dtype = self.choice(self.edges)
         if dtype == "float32":
             return self.writer.dequantize(x)
         if dtype == "uint8":
@@ -162,20 +191,29 @@ class _Net:
             values = np.where(self.rng.random(tuple(shape)) < 0.8, 0, values)
         return values.astype(np.int8)
 
-    def bias(self, channels: int) -> Array:
-        """int32 biases, up to where accumulators come near the 32-bit limit."""
-        limit = self.choice((0, 2000, 2**30))
-        return self.rng.integers(-limit, limit, channels, endpoint=True).astype(np.int32)
+    def bias(self, channels: int, depthwise: bool = False, dense: bool = False) -> Array:
+        """int32 biases, up to where accumulators come near the 32-bit limit; int64 ones far beyond.
 
-    def output_scales(self, x: Value, channels: int, depth: int) -> tuple[float | Array, float]:
-        """Weight scale(s) and an output scale that spreads the accumulators over the int8 range.
+        Next to int16 activations only CONV_2D takes int32.
+        """
+        wide = self.dtype == "int16" and (depthwise or dense or self.draw(st.booleans()))
+        limit = self.choice((0, 2000, 2**20, 2**40) if wide else (0, 2000, 2**30))
+        values = self.rng.integers(-limit, limit, channels, endpoint=True)
+        return values.astype(np.int64 if wide else np.int32)
+
+    def output_scales(
+        self, x: Value, channels: int, depth: int, per_channel: bool = True
+    ) -> tuple[float | Array, float]:
+        """Weight scale(s) and an output scale that spreads the accumulators over the type's range.
 
         The ratio is off by up to 2**6 either way, so that shifts of both signs and saturation occur.
         """
         weight_scale = math.ldexp(1.1, self.integer(-10, 0))
         spread = 74 * 74 * math.sqrt(depth) / 64
-        scale = x.scale * weight_scale * spread * 2.0 ** self.integer(-6, 6)
-        if self.draw(st.booleans()):
+        product = x.scale * weight_scale
+        # not ever larger along a network, and within what 48-bit sums allow
+        scale = max(min(product * spread, 64.0) * 2.0 ** self.integer(-6, 6), product / 64)
+        if per_channel and self.draw(st.booleans()):
             return np.float32(weight_scale) * self.rng.uniform(0.05, 1, channels).astype(np.float32), scale
         return weight_scale, scale
 
@@ -201,7 +239,7 @@ class _Net:
         return self.writer.conv_2d(
             x,
             self.weights(shape),
-            self.bias(channels) if self.draw(st.booleans()) else None,
+            self.bias(channels, depthwise=depthwise) if self.draw(st.booleans()) else None,
             weight_scale=weight_scale,
             scale=scale,
             zero_point=self.zero_point(),
@@ -218,7 +256,7 @@ class _Net:
         return self.writer.fully_connected(
             x,
             self.weights((channels, depth)),
-            self.bias(channels) if self.draw(st.booleans()) else None,
+            self.bias(channels, dense=True) if self.draw(st.booleans()) else None,
             weight_scale=weight_scale,
             scale=scale,
             zero_point=self.zero_point(),
@@ -234,6 +272,11 @@ class _Net:
             activation=self.choice(ACTIVATIONS),
         )
 
+    def mul(self, a: Value, b: Value) -> Value:
+        scale = min(a.scale * b.scale * 2.0 ** (self.bits - 1), 4.0) * 2.0 ** self.integer(-6, 3)
+        activation = self.choice(ACTIVATIONS)
+        return self.writer.mul(a, b, scale=scale, zero_point=self.zero_point(), activation=activation)
+
     def pool(self, kind: str, x: Value) -> Value:
         window = self.window()
         kernel = self.kernel(x, window["padding"])
@@ -241,7 +284,7 @@ class _Net:
 
     def mean(self, x: Value, keep: bool) -> Value:
         axes = self.choice(((1, 2), (1,), (2,), (-1,), (2, 1), (1, 2, 3))) if len(x.shape) == 4 else (1,)
-        scale = x.scale * 2.0 ** self.integer(-3, 2) * 0.77
+        scale = x.scale * 2.0 ** self.integer(-3, 2) * self.choice((1.0, 0.77))
         return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=self.zero_point())
 
     def pad(self, x: Value, value: int | None) -> Value:
@@ -263,7 +306,7 @@ class _Net:
         equal = [
             value
             if (value.scale, value.zero_point) == (first.scale, first.zero_point)
-            else self.writer.quantize(value, scale=first.scale, zero_point=first.zero_point)
+            else self.writer.quantize(value, scale=first.scale, zero_point=first.zero_point, dtype=self.dtype)
             for value in values
         ]
         return self.writer.concatenation(equal, self.choice((-1, len(first.shape) - 1)))
@@ -273,7 +316,19 @@ class _Net:
 
     def requantize(self, x: Value) -> Value:
         scale = x.scale * self.choice((1.0, 0.37, 1.9, 6.5, 2.0**-5))
-        return self.writer.quantize(x, scale=scale, zero_point=self.zero_point())
+        return self.writer.quantize(x, scale=scale, zero_point=self.zero_point(), dtype=self.dtype)
+
+    def other_type(self, x: Value) -> Value:
+        """Between int8 and int16."""
+        self.dtype = "int16" if self.dtype == "int8" else "int8"
+        scale = x.scale * self.choice((1.0, 0.37, 1.9, 2.0**-8, 2.0**8))
+        return self.writer.quantize(x, scale=scale, zero_point=self.zero_point(), dtype=self.dtype)
+
+    def requantize_to(self, x: Value, scale: float) -> Value:
+        return self.writer.quantize(x, scale=scale, zero_point=self.zero_point(), dtype=self.dtype)
+
+    def sigmoid(self, x: Value) -> Value:
+        return self.choice((self.writer.logistic, self.writer.tanh))(x)  # type: ignore[no-any-return]
 
 
 def _unary(build: Callable[[_Net, Value], Value]) -> Callable[[_Net], tuple[list[Value], Value]]:
@@ -284,16 +339,23 @@ def _unary(build: Callable[[_Net, Value], Value]) -> Callable[[_Net], tuple[list
     return make
 
 
-def _add_layer(net: _Net) -> tuple[list[Value], Value]:
+def _binary(
+    combine: Callable[[_Net, Value, Value], Value],
+) -> Callable[[_Net], tuple[list[Value], Value]]:
     """Two inputs, or one and a constant that broadcasts."""
-    a = net.source(net.shape4())
-    if net.draw(st.booleans()):
-        b = net.source(a.shape)
-        return [a, b], net.add(a, b)
-    shape = tuple(net.choice((1, n)) for n in a.shape[net.integer(0, 3) :])
-    data = net.rng.integers(-128, 127, shape, endpoint=True)
-    b = net.writer.tensor(shape, scale=net.scale(), zero_point=net.zero_point(), data=data)
-    return [a, b][:1], net.add(a, b) if net.draw(st.booleans()) else net.add(b, a)
+
+    def make(net: _Net) -> tuple[list[Value], Value]:
+        a = net.source(net.shape4())
+        if net.draw(st.booleans()):
+            b = net.source(a.shape)
+            return [a, b], combine(net, a, b)
+        shape = tuple(net.choice((1, n)) for n in a.shape[net.integer(0, 3) :])
+        info = np.iinfo(net.dtype)
+        data = net.rng.integers(info.min, info.max, shape, endpoint=True)
+        b = net.writer.tensor(shape, net.dtype, scale=net.scale(), zero_point=net.zero_point(), data=data)
+        return [a], combine(net, a, b) if net.draw(st.booleans()) else combine(net, b, a)
+
+    return make
 
 
 def _concatenation_layer(net: _Net) -> tuple[list[Value], Value]:
@@ -302,7 +364,7 @@ def _concatenation_layer(net: _Net) -> tuple[list[Value], Value]:
     values = [first]
     for _ in range(net.integer(0, 2)):
         shape = [net.integer(1, 5) if i == axis else n for i, n in enumerate(first.shape)]
-        values.append(net.writer.tensor(shape, scale=first.scale, zero_point=first.zero_point))
+        values.append(net.writer.tensor(shape, net.dtype, scale=first.scale, zero_point=first.zero_point))
     return values, net.writer.concatenation(values, axis - 4 if net.draw(st.booleans()) else axis)
 
 
@@ -314,7 +376,22 @@ def _softmax_layer(net: _Net) -> tuple[list[Value], Value]:
 
 def _quantize_layer(net: _Net) -> tuple[list[Value], Value]:
     source, x = net.edge_input(net.shape4())
-    return [source], net.requantize(x) if x is source else x
+    if x is source:
+        x = net.requantize(x) if net.draw(st.booleans()) else net.other_type(x)
+    return [source], x
+
+
+def _sigmoid_layer(kind: str) -> Callable[[_Net], tuple[list[Value], Value]]:
+    """Input scales from fine to coarse; for int16 exact powers of two take a path of their own."""
+
+    def make(net: _Net) -> tuple[list[Value], Value]:
+        exponent = net.integer(-8, 2) if net.dtype == "int8" else net.integer(-15, 0)
+        scale = math.ldexp(net.choice((1.0, 1.2345678, 1.9999999)), exponent)
+        shape, zero_point = net.shape4(), net.zero_point()
+        x = net.writer.tensor(shape, net.dtype, scale=scale, zero_point=zero_point, name="input")
+        return [x], getattr(net.writer, kind.lower())(x)
+
+    return make
 
 
 def _dequantize_layer(net: _Net) -> tuple[list[Value], Value]:
@@ -326,15 +403,18 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
     "CONV_2D": _unary(lambda net, x: net.conv_2d(x)),
     "DEPTHWISE_CONV_2D": _unary(lambda net, x: net.conv_2d(x, depthwise=True)),
     "FULLY_CONNECTED": _unary(lambda net, x: net.fully_connected(x)),
-    "ADD": _add_layer,
+    "ADD": _binary(_Net.add),
+    "MUL": _binary(_Net.mul),
     "AVERAGE_POOL_2D": _unary(lambda net, x: net.pool("AVERAGE_POOL_2D", x)),
     "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
     "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
     "PAD": _unary(lambda net, x: net.pad(x, None)),
-    "PADV2": _unary(lambda net, x: net.pad(x, net.zero_point())),
+    "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
     "RESHAPE": _unary(lambda net, x: net.reshape(x)),
     "CONCATENATION": _concatenation_layer,
     "SOFTMAX": _softmax_layer,
+    "LOGISTIC": _sigmoid_layer("LOGISTIC"),
+    "TANH": _sigmoid_layer("TANH"),
     "RELU": _unary(lambda net, x: net.relu(x)),
     "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
     "QUANTIZE": _quantize_layer,
@@ -349,6 +429,17 @@ def _residual(net: _Net, seen: Sequence[Value]) -> Value:
     return net.add(seen[-1], net.choice([x for x in seen if x.shape == seen[-1].shape]))
 
 
+def _scaled(net: _Net, seen: Sequence[Value]) -> Value:
+    """Multiply the newest value by an earlier one of its shape; by itself where there is none."""
+    return net.mul(seen[-1], net.choice([x for x in seen if x.shape == seen[-1].shape]))
+
+
+def _squashed(net: _Net, seen: Sequence[Value]) -> Value:
+    """LOGISTIC or TANH; int16 scales above 2 do not fit their arithmetic."""
+    x = seen[-1] if seen[-1].scale < 2 else net.requantize_to(seen[-1], 1.5)
+    return net.sigmoid(x)
+
+
 def _joined(net: _Net, seen: Sequence[Value]) -> Value:
     """Concatenate the newest value and one that differs in channels only."""
     fits = [x for x in seen if x.shape[:3] == seen[-1].shape[:3]]
@@ -359,6 +450,8 @@ _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     lambda net, seen: net.conv_2d(seen[-1]),
     lambda net, seen: net.conv_2d(seen[-1], depthwise=True),
     _residual,
+    _scaled,
+    _squashed,
     _joined,
     lambda net, seen: net.pool(net.choice(("AVERAGE_POOL_2D", "MAX_POOL_2D")), seen[-1]),
     lambda net, seen: net.pad(seen[-1], None),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck import strategies
 from pytest_quantcheck.data.dataset import Raw
+from pytest_quantcheck.graph.model import Convolution
+from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
+from pytest_quantcheck.strategies.models import DTYPES
 
 pytestmark = pytest.mark.host
 
@@ -28,16 +34,80 @@ def assert_same_integers(case: strategies.ModelCase, seed: int) -> None:
         assert mine.tobytes() == theirs.tobytes()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", strategies.LAYER_KINDS)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), seed=SEEDS)
-def test_an_operator_gives_the_integers_of_tflm(kind: str, data: st.DataObject, seed: int) -> None:
-    assert_same_integers(data.draw(strategies.layers(kind)), seed)
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(case=strategies.small_models(), seed=SEEDS)
-def test_a_network_gives_the_integers_of_tflm_at_every_operator(
-    case: strategies.ModelCase, seed: int
+def test_an_operator_gives_the_integers_of_tflm(
+    kind: str, dtype: str, data: st.DataObject, seed: int
 ) -> None:
-    assert_same_integers(case, seed)
+    assert_same_integers(data.draw(strategies.layers(kind, dtype)), seed)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), seed=SEEDS)
+def test_a_network_gives_the_integers_of_tflm_at_every_operator(
+    dtype: str, data: st.DataObject, seed: int
+) -> None:
+    assert_same_integers(data.draw(strategies.small_models(dtype)), seed)
+
+
+def every_int16(build: Callable[[TfliteWriter, Value], Value], scale: float) -> tuple[QuantizedModel, Raw]:
+    """All 65536 inputs of an operator."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 1 << 16), "int16", scale=scale)
+    values = np.arange(-(1 << 15), 1 << 15, dtype=np.int16)[None]
+    return QuantizedModel("every", writer.finish([x], [build(writer, x)])), Raw(values)
+
+
+# powers of two that are exact in the table's steps, nearly so, and others
+@pytest.mark.parametrize(
+    "scale", [2.0**-12, 2.0**-11, 1.9999999 * 2.0**-12, 2.0**-13, 1.2345678 * 2.0**-3, 2.5]
+)
+@pytest.mark.parametrize("kind", ["logistic", "tanh"])
+def test_every_int16_goes_through_the_table_as_in_tflm(kind: str, scale: float) -> None:
+    model, vectors = every_int16(lambda writer, x: getattr(writer, kind)(x), scale)
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("scale", [3.0 / 65536, 10.0 / 65536, 1.0])
+def test_every_int16_difference_gives_the_softmax_of_tflm(scale: float) -> None:
+    """Two values each, the first one the largest there is: the whole table of the exponential."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 1 << 16, 2), "int16", scale=scale)
+    model = QuantizedModel("every", writer.finish([x], [writer.softmax(x)]))
+    second = np.arange(-(1 << 15), 1 << 15)
+    vectors = Raw(np.stack([np.full_like(second, 32767), second], axis=-1).astype(np.int16)[None])
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("zero_point", [-128, -1, 127])
+@pytest.mark.parametrize("scale", [2.0**-8, 0.0471, 1.0, 7.0])
+@pytest.mark.parametrize("kind", ["logistic", "tanh"])
+def test_every_int8_gives_the_value_of_tflm(kind: str, scale: float, zero_point: int) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 256), scale=scale, zero_point=zero_point)
+    model = QuantizedModel("every", writer.finish([x], [getattr(writer, kind)(x)]))
+    vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("bias", "rounding"), [(None, "reduced"), ("int64", "reduced"), ("int32", "double")])
+def test_the_sums_of_an_int16_convolution_follow_its_bias(bias: str | None, rounding: str) -> None:
+    rng = np.random.default_rng(0)
+    writer = TfliteWriter()
+    x = writer.tensor((1, 1, 1, 64), "int16", scale=0.001)
+    weights = rng.integers(-127, 128, (32, 1, 1, 64)).astype(np.int8)
+    offsets = None if bias is None else np.zeros(32, bias)
+    y = writer.conv_2d(x, weights, offsets, weight_scale=0.01, scale=0.0013)
+    model = QuantizedModel("convolution", writer.finish([x], [y]))
+    params = model.graph.operators[0].params
+    assert isinstance(params, Convolution)
+    assert params.requantize.rounding == rounding
+    vectors = Raw(rng.integers(-(1 << 15), 1 << 15, (200, 1, 1, 64)).astype(np.int16))
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)

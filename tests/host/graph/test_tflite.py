@@ -67,10 +67,29 @@ def concatenation_of_two_scales(w: TfliteWriter, x: Value) -> Value:
     return w.concatenation([x, other], 3)
 
 
+def int16(build: Build, zero_point: int = 0) -> Build:
+    """The operator on an int16 tensor that was quantized from the int8 input."""
+
+    def inner(w: TfliteWriter, x: Value) -> Value:
+        return build(w, w.quantize(x, scale=0.1, zero_point=zero_point, dtype="int16"))
+
+    return inner
+
+
+def wide_bias(w: TfliteWriter, x: Value) -> Value:
+    bias = np.full(3, (1 << 46) + 1)
+    return w.conv_2d(x, np.ones((3, 2, 2, 2), np.int8), bias, weight_scale=0.02, scale=1.0)
+
+
+def weights_off_centre(w: TfliteWriter, x: Value) -> Value:
+    weights = np.ones((3, 40), np.int8)
+    return w.fully_connected(x, weights, None, weight_scale=0.1, weight_zero_point=1, scale=1.0)
+
+
 REFUSED: dict[str, tuple[Build, str]] = {
     "unknown operator": (
-        raw_operator("LOGISTIC"),
-        r"operator 0 \(LOGISTIC\): .*not supported; supported: CONV_2D",
+        raw_operator("HARD_SWISH"),
+        r"operator 0 \(HARD_SWISH\): .*not supported; supported: CONV_2D",
     ),
     "state": (from_a_constant_of_state, r"operator 0 \(ADD\): tensor 1 .* is variable"),
     "scales along another axis": (two_scales, r"operator 0 \(CONV_2D\): .* along axis 3; it must be 0"),
@@ -79,7 +98,10 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda w, x: convolution(w, x, activation="TANH"),
         r"operator 0 \(CONV_2D\): fused activation 4 is not supported",
     ),
-    "a ratio of scales beyond 32 bits": (lambda w, x: convolution(w, x, scale=1e-13), "does not fit 32-bit"),
+    "a ratio of scales beyond 32 bits": (
+        lambda w, x: convolution(w, x, scale=1e-13),
+        "does not fit its arithmetic",
+    ),
     "a scale of zero": (lambda w, x: convolution(w, x, scale=0.0), "must be positive"),
     "a scale that is no number": (lambda w, x: convolution(w, x, scale=float("nan")), "must be positive"),
     "a zero point outside int8": (lambda w, x: convolution(w, x, zero_point=128), "zero point outside int8"),
@@ -94,6 +116,36 @@ REFUSED: dict[str, tuple[Build, str]] = {
         r"operator 0 \(MAX_POOL_2D\): output size 4 along axis 2, .* give 5",
     ),
     "inputs of two scales": (concatenation_of_two_scales, r"operator 0 \(CONCATENATION\): tensor 1"),
+    "int16 with a zero point": (
+        int16(lambda w, x: w.relu6(x), zero_point=5),
+        r"operator 0 \(QUANTIZE\): tensor 1 .* int16 with zero point 5; 0 is allowed",
+    ),
+    "an int32 bias for int16 activations": (
+        int16(
+            lambda w, x: w.fully_connected(x, np.ones((3, 40), np.int8), np.zeros(3), weight_scale=1, scale=1)
+        ),
+        r"operator 1 \(FULLY_CONNECTED\): .* is int32; allowed here: int64",
+    ),
+    "a bias beyond 47-bit sums": (int16(wide_bias), r"operator 1 \(CONV_2D\): .* 2\*\*46 is allowed"),
+    "int16 activations and weights with a zero point": (int16(weights_off_centre), "they are symmetric"),
+    "a ratio of scales beyond 48-bit sums": (
+        int16(lambda w, x: w.conv_2d(x, np.ones((3, 2, 2, 2), np.int8), None, weight_scale=1, scale=1e-4)),
+        "does not fit its arithmetic",
+    ),
+    "int16 softmax onto another scale": (int16(raw_operator("SOFTMAX", Beta=1)), "int8; allowed here: int16"),
+    "a sigmoid of large steps": (
+        lambda w, x: w.logistic(w.quantize(x, scale=3.0, zero_point=0, dtype="int16")),
+        r"operator 1 \(LOGISTIC\): its input scale 3 is too large",
+    ),
+    "a sigmoid of tiny steps": (
+        lambda w, x: w.tanh(w.quantize(x, scale=1e-9, zero_point=0)),
+        r"operator 1 \(TANH\): its input scale 1e-09 is below",
+    ),
+    "a sigmoid onto another scale": (raw_operator("LOGISTIC"), "scale 1/256 and zero point -128"),
+    "a product of types": (
+        lambda w, x: w.mul(x, w.quantize(x, scale=0.1, zero_point=0, dtype="int16"), scale=0.1),
+        r"operator 1 \(MUL\): tensor 1 .* is int16; allowed here: int8",
+    ),
     "softmax onto another scale": (raw_operator("SOFTMAX", Beta=1), "scale 1/256 and zero point -128"),
 }
 
@@ -111,9 +163,9 @@ def test_a_refusal_names_operator_and_reason(reason: str) -> None:
         ((1, 2, 2, 2, 2), "int8", "5 dimensions; 4 are supported"),
         ((1, 4, 0, 2), "int8", "sizes must be known and positive"),
         ((1, 4, -1, 2), "int8", "sizes must be known and positive"),
-        ((1, 4, 5, 2), "int16", "is int16; supported"),
-        ((1, 4, 5, 2), "float32", "is float32; allowed here: int8"),
-        ((1, 4, 5, 2), "uint8", "is uint8; allowed here: int8"),
+        ((1, 4, 5, 2), "float16", "is float16; supported"),
+        ((1, 4, 5, 2), "float32", "is float32; allowed here: int8, int16"),
+        ((1, 4, 5, 2), "uint8", "is uint8; allowed here: int8, int16"),
         ((1, 60_000, 60_000, 1), "int8", "more than 67108864 bytes"),
     ],
 )

@@ -36,7 +36,8 @@ def single_rounding(graph: QuantGraph) -> QuantGraph:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    case=st.one_of(strategies.small_models(), strategies.layers("FULLY_CONNECTED")), seed=st.integers(0, 999)
+    case=st.one_of(strategies.small_models("int8"), strategies.layers("FULLY_CONNECTED", "int8")),
+    seed=st.integers(0, 999),
 )
 def test_reference_kernels_equal_ours_but_round_fully_connected_once(
     case: strategies.ModelCase, seed: int
