@@ -57,7 +57,7 @@ def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def round_ratio(
     numerator: npt.ArrayLike, denominator: npt.ArrayLike, rounding: Rounding = "half_away"
 ) -> IntArray:
-    """``numerator / denominator`` rounded, elementwise in int64; the denominator is in [1, 2**62)."""
+    """``numerator / denominator`` rounded, elementwise in int64; the denominator is in [1, 2**62]."""
     whole, rest = np.divmod(np.asarray(numerator, np.int64), np.asarray(denominator, np.int64))
     return settle(whole, rest, denominator, rounding)
 
@@ -67,13 +67,13 @@ def round_shift(x: npt.ArrayLike, bits: npt.ArrayLike, rounding: Rounding = "hal
     shift = np.asarray(bits, np.int64)
     if np.any(shift < 0):
         raise ValueError(f"a right shift is by 0 bits or more, got {bits!r}")
-    return round_ratio(x, np.int64(1) << np.minimum(shift, 61), rounding)
+    return round_ratio(x, np.int64(1) << np.minimum(shift, 62), rounding)
 
 
 def settle(
     whole: npt.ArrayLike, rest: npt.ArrayLike, denominator: npt.ArrayLike, rounding: Rounding
 ) -> IntArray:
-    """``whole + rest / denominator`` rounded, where ``0 <= rest < denominator < 2**62``."""
+    """``whole + rest / denominator`` rounded, where ``0 <= rest < denominator <= 2**62``."""
     floor, twice, full = np.asarray(whole, np.int64), 2 * np.asarray(rest, np.int64), np.asarray(denominator)
     if rounding == "floor":
         return floor

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that users import. Needs the package hypothesis."""
+"""Hypothesis strategies that users import: numbers, and quantized models. Needs the package hypothesis."""
 
 from pytest_quantcheck.strategies.models import (
     ACTIVATIONS,
@@ -8,5 +8,28 @@ from pytest_quantcheck.strategies.models import (
     raw_inputs,
     small_models,
 )
+from pytest_quantcheck.strategies.values import (
+    Multiplier,
+    calibration_ranges,
+    exponents,
+    multipliers,
+    quant_params,
+    quantized_arrays,
+    real_arrays,
+)
 
-__all__ = ["ACTIVATIONS", "LAYER_KINDS", "ModelCase", "layers", "raw_inputs", "small_models"]
+__all__ = [
+    "ACTIVATIONS",
+    "LAYER_KINDS",
+    "ModelCase",
+    "Multiplier",
+    "calibration_ranges",
+    "exponents",
+    "layers",
+    "multipliers",
+    "quant_params",
+    "quantized_arrays",
+    "raw_inputs",
+    "real_arrays",
+    "small_models",
+]
