@@ -111,9 +111,14 @@ class Connection:
         self._raise_baud()
 
     def refresh(self) -> Hello:
-        """Ask HELLO again: what the board holds now. Its firmware must still be the right one."""
+        """Ask HELLO again: what the board holds now. It must not have restarted, nor its firmware changed."""
+        boots = self.hello.boot_count
         with self.stage("HELLO"):
             self._hello = self.device.hello()
+            if self._hello.crashed or self._hello.boot_count != boots:
+                record = self.device.crash(clear=True)
+                why = record if record.held else "it left no crash record: a reset, or its power failed"
+                raise RigFault("crash", f"the device restarted by itself since the last HELLO; {why}")
         if problem := self._proof(self._hello).problem:
             raise self.fault("flash", problem, "prove the firmware")
         return self._hello

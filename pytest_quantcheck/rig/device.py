@@ -39,7 +39,8 @@ _RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
 _RUN_HEADER = 8
 _READ_HEADER = 4
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
-_DISTURBED_RETRIES = 2
+_RUNS = 8  # until one is not disturbed by bytes that come in
+_TRANSFERS = 3  # until one is not disturbed by frames of an older one
 _TRIAL_MS = 1500
 _SELF_TEST_FRAMES = 8
 _RATE_LEASE = 10.0  # the device gives up a raised rate after so many seconds of silence
@@ -276,7 +277,20 @@ class Device:
         return self._hello if self._hello is not None else self.hello()
 
     def _send(self, begin: bytes, data: bytes) -> None:
-        """BEGIN, the data in a window, COMMIT. What the device then has is what was sent, by CRC."""
+        """What the device has afterwards is what was sent, by CRC; a late frame of old costs a repetition."""
+        for number in range(_TRANSFERS):
+            try:
+                self._send_once(begin, data)
+                return
+            except DeviceError as error:
+                ended = error.status == Status.STATE and error.request in (Kind.DATA, Kind.COMMIT)
+                differs = error.status == Status.CRC and error.detail != zlib.crc32(data)
+                if number + 1 == _TRANSFERS or not (ended or differs):
+                    raise
+                self.link.note(f"-- the transfer was disturbed, it is done again: {error.reason}")
+
+    def _send_once(self, begin: bytes, data: bytes) -> None:
+        """BEGIN, the data in a window, COMMIT."""
         hello = self._known()
         self._request(Kind.BEGIN, begin)
         try:
@@ -293,12 +307,16 @@ class Device:
         flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
         payload = bytes([flags, 0, 0, 0]) + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
         self._outputs = ()
-        for _ in range(_DISTURBED_RETRIES + 1):
+        for _ in range(_RUNS):
             answer = _read(
                 RunAnswer.unpack, self._request(Kind.RUN, payload, deadline=self.run_deadline, quiet=True)
             )
             if not answer.result.disturbed:
                 break
+        else:
+            raise RigFault(
+                "link", f"bytes came in during each of {_RUNS} runs: none of their counters can be believed"
+            )
         if not answer.result.stopped:
             self._outputs = self._outputs_of(answer)
         return replace(answer.result, outputs=self._outputs)
@@ -316,7 +334,8 @@ class Device:
         """READ until all of it is here. ``total`` is asked for when it is not known."""
         data = b""
         while total is None or len(data) < total:
-            size = 0 if total is None else min(total - len(data), PAYLOAD_MAX - _READ_HEADER)
+            limit = self.link.payload(PAYLOAD_MAX - _READ_HEADER)
+            size = 0 if total is None else min(total - len(data), limit)
             head = bytes([what, index]) + size.to_bytes(2, "little") + len(data).to_bytes(4, "little")
             payload = self._request(Kind.READ, head)
             if len(payload) != _READ_HEADER + size:

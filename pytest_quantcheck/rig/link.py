@@ -10,12 +10,13 @@ import random
 import time
 import zlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.board import Transport
 from pytest_quantcheck.rig.messages import PAYLOAD_MAX, REPLY, STATUS_TEXT, Kind, Status
+from pytest_quantcheck.rig.pace import Pace
 
 FRAME_OVERHEAD = 6
 BASE_BAUD = 115200
@@ -25,6 +26,7 @@ _QUIET_PATIENCE = 5.0  # the same while the device counts, before a run's length
 _BUSY_LIMIT = 600.0  # BUSY extends a deadline, but not for ever
 _WRITE_SECONDS = 5.0
 _FRAME_LINE_MAX = 1040
+_EMPTY_FRAME = 9  # bytes on the line
 
 
 class LogStream(Protocol):
@@ -121,6 +123,24 @@ class LinkStatistics:
         """Both directions together."""
         return self.bytes_sent + self.bytes_received
 
+    @property
+    def efficiency(self) -> float:
+        """Payload bytes per byte on the line, both directions together; resends lower it."""
+        return self.payload_bytes / self.bytes_on_line if self.bytes_on_line else 0.0
+
+    @property
+    def resend_rate(self) -> float:
+        """Share of the frames sent that had been sent before."""
+        return self.resent / self.frames_sent if self.frames_sent else 0.0
+
+    def summary(self) -> dict[str, float]:
+        """All counts, and what follows from them, for a report."""
+        return {
+            **asdict(self),
+            "resend_rate": round(self.resend_rate, 4),
+            "efficiency": round(self.efficiency, 4),
+        }
+
 
 class FrameLog:
     """Writes frames as lines a person can read: seconds, direction, type, number, length, first bytes."""
@@ -155,7 +175,8 @@ class _Sent:
     """A frame of a bulk transfer that is not acknowledged yet."""
 
     frame: Frame
-    turn: int
+    start: int
+    stop: int
     at: float
 
 
@@ -172,7 +193,7 @@ class Link:
         self, transport: Transport, *, log: LogStream | None = None, patience: float = _PATIENCE
     ) -> None:
         self.statistics = LinkStatistics()
-        self.patience = patience
+        self._pace = Pace(patience)
         self.last_heard = time.monotonic()
         self._transport = transport
         self._log = FrameLog(log) if log is not None else None
@@ -180,6 +201,7 @@ class Link:
         self._frames: deque[Frame] = deque()
         self._sequence = random.randrange(256)
         self._longest: dict[int, float] = {}
+        self._largest: dict[int, int] = {}
         if getattr(transport, "write_timeout", 0) is None:
             transport.write_timeout = _WRITE_SECONDS  # type: ignore[attr-defined]
 
@@ -196,6 +218,15 @@ class Link:
             except (OSError, ValueError) as error:
                 raise RigFault("link", f"this host's port cannot do {rate} baud: {error}") from error
         self.note(f"-- {rate} baud")
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which a request is sent again, besides the time on the line."""
+        return self._pace.patience
+
+    def payload(self, limit: int = PAYLOAD_MAX) -> int:
+        """How many bytes a frame should carry now: ``limit`` unless the line spoils long frames."""
+        return self._pace.payload(limit)
 
     @property
     def log(self) -> LogStream | None:
@@ -228,72 +259,75 @@ class Link:
         """
         frame = Frame(kind, self._next_sequence(), payload)
         self.statistics.payload_bytes += len(payload)
-        usual = patience = self.patience + self._line_seconds(len(payload) + _FRAME_LINE_MAX)
+        on_line = self._line_seconds(len(payload) + self._largest.get(kind, _FRAME_LINE_MAX))
         busy = False
+        again = 0
         damaged = self.statistics.crc_errors
-        self._send(frame)
-        heard = sent = time.monotonic()
-        limit = heard + max(_BUSY_LIMIT, deadline)
+        began = heard = self._send(frame)
+        due = began + self._pace.wait + on_line
+        limit = began + max(_BUSY_LIMIT, deadline)
         while (now := time.monotonic()) < min(heard + deadline, limit):
-            if now >= sent + patience:
-                self._send(frame, "again")
-                self.statistics.resent += 1
-                sent = time.monotonic()
-            answer = self._receive(min(heard + deadline, sent + patience))
-            if self.statistics.crc_errors != damaged:  # perhaps that was the answer: no need to be quiet
-                patience = usual
+            if now >= due:
+                silent = self.statistics.crc_errors == damaged
+                damaged = self.statistics.crc_errors
+                again += 1
+                due = self._send_again(frame, silently=silent) + self._pace.wait + on_line
+            answer = self._receive(min(heard + deadline, due))
+            if self.statistics.crc_errors != damaged:  # perhaps that was the answer
+                # From a device that counts it may have been BUSY: soon another one comes.
+                due = min(due, time.monotonic() + (self.patience if busy and quiet else self._pace.gap))
             if answer is None:
                 continue
             if not restart_expected:
                 _check_running(answer, kind)
             if self._settles(answer, frame):
-                if busy and sent <= heard:  # nothing was lost since BUSY: so long does it take
-                    self._longest[kind] = max(self._longest.get(kind, 0.0), time.monotonic() - heard)
-                self.statistics.payload_bytes += len(answer.payload)
+                self._learn(frame, answer, time.monotonic() - (heard if busy else began), again, busy)
                 return answer.payload
             if answer.type == Kind.BUSY and answer.sequence == frame.sequence:
                 busy = True
-                heard = sent = time.monotonic()
+                heard = time.monotonic()
                 damaged = self.statistics.crc_errors
-                patience = self._quiet_patience(kind) if quiet else usual
+                due = heard + (self._quiet_patience(kind) if quiet else self._pace.patience) + on_line
         raise self._silence(kind, deadline, busy)
 
     def send_bulk(self, data: bytes, *, chunk: int, window: int, deadline: float = 5.0) -> None:
         """Send ``data`` as DATA frames of at most ``chunk`` bytes, ``window`` of them under way at a time.
 
         Each is acknowledged by itself. An acknowledgement that overtakes another means that the
-        other frame was lost: the device works in order. ``deadline``: seconds without progress.
+        other frame was lost: the device works in order. What was lost is sent again, in smaller
+        frames where the line spoils long ones. ``deadline``: seconds without progress.
         """
-        waiting: dict[int, _Sent] = {}
-        turn = 0
-        offset = 0
+        todo = deque([(0, len(data))] if data else [])
+        waiting: dict[int, _Sent] = {}  # in the order of sending
         heard = time.monotonic()
-        patience = self.patience + self._line_seconds((window + 1) * _FRAME_LINE_MAX)
-        while offset < len(data) or waiting:
-            while offset < len(data) and len(waiting) < window:
-                part = data[offset : offset + chunk]
-                frame = Frame(Kind.DATA, self._next_sequence(), offset.to_bytes(4, "little") + part)
-                offset += len(part)
-                self.statistics.payload_bytes += len(part)
-                turn += 1
-                waiting[frame.sequence] = _Sent(frame, turn, time.monotonic())
-                self._send(frame)
-            oldest = min(waiting.values(), key=lambda each: each.turn)
-            answer = self._receive(oldest.at + patience)
+        self.statistics.payload_bytes += len(data)
+        while todo or waiting:
+            while todo and len(waiting) < window:
+                self._send_piece(data, chunk, todo, waiting)
+            oldest = next(iter(waiting.values()))
+            on_line = self._line_seconds(
+                sum(len(each.frame.payload) + 2 * _EMPTY_FRAME for each in waiting.values())
+            )
+            due = oldest.at + self._pace.wait + on_line
+            damaged = self.statistics.crc_errors
+            answer = self._receive(min(due, heard + deadline))
             now = time.monotonic()
-            lost = [oldest] if answer is None and now >= oldest.at + patience else []
+            lost: list[_Sent] = []
             if answer is not None:
                 _check_running(answer, Kind.DATA)
-            if answer is not None and answer.sequence in waiting:
-                sent = waiting[answer.sequence]
-                if self._settles(answer, sent.frame):
+                sent = waiting.get(answer.sequence)
+                if sent is not None and self._settles(answer, sent.frame):
+                    order = list(waiting.values())
+                    lost = order[: order.index(sent)]
                     del waiting[answer.sequence]
                     heard = now
-                    lost = [each for each in waiting.values() if each.turn < sent.turn]
-            for each in sorted(lost, key=lambda each: each.turn):
-                turn += 1
-                each.turn, each.at = turn, time.monotonic()
-                self._send(each.frame, "again")
+                    self._pace.answered(max(0.0, now - sent.at - on_line))
+            elif now >= due or (len(waiting) == 1 and self.statistics.crc_errors != damaged):
+                lost = [oldest]  # in time, or its acknowledgement was the one that came damaged
+            for each in reversed(lost):
+                del waiting[each.frame.sequence]
+                todo.appendleft((each.start, each.stop))
+                self._pace.lost(silently=answer is None and now >= due)
                 self.statistics.resent += 1
             if now - heard > deadline:
                 raise self._silence(Kind.DATA, deadline, False)
@@ -301,6 +335,35 @@ class Link:
     def close(self) -> None:
         """Close the transport."""
         self._transport.close()
+
+    def _send_piece(
+        self, data: bytes, chunk: int, todo: deque[tuple[int, int]], waiting: dict[int, _Sent]
+    ) -> None:
+        """Send the first bytes of what is still to do, as many as the line bears."""
+        start, end = todo.popleft()
+        stop = min(end, start + self._pace.payload(chunk))
+        if stop < end:
+            todo.appendleft((stop, end))
+        frame = Frame(Kind.DATA, self._next_sequence(), start.to_bytes(4, "little") + data[start:stop])
+        waiting[frame.sequence] = _Sent(frame, start, stop, self._send(frame))
+
+    def _send_again(self, frame: Frame, *, silently: bool) -> float:
+        self._pace.lost(silently=silently)
+        self.statistics.resent += 1
+        return self._send(frame, "again")
+
+    def _learn(self, request: Frame, answer: Frame, seconds: float, again: int, busy: bool) -> None:
+        """What an answer says about the line and about the kind of its request."""
+        kind, size = request.type, len(answer.payload)
+        self.statistics.payload_bytes += size
+        self._largest[kind] = max(self._largest.get(kind, 0), size + _EMPTY_FRAME)
+        if again:
+            return  # nobody knows which of the frames it answers
+        if busy:
+            self._longest[kind] = max(self._longest.get(kind, 0.0), seconds)
+        else:
+            on_line = self._line_seconds(len(request.payload) + size + 2 * _EMPTY_FRAME)
+            self._pace.answered(max(0.0, seconds - on_line))
 
     def _settles(self, answer: Frame, request: Frame) -> bool:
         """Does ``answer`` answer ``request``? Raises for ERROR."""
@@ -331,7 +394,8 @@ class Link:
     def _line_seconds(self, size: int) -> float:
         return size * _BITS_PER_BYTE / self.baudrate
 
-    def _send(self, frame: Frame, note: str = "") -> None:
+    def _send(self, frame: Frame, note: str = "") -> float:
+        """Write a frame; returns when that was done."""
         coded = frame.encode()
         if self._log is not None:
             self._log.frame("->", frame, note)
@@ -341,6 +405,8 @@ class Link:
             raise self._broken(error) from error
         self.statistics.frames_sent += 1
         self.statistics.bytes_sent += len(coded)
+        self._pace.passed(len(coded))
+        return time.monotonic()
 
     def _receive(self, until: float) -> Frame | None:
         """The next whole frame; None when none came until then, or a damaged one."""
@@ -362,6 +428,7 @@ class Link:
         if not data:
             return
         self.statistics.bytes_received += len(data)
+        self._pace.passed(len(data))
         self._received += data
         *whole, rest = self._received.split(b"\0")
         self._received = rest

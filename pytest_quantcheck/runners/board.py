@@ -137,7 +137,7 @@ class BoardRunner:
             "build_id": hello.build_id,
             "storage": hello.place.name.lower(),
             "image_sha256": artefact.sha256.hex(),
-            "link": asdict(session.device.link.statistics),
+            "link": session.device.link.statistics.summary(),
             "statistics": asdict(session.statistics),
         }
 
