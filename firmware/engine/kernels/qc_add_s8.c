@@ -17,8 +17,9 @@ QC_INLINE int32_t rescaled(int32_t q, const qc_addend_t *addend) {
   return qc_requantize(x, addend->multiplier, addend->shift);
 }
 
-static void fill_table(int32_t *table, qc_addend_t *addend) {
-  for (int32_t q = INT8_MIN; q <= INT8_MAX; q++) table[(uint8_t)q] = rescaled(q, addend);
+/* factor 2 is safe: rescaled inputs stay below 2^28, as 20 is the largest left shift. */
+static void fill_table(int32_t *table, qc_addend_t *addend, int32_t factor) {
+  for (int32_t q = INT8_MIN; q <= INT8_MAX; q++) table[(uint8_t)q] = rescaled(q, addend) * factor;
   addend->table = table;
 }
 
@@ -31,18 +32,34 @@ QC_INLINE int8_t finish(int32_t sum, const qc_add_params_t *p) {
   return (int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max);
 }
 
-/* The common case: equal shapes, tables, an output multiplier below one half. */
-QC_HOT static void add_tables(const qc_add_params_t *p, const uint8_t *a, const int32_t *table_a,
-                              const uint8_t *b, const int32_t *table_b, int8_t *output,
-                              uint32_t count) {
-  int32_t multiplier = p->output_multiplier, shift = p->output_shift;
-  int32_t offset = qc_fast_offset(shift, p->output_zero_point);
+/* The common case: equal shapes, an output multiplier below one half, tables of doubled values. */
+QC_INLINE void add_tables(const qc_add_params_t *p, const uint8_t *a, const int32_t *table_a,
+                          const uint8_t *b, const int32_t *table_b, int8_t *output, uint32_t count,
+                          bool narrow) {
+  int32_t multiplier = p->output_multiplier, right = -p->output_shift;
+  int32_t offset = qc_fast_offset(p->output_shift, p->output_zero_point);
   int32_t low = p->act_min, high = p->act_max;
   for (const uint8_t *end = a + count; a != end;) {
     int32_t sum = table_a[*a++] + table_b[*b++];
-    int32_t y = qc_requantize_fast(sum, multiplier, offset, shift);
-    *output++ = (int8_t)qc_clamp(y, low, high);
+    int32_t y = qc_requantize_doubled(sum, multiplier, offset, right);
+#if QC_DSP
+    y = qc_saturate8(y);
+    if (narrow) y = qc_clamp(y, low, high);
+#else
+    (void)narrow;
+    y = qc_clamp(y, low, high);
+#endif
+    *output++ = (int8_t)y;
   }
+}
+
+QC_HOT static void add_equal(const qc_add_params_t *p, const void *a, const int32_t *table_a,
+                             const void *b, const int32_t *table_b, int8_t *output,
+                             uint32_t count) {
+  if (QC_DSP && p->act_min == INT8_MIN && p->act_max == INT8_MAX)
+    add_tables(p, a, table_a, b, table_b, output, count, false);
+  else
+    add_tables(p, a, table_a, b, table_b, output, count, true);
 }
 
 /* Elements an input advances per step along each output axis; 0 where it is broadcast. */
@@ -90,14 +107,15 @@ void qc_add_s8(const qc_add_params_t *params, qc_operand_t a, qc_operand_t b,
                        NULL};
   qc_addend_t second = {p->input2_zero_point, p->input2_multiplier, p->input2_shift, p->left_shift,
                         NULL};
-  if (count >= QC_ADD_TABLE_ELEMENTS) {
-    fill_table(scratch, &first);
-    fill_table(scratch + 256, &second);
-  }
   bool equal = same_shape(a.tensor, out) && same_shape(b.tensor, out);
-  if (equal && first.table && p->output_shift < 0 && p->output_shift >= -QC_FAST_SHIFT) {
-    add_tables(p, a.data, first.table, b.data, second.table, output, count);
-    return;
+  bool fast = equal && p->output_shift < 0 && p->output_shift >= -QC_FAST_SHIFT;
+  if (count >= QC_ADD_TABLE_ELEMENTS) {
+    fill_table(scratch, &first, fast ? 2 : 1);
+    fill_table(scratch + 256, &second, fast ? 2 : 1);
+    if (fast) {
+      add_equal(p, a.data, first.table, b.data, second.table, output, count);
+      return;
+    }
   }
   uint32_t strides_a[QC_MAX_RANK], strides_b[QC_MAX_RANK];
   strides_of(a.tensor, out, strides_a);
