@@ -153,11 +153,11 @@ def exact_quotient(x: npt.ArrayLike, scale: npt.ArrayLike, rounding: Rounding = 
     power = exponent.astype(np.int64) - divisor_exponent
     denominator = divisors << np.clip(-power, 0, 36)  # beyond, the quotient stays below one half
     whole, rest = np.divmod(dividend << np.clip(power, 0, 34), denominator)
-    more = np.clip(power - 34, 0, 26)
+    more = np.clip(power - 34, 0, 28)
     further, rest = np.divmod(rest << more, denominator)
     result = settle((whole << more) + further, rest, denominator, rounding)
-    beyond = infinite | ((power > 60) & (dividend != 0))
-    return np.where(beyond, np.where(values > 0, _LARGEST, -_LARGEST), result)
+    beyond = infinite | ((power > 62) & (dividend != 0))
+    return np.clip(np.where(beyond, np.where(values > 0, _LARGEST, -_LARGEST), result), -_LARGEST, _LARGEST)
 
 
 def dequantize(
