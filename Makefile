@@ -1,17 +1,18 @@
 # make demo    quantized networks on two virtual boards, one table
 # make test    the whole test suite, host and virtual boards
 # make firmware rebuilds the firmware images that ship inside rigs/
+# make fuzz    hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
 # make bench   instructions per multiply-accumulate, code size, import cost
 # make lint    ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
-# demo and test do their whole set-up first; see tools/setup.sh.
+# demo, test and fuzz do their whole set-up first; see tools/setup.sh.
 
 PYTHON := .venv/bin/python
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test firmware bench lint setup-demo setup-dev clean
+.PHONY: demo test fuzz firmware bench lint setup-demo setup-dev setup-fuzz clean
 
-setup-demo setup-dev:
+setup-demo setup-dev setup-fuzz:
 	@tools/setup.sh $(subst setup-,,$@)
 
 demo: setup-demo
@@ -19,6 +20,10 @@ demo: setup-demo
 
 test: setup-dev
 	@$(PYTHON) -m pytest --numprocesses $(JOBS) $(PYTEST_ARGS)
+
+fuzz: FUZZ_SECONDS ?= 1800
+fuzz: setup-fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) -m tests.firmware.fuzz
 
 firmware: setup-dev
 	@$(MAKE) -C firmware PYTHON=$(abspath $(PYTHON)) release

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Sets up this checkout: Debian packages (as root or with sudo) and Python packages in .venv.
-# usage: tools/setup.sh demo|dev        demo: what `make demo` runs; dev: also compilers and linters
+# usage: tools/setup.sh demo|dev|fuzz   demo: what `make demo` runs; dev: also compilers and linters;
+#                                       fuzz: what `make fuzz` runs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-kind=${1:?demo or dev}
+kind=${1:?demo, dev or fuzz}
 case $kind in
   demo) debian="python3-venv qemu-system-arm" extras="virtual,stm32" ;;
   dev) debian="python3-venv make git cmake gcc libc6-dev qemu-system-arm gcc-arm-none-eabi
                gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang-format" extras="dev" ;;
-  *) echo "setup: '$kind' is not known; allowed: demo, dev" >&2; exit 2 ;;
+  fuzz) debian="python3-venv make gcc libc6-dev binutils clang libclang-rt-dev" extras="dev" ;;
+  *) echo "setup: '$kind' is not known; allowed: demo, dev, fuzz" >&2; exit 2 ;;
 esac
 
 missing_debian() {

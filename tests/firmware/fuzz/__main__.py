@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from tests.firmware.fuzz import seeds
 from tests.firmware.fuzz.build import BUILD, TARGETS, has_libfuzzer
-from tests.firmware.fuzz.campaign import Campaign
+from tests.firmware.fuzz.campaign import HEADING, Campaign
 
 
 def main() -> int:
     seconds = int(os.environ.get("FUZZ_SECONDS", "1800"))
     if not has_libfuzzer():
-        print("fuzz: libFuzzer is missing; on Debian: apt-get install clang libclang-rt-14-dev", file=sys.stderr)
+        print(
+            "fuzz: libFuzzer is missing; on Debian: apt-get install clang libclang-rt-dev", file=sys.stderr
+        )
         return 2
     counts = seeds.write(BUILD / "seeds")
     print(f"fuzz: {seconds} s, seeds: " + ", ".join(f"{counts[target]} of {target}" for target in TARGETS))
     campaigns = [Campaign.start(target, seconds, BUILD / "seeds" / target, BUILD) for target in TARGETS]
     results = [campaign.wait() for campaign in campaigns]
-    print(f"{'target':<8}{'executions':>12}{'per second':>12}{'edges':>16}{'coverage':>10}{'corpus':>8}  findings")
+    print(HEADING)
     for result in results:
         print(result.row())
     for result in results:

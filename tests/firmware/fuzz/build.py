@@ -27,7 +27,7 @@ PACKED = "packed_"  # prefix of the second engine's symbols, instead of qc_
 
 
 def has_libfuzzer() -> bool:
-    """Whether clang and its fuzzing runtime (Debian: clang, libclang-rt-14-dev) are installed."""
+    """Whether clang and its fuzzing runtime (Debian: clang, libclang-rt-dev) are installed."""
     clang = shutil.which("clang")
     if clang is None:
         return False
@@ -38,7 +38,9 @@ def build(target: str, *, libfuzzer: bool) -> Path:
     """The program of a target, compiled when a source has changed since."""
     here = Path(__file__).parent
     compiler = ["clang" if libfuzzer else "cc", *FLAGS]
-    instrument = [f"{SANITIZE},fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp"] if libfuzzer else [SANITIZE]
+    instrument = (
+        [f"{SANITIZE},fuzzer-no-link", "-fno-sanitize-coverage=trace-cmp"] if libfuzzer else [SANITIZE]
+    )
     engine = sorted((FIRMWARE / "engine").rglob("*.c"))
     harness = [path for path in sorted((FIRMWARE / "harness").glob("*.c")) if path.name != "qc_mem.c"]
     crc = FIRMWARE / "harness" / "qc_crc32.c"

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.firmware.fuzz.build import build
 
 LARGEST_INPUT = 12_000  # bytes
+HEADING = "target    executions  per second           edges  coverage  corpus  findings"
 SLOWEST = 10  # seconds of one input: far above what the limit of work allows
 
 
@@ -74,7 +75,9 @@ class Campaign:
         finally:
             self.process.kill()
             self.process.wait()
-        return read_log(self.target, self.log.read_text(encoding="utf-8", errors="replace"), self.process.returncode)
+        return read_log(
+            self.target, self.log.read_text(encoding="utf-8", errors="replace"), self.process.returncode
+        )
 
 
 def read_log(target: str, log: str, code: int = 0) -> Result:

@@ -2,7 +2,10 @@
  *
  * Input: an image, and behind it the data for its inputs (what is missing is 0xa5). The portable
  * kernels and the packed ones (QC_SIMULATE_DSP) run it one after the other: both must accept or
- * refuse it alike, and every operator's output must be the same. */
+ * refuse it alike, and every operator's output must be the same.
+ *
+ * With FUZZ_STATUS in the environment it prints what the engine said: "status 0". */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   qc_status_t packed_status =
       run(packed_harness_runtime(), image, bytes, data + bytes, size - bytes, &packed_crc);
   free(image);
+  if (getenv("FUZZ_STATUS") != NULL) printf("status %d\n", (int)status);
   if (status != packed_status) fuzz_fail("portable and packed kernels do not take the same images");
   if (crc != packed_crc) fuzz_fail("portable and packed kernels differ");
   return 0;

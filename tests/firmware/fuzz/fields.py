@@ -1,0 +1,157 @@
+"""Every field of the device image, read from ``qc_image.h``, and images with one field changed.
+
+The header file is the format in C (SPEC.md has it in words), so a field that is added there is mutated here
+without anybody thinking of it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_quantcheck.graph.image import ImageDescription, read_image
+from tests.firmware.fuzz.build import FIRMWARE
+
+HEADER, TENSOR, OPERATOR, CHANNEL = "image_header", "tensor", "operator", "channel"
+BLOCKS = {
+    "CONV_2D": "conv_params",
+    "DEPTHWISE_CONV_2D": "conv_params",
+    "FULLY_CONNECTED": "conv_params",
+    "ADD": "add_params",
+    "AVERAGE_POOL_2D": "pool_params",
+    "MAX_POOL_2D": "pool_params",
+    "MEAN": "mean_params",
+    "PAD": "pad_params",
+    "CONCATENATION": "concatenation_params",
+    "SOFTMAX": "softmax_params",
+    "RESCALE": "rescale_params",
+    "QUANTIZE": "float_edge_params",
+    "DEQUANTIZE": "float_edge_params",
+}
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_CRC = struct.Struct("<I")
+_CRC_AT, _CRC_START = 12, 16
+_EDGES = (
+    *(0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000),
+    *(0xFFFFFF, 0x1000000, 0x3FFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFF80, 0xFFFFFFF0, 0xFFFFFFFF),
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a structure: where it starts and how many bytes it has."""
+
+    name: str
+    offset: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One field of one record set to one value; the CRC fits unless the field is the CRC."""
+
+    structure: str  # with the opcode where it belongs to an operator
+    field: str
+    record: int
+    value: int
+    image: bytes
+
+    @property
+    def name(self) -> str:
+        return f"{self.structure}[{self.record}].{self.field}={self.value:#x}"
+
+
+def structures() -> dict[str, tuple[Field, ...]]:
+    """The structures of the format by name (``tensor``, ``conv_params``, ...), arrays cell by cell."""
+    source = (FIRMWARE / "engine" / "qc_image.h").read_text(encoding="utf-8")
+    source = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+    constants = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)\b", source)}
+    sizes = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4}
+    found: dict[str, tuple[Field, ...]] = {}
+    for body, name in re.findall(r"typedef struct \{(.*?)\} qc_(\w+)_t;", source, re.DOTALL):
+        if "*" in body:
+            continue  # an image in memory, not the format
+        fields: list[Field] = []
+        for kind, names in re.findall(r"(\w+) ([^;]+);", body):
+            for declared in names.split(","):
+                fields += _fields(kind, declared.strip(), _end(fields), sizes, constants, found)
+        found[name] = tuple(fields)
+    return found
+
+
+def _fields(
+    kind: str,
+    declared: str,
+    at: int,
+    sizes: dict[str, int],
+    constants: dict[str, int],
+    known: dict[str, tuple[Field, ...]],
+) -> list[Field]:
+    match = re.fullmatch(r"(\w+)(?:\[(\w+)\])?", declared)
+    assert match, f"qc_image.h: {declared!r} is no declaration this parser knows"
+    name, count = match.groups()
+    inner = known.get(kind.removeprefix("qc_").removesuffix("_t"))
+    if inner:
+        return [Field(f"{name}.{field.name}", at + field.offset, field.width) for field in inner]
+    width = sizes[kind]
+    if count is None:
+        return [Field(name, at, width)]
+    length = constants[count] if count in constants else int(count)
+    return [Field(f"{name}[{i}]", at + i * width, width) for i in range(length)]
+
+
+def _end(fields: list[Field]) -> int:
+    return fields[-1].offset + fields[-1].width if fields else 0
+
+
+def size_of(fields: tuple[Field, ...]) -> int:
+    """Bytes of a structure."""
+    return _end(list(fields))
+
+
+def with_crc(image: bytes | bytearray) -> bytes:
+    """The image with a CRC-32 that fits its declared size, as far as it has one."""
+    body = bytearray(image)
+    size = struct.unpack_from("<I", body, 8)[0]
+    _CRC.pack_into(body, _CRC_AT, zlib.crc32(body[_CRC_START : size if size <= len(body) else len(body)]))
+    return bytes(body)
+
+
+def records(image: bytes) -> Iterator[tuple[str, str, int, int]]:
+    """What an image holds: structure, its name in a report, which one, and where it starts in the file."""
+    description = read_image(image)
+    tensors, operators = struct.unpack_from("<II", image, 60)
+    yield HEADER, HEADER, 0, 0
+    for i in range(len(description.tensors)):
+        yield TENSOR, TENSOR, i, tensors + 32 * i
+    for i, op in enumerate(description.operators):
+        yield OPERATOR, f"{OPERATOR} {op.opcode}", i, operators + 32 * i
+        if op.opcode in BLOCKS:
+            yield BLOCKS[op.opcode], f"{BLOCKS[op.opcode]} {op.opcode}", i, op.params_offset
+        if op.opcode in _CONVOLUTIONS:
+            yield CHANNEL, f"{CHANNEL} {op.opcode}", i, _channels(description, i)
+
+
+def _channels(description: ImageDescription, operator: int) -> int:
+    params = description.operators[operator].params
+    fields = {field.name: field for field in structures()["conv_params"]}
+    return description.constants_offset + int(_CRC.unpack_from(params, fields["channels_offset"].offset)[0])
+
+
+def mutations(image: bytes) -> Iterator[Mutation]:
+    """Every field of every record with the values at which checks break."""
+    layout = structures()
+    for structure, name, record, start in records(image):
+        for field in layout[structure]:
+            at = start + field.offset
+            old = int.from_bytes(image[at : at + field.width], "little")
+            near = {old + 1, old - 1, old * 2, old // 2, old ^ 1, old + 16, old - 16}
+            limit = 1 << 8 * field.width
+            for value in sorted({value % limit for value in near.union(_EDGES)} - {old}):
+                body = bytearray(image)
+                body[at : at + field.width] = value.to_bytes(field.width, "little")
+                whole = bytes(body) if (structure, field.name) == (HEADER, "crc32") else with_crc(body)
+                yield Mutation(name, field.name, record, value, whole)
