@@ -2,6 +2,7 @@
 # make test    the whole test suite, host and virtual boards
 # make firmware rebuilds the firmware images that ship inside rigs/
 # make fuzz    hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
+# make mutants  small mistakes in the arithmetic, each of which a test must catch
 # make bench   instructions per multiply-accumulate, code size, import cost
 # make lint    ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
@@ -10,7 +11,7 @@
 PYTHON := .venv/bin/python
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test fuzz firmware bench lint setup-demo setup-dev setup-fuzz clean
+.PHONY: demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean
 
 setup-demo setup-dev setup-fuzz:
 	@tools/setup.sh $(subst setup-,,$@)
@@ -30,6 +31,9 @@ firmware: setup-dev
 
 bench: setup-dev
 	@$(PYTHON) -m tests.bench
+
+mutants: setup-dev
+	@$(PYTHON) -m tests.mutants
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .

@@ -1,0 +1,580 @@
+"""Mistakes that people make in this arithmetic, each as one replaced piece of text.
+
+The text must occur exactly once in its file; when the code around it changes, the patch is adapted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Patch(NamedTuple):
+    """``search`` in ``file`` becomes ``replace``. ``kind`` is the heading in docs/mutants.md."""
+
+    name: str
+    kind: str
+    file: str
+    search: str
+    replace: str
+
+
+AFFINE = "pytest_quantcheck/numerics/affine.py"
+FIXED = "pytest_quantcheck/numerics/fixed_point.py"
+FLOAT = "pytest_quantcheck/numerics/float_scale.py"
+POWER = "pytest_quantcheck/numerics/power_of_two.py"
+ROUND = "pytest_quantcheck/numerics/rounding.py"
+TABLES = "pytest_quantcheck/numerics/tables.py"
+LOWERING = "pytest_quantcheck/graph/lowering.py"
+IMAGE = "pytest_quantcheck/graph/image.py"
+C_FIXED = "firmware/engine/qc_fixed_point.h"
+C_FLOAT = "firmware/engine/qc_float32.h"
+C_SIMD = "firmware/engine/qc_simd.h"
+KERNELS = "firmware/engine/kernels/"
+ADD = KERNELS + "qc_add_s8.c"
+AVERAGE = KERNELS + "qc_average_pool_s8.c"
+COLUMNS = KERNELS + "qc_columns.c"
+CONCATENATION = KERNELS + "qc_concatenation_s8.c"
+CONV = KERNELS + "qc_conv2d_s8.c"
+DEPTHWISE = KERNELS + "qc_depthwise_conv2d_s8.c"
+DENSE = KERNELS + "qc_fully_connected_s8.c"
+DEQUANTIZE = KERNELS + "qc_dequantize_f32.c"
+MAX_POOL = KERNELS + "qc_max_pool_s8.c"
+MEAN = KERNELS + "qc_mean_s8.c"
+PAD = KERNELS + "qc_pad.c"
+QUANTIZE = KERNELS + "qc_quantize_f32.c"
+RESCALE = KERNELS + "qc_rescale.c"
+SOFTMAX = KERNELS + "qc_softmax_s8.c"
+
+PATCHES = (
+    Patch(
+        "quantize truncates",
+        "truncation instead of rounding",
+        AFFINE,
+        "round_real(np.clip(steps, -_FAR, _FAR), rounding)",
+        "np.trunc(np.clip(steps, -_FAR, _FAR))",
+    ),
+    Patch(
+        "multiplier truncates",
+        "truncation instead of rounding",
+        FIXED,
+        "np.floor(fraction * 2.0**31 + 0.5)",
+        "np.floor(fraction * 2.0**31)",
+    ),
+    Patch(
+        "average pool truncates",
+        "truncation instead of rounding",
+        AVERAGE,
+        "(sum > 0 ? sum + count / 2 : sum - count / 2) / count",
+        "sum / count",
+    ),
+    Patch(
+        "the QUANTIZE kernel truncates",
+        "truncation instead of rounding",
+        QUANTIZE,
+        "(quotient + (1u << (right - 1))) >> right",
+        "quotient >> right",
+    ),
+    Patch(
+        "the QUANTIZE kernel's division truncates",
+        "truncation instead of rounding",
+        QUANTIZE,
+        "if (2 * rest > scale.mantissa || (2 * rest == scale.mantissa && (quotient & 1u))) quotient++;",
+        "",
+    ),
+    Patch(
+        "interpolation without its half",
+        "truncation instead of rounding",
+        TABLES,
+        "slope * offset + 64",
+        "slope * offset",
+    ),
+    Patch(
+        "quantize casts, then clips",
+        "cast before clip",
+        AFFINE,
+        "np.clip(integers + zeros, low, high).astype(dtype)",
+        "np.clip((integers + zeros).astype(dtype), low, high)",
+    ),
+    Patch(
+        "float32 requantization casts, then clips",
+        "cast before clip",
+        FLOAT,
+        "np.clip(steps + np.asarray(zero_point, np.int64), low, high).astype(dtype)",
+        "np.clip((steps + np.asarray(zero_point, np.int64)).astype(dtype), low, high)",
+    ),
+    Patch(
+        "ADD casts, then clamps",
+        "cast before clip",
+        ADD,
+        "(int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max)",
+        "(int8_t)qc_clamp((int8_t)(y + p->output_zero_point), p->act_min, p->act_max)",
+    ),
+    Patch(
+        "the packed saturation wraps",
+        "saturation forgotten",
+        C_SIMD,
+        "return a < INT8_MIN ? INT8_MIN : a > INT8_MAX ? INT8_MAX : a;",
+        "return (int8_t)a;",
+    ),
+    Patch(
+        "the one overflowing product",
+        "saturation forgotten",
+        FIXED,
+        "int64(np.minimum(divide_towards_zero_by_pot(nudged, 31), INT32_MAX))",
+        "divide_towards_zero_by_pot(nudged, 31)",
+    ),
+    Patch(
+        "the reduced multiplier reaches 2**15",
+        "saturation forgotten",
+        FIXED,
+        "np.where(wide < 0x7FFF0000, (wide + (1 << 15)) >> 16, 0x7FFF)",
+        "(wide + (1 << 15)) >> 16",
+    ),
+    Patch(
+        "a bias wraps",
+        "saturation forgotten",
+        AFFINE,
+        "np.clip(exact_quotient(values, scale, rounding), -largest, largest)",
+        "exact_quotient(values, scale, rounding)",
+    ),
+    Patch(
+        "a multiplier of one half times two",
+        "saturation forgotten",
+        FIXED,
+        "full = multiplier == 1 << 31",
+        "full = multiplier > 1 << 31",
+    ),
+    Patch(
+        "sums keep more than 32 bits",
+        "saturation forgotten",
+        FIXED,
+        "wrap_int32(int64(x) << left)",
+        "int64(x) << left",
+    ),
+    Patch(
+        "zero point one too low",
+        "zero point off by one",
+        AFFINE,
+        "round_real(qmin - lows / scale)",
+        "round_real(qmin - lows / scale - 1)",
+    ),
+    Patch(
+        "256 steps between 256 integers",
+        "zero point off by one",
+        AFFINE,
+        "wide = (highs - lows) / (qmax - qmin)",
+        "wide = (highs - lows) / (qmax - qmin + 1)",
+    ),
+    Patch(
+        "the middle of uint8",
+        "zero point off by one",
+        AFFINE,
+        "middle = 0 if qmin < 0 else 128",
+        "middle = 0 if qmin < 0 else 127",
+    ),
+    Patch(
+        "symmetric weights reach -128",
+        "zero point off by one",
+        AFFINE,
+        "symmetric if narrow is None else narrow",
+        "False if narrow is None else narrow",
+    ),
+    Patch(
+        "quantize subtracts the zero point",
+        "sign of the zero point",
+        AFFINE,
+        "np.clip(integers + zeros, low, high)",
+        "np.clip(integers - zeros, low, high)",
+    ),
+    Patch(
+        "dequantize adds the zero point",
+        "sign of the zero point",
+        AFFINE,
+        "difference = q - along(",
+        "difference = q + along(",
+    ),
+    Patch(
+        "ADD adds the input's zero point",
+        "sign of the zero point",
+        ADD,
+        "q - addend->zero_point",
+        "q + addend->zero_point",
+    ),
+    Patch(
+        "softmax leaves its zero point out",
+        "zero point forgotten",
+        SOFTMAX,
+        "qc_clamp(y + INT8_MIN, INT8_MIN, INT8_MAX)",
+        "qc_clamp(y, INT8_MIN, INT8_MAX)",
+    ),
+    Patch(
+        "MEAN leaves the input's zero point out",
+        "zero point forgotten",
+        MEAN,
+        "sum -= (int32_t)count * params->input_zero_point;",
+        "",
+    ),
+    Patch(
+        "weights with a zero point",
+        "zero point forgotten",
+        DENSE,
+        "w[16 * (i / 4) + i % 4] - p->weight_zero_point",
+        "w[16 * (i / 4) + i % 4]",
+    ),
+    Patch(
+        "the range leaves out 0",
+        "zero point forgotten",
+        AFFINE,
+        "lows, highs = np.minimum(lows, 0.0), np.maximum(highs, 0.0)",
+        "",
+    ),
+    Patch(
+        "a shift to the left goes right",
+        "exponent negated",
+        FIXED,
+        "np.maximum(int64(shift), 0), np.maximum(-int64(shift), 0)",
+        "np.maximum(-int64(shift), 0), np.maximum(int64(shift), 0)",
+    ),
+    Patch("2**e for 2**-e", "exponent negated", POWER, "-_exponents(exponent", "_exponents(exponent"),
+    Patch(
+        "to minus from",
+        "exponent negated",
+        POWER,
+        "np.asarray(output_exponent, np.int64) - np.asarray(exponent, np.int64)",
+        "np.asarray(exponent, np.int64) - np.asarray(output_exponent, np.int64)",
+    ),
+    Patch(
+        "the multiplier's exponent",
+        "exponent negated",
+        FIXED,
+        "shift = exponent.astype(np.int64)",
+        "shift = -exponent.astype(np.int64)",
+    ),
+    Patch(
+        "the kernels' shift to the left goes right",
+        "exponent negated",
+        C_FIXED,
+        "  int32_t left = shift > 0 ? shift : 0;\n  int32_t right = shift > 0 ? 0 : -shift;",
+        "  int32_t left = shift > 0 ? 0 : -shift;\n  int32_t right = shift > 0 ? shift : 0;",
+    ),
+    Patch(
+        "shifts of 31 and more",
+        "exponent out of range",
+        ROUND,
+        "np.minimum(shift, 62)",
+        "np.minimum(shift, 31)",
+    ),
+    Patch(
+        "the host rounds once",
+        "single instead of double rounding",
+        FIXED,
+        'rounding: str = "double"',
+        'rounding: str = "single"',
+    ),
+    Patch(
+        "the kernels round once",
+        "single instead of double rounding",
+        C_FIXED,
+        "return qc_divide_by_power(qc_doubling_high_multiply(qc_shift_left(x, left), multiplier), right);",
+        "return (int32_t)(((int64_t)qc_shift_left(x, left) * multiplier +"
+        " (INT64_C(1) << (30 + right))) >> (31 + right));",
+    ),
+    Patch(
+        "dividing by a power of two",
+        "half up on negatives",
+        FIXED,
+        "threshold = (mask >> 1) + (value < 0)",
+        "threshold = mask >> 1",
+    ),
+    Patch(
+        "the kernels' dividing by a power of two",
+        "half up on negatives",
+        C_FIXED,
+        "int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);",
+        "int32_t threshold = mask >> 1;",
+    ),
+    Patch(
+        "the kernels' fast requantization",
+        "half up on negatives",
+        C_FIXED,
+        "(high + offset + (high >> 31)) >> -shift",
+        "(high + offset) >> -shift",
+    ),
+    Patch(
+        "the kernels' fast requantization of doubled sums",
+        "half up on negatives",
+        C_FIXED,
+        "(high + offset + (high >> 31)) >> right",
+        "(high + offset) >> right",
+    ),
+    Patch(
+        "reals",
+        "half up on negatives",
+        ROUND,
+        "outwards = fraction >= 0.5",
+        "outwards = (fraction > 0.5) | ((fraction == 0.5) & (values > 0))",
+    ),
+    Patch("ratios", "half up on negatives", ROUND, "tie_up = floor >= 0", "tie_up = True"),
+    Patch(
+        "average pool",
+        "half up on negatives",
+        AVERAGE,
+        ": sum - count / 2) / count",
+        ": sum + count / 2) / count",
+    ),
+    Patch(
+        "to odd instead of even",
+        "ties of half to even",
+        ROUND,
+        "tie_up = floor & 1 == 1",
+        "tie_up = floor & 1 == 0",
+    ),
+    Patch(
+        "float32 rounds ties up",
+        "ties of half to even",
+        C_FLOAT,
+        "(rest == half && (x.mantissa & 1u))",
+        "rest == half",
+    ),
+    Patch(
+        "onnxruntime's rule rounds away",
+        "ties of half to even",
+        FLOAT,
+        'np.maximum(bits, 0), "half_even")',
+        'np.maximum(bits, 0), "half_away")',
+    ),
+    Patch(
+        "RESCALE takes every byte as signed",
+        "int8 and uint8 confused",
+        RESCALE,
+        "dtype == QC_INT8 ? (int8_t)byte : byte",
+        "(int8_t)byte",
+    ),
+    Patch(
+        "DEQUANTIZE takes every byte as unsigned",
+        "int8 and uint8 confused",
+        DEQUANTIZE,
+        "dtype == QC_INT8 ? (int8_t)data[i] : data[i]",
+        "data[i]",
+    ),
+    Patch(
+        "QUANTIZE to uint8 begins at -128",
+        "int8 and uint8 confused",
+        QUANTIZE,
+        "out->dtype == QC_INT8 ? INT8_MIN : 0",
+        "INT8_MIN",
+    ),
+    Patch(
+        "the packed maximum is unsigned",
+        "int8 and uint8 confused",
+        C_SIMD,
+        "qc_byte(a, i) >= qc_byte(b, i)",
+        "(uint8_t)qc_byte(a, i) >= (uint8_t)qc_byte(b, i)",
+    ),
+    Patch(
+        "a table indexed by a signed byte",
+        "int8 and uint8 confused",
+        ADD,
+        "addend->table[(uint8_t)q]",
+        "addend->table[q + 128]",
+    ),
+    Patch(
+        "CONV_2D beside the input",
+        "padding with 0",
+        CONV,
+        "int8_t fill = (int8_t)g->op->params->input_zero_point;",
+        "int8_t fill = 0;",
+    ),
+    Patch(
+        "DEPTHWISE_CONV_2D above and below the input",
+        "padding with 0",
+        DEPTHWISE,
+        "fill(cell, group->inside, op->params->input_zero_point);",
+        "fill(cell, group->inside, 0);",
+    ),
+    Patch(
+        "DEPTHWISE_CONV_2D left and right of the input",
+        "padding with 0",
+        DEPTHWISE,
+        "fill(group.ring, cells, op->params->input_zero_point);",
+        "fill(group.ring, cells, 0);",
+    ),
+    Patch("PAD", "padding with 0", PAD, "(int)params->value", "0"),
+    Patch(
+        "MAX_POOL_2D's window begins at 0",
+        "padding with 0",
+        MAX_POOL,
+        "qc_fill(output, INT8_MIN, (size_t)channels);",
+        "qc_fill(output, 0, (size_t)channels);",
+    ),
+    Patch(
+        "SAME puts the odd cell before the input",
+        "padding on the wrong side",
+        LOWERING,
+        "before.append(total // 2)",
+        "before.append((total + 1) // 2)",
+    ),
+    Patch(
+        "CONV_2D takes left for top",
+        "padding on the wrong side",
+        CONV,
+        "at->y * w->stride_h - w->pad_top",
+        "at->y * w->stride_h - w->pad_left",
+    ),
+    Patch(
+        "the first channel's multiplier for all",
+        "multiplier of the wrong channel",
+        COLUMNS,
+        "store(output + r, channels, sum + 4 * r, 4, channel + r, op->params)",
+        "store(output + r, channels, sum + 4 * r, 4, channel, op->params)",
+    ),
+    Patch(
+        "the packed second row takes the first's",
+        "multiplier of the wrong channel",
+        COLUMNS,
+        "s10 = finish(s10, &channel[1], p, fast)",
+        "s10 = finish(s10, &channel[0], p, fast)",
+    ),
+    Patch(
+        "depthwise channels in the other order",
+        "multiplier of the wrong channel",
+        DEPTHWISE,
+        "int32_t c = (c0 + lane) * multiplier + m;",
+        "int32_t c = m * op->in.c + c0 + lane;",
+    ),
+    Patch(
+        "parameters along the next axis",
+        "multiplier of the wrong channel",
+        AFFINE,
+        "i == axis % rank",
+        "i == (axis + 1) % rank",
+    ),
+    Patch(
+        "dilation is the stride",
+        "stride and dilation swapped",
+        CONV,
+        "y0 + i * w->dilation_h, x = x0",
+        "y0 + i * w->stride_h, x = x0",
+    ),
+    Patch(
+        "one stride for both axes",
+        "stride and dilation swapped",
+        CONV,
+        "at->x * w->stride_w - w->pad_left",
+        "at->x * w->stride_h - w->pad_left",
+    ),
+    Patch(
+        "the reach of a window is its stride",
+        "stride and dilation swapped",
+        LOWERING,
+        "reach = (kernel[axis] - 1) * dilation[axis] + 1",
+        "reach = (kernel[axis] - 1) * strides[axis] + 1",
+    ),
+    Patch(
+        "AVERAGE_POOL_2D",
+        "divisor counts padding",
+        AVERAGE,
+        "int32_t count = (bottom - y) * (right - x);",
+        "int32_t count = p->window.kernel_h * p->window.kernel_w;",
+    ),
+    Patch(
+        "ADD adds the zero point behind the clamp",
+        "clamp in the wrong place",
+        ADD,
+        "qc_clamp(y + p->output_zero_point, p->act_min, p->act_max)",
+        "(qc_clamp(y, p->act_min, p->act_max) + p->output_zero_point)",
+    ),
+    Patch(
+        "CONCATENATION drops its activation",
+        "clamp in the wrong place",
+        CONCATENATION,
+        "params->act_min > INT8_MIN || params->act_max < INT8_MAX",
+        "0",
+    ),
+    Patch("only the lower bound", "clamp in the wrong place", C_FIXED, "if (x > high) x = high;", ""),
+    Patch(
+        "inputs below diff_min count",
+        "softmax",
+        SOFTMAX,
+        "if (difference < p->diff_min) return 0;",
+        "",
+    ),
+    Patch(
+        "the largest input is at least 0",
+        "softmax",
+        SOFTMAX,
+        "int32_t largest = INT8_MIN, sum = 0;",
+        "int32_t largest = 0, sum = 0;",
+    ),
+    Patch(
+        "the interpreter's diff_min is one lower",
+        "softmax",
+        LOWERING,
+        "Softmax(int(multiplier), int(shift), -math.floor(radius))",
+        "Softmax(int(multiplier), int(shift), -math.floor(radius) - 1)",
+    ),
+    Patch(
+        "products are summed in 16 bits",
+        "narrow accumulator",
+        C_SIMD,
+        "return (int32_t)((uint32_t)sum + (uint32_t)(a * b));",
+        "return (int16_t)((uint32_t)sum + (uint32_t)(a * b));",
+    ),
+    Patch("MEAN sums in 16 bits", "narrow accumulator", MEAN, "int32_t sum = 0;", "int16_t sum = 0;"),
+    Patch(
+        "the zero point's share",
+        "bias not folded",
+        IMAGE,
+        "bias = bias - p.input_zero_point * (weights - weight_zero_point).sum(axis=1)",
+        "",
+    ),
+    Patch(
+        "the zero point's share with the other sign",
+        "bias not folded",
+        IMAGE,
+        "bias = bias - p.input_zero_point * (weights",
+        "bias = bias + p.input_zero_point * (weights",
+    ),
+    Patch(
+        "the last columns begin at 0",
+        "bias not folded",
+        COLUMNS,
+        "for (int r = 0; r < 4; r++) sum[r] = channel[r].bias;",
+        "for (int r = 0; r < 4; r++) sum[r] = 0;",
+    ),
+    Patch(
+        "a bias in the input's scale",
+        "wrong scale",
+        AFFINE,
+        "scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)",
+        "scale = np.asarray(input_scale, np.float32) + 0 * np.asarray(weight_scale, np.float32)",
+    ),
+    Patch(
+        "the zero point from a scale of 53 digits",
+        "wrong scale",
+        AFFINE,
+        "np.maximum(wide.astype(np.float32), SMALLEST_SCALE)",
+        "np.maximum(wide, SMALLEST_SCALE)",
+    ),
+    Patch(
+        "the largest magnitude clips",
+        "wrong scale",
+        POWER,
+        '"largest": float(high)',
+        '"largest": float(-low)',
+    ),
+    Patch(
+        "a broadcast axis advances",
+        "wrong position",
+        ADD,
+        "strides[axis] = dim == 1 ? 0 : step;",
+        "strides[axis] = step;",
+    ),
+    Patch(
+        "CONCATENATION forgets the inner axes",
+        "wrong position",
+        CONCATENATION,
+        "output + position * inner",
+        "output + position",
+    ),
+)

@@ -1,0 +1,240 @@
+"""Runs the real tests against mutants, each in a copy of the tree, and says which test noticed."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import py_compile
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from tests.mutants import plugin
+from tests.mutants.edit import Edit, Mutant
+
+TREE = (
+    "pytest_quantcheck",
+    "rigs",
+    "firmware",
+    "conformance_models",
+    "tests",
+    "conftest.py",
+    "pyproject.toml",
+)
+IMAGE_COMPILER = "pytest_quantcheck/graph/image.py"
+PYTHON_TESTS = (
+    "tests/host/numerics",
+    "tests/host/graph/test_execute.py",
+    "tests/host/runners/test_prepare.py",
+    "tests/host/runners/test_litert.py",
+)
+# which mistakes a compiler would warn of is another question
+C_TESTS = ("tests/firmware/engine", "--ignore=tests/firmware/engine/test_compilers.py")
+SLOW = ("--ignore=tests/firmware/engine/test_corrupt_images.py",)
+PATIENCE = 900.0  # seconds for the tests without a mutant
+OPTIONS = ("-x", "-q", "-rfE", "--tb=no", "--no-header", "-p", "no:cacheprovider")
+PLUGINS = ("pytest_quantcheck.plugin", "_hypothesis_pytestplugin", "tests.mutants.plugin")
+VARIANTS = ((), ("-DQC_SIMULATE_DSP",))
+
+T = TypeVar("T")
+
+
+class BrokenSuiteError(RuntimeError):
+    """The tests do not pass without a mutant, or could not run: nothing can be said about mutants."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant. ``caught_by`` is the first test that failed, None for a survivor."""
+
+    mutant: Mutant
+    caught_by: str | None
+    seconds: float
+
+
+class Workshop:
+    """Copies of a tree, one for each mutant under work; the tree itself is never touched."""
+
+    def __init__(self, root: Path, folder: Path, jobs: int) -> None:
+        self._jobs = jobs
+        self._free: queue.Queue[Path] = queue.Queue()
+        first = folder / "0"
+        ignore = shutil.ignore_patterns("__pycache__", "build", "*.qcm")
+        for name in TREE:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, first / name, ignore=ignore)
+            else:
+                shutil.copy2(root / name, first / name)
+        # by content: a mutant may have the size and the second of the file it replaces
+        compileall.compile_dir(
+            first, quiet=2, workers=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+        )
+        self._free.put(first)
+        for i in range(1, jobs):
+            shutil.copytree(first, folder / str(i))
+            self._free.put(folder / str(i))
+        self._objects: dict[str, list[bytes]] = {}
+        self._timeout = PATIENCE
+
+    def prove_suite(self, mutants: Iterable[Mutant]) -> None:
+        """Raises ``BrokenSuiteError`` unless the tests for these mutants pass on an unchanged copy.
+
+        How long they took decides when a run with a mutant counts as endless.
+        """
+        unchanged = {_tests_of(m): replace(m, edit=Edit(0, 0, "")) for m in mutants}
+        results = list(self.run(unchanged.values()))
+        for result in results:
+            if result.caught_by:
+                raise BrokenSuiteError(
+                    f"{result.caught_by} fails without any mutant; `make test` comes first"
+                )
+        self._timeout = 30 + 2 * max(result.seconds for result in results)
+
+    def viable(self, mutants: Iterable[Mutant], count: int) -> Iterator[Mutant]:
+        """The first ``count`` mutants that compile, and to another program than the original."""
+        ranked = list(mutants)
+        found = 0
+        for start in range(0, len(ranked), 4 * self._jobs):
+            batch = ranked[start : start + 4 * self._jobs]
+            for mutant, differs in zip(batch, self._each(self._is_viable, batch), strict=True):
+                if differs and found < count:
+                    found += 1
+                    yield mutant
+            if found == count:
+                return
+
+    def run(self, mutants: Iterable[Mutant]) -> Iterator[Result]:
+        """The result of every mutant, in their order."""
+        return self._each(self._try, mutants)
+
+    def _each(self, function: Callable[[Mutant], T], mutants: Iterable[Mutant]) -> Iterator[T]:
+        with ThreadPoolExecutor(self._jobs) as pool:
+            yield from pool.map(function, mutants)
+
+    @contextmanager
+    def _copy(self) -> Iterator[Path]:
+        copy = self._free.get()
+        try:
+            yield copy
+        finally:
+            self._free.put(copy)
+
+    @contextmanager
+    def _applied(self, mutant: Mutant) -> Iterator[Path]:
+        with self._copy() as copy:
+            path = copy / mutant.file
+            original = path.read_text()
+            path.write_text(mutant.edit.apply(original))
+            try:
+                yield copy
+            finally:
+                path.write_text(original)
+
+    def _try(self, mutant: Mutant) -> Result:
+        started = time.monotonic()
+        with self._applied(mutant) as copy:
+            words = {plugin.FIRST: plugin.words_of(mutant.file)}
+            if _tests_of(mutant) == C_TESTS:
+                caught_by = self._first_failure(copy, (*C_TESTS, *SLOW), words) or self._first_failure(
+                    copy, C_TESTS, {**words, plugin.SANITIZE: "1"}
+                )
+            else:
+                caught_by = self._first_failure(copy, PYTHON_TESTS, words)
+        return Result(mutant, caught_by, time.monotonic() - started)
+
+    def _first_failure(self, copy: Path, tests: tuple[str, ...], extra: dict[str, str]) -> str | None:
+        """The first test that fails in a copy, a timeout, or None when all pass."""
+        scratch = copy / "tmp"
+        environment = {
+            **os.environ,
+            **extra,
+            "PYTHONPATH": str(copy),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        plugins = [word for name in PLUGINS for word in ("-p", name)]
+        command = [sys.executable, "-m", "pytest", *OPTIONS, *plugins, f"--basetemp={scratch}/pytest", *tests]
+        try:
+            scratch.mkdir()
+            return _read(*_output(command, copy, environment, self._timeout))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _is_viable(self, mutant: Mutant) -> bool:
+        if not _is_c(mutant):
+            return True
+        with self._copy() as copy:
+            if mutant.file not in self._objects:
+                self._objects[mutant.file] = _objects(copy, mutant.file) or []
+        with self._applied(mutant) as copy:
+            objects = _objects(copy, mutant.file)
+        return objects is not None and objects != self._objects[mutant.file]
+
+
+def _is_c(mutant: Mutant) -> bool:
+    return mutant.file.startswith("firmware/")
+
+
+def _tests_of(mutant: Mutant) -> tuple[str, ...]:
+    """What the engine computes comes from its kernels and from the image made for it."""
+    return C_TESTS if _is_c(mutant) or mutant.file == IMAGE_COMPILER else PYTHON_TESTS
+
+
+def _objects(copy: Path, file: str) -> list[bytes] | None:
+    """The object code of a source, of all kernels for a header; None where it does not compile."""
+    engine = copy / "firmware" / "engine"
+    sources = [copy / file] if file.endswith(".c") else sorted(engine.rglob("*.c"))
+    objects = []
+    for source in sources:
+        for variant in VARIANTS:
+            out = copy / "mutant.o"
+            command = ["cc", "-std=c11", "-O2", "-w", *variant, f"-I{engine}", f"-I{copy}/firmware/include"]
+            done = subprocess.run([*command, "-c", source, "-o", out], capture_output=True, check=False)
+            if done.returncode:
+                return None
+            objects.append(out.read_bytes())
+    return objects
+
+
+def _output(
+    command: list[str], folder: Path, environment: dict[str, str], timeout: float
+) -> tuple[int | None, str]:
+    """Exit status and output; status None when the time was up. Ends what the tests have started."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None, ""
+
+
+def _read(status: int | None, output: str) -> str | None:
+    if status is None:
+        return "a run without an end"
+    if status == 0:
+        return None
+    match = re.search(r"^(?:FAILED|ERROR) (\S+?(?:\[.*?\])?)(?: - .*)?$", output, re.MULTILINE)
+    if status not in {1, 2} or not match:
+        raise BrokenSuiteError(f"pytest ended with {status}:\n{output[-3000:]}")
+    return match.group(1)
