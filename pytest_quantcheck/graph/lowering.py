@@ -304,18 +304,13 @@ def _fully_connected(site: Site) -> FullyConnected:
     bias, rounding = _bias_and_rounding(site, outputs)
     if site.dtype == "int16" and np.any(scales.zero_point):
         site.fail("the weights have a zero point; next to int16 activations they are symmetric")
-    if scales.per_channel:
-        if np.any(scales.zero_point):
-            site.fail("weights quantized per channel have a zero point; they must be symmetric")
-        real = float(input_scale) * scales.scale.astype(np.float64) / float(output_scale)
-    else:
-        # TFLM multiplies these two in float32 (GetQuantizedConvolutionMultipler); convolutions do not.
-        product = float(input_scale * scales.scale[0])
-        real = np.asarray(product / float(output_scale))
-        if bias is not None and bias.quantization is not None:
-            apart = float(input_scale) * float(scales.scale[0]) - float(bias.quantization.scale[0])
-            if abs(apart) / float(output_scale) > 0.02:
-                site.fail("the bias scale is not the product of input and weight scale")
+    if scales.per_channel and np.any(scales.zero_point):
+        site.fail("weights quantized per channel have a zero point; they must be symmetric")
+    if not scales.per_channel and bias is not None and bias.quantization is not None:
+        apart = float(input_scale) * float(scales.scale[0]) - float(bias.quantization.scale[0])
+        if abs(apart) / float(output_scale) > 0.02:
+            site.fail("the bias scale is not the product of input and weight scale")
+    real = float(input_scale) * scales.scale.astype(np.float64) / float(output_scale)
     return FullyConnected(
         input_zero_point,
         int(scales.zero_point[0]),

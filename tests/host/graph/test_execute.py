@@ -111,3 +111,20 @@ def test_the_sums_of_an_int16_convolution_follow_its_bias(bias: str | None, roun
     vectors = Raw(rng.integers(-(1 << 15), 1 << 15, (200, 1, 1, 64)).astype(np.int16))
     ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
     assert np.array_equal(ours, theirs)
+
+
+def test_the_multiplier_of_fully_connected_is_a_product_of_doubles() -> None:
+    """Biases half way between what the float32 and the float64 product round to different integers."""
+    scale, weight_scale, scale_out = (float(np.float32(x)) for x in (0.001, 0.01, 190.0))
+    exact = scale * weight_scale / scale_out
+    rough = float(np.float32(scale) * np.float32(weight_scale)) / scale_out
+    steps = np.arange(20, 100) + 0.5
+    bias = ((steps / exact + steps / rough) / 2).astype(np.int32)
+    writer = TfliteWriter()
+    x = writer.tensor((1, 1), scale=scale)
+    weights = np.zeros((len(bias), 1), np.int8)
+    y = writer.fully_connected(x, weights, bias, weight_scale=weight_scale, scale=scale_out)
+    model, vectors = QuantizedModel("bias", writer.finish([x], [y])), Raw(np.zeros((1, 1), np.int8))
+    ours, theirs = (runner.run(model, vectors).outputs[0][0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+    assert not np.array_equal(ours, np.floor(bias * rough + 0.5))
