@@ -70,6 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--log-dir", type=Path, default=Path(".quantcheck"), metavar="DIR", help="where serial logs go"
     )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw what is printed as a picture")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     if args.vectors is not None and args.vectors < 1:
         raise UsageError(f"--vectors {args.vectors} is out of range; allowed: 1 to 540")
     started = time.monotonic()
-    console = _console()
+    console = _console(record=args.svg is not None)
     boards = _boards(args.boards, args.rig or [inventory.VIRTUAL])
     models = demo_models()[: 1 if args.fault else None]
     judge = Judge(demo_samples())
@@ -88,12 +89,21 @@ def run(args: argparse.Namespace) -> int:
     )
     results = _judge_all(args, console, judge, boards, models)
     _conclude(console, results, scores, time.monotonic() - started)
+    if args.svg is not None:
+        _draw(console, args.svg)
     return _exit_code(results, named=bool(args.boards))
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+def _console(*, record: bool) -> Console:
+    console = Console(highlight=False, record=record)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH, record=record)
+
+
+def _draw(console: Console, path: Path) -> None:
+    try:
+        console.save_svg(str(path), title="quantcheck demo")
+    except OSError as error:
+        raise UsageError(f"--svg {path}: {error.strerror or error}") from error
 
 
 def _boards(names: Sequence[str], rig: Sequence[str]) -> list[BoardEntry]:
@@ -147,6 +157,9 @@ def _conclude(
     verdicts = [verdict for result in results for verdict in result.verdicts]
     if verdicts:
         console.print(_table(results, scores))
+    for result in results:
+        if note := _few_samples(result, scores):
+            console.print(note)
     for verdict in verdicts:
         if not verdict.passed:
             console.print(escape(verdict.explain()), style="red", soft_wrap=True)
@@ -158,6 +171,18 @@ def _conclude(
     if verdicts:
         good = sum(verdict.passed for verdict in verdicts)
         console.print(f"{good} of {len(verdicts)} bit-exact in {seconds:.0f} s")
+
+
+def _few_samples(result: BoardResult, scores: Mapping[str, HostScore]) -> str:
+    """Why a board's score may differ from the host's although no output does; empty when it cannot."""
+    few = [verdict for verdict in result.verdicts if verdict.exact]
+    few = [verdict for verdict in few if len(verdict.run) < scores[verdict.run.model.id].samples]
+    if not few:
+        return ""
+    return (
+        f"{result.entry.name} ran {len(few[0].run)} of the digits, with the host's outputs on every one of "
+        f"them; what the host scores on all of them holds for it too."
+    )
 
 
 def _exit_code(results: Sequence[BoardResult], *, named: bool) -> int:

@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class HostScore:
-    """Accuracy of a model on the host, on all samples; ``float_accuracy`` is None without LiteRT and TFLM.
+    """Accuracy of a model on all ``samples`` on the host; ``float_accuracy``: None without LiteRT and TFLM.
 
     ``runtime`` names the reference.
     """
@@ -32,6 +32,7 @@ class HostScore:
     float_accuracy: float | None
     accuracy: float
     runtime: str
+    samples: int
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Judge:
             float_accuracy=None if floats is None else accuracy(floats, self.samples.y),
             accuracy=accuracy(outputs, self.samples.y),
             runtime=run.runtime,
+            samples=len(self.samples),
         )
 
     def board(

@@ -83,3 +83,19 @@ def test_a_board_whose_tools_are_missing_is_named_and_the_others_go_on(demo, mon
 def test_wrong_usage_ends_with_2(options, message, tmp_path, capfd) -> None:
     assert main(["demo", "--log-dir", str(tmp_path), *options]) == 2
     assert message in capfd.readouterr().err
+
+
+def test_the_demo_can_be_drawn_as_a_picture(demo, tmp_path) -> None:
+    picture = tmp_path / "demo.svg"
+    code, output = demo("--boards", BOARDS[0], "--vectors", "5", "--svg", str(picture))
+    assert code == 0
+    assert "ran 5 of the digits, with the host's outputs on every one of them" in output
+    drawn = picture.read_text(encoding="utf-8")
+    assert drawn.startswith("<svg")
+    assert "bit-exact" in drawn
+
+
+def test_a_picture_that_cannot_be_written_is_a_usage_error(tmp_path, capfd) -> None:
+    missing = tmp_path / "missing" / "demo.svg"
+    assert main(["demo", "--log-dir", str(tmp_path), "--vectors", "1", "--svg", str(missing)]) == 2
+    assert str(missing) in capfd.readouterr().err
