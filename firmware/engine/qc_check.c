@@ -68,7 +68,9 @@ static qc_status_t check_channels(const qc_image_t *image, const qc_conv_params_
     int64_t bias = channel->bias;
     uint64_t largest = sum + (uint64_t)(bias < 0 ? -bias : bias);
     QC_REQUIRE(multiplier_fits(channel->multiplier, channel->shift), QC_ERR_PARAM);
-    QC_REQUIRE(!(p->flags & QC_CONV_FAST) || is_fast(p, channel, largest), QC_ERR_PARAM);
+    QC_REQUIRE(p->flags & QC_CONV_FAST ? is_fast(p, channel, largest) : channel->offset == 0,
+               QC_ERR_PARAM);
+    QC_REQUIRE(i < outputs || channel->multiplier == 0, QC_ERR_PARAM);
   }
   return QC_OK;
 }
@@ -216,6 +218,7 @@ static qc_status_t check_pad(const qc_pad_params_t *p, const qc_tensor_t *in,
   QC_REQUIRE(in->rank == out->rank && in->rank > 0, QC_ERR_SHAPE);
   for (uint32_t i = 0; i < in->rank; i++)
     QC_REQUIRE((uint64_t)p->before[i] + in->shape[i] <= out->shape[i], QC_ERR_SHAPE);
+  for (uint32_t i = in->rank; i < QC_MAX_RANK; i++) QC_REQUIRE(p->before[i] == 0, QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->value), QC_ERR_PARAM);
   return QC_OK;
 }

@@ -17,9 +17,7 @@ from tests.firmware.fuzz.campaign import HEADING, Campaign
 def main() -> int:
     seconds = int(os.environ.get("FUZZ_SECONDS", "1800"))
     if not has_libfuzzer():
-        print(
-            "fuzz: libFuzzer is missing; on Debian: apt-get install clang libclang-rt-dev", file=sys.stderr
-        )
+        print("fuzz: libFuzzer is missing; on Debian: apt-get install clang libclang-rt-dev", file=sys.stderr)
         return 2
     counts = seeds.write(BUILD / "seeds")
     print(f"fuzz: {seconds} s, seeds: " + ", ".join(f"{counts[target]} of {target}" for target in TARGETS))

@@ -16,8 +16,8 @@ from pytest_quantcheck.graph.tflite import read_tflite
 from pytest_quantcheck.runners.prepare import quantize_inputs
 from pytest_quantcheck.strategies import LAYER_KINDS, ModelCase, layers, small_models
 
-PER_KIND = 4
-NETWORKS = 24
+PER_KIND = 3
+NETWORKS = 16
 LARGEST = 6000  # bytes of a drawn image: fuzzing lives on speed
 HELLO, SELECT, DESCRIBE, RUN, READ, BAUD, ECHO, FAULT, LOOP, COUNTER, STORE, REBOOT = (1, *range(5, 16))
 
@@ -50,7 +50,7 @@ def _drawn(strategy: SearchStrategy[ModelCase], count: int) -> list[bytes]:
     found: dict[bytes, bytes] = {}
 
     @settings(
-        max_examples=20 * count,
+        max_examples=6 * count,
         derandomize=True,
         database=None,
         deadline=None,
