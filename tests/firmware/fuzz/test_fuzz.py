@@ -18,7 +18,7 @@ from tests.firmware.fuzz.campaign import Campaign, read_log
 pytestmark = pytest.mark.host
 
 SECONDS = 8
-MUTATIONS = 10_000
+MUTATIONS = 30_000
 # What a sanitizer's report does to libFuzzer's log.
 CRASH = """\
 INFO: Loaded 1 modules   (4554 inline 8-bit counters): 4554 [0x5, 0x6),
