@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         )
         reference = reference_runner.run(model, vectors)
         seen = device.run(model, vectors)
-        found = locate(seen, reference, device)
+        found = locate(seen, reference, device, reference_runner=reference_runner)
     if args.json:
         args.json.write_text(
             json.dumps(summary(args, reference, seen, found), indent=2) + "\n", encoding="utf-8"

@@ -1,0 +1,44 @@
+"""``quantcheck compare`` between runners of this machine."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from conformance_models.shapes import model
+from pytest_quantcheck.cli import main
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def keyword_spotting(tmp_path):
+    """The DS-CNN shape and 20 random inputs, as files."""
+    shape = model("ds-cnn")
+    (tmp_path / "m.tflite").write_bytes(shape.artefact)
+    inputs = np.random.default_rng(0).integers(-128, 128, (20, 49, 10, 1)).astype(np.int8)
+    np.save(tmp_path / "x.npy", inputs)
+    return tmp_path
+
+
+def compare(folder, a: str, b: str, *options: str) -> int:
+    files = [str(folder / "m.tflite"), "--inputs", str(folder / "x.npy")]
+    return main(["compare", *files, "--a", a, "--b", b, *options])
+
+
+def test_runners_with_the_same_integers_are_equal(keyword_spotting, capsys) -> None:
+    assert compare(keyword_spotting, "tflm", "integer") == 0
+    assert "all 20 outputs are equal, bit for bit" in capsys.readouterr().out
+
+
+def test_a_reference_with_another_rounding_is_followed_to_the_first_operator(
+    keyword_spotting, capsys
+) -> None:
+    report = keyword_spotting / "r.json"
+    assert compare(keyword_spotting, "litert", "integer", "--json", str(report)) == 1
+    assert "first diverging: operator 0 (CONV_2D)" in capsys.readouterr().out
+    content = json.loads(report.read_text(encoding="utf-8"))
+    assert not content["equal"]
+    assert content["divergence"]
