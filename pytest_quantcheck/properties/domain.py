@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -55,8 +55,18 @@ class Domain:
 INT8 = Domain()
 
 
-def search(cases: st.SearchStrategy[T], judge: Callable[[T], None], max_examples: int | None) -> None:
-    """Call ``judge`` with many cases; where it fails, with smaller and smaller ones until none fails."""
+def search(
+    cases: st.SearchStrategy[T],
+    judge: Callable[[T], None],
+    max_examples: int | None,
+    plain: Iterable[T] = (),
+) -> None:
+    """Call ``judge`` with many cases; where it fails, with smaller and smaller ones until none fails.
+
+    ``plain`` cases come first: a bug that shows in them is told with them, which shrinking may miss.
+    """
+    for case in plain:
+        judge(case)
     options: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
 
     @settings(

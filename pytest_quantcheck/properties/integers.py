@@ -60,7 +60,10 @@ def requantizes_exactly(
                     f"{name(requantize)}({show(np.array([value]))}, {multiplier}, {shift})",
                 )
 
-    search(st.tuples(values.multipliers(shifts), _places(accumulator_bits)), judge, max_examples)
+    halves = [values.Multiplier(1 << 30, shift) for shift in (0, -1, -2) if shifts[0] <= shift <= shifts[1]]
+    small: list[Place] = [1, -1, 2, -2, 3, -3, 5, -5]
+    plain = [(half, small) for half in halves]
+    search(st.tuples(values.multipliers(shifts), _places(accumulator_bits)), judge, max_examples, plain)
 
 
 def requantizes_in_float32(
@@ -167,7 +170,7 @@ def exponents_cover_the_range(
         st.sampled_from((0.0, -math.inf, math.inf)),
     )
     usual = st.floats(2.0**-100, 2.0**100, width=32)
-    search(usual | edges, judge, max_examples)
+    search(usual | edges, judge, max_examples, plain=(1.0, float(most), float(most) + 0.5, float(most) + 1))
 
 
 def parameters_cover_the_range(

@@ -72,7 +72,7 @@ def round_trip_is_within_half_a_step(quantize: Quantizer, domain: Domain = INT8)
                     f"{q}, which is {abs(float(error)):.6g} steps off",
                 )
 
-    search(_cases(domain), judge, domain.max_examples)
+    search(_cases(domain), judge, domain.max_examples, _plain(domain))
 
 
 def saturates_outside(quantize: Quantizer, domain: Domain = INT8) -> None:
@@ -110,13 +110,14 @@ def is_monotonic(quantize: Quantizer, domain: Domain = INT8) -> None:
         for i in range(len(found) - 1):
             if found[i] > found[i + 1]:
                 pair = x[i : i + 2]
+                smaller, larger = pair.tolist()
                 fail(
                     "is_monotonic",
-                    f"{pair[0]!r} becomes {found[i]}, the larger {pair[1]!r} only {found[i + 1]}",
+                    f"{smaller!r} becomes {found[i]}, the larger {larger!r} only {found[i + 1]}",
                     *_lines(quantize, params, pair),
                 )
 
-    search(_cases(domain), judge, domain.max_examples)
+    search(_cases(domain), judge, domain.max_examples, _plain(domain))
 
 
 def integers_come_back(
@@ -162,7 +163,7 @@ def rounds_as_stated(quantize: Quantizer, domain: Domain = INT8) -> None:
         expected = [exact.quantized(n, params, domain.rounding, domain.division) for n in x.tolist()]
         _expect(quantize, case, expected, "rounds_as_stated", f" ({domain})")
 
-    search(_cases(domain), judge, domain.max_examples)
+    search(_cases(domain), judge, domain.max_examples, _plain(domain))
 
 
 def uint8_is_int8_plus_128(quantize: Quantizer, domain: Domain = INT8) -> None:
@@ -178,7 +179,7 @@ def uint8_is_int8_plus_128(quantize: Quantizer, domain: Domain = INT8) -> None:
         expected = [q + 128 for q in _call(quantize, (params, x), "uint8_is_int8_plus_128")]
         _expect(quantize, (other, x), expected, "uint8_is_int8_plus_128", " as int8 plus 128")
 
-    search(_cases(domain, dtypes=("int8",)), judge, domain.max_examples)
+    search(_cases(domain, dtypes=("int8",)), judge, domain.max_examples, _plain(domain, "int8"))
 
 
 def equal_scales_change_nothing(quantize: ChannelQuantizer, domain: Domain = INT8) -> None:
@@ -219,6 +220,16 @@ def _cases(domain: Domain, **changes: Any) -> st.SearchStrategy[Case]:
         return own, draw(values.real_arrays(own, reach=domain.reach))
 
     return cases()
+
+
+def _plain(domain: Domain, dtype: str = "") -> list[Case]:
+    """Quarters and halves at scale 1, as far as the domain has it."""
+    name = dtype or domain.dtypes[0]
+    low, high = domain.zero_points or affine.integer_range(name)
+    if not domain.scales[0] <= 1 <= domain.scales[1] or domain.reach < 4:
+        return []
+    x = np.array([0.5, -0.5, 0.75, -0.75, 1.25, 1.5, -1.5, 2.5], np.float32)
+    return [(QuantParams(1.0, z, name), x) for z in (0, 1) if low <= z <= high]
 
 
 def _slack(steps: Fraction, domain: Domain) -> Fraction:
