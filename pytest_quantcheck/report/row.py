@@ -153,4 +153,8 @@ def overall(rows: Sequence[Row]) -> str:
 
 def plain(row: Row) -> dict[str, Any]:
     """The row without what is not known."""
-    return {key: value for key, value in row.items() if value not in (None, "", [])}
+    return {key: value for key, value in row.items() if not _unknown(value)}
+
+
+def _unknown(value: object) -> bool:
+    return value is None or (isinstance(value, (str, list)) and not value)

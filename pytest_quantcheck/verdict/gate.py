@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Real
 from statistics import median
 from typing import Any, Union
-
-import numpy as np
 
 from pytest_quantcheck.data.dataset import Array, Dataset, Samples
 from pytest_quantcheck.errors import UsageError
@@ -170,7 +170,9 @@ class Gate:
         ``(outputs, truth) -> float``. Raises ``UsageError`` when something asked for explicitly
         cannot be judged.
         """
-        _check_arguments(exact, max_lsb, max_drop, min_score, confidence)
+        _check_arguments(exact, max_lsb)
+        max_drop, min_score = _number("max_drop", max_drop), _number("min_score", min_score)
+        confidence = _confidence(confidence, max_drop)
         same, criteria, divergence = self._compare(run, exact, max_lsb)
         explicit = max_drop is not None or min_score is not None or metric is not None
         score = self._score(run, metric, same is True, explicit)
@@ -260,33 +262,49 @@ class Gate:
         return Score(
             metric=metric,
             samples=len(samples),
-            value=metric.score(outputs, truth),
-            float_value=None if floats is None else metric.score(floats, truth),
+            value=_scored(metric, outputs, truth),
+            float_value=None if floats is None else _scored(metric, floats, truth),
             paired=pair,
             inherited=inherited,
         )
 
 
-def _check_arguments(
-    exact: bool | None,
-    max_lsb: int | None,
-    max_drop: float | None,
-    min_score: float | None,
-    confidence: float | None,
-) -> None:
+def _scored(metric: metrics.Metric, outputs: Array, truth: Array) -> float:
+    """The score as a plain number, whatever kind of number a metric of the user's returns."""
+    score = metric.score(outputs, truth)
+    try:
+        return float(score)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"metric {metric.name} returned {type(score).__name__} {score!r}; one number is wanted"
+        ) from error
+
+
+def _check_arguments(exact: bool | None, max_lsb: int | None) -> None:
     if exact is not None and not isinstance(exact, bool):
         raise UsageError(f"exact={exact!r} is not known; allowed: True, False, None")
     if max_lsb is not None and (isinstance(max_lsb, bool) or not isinstance(max_lsb, int) or max_lsb < 0):
         raise UsageError(f"max_lsb={max_lsb!r} is out of range; allowed: a whole number from 0")
-    for key, value in (("max_drop", max_drop), ("min_score", min_score)):
-        if value is not None and not np.isfinite(value):
-            raise UsageError(f"{key}={value!r} is out of range; allowed: a finite number")
+
+
+def _number(key: str, value: float | None) -> float | None:
+    """A limit as a plain number. ``True`` would count as 1, which nobody means."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+        raise UsageError(f"{key}={value!r} is out of range; allowed: a finite number, such as 0.01")
+    return float(value)
+
+
+def _confidence(value: float | None, max_drop: float | None) -> float | None:
+    confidence = _number("confidence", value)
     if confidence is not None and not 0.5 <= confidence < 1:
         raise UsageError(
-            f"confidence={confidence!r} is out of range; allowed: 0.5 up to below 1, such as 0.95"
+            f"confidence={value!r} is out of range; allowed: 0.5 up to below 1, such as 0.95"
         )
     if confidence is not None and max_drop is None:
         raise UsageError("confidence= says how sure max_drop= must be; give both")
+    return confidence
 
 
 def _judge_exact(run: Run, reference: Run, same: bool, divergence: Divergence | None) -> Criterion:

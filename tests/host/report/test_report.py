@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from pytest_quantcheck.report import json as json_report
@@ -96,6 +97,10 @@ def test_json_holds_every_row_and_the_counts() -> None:
     document = json.loads(json_report.render([GOOD, BAD]))
     assert document["results"] == [GOOD, BAD]
     assert document["counts"] == count([GOOD, BAD])
+
+
+def test_numbers_of_numpy_are_written_like_pythons_own() -> None:
+    assert junit.properties({**GOOD, "score": np.float64(0.98148)}) == junit.properties(GOOD)
 
 
 def test_markdown_keeps_table_cells_whole_and_shows_what_failed() -> None:

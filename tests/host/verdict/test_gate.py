@@ -17,7 +17,7 @@ from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run, Vectors
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate, Verdict
-from pytest_quantcheck.verdict.metrics import Metric
+from pytest_quantcheck.verdict.metrics import Metric, accuracy
 from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
 
 pytestmark = pytest.mark.host
@@ -147,6 +147,29 @@ def test_the_observed_drop_decides(make, model, samples, wrong, max_drop, passed
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        {"max_drop": np.float64(0.01)},
+        {"min_score": np.float32(0.9)},
+        {"min_score": 0.9, "metric": lambda outputs, truth: np.mean(outputs.argmax(axis=1) == truth)},
+        {"max_drop": 0.01, "metric": lambda outputs, truth: np.float32(accuracy(outputs, truth))},
+    ],
+)
+def test_numbers_of_numpy_decide_like_pythons_own(make, model, few, asked) -> None:
+    verdicts: list[Verdict] = []
+    with pytest.raises(AssertionError, match="FAILED"):
+        make(record=verdicts.append).check(Device(wrong_classes(30)).run(model, few), exact=False, **asked)
+    row = verdicts[0].row()
+    assert row["outcome"] == "regression"
+    assert type(row["score"]) is float
+
+
+def test_a_metric_that_gives_no_number_is_named(make, model, few) -> None:
+    with pytest.raises(UsageError, match="metric each returned ndarray"):
+        make().check(Device().run(model, few), metric=Metric("each", lambda outputs, _: outputs))
+
+
+@pytest.mark.parametrize(
     ("wrong", "max_drop", "words"),
     [(0, 0.02, None), (100, 0.02, "the drop lies in"), (8, 0.02, "too few vectors (540)")],
 )
@@ -212,6 +235,9 @@ RANDOM = "the calibration was random: it gives footprints and exactness only"
         ("", {"confidence": 95, "max_drop": 0.1}, "confidence=95 is out of range"),
         ("", {"max_lsb": -1}, "max_lsb=-1 is out of range"),
         ("", {"max_drop": float("nan")}, "max_drop=nan is out of range"),
+        ("", {"max_drop": "0.01"}, "max_drop='0.01' is out of range; allowed: a finite number"),
+        ("", {"max_drop": True}, "max_drop=True is out of range; allowed: a finite number"),
+        ("", {"confidence": "0.95", "max_drop": 0.1}, "confidence='0.95' is out of range"),
         ("", {"exact": 1}, "exact=1 is not known"),
         ("", {"metric": "f1"}, "'f1' is not known"),
     ],
