@@ -33,10 +33,13 @@ class BoardEntry:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def physical_id(self) -> str:
-        """What a lease locks: the probe, else the port (its real path), else the name."""
+    def physical_ids(self) -> tuple[str, ...]:
+        """What a lease locks, in order: the probe, the port and where its link leads now; else the name.
+
+        A link may be gone while its board resets, and lead elsewhere afterwards: ask once, then keep them.
+        """
         port = os.path.realpath(self.port) if self.port.startswith("/") else self.port
-        return self.probe or port or self.name
+        return tuple(sorted({self.probe, self.port, port} - {""} or {self.name}))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,12 +22,12 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.board import BoardEntry
 
 DIRECTORY_VARIABLE = "QC_LEASE_DIR"
 _POLL_SECONDS = 0.1
-_held: dict[str, str] = {}  # physical id -> board name, of this process
+_held: list[str] = []  # the boards of this process
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Holder:
 class Lease:
     """One board, ours until ``release``. Made by ``acquire``; a context manager."""
 
-    def __init__(self, entry: BoardEntry, lock: FileLock | None) -> None:
+    def __init__(self, entry: BoardEntry, locks: Sequence[FileLock]) -> None:
         self.entry = entry
-        self._lock = lock
+        self._locks = locks
 
     def release(self) -> None:
         """Give the board back. Harmless when called twice."""
-        lock, self._lock = self._lock, None
-        if lock is None:
-            return
-        _held.pop(self.entry.physical_id, None)
-        _holder_file(lock).unlink(missing_ok=True)
-        lock.release()
+        locks, self._locks = self._locks, ()
+        if locks:
+            _held.remove(self.entry.name)
+        for lock in locks:
+            _holder_file(lock).unlink(missing_ok=True)
+            lock.release()
 
     def __enter__(self) -> Lease:
         return self
@@ -73,8 +73,11 @@ def acquire(pool: Sequence[BoardEntry], *, who: str = "", timeout: float = 60.0)
 
     ``who`` (a test id, a command) is shown to others who wait. A process that holds a lease never
     waits for another one, since two that did so could wait for each other for ever: it takes what
-    is free now or fails. Raises ``RigFault`` (lease) that names every holder.
+    is free now or fails. Raises ``RigFault`` (lease) that names every holder, ``UsageError`` for a
+    timeout that is no time.
     """
+    if not timeout >= 0:
+        raise UsageError(f"cannot wait {timeout:g} seconds for a board; give 0 or more")
     if not pool:
         raise RigFault("lease", "there is no board to choose from")
     wait = 0.0 if _held else timeout
@@ -91,14 +94,12 @@ def acquire(pool: Sequence[BoardEntry], *, who: str = "", timeout: float = 60.0)
 
 def holder(entry: BoardEntry) -> Holder | None:
     """Who holds ``entry`` now; None when it is free or virtual."""
-    if entry.virtual:
-        return None
-    lock = _lock(entry)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return _read_holder(lock)
-    lock.release()
+    for lock in _locks(entry):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return _read_holder(lock)
+        lock.release()
     return None
 
 
@@ -124,23 +125,34 @@ def directory() -> Path:
 
 
 def _try(entry: BoardEntry, who: str) -> Lease | None:
-    if entry.virtual:
-        return Lease(entry, None)
-    lock = _lock(entry)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return None
-    _held[entry.physical_id] = entry.name
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    _holder_file(lock).write_text(json.dumps(asdict(Holder(os.getpid(), who, now, socket.gethostname()))))
-    return Lease(entry, lock)
+    """All locks of a board, or none of them. Never waits while it holds one."""
+    with ExitStack() as taken:
+        locks = _locks(entry)
+        for lock in locks:
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return None
+            taken.callback(lock.release)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        text = json.dumps(asdict(Holder(os.getpid(), who, now, socket.gethostname())))
+        for lock in locks:
+            _holder_file(lock).write_text(text)
+        taken.pop_all()
+    if locks:
+        _held.append(entry.name)
+    return Lease(entry, locks)
 
 
-def _lock(entry: BoardEntry) -> FileLock:
+def _locks(entry: BoardEntry) -> list[FileLock]:
+    """One per name of the board; none for a virtual one."""
+    return [] if entry.virtual else [_lock(name) for name in entry.physical_ids]
+
+
+def _lock(physical_id: str) -> FileLock:
     """A readable name plus a digest, since physical ids contain slashes and colons."""
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", entry.physical_id)[-40:].strip("-")
-    digest = hashlib.sha256(entry.physical_id.encode()).hexdigest()[:12]
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", physical_id)[-40:].strip("-")
+    digest = hashlib.sha256(physical_id.encode()).hexdigest()[:12]
     return FileLock(directory() / f"{readable}-{digest}.lock", thread_local=False)
 
 
@@ -160,9 +172,7 @@ def _busy(pool: Sequence[BoardEntry], waited: float) -> str:
         now = holder(entry)
         lines.append(f"  {entry.name} is held by {now or 'somebody who has not said who'}")
     if _held:
-        lines.append(
-            f"this process holds {', '.join(_held.values())} and therefore does not wait: release it first"
-        )
+        lines.append(f"this process holds {', '.join(_held)} and therefore does not wait: release it first")
     else:
         lines.append("wait for it, end that process, or give --qc-lease-timeout more seconds")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig import lease
 from pytest_quantcheck.rig.board import BoardEntry
 
@@ -80,6 +81,52 @@ def test_the_lock_goes_by_the_physical_board_not_by_its_name(other_process, tmp_
     other_process(board("a", str(device)))
     with pytest.raises(RigFault, match="alias is held by process"):
         lease.acquire([board("alias", str(link))], timeout=0)
+
+
+def test_a_board_whose_link_is_gone_or_leads_elsewhere_after_a_reset_stays_leased(other_process, tmp_path):
+    link = tmp_path / "by-id"
+    for name in ("ttyACM0", "ttyACM1"):
+        (tmp_path / name).touch()
+    link.symlink_to(tmp_path / "ttyACM0")
+    entry = board("a", str(link))
+    other_process(entry)
+    link.unlink()
+    with pytest.raises(RigFault, match="a is held by process"):
+        lease.acquire([entry], timeout=0)
+    link.symlink_to(tmp_path / "ttyACM1")
+    with pytest.raises(RigFault, match="a is held by process"):
+        lease.acquire([entry], timeout=0)
+
+
+def test_a_lease_ends_whole_though_the_link_leads_elsewhere_by_then(other_process, tmp_path):
+    link = tmp_path / "by-id"
+    link.symlink_to(tmp_path / "ttyACM0")
+    held = lease.acquire([board("a", str(link))])
+    link.unlink()
+    held.release()
+    other_process(board("a", str(tmp_path / "ttyACM0")))
+    with pytest.raises(RigFault, match=r"after waiting 0\.2 s"):  # not "this process holds a"
+        lease.acquire([board("a", str(tmp_path / "ttyACM0"))], timeout=0.2)
+
+
+def test_probe_and_port_are_locked_both_or_neither(other_process):
+    process = other_process(board("a", "COM1"))
+    both = BoardEntry("b", "stm32", "stm32f405xg", port="COM1", probe="0123")
+    with pytest.raises(RigFault, match=f"b is held by process {process.pid}"):
+        lease.acquire([both], timeout=0)
+    probe_only = BoardEntry("c", "stm32", "stm32f405xg", probe="0123")
+    with lease.acquire([probe_only], timeout=0):
+        process.kill()
+        process.wait()
+        with pytest.raises(RigFault, match="b is held by process"):
+            lease.acquire([both], timeout=0)
+        lease.acquire([board("a", "COM1")], timeout=0).release()
+
+
+@pytest.mark.parametrize("timeout", [math.nan, -1.0])
+def test_a_timeout_that_is_no_time_is_refused(timeout):
+    with pytest.raises(UsageError, match="cannot wait"):
+        lease.acquire([board("a", "COM1")], timeout=timeout)
 
 
 def test_of_a_pool_the_free_board_is_taken(other_process):
