@@ -102,11 +102,31 @@ def decisions(outputs: Array) -> npt.NDArray[np.int64]:
 
 
 def correct(outputs: Array, labels: Array) -> Bools:
-    """Which of N outputs name their label; labels are (N,) integers or (N, classes) one-hot."""
+    """Which of N outputs name their label; labels are (N,) whole numbers or (N, classes) one-hot.
+
+    Raises ``UsageError`` for labels that are none of the classes: no output could ever be right.
+    """
     if len(labels) != len(outputs):
         raise UsageError(f"{len(outputs)} outputs, but {len(labels)} labels")
-    truth = labels if labels.ndim == 1 or labels.shape[-1] == 1 else labels.argmax(axis=-1)
-    return np.asarray(decisions(outputs) == truth.reshape(len(labels)), dtype=np.bool_)
+    classes = max(2, outputs[0].size) if len(outputs) else 2
+    return np.asarray(decisions(outputs) == _classes(np.asarray(labels), classes), dtype=np.bool_)
+
+
+def _classes(labels: Array, classes: int) -> npt.NDArray[np.int64]:
+    """Labels as class numbers from 0 to ``classes - 1``."""
+    flat = labels.reshape(len(labels), -1)
+    if flat.dtype.kind not in "iubf" or flat.shape[1] not in (1, classes):
+        raise UsageError(
+            f"labels are {labels.dtype.name} {labels.shape}; allowed for {classes} classes: whole numbers "
+            f"({len(labels)},) or one-hot ({len(labels)}, {classes})"
+        )
+    if flat.shape[1] == classes:
+        return np.asarray(flat.argmax(axis=1), dtype=np.int64)
+    known = (flat[:, 0] >= 0) & (flat[:, 0] < classes) & (np.floor(flat[:, 0]) == flat[:, 0])
+    if not known.all():
+        first = int(known.argmin())
+        raise UsageError(f"label {first} is {flat[first, 0]}; the {classes} classes are 0 to {classes - 1}")
+    return flat[:, 0].astype(np.int64)
 
 
 def accuracy(outputs: Array, labels: Array) -> float:

@@ -41,6 +41,31 @@ def test_one_hot_labels_count_like_numbers() -> None:
     )
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 2], [[0], [1], [2]], [0.0, 1.0, 2.0]])
+def test_whole_numbers_are_labels_in_any_type_and_shape(labels) -> None:
+    assert metrics.accuracy(np.eye(3), np.array(labels)) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            ["0", "1", "2"],
+            r"labels are str\d* \(3,\); allowed for 3 classes: whole numbers \(3,\) or one-hot",
+        ),
+        ([0, 1, 3], "label 2 is 3; the 3 classes are 0 to 2"),
+        ([1000, 1001, 1002], "label 0 is 1000"),
+        ([0, -1, 2], "label 1 is -1"),
+        ([0, 1.5, 2], "label 1 is 1.5"),
+        ([0, float("nan"), 2], "label 1 is nan"),
+        (np.eye(3, 4), r"labels are float64 \(3, 4\)"),
+    ],
+)
+def test_labels_that_are_no_class_are_refused(labels, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        metrics.accuracy(np.eye(3), np.array(labels))
+
+
 @pytest.mark.parametrize(
     ("function", "a", "b", "expected"),
     [
