@@ -163,9 +163,9 @@ class Gate:
         """Judge ``run``; raise one ``AssertionError`` that lists every failed criterion.
 
         ``exact``: raw outputs equal the reference's bit for bit (default: asked where both promise
-        the same integers). ``max_lsb``: largest difference to the reference in raw steps.
-        ``max_drop``: largest loss of score against the float model (a fraction for accuracy).
-        ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by the paired confidence
+        the same integers; elsewhere it counts as not judged). ``max_lsb``: largest difference to the
+        reference in raw steps. ``max_drop``: largest loss of score against the float model (a fraction
+        for accuracy). ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by the paired confidence
         interval instead of the observed drop. ``metric``: a name of ``METRICS`` or a function
         ``(outputs, truth) -> float``. Raises ``UsageError`` when something asked for explicitly
         cannot be judged.
@@ -199,11 +199,14 @@ class Gate:
                 raise UsageError(f"exact or max_lsb were asked for, but {reason}")
             return None, [], None
         promised = run.exact if exact is None else exact
+        criteria, divergence = [], None
+        if exact is None and not promised:
+            reason = f"the runtime {run.runtime} does not promise the integers of {self.reference.name}"
+            criteria.append(Criterion("exact", None, reason))
         if not promised and max_lsb is None:
-            return None, [], None
+            return None, criteria, None
         reference = self.reference.run(run.model, run.vectors)
         same = not len(differing_samples(run, reference))
-        criteria, divergence = [], None
         if promised:
             divergence = None if same else self._locate(run, reference)
             criteria.append(_judge_exact(run, reference, same, divergence))
@@ -299,9 +302,7 @@ def _number(key: str, value: float | None) -> float | None:
 def _confidence(value: float | None, max_drop: float | None) -> float | None:
     confidence = _number("confidence", value)
     if confidence is not None and not 0.5 <= confidence < 1:
-        raise UsageError(
-            f"confidence={value!r} is out of range; allowed: 0.5 up to below 1, such as 0.95"
-        )
+        raise UsageError(f"confidence={value!r} is out of range; allowed: 0.5 up to below 1, such as 0.95")
     if confidence is not None and max_drop is None:
         raise UsageError("confidence= says how sure max_drop= must be; give both")
     return confidence

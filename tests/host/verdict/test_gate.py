@@ -75,10 +75,14 @@ def test_exactness_is_asked_for_where_both_sides_promise_it(make, model, few) ->
     assert [c.name for c in verdict.criteria] == ["exact"]
 
 
-def test_a_run_that_promises_nothing_is_not_judged_by_itself(make, model, few) -> None:
-    run = replace(Device(wrong_classes(3)).run(model, few), exact=False)
+def test_a_run_that_promises_nothing_says_that_exactness_was_not_judged(make, model, few) -> None:
+    run = replace(Device(wrong_classes(3)).run(model, few), exact=False, runtime="theirs 2")
     verdict = make().check(run)
-    assert (verdict.exact, verdict.outcome, verdict.criteria) == (None, "unjudged", ())
+    promise = (
+        f"exact: not judged: the runtime theirs 2 does not promise the integers of {exact_runner().name}"
+    )
+    assert (verdict.exact, verdict.outcome, verdict.row()["not_judged"]) == (None, "unjudged", [promise])
+    assert make().check(run, exact=False).criteria == ()
     with pytest.raises(AssertionError, match="3 of 40 outputs are not those of"):
         make().check(run, exact=True)
 
