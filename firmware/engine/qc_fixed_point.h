@@ -26,6 +26,11 @@ QC_INLINE int32_t qc_shift_left(int32_t x, int32_t exponent) {
   return (int32_t)((uint32_t)x << exponent);
 }
 
+/* x + zero point, wrapping as the reference kernels' int32 sum does. */
+QC_INLINE int32_t qc_add_zero_point(int32_t x, int32_t zero_point) {
+  return (int32_t)((uint32_t)x + (uint32_t)zero_point);
+}
+
 /* x * multiplier / 2^31 * 2^shift with both roundings; multiplier >= 0, -31 <= shift <= 30. */
 QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {
   int32_t left = shift > 0 ? shift : 0;

@@ -29,7 +29,7 @@ QC_INLINE int32_t addend_of(int8_t q, const qc_addend_t *addend) {
 
 QC_INLINE int8_t finish(int32_t sum, const qc_add_params_t *p) {
   int32_t y = qc_requantize(sum, p->output_multiplier, p->output_shift);
-  return (int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max);
+  return (int8_t)qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max);
 }
 
 /* The common case: equal shapes, an output multiplier below one half, tables of doubled values. */

@@ -7,8 +7,8 @@
 #include "qc_fixed_point.h"
 
 static int32_t finish_any(int32_t sum, const qc_channel_t *channel, const qc_conv_params_t *p) {
-  int32_t y = qc_requantize(sum, channel->multiplier, channel->shift) + p->output_zero_point;
-  return qc_clamp(y, p->act_min, p->act_max);
+  int32_t y = qc_requantize(sum, channel->multiplier, channel->shift);
+  return qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max);
 }
 
 #if !QC_DSP

@@ -101,7 +101,7 @@ static void fill_slot(const qc_group_t *group, int32_t slot, int32_t n, int32_t 
 static int8_t finish(const qc_group_t *group, int32_t lane, int32_t sum) {
   const qc_conv_params_t *p = group->op->params;
   int32_t y = qc_requantize(sum, group->rule[lane].multiplier, -group->right[lane]);
-  return (int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max);
+  return (int8_t)qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max);
 }
 
 #if !QC_DSP

@@ -14,7 +14,8 @@ static void shifted_weights(const qc_conv_t *op, uint32_t k) {
       int32_t sum = channel->bias;
       for (int32_t i = 0; i < op->in.c; i++)
         sum = qc_mac(sum, w[16 * (i / 4) + i % 4] - p->weight_zero_point, x[i]);
-      int32_t y = qc_requantize(sum, channel->multiplier, channel->shift) + p->output_zero_point;
+      int32_t y = qc_requantize(sum, channel->multiplier, channel->shift);
+      y = qc_add_zero_point(y, p->output_zero_point);
       op->output[b * op->out.c + c] = (int8_t)qc_clamp(y, p->act_min, p->act_max);
     }
   }

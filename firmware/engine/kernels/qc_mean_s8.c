@@ -46,7 +46,8 @@ void qc_mean_s8(const qc_mean_params_t *params, qc_operand_t input, int8_t *outp
       offset = advance(index, dims, strides, offset);
     }
     sum -= (int32_t)count * params->input_zero_point;
-    int32_t y = qc_requantize(sum, params->multiplier, params->shift) + params->output_zero_point;
+    int32_t y = qc_requantize(sum, params->multiplier, params->shift);
+    y = qc_add_zero_point(y, params->output_zero_point);
     *output++ = (int8_t)qc_clamp(y, INT8_MIN, INT8_MAX);
     base = advance(kept_index, kept_dims, kept_strides, base);
   }
