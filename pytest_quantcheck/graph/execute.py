@@ -155,6 +155,11 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     return multiply_by_quantized_multiplier(x, rule.multiplier, rule.shift, rule.rounding)
 
 
+def _rescaled(x: IntArray, rule: Requantize, zero_point: int) -> IntArray:
+    """Requantized, plus the output's zero point: an ``int32_t`` sum, which wraps at the far end."""
+    return wrap_int32(_requantize(x, rule) + zero_point)
+
+
 def _clamp(x: Array, low: int, high: int) -> Array:
     clipped: Array = np.clip(x, low, high)
     return clipped
@@ -181,7 +186,7 @@ def _finish(call: _Call, accumulator: IntArray, p: Convolution | FullyConnected)
     """Sums are 64 bits wide where int16 kernels do not round twice, else 32 bits."""
     wide = call.output.dtype == np.int16 and p.requantize.rounding != "double"
     sums = accumulator if wide else wrap_int32(accumulator)
-    return _clamp(_requantize(sums, p.requantize) + p.output_zero_point, p.act_min, p.act_max)
+    return _clamp(_rescaled(sums, p.requantize, p.output_zero_point), p.act_min, p.act_max)
 
 
 def _convolution(call: _Call, p: Convolution) -> Array:
@@ -241,13 +246,13 @@ def _add(call: _Call, p: Add) -> Array:
     rules = ((p.input1_zero_point, p.input1), (p.input2_zero_point, p.input2))
     for position, (zero_point, rule) in enumerate(rules):
         scaled.append(_requantize((_aligned(call, position) - zero_point) << p.left_shift, rule))
-    result = _requantize(scaled[0] + scaled[1], p.output) + p.output_zero_point
+    result = _rescaled(scaled[0] + scaled[1], p.output, p.output_zero_point)
     return _clamp(result, p.act_min, p.act_max)
 
 
 def _mul(call: _Call, p: Mul) -> Array:
     product = (_aligned(call, 0) - p.input1_zero_point) * (_aligned(call, 1) - p.input2_zero_point)
-    return _clamp(_requantize(product, p.requantize) + p.output_zero_point, p.act_min, p.act_max)
+    return _clamp(_rescaled(product, p.requantize, p.output_zero_point), p.act_min, p.act_max)
 
 
 def _pool(call: _Call, p: Pool) -> Array:
@@ -267,7 +272,7 @@ def _mean(call: _Call, p: Mean) -> Array:
     axes = tuple(axis + 1 for axis in p.axes)
     count = math.prod(x.shape[axis] for axis in axes)
     total = x.sum(axis=axes) - p.input_zero_point * count
-    return _clamp(_requantize(wrap_int32(total), p.requantize) + p.output_zero_point, *call.limits)
+    return _clamp(_rescaled(wrap_int32(total), p.requantize, p.output_zero_point), *call.limits)
 
 
 def _pad(call: _Call, p: Pad) -> Array:
@@ -328,7 +333,7 @@ def _sigmoid_int16(call: _Call, p: SigmoidInt16) -> Array:
 def _rescale(call: _Call, p: Rescale) -> Array:
     x = call.input(0).astype(np.int64) - p.input_zero_point
     if p.requantize is not None:
-        x = _requantize(x, p.requantize)
+        return _clamp(_rescaled(x, p.requantize, p.output_zero_point), p.act_min, p.act_max)
     return _clamp(x + p.output_zero_point, p.act_min, p.act_max)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck import strategies
@@ -109,6 +110,43 @@ def test_the_sums_of_an_int16_convolution_follow_its_bias(bias: str | None, roun
     assert isinstance(params, Convolution)
     assert params.requantize.rounding == rounding
     vectors = Raw(rng.integers(-(1 << 15), 1 << 15, (200, 1, 1, 64)).astype(np.int16))
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
+def at_the_far_end(kind: str, zero_point: int, nearly: list[int]) -> QuantizedModel:
+    """An operator that brings some inputs to ``nearly`` 2**31 before its output's zero point is added.
+
+    The scales' product is 1 - 2**-28, which makes the multiplier 2**31 - 8.
+    """
+    writer = TfliteWriter()
+    x = writer.tensor((1, 1, 1, 1), scale=1 + 2**-14)
+    if kind == "MUL":
+        other = writer.tensor((1,), scale=1 - 2**-14, data=np.array([-128], np.int8))
+        y = writer.mul(x, other, scale=2**-17, zero_point=zero_point)
+        return QuantizedModel(kind, writer.finish([x], [y]))
+    bias = np.array([2**30 - n if n > 0 else -(2**30) - n for n in nearly], np.int32)
+    how: dict[str, Any] = {"weight_scale": 1 - 2**-14, "scale": 0.5, "zero_point": zero_point}
+    if kind == "FULLY_CONNECTED":
+        y = writer.fully_connected(x, np.ones((len(bias), 1), np.int8), bias, **how)
+    elif kind == "DEPTHWISE_CONV_2D":
+        y = writer.conv_2d(x, np.ones((1, 1, 1, len(bias)), np.int8), bias, depthwise=True, **how)
+    else:
+        y = writer.conv_2d(x, np.ones((len(bias), 1, 1, 1), np.int8), bias, **how)
+    return QuantizedModel(kind, writer.finish([x], [y]))
+
+
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL"])
+@settings(deadline=None)
+@given(
+    zero_point=st.sampled_from([-128, 127]) | st.integers(-128, 127),
+    nearly=st.lists(st.integers(-200, 200), min_size=1, max_size=4),
+)
+@example(zero_point=127, nearly=[1])
+@example(zero_point=-128, nearly=[0])
+def test_a_sum_beyond_32_bits_wraps_as_in_tflm(kind: str, zero_point: int, nearly: list[int]) -> None:
+    model = at_the_far_end(kind, zero_point, nearly)
+    vectors = Raw(np.arange(-128, 128, dtype=np.int8).reshape(-1, 1, 1, 1))
     ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
     assert np.array_equal(ours, theirs)
 
