@@ -165,8 +165,8 @@ class Gate:
         ``exact``: raw outputs equal the reference's bit for bit (default: asked where both promise
         the same integers; elsewhere it counts as not judged). ``max_lsb``: largest difference to the
         reference in raw steps. ``max_drop``: largest loss of score against the float model (a fraction
-        for accuracy). ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by the paired confidence
-        interval instead of the observed drop. ``metric``: a name of ``METRICS`` or a function
+        for accuracy). ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by the paired
+        confidence interval instead of the observed drop. ``metric``: a name of ``METRICS`` or a function
         ``(outputs, truth) -> float``. Raises ``UsageError`` when something asked for explicitly
         cannot be judged.
         """
