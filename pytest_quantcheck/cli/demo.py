@@ -107,6 +107,9 @@ def _draw(console: Console, path: Path) -> None:
 
 
 def _boards(names: Sequence[str], rig: Sequence[str]) -> list[BoardEntry]:
+    for name in set(names):
+        if names.count(name) > 1:
+            raise UsageError(f"--boards names {name} more than once; name each board once")
     found = inventory.load(rig)
     return [found.board(name) for name in names] if names else list(found)
 

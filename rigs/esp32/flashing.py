@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
 SECTOR = 4096
 _CONNECT_ATTEMPTS = 4
 _REVISION_OF_DIRECT_BOOT = (0, 3)
+_logger_taken = threading.Lock()
 
 
 def write_flash(
@@ -89,11 +91,14 @@ def _explain(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """esptool's logger is one for the whole process: ours while we flash, the former one again afterwards."""
+    """esptool's logger is one for the whole process: ours while we flash, the former one again afterwards.
+
+    So one board is flashed at a time; a second thread waits here.
+    """
     from esp_pylib.logger import EspLog
     from esptool.logger import TemplateLogger, log
 
-    with path.open("a", encoding="utf-8") as file:
+    with _logger_taken, path.open("a", encoding="utf-8") as file:
 
         class FileLogger(TemplateLogger):  # type: ignore[misc]  # esptool has no types
             def print(self, *args: object, **_how: object) -> None:

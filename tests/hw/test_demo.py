@@ -77,6 +77,7 @@ def test_a_board_whose_tools_are_missing_is_named_and_the_others_go_on(demo, mon
             ["--boards", "virtual-esp32"],
             "board 'virtual-esp32' is not in the inventory; it has: virtual-esp32c3",
         ),
+        (["--boards", BOARDS[0], BOARDS[0]], "--boards names virtual-esp32c3 more than once"),
         (["--vectors", "0"], "--vectors 0 is out of range; allowed: 1 to 540"),
     ],
 )

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_the_shipped_firmware_is_flashed_boots_and_answers(board: VirtualEsp32Bo
     assert (hello.counts_instructions, hello.clock_hz) == (True, 0)
     assert hello.pool_bytes >= 200 << 10
     assert (hello.store_address, hello.store_bytes, hello.store_alignment) == (0x100000, 0x300000, 4096)
+
+
+def test_boards_flashed_by_threads_of_one_process_keep_their_logs_apart(tmp_path: Path) -> None:
+    boards = [open_board(tmp_path / name) for name in ("first", "second")]
+    try:
+        with ThreadPoolExecutor() as pool:
+            assert len(set(pool.map(flash_firmware, boards))) == 1
+    finally:
+        for board in boards:
+            board.close()
+    logs = [path.read_text() for path in sorted(tmp_path.glob("*/*-esptool.log"))]
+    assert [log.count("Connecting") for log in logs] == [1, 1]
+    assert [log.count("Verification successful") for log in logs] == [1, 1]
 
 
 def test_the_firmware_touches_no_register_that_the_model_does_not_know(board: VirtualEsp32Board) -> None:
