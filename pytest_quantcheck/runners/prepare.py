@@ -23,6 +23,9 @@ from pytest_quantcheck.runners.run import Vectors
 Array = npt.NDArray[Any]
 
 _INTEGERS = ("int8", "uint8", "int16", "int32")
+_FAR = (
+    2.0**30
+)  # steps: further away the int32 in TFLM's QUANTIZE overflows, and what comes of it depends on the CPU
 
 
 @lru_cache(maxsize=16)
@@ -41,7 +44,8 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
 
     ``Samples`` are divided by the input's scale in float32, rounded half away from zero, as TFLM's
     QUANTIZE does, and saturated; a float32 input takes them as float32. ``Raw`` must already have the
-    dtype. Raises ``UsageError`` where number, shape or dtype do not fit, or a value is NaN.
+    dtype. Raises ``UsageError`` where number, shape or dtype do not fit, a value is not finite, or one
+    at a float32 input is so far out of range that runtimes do not agree on it.
     """
     tensors = summary_of(model.artefact).input_tensors
     arrays = vectors.inputs if isinstance(vectors, Samples) else _tuple(vectors)
@@ -58,8 +62,13 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
                 raise UsageError(
                     f"raw input {tensor.name!r} is {x.dtype.name}, the model takes {tensor.dtype}"
                 )
+    for tensor, x in zip(tensors, shaped, strict=True):
+        if x.dtype.kind == "f":
+            names = vectors.names if isinstance(vectors, Samples) else range(len(x))
+            _refuse_far(x, _largest(model, tensor), tensor, names)
+    if isinstance(vectors, Raw):
         return tuple(shaped)
-    return tuple(_quantized(tensor, x, vectors) for tensor, x in zip(tensors, shaped, strict=True))
+    return tuple(_quantized(tensor, x) for tensor, x in zip(tensors, shaped, strict=True))
 
 
 def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> npt.NDArray[np.float32]:
@@ -107,11 +116,31 @@ def _shaped(model: QuantizedModel, tensor: TensorSummary, x: Array) -> Array:
     return x.reshape(len(x), *wanted)
 
 
-def _quantized(tensor: TensorSummary, x: Array, samples: Samples) -> Array:
+def _largest(model: QuantizedModel, tensor: TensorSummary) -> float:
+    """The largest magnitude that an input takes: what the QUANTIZE behind a float32 input still converts."""
+    summary = summary_of(model.artefact)
+    scales = [
+        float(summary.tensors[op.outputs[0]].scales[0])
+        for op in summary.operators
+        if op.kind == "QUANTIZE" and tensor.index in op.inputs and len(summary.tensors[op.outputs[0]].scales)
+    ]
+    return min([_FAR * scale for scale in scales if tensor.dtype == "float32"], default=float("inf"))
+
+
+def _refuse_far(x: Array, largest: float, tensor: TensorSummary, names: Sequence[object]) -> None:
+    good = np.isfinite(x) & (np.abs(x) <= largest)
+    if good.all():
+        return
+    sample, *where = (int(axis) for axis in np.unravel_index(int(good.argmin()), x.shape))
+    limit = "finite numbers" if np.isinf(largest) else f"-{largest:g} to {largest:g}"
+    raise UsageError(
+        f"sample {names[sample]} holds {x[(sample, *where)]} at {where} of input {tensor.name!r}; "
+        f"allowed: {limit}. Clip or leave out such values: runtimes do not agree on them"
+    )
+
+
+def _quantized(tensor: TensorSummary, x: Array) -> Array:
     real = x.astype(np.float32)
-    wrong = np.isnan(real).reshape(len(real), -1).any(axis=1)
-    if wrong.any():
-        raise UsageError(f"sample {samples.names[int(wrong.argmax())]} contains NaN")
     if tensor.dtype == "float32":
         return real
     scale, zero_point = _parameters(tensor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.graph.write_tflite import TfliteWriter
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
 
 pytestmark = pytest.mark.host
@@ -64,12 +67,41 @@ def test_raw_integers_pass_unchanged() -> None:
         (Raw(np.zeros((2, 4, 4), np.int8)), r"takes \(N, 4, 3\), given: \(2, 4, 4\)"),
         (Raw((np.zeros((2, 4, 3), np.int8),) * 2), "has 1 inputs, the vectors 2"),
         (Raw(np.zeros((0, 4, 3), np.int8)), "no sample"),
-        (Samples(np.full((1, 4, 3), np.nan), ids=["broken-17"]), "broken-17 contains NaN"),
+        (Samples(np.full((1, 4, 3), np.nan), ids=["broken-17"]), r"broken-17 holds nan at \[0, 0\]"),
+        (Samples(np.full((1, 4, 3), -np.inf), ids=["far"]), "far holds -inf .* allowed: finite numbers"),
     ],
 )
 def test_vectors_that_do_not_fit_are_named(vectors: Raw | Samples, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         prepare.quantize_inputs(model(), vectors)
+
+
+def float_edge(scale: float = 0.5) -> QuantizedModel:
+    writer = TfliteWriter()
+    source = writer.tensor((1, 4), "float32", name="image")
+    return QuantizedModel(
+        "edge", writer.finish([source], [writer.quantize(source, scale=scale, zero_point=3)])
+    )
+
+
+@pytest.mark.parametrize("kind", [Samples, Raw])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e9, 1e9])
+def test_a_float_input_takes_nothing_that_runtimes_convert_differently(kind, value: float) -> None:
+    x = np.zeros((3, 4), np.float32)
+    x[2, 1] = value
+    message = re.escape(
+        f"sample 2 holds {np.float32(value)} at [1] of input 'image'; allowed: -5.36871e+08 to"
+    )
+    with pytest.raises(UsageError, match=message):
+        prepare.quantize_inputs(float_edge(), kind(x))
+
+
+@pytest.mark.parametrize("value", [2.0**29, -(2.0**29)])
+def test_the_largest_values_that_a_float_input_takes_saturate_everywhere(value: float) -> None:
+    vectors = Raw(np.full((1, 4), value, np.float32))
+    ours, theirs = (each.run(float_edge(), vectors).outputs[0] for each in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+    assert set(ours.flat) == {127 if value > 0 else -128}
 
 
 def test_an_integer_input_without_a_scale_is_a_model_error() -> None:
