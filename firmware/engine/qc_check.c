@@ -15,12 +15,27 @@ static int is_byte(const qc_tensor_t *t) {
   return t->dtype == QC_INT8 || t->dtype == QC_UINT8;
 }
 
+static int is_integer(const qc_tensor_t *t) {
+  return is_byte(t) || t->dtype == QC_INT16;
+}
+
+/* What most operators work on: int8 or int16, in and out alike. */
+static int are_activations(const qc_tensor_t *in, const qc_tensor_t *out) {
+  return (in->dtype == QC_INT8 || in->dtype == QC_INT16) && in->dtype == out->dtype;
+}
+
+static int value_fits(const qc_tensor_t *t, int32_t value) {
+  if (t->dtype == QC_INT16) return within(value, INT16_MIN, INT16_MAX);
+  return t->dtype == QC_UINT8 ? within(value, 0, 255) : within(value, -128, 127);
+}
+
+/* int16 is symmetric. */
 static int zero_point_fits(const qc_tensor_t *t, int32_t zero_point) {
-  return t->dtype == QC_UINT8 ? within(zero_point, 0, 255) : within(zero_point, -128, 127);
+  return t->dtype == QC_INT16 ? zero_point == 0 : value_fits(t, zero_point);
 }
 
 static int range_fits(const qc_tensor_t *t, int32_t low, int32_t high) {
-  return low <= high && zero_point_fits(t, low) && zero_point_fits(t, high);
+  return low <= high && value_fits(t, low) && value_fits(t, high);
 }
 
 static int multiplier_fits(int32_t multiplier, int32_t shift) {
@@ -44,6 +59,15 @@ static int window_fits(const qc_window_t *w, const qc_tensor_t *out) {
          (int64_t)(out->shape[1] - 1) * w->stride_h + (int64_t)w->kernel_h * w->dilation_h <=
              limit &&
          (int64_t)(out->shape[2] - 1) * w->stride_w + (int64_t)w->kernel_w * w->dilation_w <= limit;
+}
+
+/* FULLY_CONNECTED has a window of one cell. */
+static int is_one_cell(const qc_window_t *window) {
+  static const qc_window_t one = {1, 1, 1, 1, 1, 1, 0, 0};
+  const uint16_t *field = (const void *)window, *expected = (const void *)&one;
+  for (size_t i = 0; i < sizeof(one) / sizeof(*expected); i++)
+    if (field[i] != expected[i]) return 0;
+  return 1;
 }
 
 /* Whether the shortened requantization gives the full one's result. */
@@ -73,6 +97,68 @@ static qc_status_t check_channels(const qc_image_t *image, const qc_conv_params_
     QC_REQUIRE(i < outputs || channel->multiplier == 0, QC_ERR_PARAM);
   }
   return QC_OK;
+}
+
+/* The channel records of int16 activations: `products` make one sum. */
+static qc_status_t check_wide_channels(const qc_image_t *image, const qc_conv_params_t *p,
+                                       uint32_t outputs, uint64_t products) {
+  QC_REQUIRE(p->channels == outputs, QC_ERR_SIZE);
+  QC_REQUIRE(p->channels_offset % 16 == 0 && p->weights_offset % 16 == 0, QC_ERR_ALIGN);
+  uint64_t bytes = (uint64_t)p->channels * sizeof(qc_wide_channel_t);
+  QC_REQUIRE(p->channels_offset + bytes <= image->header->constants_bytes, QC_ERR_BOUNDS);
+  QC_REQUIRE((uint64_t)p->weights_offset + p->weights_bytes <= image->header->constants_bytes,
+             QC_ERR_BOUNDS);
+  QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
+  const qc_wide_channel_t *channel = (const void *)(image->constants + p->channels_offset);
+  const int64_t limit = INT64_C(1) << 46; /* with as much from the products, below 2^47 */
+  for (uint32_t i = 0; i < p->channels; i++, channel++) {
+    if (p->flags & QC_CONV_WIDE) {
+      QC_REQUIRE(within(channel->bias, -limit, limit), QC_ERR_PARAM);
+      QC_REQUIRE(within(channel->multiplier, 0, INT16_MAX), QC_ERR_PARAM);
+      QC_REQUIRE(within(channel->shift, 8, 46), QC_ERR_PARAM);
+    } else {
+      QC_REQUIRE(within(channel->bias, INT32_MIN, INT32_MAX), QC_ERR_PARAM);
+      QC_REQUIRE(multiplier_fits(channel->multiplier, channel->shift), QC_ERR_PARAM);
+    }
+  }
+  return QC_OK;
+}
+
+/* A convolution or dense layer on int16 activations; its weights lie as in the source. */
+static qc_status_t check_wide_conv(const qc_image_t *image, const qc_operator_t *op,
+                                   const qc_conv_params_t *p, const qc_tensor_t *in,
+                                   const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == out->dtype, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(p->input_zero_point == 0 && p->weight_zero_point == 0 && p->output_zero_point == 0,
+             QC_ERR_PARAM);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  QC_REQUIRE((p->flags & ~(uint32_t)QC_CONV_WIDE) == 0, QC_ERR_PARAM);
+  QC_REQUIRE(p->packing == QC_PACKING_PLAIN, QC_ERR_TYPE);
+  QC_REQUIRE(out->rank >= 1, QC_ERR_SHAPE);
+  uint32_t outputs = out->shape[out->rank - 1], depth, channels;
+  if (op->opcode == QC_OP_FULLY_CONNECTED) {
+    QC_REQUIRE(is_one_cell(&p->window) && p->depth_multiplier == 0, QC_ERR_PARAM);
+    uint32_t batches = qc_elements(out) / outputs;
+    channels = depth = qc_elements(in) / batches;
+    QC_REQUIRE(depth > 0 && depth * batches == qc_elements(in), QC_ERR_SHAPE);
+  } else {
+    QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
+    QC_REQUIRE(window_fits(&p->window, out), QC_ERR_PARAM);
+    channels = in->shape[3];
+    uint64_t cells = (uint64_t)p->window.kernel_h * p->window.kernel_w * outputs;
+    QC_REQUIRE(p->weights_bytes > 0 && p->weights_bytes % cells == 0, QC_ERR_SIZE);
+    depth = (uint32_t)(p->weights_bytes / cells);
+  }
+  uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w * depth;
+  QC_REQUIRE(p->weights_bytes == products * outputs, QC_ERR_SIZE);
+  if (op->opcode == QC_OP_DEPTHWISE_CONV_2D) {
+    QC_REQUIRE(depth == 1, QC_ERR_SIZE);
+    QC_REQUIRE((uint64_t)channels * p->depth_multiplier == outputs, QC_ERR_SHAPE);
+  } else { /* as many groups as times that the weights' depth fits in the input's */
+    QC_REQUIRE(p->depth_multiplier == 0, QC_ERR_PARAM);
+    QC_REQUIRE(channels % depth == 0 && outputs % (channels / depth) == 0, QC_ERR_SIZE);
+  }
+  return check_wide_channels(image, p, outputs, products);
 }
 
 static qc_status_t check_conv_params(const qc_conv_params_t *p, const qc_tensor_t *in,
@@ -125,12 +211,9 @@ static qc_status_t check_depthwise(const qc_image_t *image, const qc_operator_t 
 static qc_status_t check_fully_connected(const qc_image_t *image, const qc_operator_t *op,
                                          const qc_conv_params_t *p, const qc_tensor_t *in,
                                          const qc_tensor_t *out) {
-  static const qc_window_t one = {1, 1, 1, 1, 1, 1, 0, 0};
-  const uint16_t *window = (const void *)&p->window, *expected = (const void *)&one;
   qc_status_t status = check_conv_params(p, in, out);
   if (status != QC_OK) return status;
-  for (size_t i = 0; i < sizeof(one) / sizeof(*expected); i++)
-    QC_REQUIRE(window[i] == expected[i], QC_ERR_PARAM);
+  QC_REQUIRE(is_one_cell(&p->window), QC_ERR_PARAM);
   QC_REQUIRE(in->rank >= 1 && out->rank >= 1, QC_ERR_SHAPE);
   uint32_t units = out->shape[out->rank - 1], batches = out->bytes / units;
   uint32_t depth = in->bytes / batches;
@@ -159,8 +242,7 @@ static qc_status_t check_add(const qc_image_t *image, const qc_operator_t *op,
                              const qc_tensor_t *out) {
   QC_REQUIRE(op->inputs == 2, QC_ERR_SIZE);
   const qc_tensor_t *other = qc_operator_input(image, op, 1);
-  QC_REQUIRE(in->dtype == QC_INT8 && other->dtype == QC_INT8 && out->dtype == QC_INT8,
-             QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(are_activations(in, out) && other->dtype == in->dtype, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(broadcasts(in, out) && broadcasts(other, out), QC_ERR_SHAPE);
   QC_REQUIRE(p->left_shift <= 20, QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(in, p->input1_zero_point), QC_ERR_PARAM);
@@ -171,8 +253,30 @@ static qc_status_t check_add(const qc_image_t *image, const qc_operator_t *op,
   QC_REQUIRE(multiplier_fits(p->input2_multiplier, p->input2_shift), QC_ERR_PARAM);
   QC_REQUIRE(p->input1_shift <= 0 && p->input2_shift <= 0, QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->output_multiplier, p->output_shift), QC_ERR_PARAM);
-  QC_REQUIRE(out->bytes < QC_ADD_TABLE_ELEMENTS || op->scratch_bytes >= 2048, QC_ERR_SIZE);
+  QC_REQUIRE(in->dtype == QC_INT16 || out->bytes < QC_ADD_TABLE_ELEMENTS ||
+                 op->scratch_bytes >= 2048,
+             QC_ERR_SIZE);
   return QC_OK;
+}
+
+static qc_status_t check_mul(const qc_image_t *image, const qc_operator_t *op,
+                             const qc_mul_params_t *p, const qc_tensor_t *in,
+                             const qc_tensor_t *out) {
+  QC_REQUIRE(op->inputs == 2, QC_ERR_SIZE);
+  const qc_tensor_t *other = qc_operator_input(image, op, 1);
+  QC_REQUIRE(are_activations(in, out) && other->dtype == in->dtype, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(broadcasts(in, out) && broadcasts(other, out), QC_ERR_SHAPE);
+  QC_REQUIRE(zero_point_fits(in, p->input1_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(other, p->input2_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
+  return QC_OK;
+}
+
+/* How many values a 32-bit sum holds. */
+static uint32_t sum_limit(const qc_tensor_t *t) {
+  return t->dtype == QC_INT16 ? 1u << 15 : 1u << 22;
 }
 
 /* Every output of a pool must see at least one cell of the input. */
@@ -184,11 +288,11 @@ static int axis_is_covered(uint32_t kernel, uint32_t stride, uint32_t pad, uint3
 static qc_status_t check_pool(const qc_pool_params_t *p, const qc_tensor_t *in,
                               const qc_tensor_t *out) {
   const qc_window_t *w = &p->window;
-  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(are_activations(in, out), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(in->rank == 4 && out->rank == 4, QC_ERR_SHAPE);
   QC_REQUIRE(in->shape[0] == out->shape[0] && in->shape[3] == out->shape[3], QC_ERR_SHAPE);
   QC_REQUIRE(window_fits(w, out) && w->dilation_h == 1 && w->dilation_w == 1, QC_ERR_PARAM);
-  QC_REQUIRE((uint32_t)w->kernel_h * w->kernel_w < 1u << 22, QC_ERR_SIZE);
+  QC_REQUIRE((uint32_t)w->kernel_h * w->kernel_w < sum_limit(in), QC_ERR_SIZE);
   QC_REQUIRE(axis_is_covered(w->kernel_h, w->stride_h, w->pad_top, in->shape[1], out->shape[1]),
              QC_ERR_SHAPE);
   QC_REQUIRE(axis_is_covered(w->kernel_w, w->stride_w, w->pad_left, in->shape[2], out->shape[2]),
@@ -199,13 +303,13 @@ static qc_status_t check_pool(const qc_pool_params_t *p, const qc_tensor_t *in,
 
 static qc_status_t check_mean(const qc_mean_params_t *p, const qc_tensor_t *in,
                               const qc_tensor_t *out) {
-  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(are_activations(in, out), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(p->axes >> in->rank == 0, QC_ERR_PARAM);
   uint32_t count = 1;
   for (uint32_t i = 0; i < in->rank; i++)
     if (p->axes >> i & 1u) count *= in->shape[i];
   QC_REQUIRE(in->bytes / count == out->bytes, QC_ERR_SHAPE);
-  QC_REQUIRE(count < 1u << 22, QC_ERR_SIZE);
+  QC_REQUIRE(count < sum_limit(in), QC_ERR_SIZE);
   QC_REQUIRE(zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
@@ -214,24 +318,26 @@ static qc_status_t check_mean(const qc_mean_params_t *p, const qc_tensor_t *in,
 
 static qc_status_t check_pad(const qc_pad_params_t *p, const qc_tensor_t *in,
                              const qc_tensor_t *out) {
-  QC_REQUIRE(is_byte(in) && in->dtype == out->dtype, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(is_integer(in) && in->dtype == out->dtype, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(in->rank == out->rank && in->rank > 0, QC_ERR_SHAPE);
   for (uint32_t i = 0; i < in->rank; i++)
     QC_REQUIRE((uint64_t)p->before[i] + in->shape[i] <= out->shape[i], QC_ERR_SHAPE);
   for (uint32_t i = in->rank; i < QC_MAX_RANK; i++) QC_REQUIRE(p->before[i] == 0, QC_ERR_PARAM);
-  QC_REQUIRE(zero_point_fits(out, p->value), QC_ERR_PARAM);
+  QC_REQUIRE(value_fits(out, p->value), QC_ERR_PARAM);
   return QC_OK;
 }
 
 static qc_status_t check_concatenation(const qc_image_t *image, const qc_operator_t *op,
                                        const qc_concatenation_params_t *p, const qc_tensor_t *out) {
-  QC_REQUIRE(out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(are_activations(out, out), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(p->axis < out->rank, QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
+  int whole = p->act_min == INT16_MIN && p->act_max == INT16_MAX;
+  QC_REQUIRE(out->dtype != QC_INT16 || whole, QC_ERR_PARAM); /* int16 slices are only copied */
   uint64_t length = 0;
   for (uint32_t i = 0; i < op->inputs; i++) {
     const qc_tensor_t *in = qc_operator_input(image, op, i);
-    QC_REQUIRE(in->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+    QC_REQUIRE(in->dtype == out->dtype, QC_ERR_UNSUPPORTED);
     QC_REQUIRE(in->rank == out->rank, QC_ERR_SHAPE);
     for (uint32_t axis = 0; axis < out->rank; axis++)
       QC_REQUIRE(axis == p->axis || in->shape[axis] == out->shape[axis], QC_ERR_SHAPE);
@@ -251,22 +357,66 @@ static qc_status_t check_softmax(const qc_softmax_params_t *p, const qc_tensor_t
   return QC_OK;
 }
 
+/* `bytes` of the constants from a multiple of 16 on. */
+static qc_status_t check_table(const qc_image_t *image, uint32_t offset, uint32_t bytes) {
+  QC_REQUIRE(offset % 16 == 0, QC_ERR_ALIGN);
+  QC_REQUIRE((uint64_t)offset + bytes <= image->header->constants_bytes, QC_ERR_BOUNDS);
+  return QC_OK;
+}
+
+/* No value of the exponential is negative, and that of 0 is at least 2: sums have a reciprocal. */
+static int exponentials_fit(const int16_t *table) {
+  for (uint32_t i = 0; i < QC_INTERPOLATED_ENTRIES; i++)
+    if (table[i] < (i + 2 < QC_INTERPOLATED_ENTRIES ? 0 : 2)) return 0;
+  return 1;
+}
+
+static qc_status_t check_wide_softmax(const qc_image_t *image, const qc_wide_softmax_params_t *p,
+                                      const qc_tensor_t *in, const qc_tensor_t *out) {
+  const uint32_t bytes = QC_INTERPOLATED_ENTRIES * (uint32_t)sizeof(int16_t);
+  QC_REQUIRE(in->dtype == QC_INT16 && out->dtype == QC_INT16, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank > 0 && same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(in->shape[in->rank - 1] < 1u << 16, QC_ERR_UNSUPPORTED); /* a sum of 32 bits */
+  QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
+  qc_status_t status = check_table(image, p->exponentials_offset, bytes);
+  if (status == QC_OK) status = check_table(image, p->reciprocals_offset, bytes);
+  if (status != QC_OK) return status;
+  const int16_t *table = (const void *)(image->constants + p->exponentials_offset);
+  return exponentials_fit(table) ? QC_OK : QC_ERR_PARAM;
+}
+
+static qc_status_t check_lookup(const qc_image_t *image, const qc_table_params_t *p,
+                                const qc_tensor_t *in, const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
+  return check_table(image, p->table_offset, 256);
+}
+
+static qc_status_t check_sigmoid(const qc_image_t *image, const qc_sigmoid_params_t *p,
+                                 const qc_tensor_t *in, const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT16 && out->dtype == QC_INT16, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(within(p->multiplier, 0, INT16_MAX) && within(p->shift, 0, 31), QC_ERR_PARAM);
+  QC_REQUIRE(p->function <= QC_TANH, QC_ERR_PARAM);
+  return check_table(image, p->table_offset, QC_SIGMOID_ENTRIES * (uint32_t)sizeof(uint16_t));
+}
+
 static qc_status_t check_rescale(const qc_operator_t *op, const qc_rescale_params_t *p,
                                  const qc_tensor_t *in, const qc_tensor_t *out) {
-  QC_REQUIRE(is_byte(in) && is_byte(out), QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(is_integer(in) && is_integer(out), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
   QC_REQUIRE((p->flags & ~(uint32_t)QC_RESCALE_MULTIPLY) == 0, QC_ERR_PARAM);
-  QC_REQUIRE(out->bytes < QC_RESCALE_TABLE_ELEMENTS || op->scratch_bytes >= 256, QC_ERR_SIZE);
+  QC_REQUIRE(!qc_rescale_has_table(in, out) || op->scratch_bytes >= 256, QC_ERR_SIZE);
   return QC_OK;
 }
 
 static qc_status_t check_float_edge(const qc_float_edge_params_t *p, const qc_tensor_t *real,
                                     const qc_tensor_t *quantized) {
-  QC_REQUIRE(real->dtype == QC_FLOAT32 && is_byte(quantized), QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(real->dtype == QC_FLOAT32 && is_integer(quantized), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(same_shape(real, quantized), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(quantized, p->zero_point), QC_ERR_PARAM);
   QC_REQUIRE(p->scale > 0 && p->scale < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
@@ -289,12 +439,19 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
       [QC_OP_RESCALE] = sizeof(qc_rescale_params_t),
       [QC_OP_QUANTIZE] = sizeof(qc_float_edge_params_t),
       [QC_OP_DEQUANTIZE] = sizeof(qc_float_edge_params_t),
+      [QC_OP_MUL] = sizeof(qc_mul_params_t),
+      [QC_OP_TABLE] = sizeof(qc_table_params_t),
+      [QC_OP_SOFTMAX_INT16] = sizeof(qc_wide_softmax_params_t),
+      [QC_OP_SIGMOID_INT16] = sizeof(qc_sigmoid_params_t),
   };
   const void *p = image->params + op->params_offset;
   const qc_tensor_t *in = qc_operator_input(image, op, 0), *out = qc_operator_output(image, op);
   QC_REQUIRE(op->params_bytes == params_bytes[op->opcode], QC_ERR_SIZE);
-  QC_REQUIRE(op->inputs == 1 || op->opcode == QC_OP_ADD || op->opcode == QC_OP_CONCATENATION,
+  QC_REQUIRE(op->inputs == 1 || op->opcode == QC_OP_ADD || op->opcode == QC_OP_MUL ||
+                 op->opcode == QC_OP_CONCATENATION,
              QC_ERR_SIZE);
+  if (in->dtype == QC_INT16 && op->opcode <= QC_OP_FULLY_CONNECTED)
+    return check_wide_conv(image, op, p, in, out);
   switch ((qc_opcode_t)op->opcode) {
   case QC_OP_CONV_2D:
     return check_conv2d(image, op, p, in, out);
@@ -325,6 +482,14 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
     return check_float_edge(p, in, out);
   case QC_OP_DEQUANTIZE:
     return check_float_edge(p, out, in);
+  case QC_OP_MUL:
+    return check_mul(image, op, p, in, out);
+  case QC_OP_TABLE:
+    return check_lookup(image, p, in, out);
+  case QC_OP_SOFTMAX_INT16:
+    return check_wide_softmax(image, p, in, out);
+  case QC_OP_SIGMOID_INT16:
+    return check_sigmoid(image, p, in, out);
   }
   return QC_ERR_TYPE;
 }

@@ -49,13 +49,73 @@ static qc_conv_t conv_of(const qc_engine_t *engine, const qc_operator_t *op,
   return conv;
 }
 
+static qc_wide_conv_t wide_conv_of(const qc_engine_t *engine, const qc_operator_t *op,
+                                   const qc_conv_params_t *p, qc_operand_t in,
+                                   const qc_tensor_t *out) {
+  qc_wide_conv_t conv = {
+      .params = p,
+      .weights = (const int8_t *)engine->image.constants + p->weights_offset,
+      .channels = (const void *)(engine->image.constants + p->channels_offset),
+      .in = dims_of(in.tensor),
+      .out = dims_of(out),
+      .depth = (int32_t)qc_plain_depth(p, p->channels),
+      .input = in.data,
+      .output = (int16_t *)(void *)arena_at(engine, out),
+  };
+  if (op->opcode == QC_OP_FULLY_CONNECTED)
+    conv.out = (qc_dims_t){(int32_t)(qc_elements(out) / p->channels), 1, 1, (int32_t)p->channels};
+  return conv;
+}
+
+/* Convolutions and dense layers on int16 activations. */
+static void convolve_wide(const qc_engine_t *engine, const qc_operator_t *op,
+                          const qc_conv_params_t *p, qc_operand_t in, const qc_tensor_t *out) {
+  qc_wide_conv_t conv = wide_conv_of(engine, op, p, in, out);
+  if (op->opcode == QC_OP_CONV_2D)
+    qc_conv2d_s16(&conv);
+  else if (op->opcode == QC_OP_DEPTHWISE_CONV_2D)
+    qc_depthwise_conv2d_s16(&conv);
+  else
+    qc_fully_connected_s16(&conv);
+}
+
 static void concatenate(const qc_engine_t *engine, const qc_operator_t *op,
                         const qc_concatenation_params_t *p, const qc_tensor_t *out) {
   uint32_t position = 0;
   for (uint32_t i = 0; i < op->inputs; i++) {
     const qc_tensor_t *in = qc_operator_input(&engine->image, op, i);
-    qc_concatenation_s8(p, operand(engine, in), out, position, (int8_t *)arena_at(engine, out));
+    void *output = arena_at(engine, out);
+    if (out->dtype == QC_INT16)
+      qc_concatenation_s16(p, operand(engine, in), out, position, output);
+    else
+      qc_concatenation_s8(p, operand(engine, in), out, position, output);
     position += in->shape[p->axis];
+  }
+}
+
+/* The operators that have a kernel of its own for int16; 0 for the others. */
+static int execute_wide(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
+                        qc_operand_t in, const qc_tensor_t *out, int16_t *output) {
+  switch (op->opcode) {
+  case QC_OP_CONV_2D:
+  case QC_OP_DEPTHWISE_CONV_2D:
+  case QC_OP_FULLY_CONNECTED:
+    convolve_wide(engine, op, p, in, out);
+    return 1;
+  case QC_OP_ADD:
+    qc_add_s16(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
+    return 1;
+  case QC_OP_AVERAGE_POOL_2D:
+    qc_average_pool_s16(&(qc_wide_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
+    return 1;
+  case QC_OP_MAX_POOL_2D:
+    qc_max_pool_s16(&(qc_wide_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
+    return 1;
+  case QC_OP_MEAN:
+    qc_mean_s16(p, in, qc_elements(out), output);
+    return 1;
+  default:
+    return 0;
   }
 }
 
@@ -63,9 +123,11 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   const qc_tensor_t *out = qc_operator_output(&engine->image, op);
   qc_operand_t in = operand(engine, qc_operator_input(&engine->image, op, 0));
   const void *p = engine->image.params + op->params_offset;
+  const uint8_t *constants = engine->image.constants;
   uint8_t *scratch = engine->arena + op->scratch_offset;
   void *output = arena_at(engine, out);
   qc_conv_t conv;
+  if (in.tensor->dtype == QC_INT16 && execute_wide(engine, op, p, in, out, output)) return;
   switch ((qc_opcode_t)op->opcode) {
   case QC_OP_CONV_2D:
     conv = conv_of(engine, op, p, in, out);
@@ -105,6 +167,19 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
     break;
   case QC_OP_RESCALE:
     qc_rescale(p, in, out, output, scratch);
+    break;
+  case QC_OP_MUL:
+    qc_mul(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
+    break;
+  case QC_OP_TABLE:
+    qc_table_s8((const int8_t *)constants + ((const qc_table_params_t *)p)->table_offset, in,
+                output);
+    break;
+  case QC_OP_SOFTMAX_INT16:
+    qc_softmax_s16(p, constants, in, output);
+    break;
+  case QC_OP_SIGMOID_INT16:
+    qc_sigmoid_s16(p, constants, in, output);
     break;
   case QC_OP_QUANTIZE:
     qc_quantize_f32(p, in, out, output);

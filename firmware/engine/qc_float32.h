@@ -23,17 +23,16 @@ static inline qc_float_t qc_float_normalized(uint32_t bits) {
   return x;
 }
 
-/* mantissa * 2^exponent as a float32, rounded to nearest, even; exponent >= -172. */
-static inline uint32_t qc_float_packed(qc_float_t x) {
-  if (x.mantissa == 0) return 0;
-  for (; x.mantissa < 1u << 23 && x.exponent > -149; x.exponent--) x.mantissa *= 2;
+/* mantissa * 2^exponent as a float32, rounded to nearest, even; mantissa < 2^40, exponent >= -172.
+ */
+static inline uint32_t qc_float_packed(uint64_t mantissa, int32_t exponent) {
+  if (mantissa == 0) return 0;
+  for (; mantissa < 1u << 23 && exponent > -149; exponent--) mantissa *= 2;
   int32_t right = 0; /* digits that do not fit */
-  while (x.mantissa >> right >= 1u << 24 || x.exponent + right < -149) right++;
+  while (mantissa >> right >= 1u << 24 || exponent + right < -149) right++;
+  qc_float_t x = {(uint32_t)(mantissa >> right), exponent + right};
   if (right > 0) {
-    uint64_t wide = x.mantissa, rest = wide & ((UINT64_C(1) << right) - 1u);
-    uint64_t half = UINT64_C(1) << (right - 1);
-    x.mantissa = (uint32_t)(wide >> right);
-    x.exponent += right;
+    uint64_t rest = mantissa & ((UINT64_C(1) << right) - 1u), half = UINT64_C(1) << (right - 1);
     if (rest > half || (rest == half && (x.mantissa & 1u))) x.mantissa++;
     if (x.mantissa == 1u << 24) x.mantissa >>= 1, x.exponent++;
   }

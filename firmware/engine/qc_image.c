@@ -106,7 +106,8 @@ static int overlap(uint32_t a, uint32_t a_bytes, uint32_t b, uint32_t b_bytes) {
  * only rename the shape, may write over an input. */
 static int may_be_in_place(uint8_t opcode) {
   return opcode == QC_OP_ADD || opcode == QC_OP_RESHAPE || opcode == QC_OP_SOFTMAX ||
-         opcode == QC_OP_RESCALE;
+         opcode == QC_OP_RESCALE || opcode == QC_OP_MUL || opcode == QC_OP_TABLE ||
+         opcode == QC_OP_SOFTMAX_INT16 || opcode == QC_OP_SIGMOID_INT16;
 }
 
 /* Inputs, output and scratch of one operator must lie apart in the arena. */
@@ -126,7 +127,7 @@ static qc_status_t check_overlap(const qc_image_t *image, const qc_operator_t *o
 
 static qc_status_t check_operator(const qc_image_t *image, const qc_operator_t *op) {
   const qc_image_header_t *h = image->header;
-  if (op->opcode < QC_OP_CONV_2D || op->opcode > QC_OP_DEQUANTIZE) return QC_ERR_TYPE;
+  if (op->opcode < QC_OP_CONV_2D || op->opcode > QC_OP_SIGMOID_INT16) return QC_ERR_TYPE;
   if (op->state > QC_STATE_FUSED) return QC_ERR_TYPE;
   if (op->state == QC_STATE_FUSED) return QC_ERR_UNSUPPORTED;
   if ((op->state == QC_STATE_ELIDED) != (op->opcode == QC_OP_RESHAPE)) return QC_ERR_PARAM;

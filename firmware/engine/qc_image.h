@@ -16,7 +16,10 @@
 #define QC_RESCALE_TABLE_ELEMENTS 256u /* the same for RESCALE */
 #define QC_DEPTHWISE_GROUP 4           /* channels that a depthwise convolution takes at a time */
 #define QC_PRODUCT_LIMIT 16384         /* |int8 * int8| <= 2^14 */
-#define QC_FAST_SHIFT 20               /* fast operators shift right by 1 to 20 */
+#define QC_WIDE_PRODUCT_LIMIT 4194304  /* |int16 * int8| <= 2^22 */
+#define QC_INTERPOLATED_ENTRIES 513u   /* of the tables of int16 SOFTMAX */
+#define QC_SIGMOID_ENTRIES 256u
+#define QC_FAST_SHIFT 20 /* fast operators shift right by 1 to 20 */
 #ifndef QC_WORK_LIMIT
 #define QC_WORK_LIMIT (UINT64_C(1) << 31) /* steps of one inference: a minute or two on a chip */
 #endif
@@ -64,6 +67,10 @@ typedef enum {
   QC_OP_RESCALE = 12,
   QC_OP_QUANTIZE = 13,
   QC_OP_DEQUANTIZE = 14,
+  QC_OP_MUL = 15,
+  QC_OP_TABLE = 16,
+  QC_OP_SOFTMAX_INT16 = 17,
+  QC_OP_SIGMOID_INT16 = 18,
 } qc_opcode_t;
 
 enum { QC_STATE_EXECUTED = 0, QC_STATE_ELIDED = 1, QC_STATE_FUSED = 2 };
@@ -80,8 +87,8 @@ typedef struct {
   uint32_t reserved1;
 } qc_operator_t;
 
-enum { QC_PACKING_BLOCK4X4 = 1, QC_PACKING_PLANES = 2 };
-enum { QC_CONV_FAST = 1u };
+enum { QC_PACKING_BLOCK4X4 = 1, QC_PACKING_PLANES = 2, QC_PACKING_PLAIN = 3 };
+enum { QC_CONV_FAST = 1u, QC_CONV_WIDE = 2u };
 enum { QC_RESCALE_MULTIPLY = 1u };
 
 typedef struct {
@@ -104,6 +111,12 @@ typedef struct {
   int32_t offset; /* of fast operators: 2^(-shift - 1) + output zero point * 2^-shift */
 } qc_channel_t;
 
+/* The channel record of int16 activations. Wide: a 15-bit multiplier and a right shift. */
+typedef struct {
+  int64_t bias;
+  int32_t multiplier, shift;
+} qc_wide_channel_t;
+
 typedef struct {
   uint32_t left_shift;
   int32_t input1_zero_point, input2_zero_point, output_zero_point;
@@ -112,6 +125,12 @@ typedef struct {
   int32_t output_multiplier, output_shift;
   int32_t act_min, act_max;
 } qc_add_params_t;
+
+typedef struct {
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  int32_t multiplier, shift;
+  int32_t act_min, act_max;
+} qc_mul_params_t;
 
 typedef struct {
   qc_window_t window;
@@ -141,6 +160,23 @@ typedef struct {
 } qc_softmax_params_t;
 
 typedef struct {
+  int32_t multiplier, shift;
+  uint32_t exponentials_offset, reciprocals_offset;
+} qc_wide_softmax_params_t;
+
+typedef struct {
+  uint32_t table_offset;
+} qc_table_params_t;
+
+enum { QC_LOGISTIC = 0, QC_TANH = 1 };
+
+typedef struct {
+  int32_t multiplier, shift;
+  uint32_t function; /* QC_LOGISTIC or QC_TANH */
+  uint32_t table_offset;
+} qc_sigmoid_params_t;
+
+typedef struct {
   int32_t input_zero_point, output_zero_point;
   int32_t multiplier, shift;
   uint32_t flags;
@@ -157,6 +193,7 @@ _Static_assert(sizeof(qc_tensor_t) == 32, "tensor record");
 _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
 _Static_assert(sizeof(qc_conv_params_t) == 64, "convolution parameters");
 _Static_assert(sizeof(qc_channel_t) == 16, "channel record");
+_Static_assert(sizeof(qc_wide_channel_t) == 16, "channel record of int16 activations");
 _Static_assert(sizeof(qc_add_params_t) == 48, "ADD parameters");
 _Static_assert(sizeof(qc_pool_params_t) == 24, "pooling parameters");
 
@@ -199,6 +236,16 @@ static inline uint32_t qc_elements(const qc_tensor_t *t) {
   uint32_t n = 1;
   for (uint32_t i = 0; i < t->rank; i++) n *= t->shape[i];
   return n;
+}
+
+/* PLAIN weights: input channels that one of the output channels sees. */
+static inline uint32_t qc_plain_depth(const qc_conv_params_t *p, uint32_t outputs) {
+  return p->weights_bytes / (outputs * p->window.kernel_h * p->window.kernel_w);
+}
+
+/* Whether RESCALE works with a table in scratch. */
+static inline int qc_rescale_has_table(const qc_tensor_t *in, const qc_tensor_t *out) {
+  return in->dtype != QC_INT16 && out->dtype != QC_INT16 && out->bytes >= QC_RESCALE_TABLE_ELEMENTS;
 }
 
 /* BLOCK4X4 columns are made of runs: stretches of a window that lie together in the NHWC input.

@@ -32,6 +32,24 @@ typedef struct {
   int8_t *output;
 } qc_pool_t;
 
+/* int16 activations. */
+typedef struct {
+  const qc_conv_params_t *params;
+  const int8_t *weights;
+  const qc_wide_channel_t *channels;
+  qc_dims_t in, out;
+  int32_t depth; /* input channels that one output channel sees; FULLY_CONNECTED: all inputs */
+  const int16_t *input;
+  int16_t *output;
+} qc_wide_conv_t;
+
+typedef struct {
+  const qc_pool_params_t *params;
+  qc_dims_t in, out;
+  const int16_t *input;
+  int16_t *output;
+} qc_wide_pool_t;
+
 void qc_conv2d_s8(const qc_conv_t *op);
 void qc_depthwise_conv2d_s8(const qc_conv_t *op);
 void qc_fully_connected_s8(const qc_conv_t *op);
@@ -51,5 +69,25 @@ void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
 /* Called once per input, with the offset of its slice in bytes along the concatenated axis. */
 void qc_concatenation_s8(const qc_concatenation_params_t *params, qc_operand_t input,
                          const qc_tensor_t *out, uint32_t position, int8_t *output);
+
+void qc_conv2d_s16(const qc_wide_conv_t *op);
+void qc_depthwise_conv2d_s16(const qc_wide_conv_t *op);
+void qc_fully_connected_s16(const qc_wide_conv_t *op);
+void qc_add_s16(const qc_add_params_t *params, qc_operand_t a, qc_operand_t b,
+                const qc_tensor_t *out, int16_t *output);
+void qc_mul(const qc_mul_params_t *params, qc_operand_t a, qc_operand_t b, const qc_tensor_t *out,
+            void *output);
+void qc_average_pool_s16(const qc_wide_pool_t *op);
+void qc_max_pool_s16(const qc_wide_pool_t *op);
+void qc_mean_s16(const qc_mean_params_t *params, qc_operand_t input, uint32_t outputs,
+                 int16_t *output);
+void qc_concatenation_s16(const qc_concatenation_params_t *params, qc_operand_t input,
+                          const qc_tensor_t *out, uint32_t position, int16_t *output);
+void qc_table_s8(const int8_t *table, qc_operand_t input, int8_t *output);
+/* The tables lie in the image's constants. */
+void qc_softmax_s16(const qc_wide_softmax_params_t *params, const uint8_t *constants,
+                    qc_operand_t input, int16_t *output);
+void qc_sigmoid_s16(const qc_sigmoid_params_t *params, const uint8_t *constants, qc_operand_t input,
+                    int16_t *output);
 
 #endif

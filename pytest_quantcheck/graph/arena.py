@@ -7,10 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_quantcheck.errors import UnsupportedOperatorError
-from pytest_quantcheck.graph.model import Add, Operator, QuantGraph, Rescale, Reshape, Softmax
+from pytest_quantcheck.graph.model import (
+    Add,
+    Mul,
+    Operator,
+    QuantGraph,
+    Rescale,
+    Reshape,
+    SigmoidInt16,
+    Softmax,
+    SoftmaxInt16,
+    Table,
+)
 
 ALIGNMENT = 16
 _ATTEMPTS = 300
+_IN_PLACE = (Add, Mul, Rescale, Softmax, SoftmaxInt16, Table, SigmoidInt16)
 
 
 @dataclass(frozen=True)
@@ -191,7 +203,7 @@ def _overwritable(
                 f"operator {op.index} ({op.kind}): its input is a constant; it must be an activation"
             )
         return owners[op.inputs[0]]
-    if not isinstance(op.params, Add | Rescale | Softmax):
+    if not isinstance(op.params, _IN_PLACE):
         return None
     for tensor in op.inputs:
         if tensor not in owners or graph.tensors[tensor].nbytes != output.nbytes:

@@ -27,6 +27,7 @@ from pytest_quantcheck.graph.model import (
     FullyConnected,
     IntArray,
     Mean,
+    Mul,
     Operator,
     Pad,
     Params,
@@ -35,11 +36,15 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    SigmoidInt16,
     Softmax,
+    SoftmaxInt16,
+    Table,
     Tensor,
     Window,
 )
-from pytest_quantcheck.numerics.fixed_point import wrap_int32
+from pytest_quantcheck.numerics.fixed_point import reduced_multiplier, wrap_int32
+from pytest_quantcheck.numerics.tables import exp_table, reciprocal_table, sigmoid_table
 
 MAGIC = b"QCM1"
 VERSION = 1
@@ -61,9 +66,13 @@ OPCODES = (
     "RESCALE",
     "QUANTIZE",
     "DEQUANTIZE",
+    "MUL",
+    "TABLE",
+    "SOFTMAX_INT16",
+    "SIGMOID_INT16",
 )
 STATES = ("executed", "elided", "fused")
-PACKINGS = ("", "block4x4", "planes")
+PACKINGS = ("", "block4x4", "planes", "plain")
 ARENA, CONSTANT = 0, 1
 
 _HEADER = struct.Struct("<4sHHII32sIHHHHIIIIIIIII")
@@ -71,14 +80,18 @@ _TENSOR = struct.Struct("<BBBBII5I")
 _OPERATOR = struct.Struct("<BBHBBHIIIIII")
 _CONV = struct.Struct("<8H5i7I")
 _CHANNEL = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "<i4"), ("offset", "<i4")])
+_WIDE_CHANNEL = np.dtype([("bias", "<i8"), ("multiplier", "<i4"), ("shift", "<i4")])
 _CRC_OFFSET, _CRC_START = 12, 16
 
 _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
 _PRODUCTS = 1 << 24  # in one sum
-_FAST = 1
+_FAST, _WIDE = 1, 2
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and RESCALE use tables in scratch
 _DEPTHWISE_GROUP = 4
+_INT16_SUM = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
+_INT16_SOFTMAX = 1 << 16  # exponentials in one 32-bit sum
+_LARGEST_BIAS = 1 << 46  # of 64 bits
 
 
 @dataclass(frozen=True)
@@ -354,12 +367,20 @@ class _Site:
     def rules(self, requantize: Requantize, channels: int) -> tuple[IntArray, IntArray]:
         """Multipliers and shifts, one per channel; a multiplier of 0 gets the shift -1."""
         if requantize.rounding != "double":
-            self.fail(f"rounding {requantize.rounding!r} is not supported; the engine rounds 'double'")
+            self.fail(f"rounding {requantize.rounding!r} is not supported here; the engine rounds 'double'")
         multiplier = np.broadcast_to(requantize.multiplier, channels)
         shift = np.where(multiplier == 0, -1, np.broadcast_to(requantize.shift, channels))
         if multiplier.min() < 0 or multiplier.max() >= 1 << 31 or shift.min() < -31 or shift.max() > 30:
             self.fail(f"multipliers {multiplier} with shifts {shift} do not fit the engine")
         return multiplier, shift
+
+
+def _activation_types(site: _Site) -> str:
+    """The one type, int8 or int16, of an operator's activations."""
+    tensors = [site.graph.tensors[t] for t in (*_activations(site), *site.op.outputs)]
+    site.require_dtypes("int8", "int16", tensors=tensors)
+    site.require_dtypes(site.output.dtype.name, tensors=tensors)
+    return site.output.dtype.name
 
 
 def _lower(graph: QuantGraph, op: Operator, constants: _Constants) -> _Lowered:
@@ -415,7 +436,45 @@ def _dense_weights(site: _Site, channels: int) -> npt.NDArray[np.int8]:
     return dense
 
 
+def _wide(site: _Site, p: Convolution | FullyConnected, window: Window, depth_multiplier: int) -> _Lowered:
+    """A layer on int16 activations: weights as in the source, biases of 64 bits, no scratch."""
+    site.require_dtypes("int16")
+    weights = site.constant(1).astype(np.int8)
+    outputs = site.output.shape[-1]
+    reduced = p.requantize.rounding == "reduced"
+    table = np.zeros(outputs, _WIDE_CHANNEL)
+    if len(site.op.inputs) > 2 and site.op.inputs[2] >= 0:
+        table["bias"] = site.constant(2).reshape(-1)
+    if reduced:
+        table["multiplier"] = reduced_multiplier(p.requantize.multiplier)
+        table["shift"] = 15 - p.requantize.shift
+    else:
+        table["multiplier"], table["shift"] = site.rules(p.requantize, outputs)
+        table["bias"] = wrap_int32(table["bias"])
+    if np.abs(table["bias"]).max() > _LARGEST_BIAS or weights.size // outputs >= _PRODUCTS:
+        site.fail("its sums may leave 47 bits")
+    blob = weights.tobytes()
+    params = _CONV.pack(
+        *_window_fields(site, window),
+        0,
+        0,
+        0,
+        p.act_min,
+        p.act_max,
+        depth_multiplier,
+        PACKINGS.index("plain"),
+        _WIDE if reduced else 0,
+        site.constants.share(blob),
+        len(blob),
+        site.constants.add(table.tobytes()),
+        len(table),
+    )
+    return _Lowered(site.op.kind, params, site.op.inputs[:1])
+
+
 def _convolution(site: _Site, p: Convolution) -> _Lowered:
+    if site.input.dtype == np.int16:
+        return _wide(site, p, p.window, p.depth_multiplier)
     site.require_dtypes("int8")
     window, channels, output = p.window, site.input.shape[3], site.output
     if p.depth_multiplier:
@@ -436,6 +495,8 @@ def _convolution(site: _Site, p: Convolution) -> _Lowered:
 
 
 def _fully_connected(site: _Site, p: FullyConnected) -> _Lowered:
+    if site.input.dtype == np.int16:
+        return _wide(site, p, Window(1, 1), 0)
     site.require_dtypes("int8")
     weights = site.constant(1).astype(np.int8)
     outputs, depth = weights.shape
@@ -514,7 +575,7 @@ def _window_fields(site: _Site, w: Window) -> tuple[int, ...]:
 
 
 def _add(site: _Site, p: Add) -> _Lowered:
-    site.require_dtypes("int8", tensors=[site.graph.tensors[t] for t in (*site.op.inputs, *site.op.outputs)])
+    dtype = _activation_types(site)
     params = struct.pack(
         "<I11i",
         p.left_shift,
@@ -527,18 +588,32 @@ def _add(site: _Site, p: Add) -> _Lowered:
         p.act_min,
         p.act_max,
     )
-    scratch = 2048 if site.output.nbytes >= _TABLE_ELEMENTS else 0
+    scratch = 2048 if dtype == "int8" and site.output.nbytes >= _TABLE_ELEMENTS else 0
     return _Lowered("ADD", params, _activations(site), scratch)
 
 
+def _mul(site: _Site, p: Mul) -> _Lowered:
+    _activation_types(site)
+    zeros = (p.input1_zero_point, p.input2_zero_point, p.output_zero_point)
+    params = struct.pack("<7i", *zeros, *site.one(p.requantize), p.act_min, p.act_max)
+    return _Lowered("MUL", params, _activations(site))
+
+
+def _check_sum(site: _Site, dtype: str, count: int) -> None:
+    if dtype == "int16" and count >= _INT16_SUM:
+        site.fail(f"sums {count} int16 values; fewer than {_INT16_SUM} fit 32 bits")
+
+
 def _pool(site: _Site, p: Pool) -> _Lowered:
-    site.require_dtypes("int8")
+    site.require_dtypes("int8", "int16")
+    _check_sum(site, site.input.dtype.name, p.window.kernel_h * p.window.kernel_w)
     params = struct.pack("<8H2i", *_window_fields(site, p.window), p.act_min, p.act_max)
     return _Lowered(site.op.kind, params, site.op.inputs[:1])
 
 
 def _mean(site: _Site, p: Mean) -> _Lowered:
-    site.require_dtypes("int8")
+    site.require_dtypes("int8", "int16")
+    _check_sum(site, site.input.dtype.name, math.prod(site.input.shape[axis] for axis in p.axes))
     axes = sum(1 << axis for axis in p.axes)
     rule = site.one(p.requantize)
     params = struct.pack("<I4i", axes, p.input_zero_point, p.output_zero_point, *rule)
@@ -546,7 +621,7 @@ def _mean(site: _Site, p: Mean) -> _Lowered:
 
 
 def _pad(site: _Site, p: Pad) -> _Lowered:
-    site.require_dtypes("int8", "uint8")
+    site.require_dtypes("int8", "uint8", "int16")
     before = [pair[0] for pair in p.paddings]
     params = struct.pack("<5Ii", *before, *(0,) * (MAX_RANK - len(before)), p.value)
     return _Lowered("PAD", params, site.op.inputs[:1])
@@ -558,7 +633,7 @@ def _reshape(site: _Site, _: Reshape) -> _Lowered:
 
 def _concatenation(site: _Site, p: Concatenation) -> _Lowered:
     inputs = _activations(site)
-    site.require_dtypes("int8", tensors=[site.graph.tensors[t] for t in (*inputs, *site.op.outputs)])
+    _activation_types(site)
     if len(inputs) > 255:
         site.fail(f"has {len(inputs)} inputs; at most 255 are allowed")
     return _Lowered("CONCATENATION", struct.pack("<I2i", p.axis, p.act_min, p.act_max), inputs)
@@ -572,19 +647,43 @@ def _softmax(site: _Site, p: Softmax) -> _Lowered:
     return _Lowered("SOFTMAX", params, site.op.inputs[:1])
 
 
+def _softmax_int16(site: _Site, p: SoftmaxInt16) -> _Lowered:
+    site.require_dtypes("int16")
+    if site.input.shape[-1] >= _INT16_SOFTMAX:
+        site.fail(f"normalises {site.input.shape[-1]} values; fewer than {_INT16_SOFTMAX} fit its 32-bit sum")
+    tables = (exp_table(), reciprocal_table())
+    offsets = [site.constants.share(table.astype("<i2").tobytes()) for table in tables]
+    params = struct.pack("<2i2I", *site.one(p.requantize), *offsets)
+    return _Lowered("SOFTMAX_INT16", params, site.op.inputs[:1])
+
+
+def _table(site: _Site, p: Table) -> _Lowered:
+    site.require_dtypes("int8")
+    offset = site.constants.share(p.values.astype(np.int8).tobytes())
+    return _Lowered("TABLE", struct.pack("<I", offset), site.op.inputs[:1])
+
+
+def _sigmoid_int16(site: _Site, p: SigmoidInt16) -> _Lowered:
+    site.require_dtypes("int16")
+    offset = site.constants.share(sigmoid_table().astype("<u2").tobytes())
+    params = struct.pack("<2i2I", p.multiplier, p.shift, int(site.op.kind == "TANH"), offset)
+    return _Lowered("SIGMOID_INT16", params, site.op.inputs[:1])
+
+
 def _rescale(site: _Site, p: Rescale) -> _Lowered:
-    site.require_dtypes("int8", "uint8")
+    site.require_dtypes("int8", "uint8", "int16")
     rule = (0, -1) if p.requantize is None else site.one(p.requantize)
     multiply = int(p.requantize is not None)
     params = struct.pack(
         "<4iI2i", p.input_zero_point, p.output_zero_point, *rule, multiply, p.act_min, p.act_max
     )
-    scratch = 256 if site.output.nbytes >= _TABLE_ELEMENTS else 0
+    bytes_only = site.input.dtype.itemsize == site.output.dtype.itemsize == 1
+    scratch = 256 if bytes_only and site.output.nbytes >= _TABLE_ELEMENTS else 0
     return _Lowered("RESCALE", params, site.op.inputs[:1], scratch)
 
 
 def _float_edge(site: _Site, p: FloatEdge) -> _Lowered:
-    site.require_dtypes("int8", "uint8", "float32")
+    site.require_dtypes("int8", "uint8", "int16", "float32")
     return _Lowered(site.op.kind, struct.pack("<fi", p.scale, p.zero_point), site.op.inputs[:1])
 
 
@@ -592,12 +691,16 @@ _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {
     Convolution: _convolution,
     FullyConnected: _fully_connected,
     Add: _add,
+    Mul: _mul,
     Pool: _pool,
     Mean: _mean,
     Pad: _pad,
     Reshape: _reshape,
     Concatenation: _concatenation,
     Softmax: _softmax,
+    SoftmaxInt16: _softmax_int16,
+    Table: _table,
+    SigmoidInt16: _sigmoid_int16,
     Rescale: _rescale,
     FloatEdge: _float_edge,
 }
@@ -673,8 +776,10 @@ def _weights(image: ImageDescription, op: OperatorRecord) -> _Weights:
     source, output = image.tensors[op.inputs[0]], image.tensors[op.output]
     outputs = output.shape[-1]
     index = np.arange(size, dtype=np.int64)
-    if packing == "planes":
+    if packing == "planes" or (packing == "plain" and op.opcode != "DEPTHWISE_CONV_2D"):
         at = index.reshape(outputs, -1)
+    elif packing == "plain":
+        at = index.reshape(-1, outputs).T
     else:
         depth = source.bytes * outputs // output.bytes if op.opcode == "FULLY_CONNECTED" else source.shape[3]
         runs, run = _runs(window, depth)
@@ -723,6 +828,8 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
     image = read_image(data)
     op = _find(image, source_index)
     weights = _weights(image, op)
+    if image.tensors[op.inputs[0]].dtype == "int16":
+        raise ImageError(f"operator {op.source_index} ({op.opcode}) works on int16, which has no zero point")
     zero_point = weights.input_zero_point + delta
     if not -128 <= zero_point <= 127:
         raise ImageError(f"input zero point {weights.input_zero_point} plus {delta} leaves int8")

@@ -106,10 +106,14 @@ def multiply_by_reduced_multiplier(
     ``(x * reduced + 2**(14 - shift)) >> (15 - shift)`` with ``reduced = (multiplier + 2**15) >> 16``
     but at most 0x7FFF; ``shift`` is below 8. Source: TFLite ``MultiplyByQuantizedMultiplier(int64_t)``.
     """
-    wide = int64(multiplier)
-    reduced = np.where(wide < 0x7FFF0000, (wide + (1 << 15)) >> 16, 0x7FFF)
     total = 15 - int64(shift)
-    return (int64(x) * reduced + (int64(1) << (total - 1))) >> total
+    return (int64(x) * reduced_multiplier(multiplier) + (int64(1) << (total - 1))) >> total
+
+
+def reduced_multiplier(multiplier: npt.ArrayLike) -> IntArray:
+    """A 31-bit multiplier rounded to 15 bits, half up, at most 0x7FFF."""
+    wide = int64(multiplier)
+    return np.where(wide < 0x7FFF0000, (wide + (1 << 15)) >> 16, 0x7FFF)
 
 
 def exp_on_negative_values(a: npt.ArrayLike, integer_bits: int = 5) -> IntArray:

@@ -1,12 +1,13 @@
-/* QUANTIZE: float32 to int8 or uint8, round(x / scale) + zero point. The quotient is rounded to a
- * float32 first (to nearest, even), then to an integer, halves away from zero (TFLite quantize.h,
- * AffineQuantize). Values beyond the type saturate; what is not a number gives the zero point.
- * Integers only: the result is the same on every core, with or without a floating-point unit. */
+/* QUANTIZE: float32 to int8, uint8 or int16, round(x / scale) + zero point. The quotient is rounded
+ * to a float32 first (to nearest, even), then to an integer, halves away from zero (TFLite
+ * quantize.h, AffineQuantize). Values beyond the type saturate; what is not a number gives the zero
+ * point. Integers only: the result is the same on every core, with or without a floating-point
+ * unit. */
 #include "qc_fixed_point.h"
 #include "qc_float32.h"
 #include "qc_kernels.h"
 
-enum { QC_BEYOND = 1 << 16 }; /* outside of any 8-bit range, whatever the zero point */
+enum { QC_BEYOND = 1 << 16 }; /* outside of any 16-bit range, whatever the zero point */
 
 /* |x| / scale as a rounded integer; `x` without its sign bit. */
 static int32_t rounded_quotient(uint32_t x, qc_float_t scale) {
@@ -31,11 +32,16 @@ void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
                      const qc_tensor_t *out, uint8_t *output) {
   const uint32_t *data = input.data;
   qc_float_t scale = qc_float_normalized(params->scale);
-  int32_t low = out->dtype == QC_INT8 ? INT8_MIN : 0;
-  int32_t high = out->dtype == QC_INT8 ? INT8_MAX : UINT8_MAX;
-  for (uint32_t i = 0; i < out->bytes; i++) {
+  int wide = out->dtype == QC_INT16;
+  int32_t low = wide ? INT16_MIN : out->dtype == QC_INT8 ? INT8_MIN : 0;
+  int32_t high = wide ? INT16_MAX : out->dtype == QC_INT8 ? INT8_MAX : UINT8_MAX;
+  for (uint32_t i = 0; i < qc_elements(out); i++) {
     int32_t steps = rounded_quotient(data[i] & ~QC_FLOAT_SIGN, scale);
     int32_t q = (data[i] & QC_FLOAT_SIGN ? -steps : steps) + params->zero_point;
-    output[i] = (uint8_t)qc_clamp(q, low, high);
+    q = qc_clamp(q, low, high);
+    if (wide)
+      ((int16_t *)(void *)output)[i] = (int16_t)q;
+    else
+      output[i] = (uint8_t)q;
   }
 }

@@ -79,7 +79,7 @@ def test_header_fields_are_refused_with_their_status(
     ("field", "kind", "value", "status"),
     [
         pytest.param(0, "B", 0, TYPE, id="opcode 0"),
-        pytest.param(0, "B", 15, TYPE, id="opcode behind the last"),
+        pytest.param(0, "B", 19, TYPE, id="opcode behind the last"),
         pytest.param(1, "B", 1, PARAM, id="elided though not RESHAPE"),
         pytest.param(1, "B", 2, UNSUPPORTED, id="fused"),
         pytest.param(1, "B", 3, TYPE, id="unknown state"),
@@ -119,7 +119,8 @@ def test_operator_fields_are_refused_with_their_status(
         pytest.param(36, "I", 1, PARAM, id="depth multiplier"),
         pytest.param(40, "I", 2, TYPE, id="the other packing"),
         pytest.param(40, "I", 7, TYPE, id="unknown packing"),
-        pytest.param(44, "I", 2, PARAM, id="unknown flag"),
+        pytest.param(44, "I", 2, PARAM, id="flag of int16 sums"),
+        pytest.param(44, "I", 4, PARAM, id="unknown flag"),
         pytest.param(48, "I", 8, ALIGN, id="weights not aligned"),
         pytest.param(48, "I", 0xFFFFFFF0, BOUNDS, id="weights behind the constants"),
         pytest.param(52, "I", 0, SIZE, id="no weights"),

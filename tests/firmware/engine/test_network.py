@@ -39,8 +39,8 @@ def test_every_operator_of_a_network_equals_the_interpreter(engine: Engine, netw
 
 
 def test_drawn_models_equal_the_interpreter(engine: Engine) -> None:
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(case=small_models("int8"))
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=small_models())
     def holds(case: ModelCase) -> None:
         graph = read_tflite(case.artefact)
         image = compile_image(graph).data
