@@ -4,6 +4,7 @@
 # make fuzz    hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
 # make mutants  small mistakes in the arithmetic, each of which a test must catch
 # make bench   instructions per multiply-accumulate, code size, import cost
+# make faults the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make lint    ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
 # demo, test and fuzz do their whole set-up first; see tools/setup.sh.
@@ -11,7 +12,7 @@
 PYTHON := .venv/bin/python
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean
+.PHONY: demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults
 
 setup-demo setup-dev setup-fuzz:
 	@tools/setup.sh $(subst setup-,,$@)
@@ -34,6 +35,11 @@ bench: setup-dev
 
 mutants: setup-dev
 	@$(PYTHON) -m tests.mutants
+
+faults: setup-dev
+	@$(PYTHON) -m tests.faults.link
+	@$(PYTHON) -m tests.faults.table
+	@$(PYTHON) -m tests.faults.kill
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .

@@ -179,6 +179,10 @@ class _Sent:
     stop: int
     at: float
 
+    def holds(self, start: int, stop: int) -> bool:
+        """Does it carry these bytes?"""
+        return self.start <= start and stop <= self.stop
+
 
 class Link:
     """One host's end of a link; not for two threads at once.
@@ -299,6 +303,7 @@ class Link:
         """
         todo = deque([(0, len(data))] if data else [])
         waiting: dict[int, _Sent] = {}  # in the order of sending
+        given_up: dict[int, _Sent] = {}
         heard = time.monotonic()
         self.statistics.payload_bytes += len(data)
         while todo or waiting:
@@ -313,6 +318,7 @@ class Link:
             answer = self._receive(min(due, heard + deadline))
             now = time.monotonic()
             lost: list[_Sent] = []
+            silent = False
             if answer is not None:
                 _check_running(answer, Kind.DATA)
                 sent = waiting.get(answer.sequence)
@@ -322,12 +328,22 @@ class Link:
                     del waiting[answer.sequence]
                     heard = now
                     self._pace.answered(max(0.0, now - sent.at - on_line))
-            elif now >= due or (len(waiting) == 1 and self.statistics.crc_errors != damaged):
-                lost = [oldest]  # in time, or its acknowledgement was the one that came damaged
+                elif answer.type == Kind.DATA | REPLY and (late := given_up.pop(answer.sequence, None)):
+                    self._pace.late(now - late.at)
+                    todo = deque(each for each in todo if not late.holds(*each))
+                    waiting = {
+                        n: each for n, each in waiting.items() if not late.holds(each.start, each.stop)
+                    }
+                    heard = now
+            elif len(waiting) == 1 and self.statistics.crc_errors != damaged:
+                lost = [oldest]  # its acknowledgement was the one that came damaged
+            elif silent := now >= due:
+                lost = [each for each in waiting.values() if each.at <= oldest.at + now - due]
             for each in reversed(lost):
                 del waiting[each.frame.sequence]
+                given_up[each.frame.sequence] = each
                 todo.appendleft((each.start, each.stop))
-                self._pace.lost(silently=answer is None and now >= due)
+                self._pace.lost(silently=silent)
                 self.statistics.resent += 1
             if now - heard > deadline:
                 raise self._silence(Kind.DATA, deadline, False)

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ STAGES = ("flash", "boot", "hello", "load", "run", "mid-vector")
 FAULTS = ("noise", "mute", "hang", "crash", "die", "stick", "power_loss")
 RETRIES = 1
 SECONDS = 60.0  # two attempts of at most 8 s for a boot, and what flashing them twice takes
+AT_A_TIME = 4  # most of a cell is waiting for a deadline
 CURED = "cured"
 _DYING_SECONDS = 0.2  # into the flashing
 _MOMENTS = {Kind.HELLO: "hello", Kind.DATA: "load", Kind.RUN: "run"}
@@ -46,9 +48,24 @@ def promise(board: str, stage: str, fault: str) -> set[str]:
         return set() if impossible else {CURED if elsewhere else "flash"}
     if stage == "flash":
         return _promise_flash(board, fault)
-    if fault == "crash":  # its handler restarts the chip, which is up again before anybody has looked
-        return {CURED} if stage == "boot" else {"crash"}
-    return {"boot"} if stage in ("boot", "hello") else {"link"}
+    if stage in ("boot", "hello"):
+        return _promise_boot(board, stage, fault)
+    if fault in ("noise", "mute") and board == "virtual-stm32f405":
+        return {"link", "boot"}  # its line stays broken after a reset: the second attempt sees a silent board
+    return {"crash"} if fault == "crash" else {"link"}
+
+
+def _promise_boot(board: str, stage: str, fault: str) -> set[str]:
+    """Noticed by what comes next: the session flashes a silent board, on an ESP32 through the same line.
+
+    A crash restarts the chip, which is up again before HELLO is given up, unless it hit the chip's own start.
+    """
+    esp32 = board == "virtual-esp32c3"
+    if fault == "crash":
+        return {CURED, "boot"}
+    if fault == "die":
+        return {"link", "boot"} if stage == "boot" and board != "virtual-stm32f405" else {"flash", "boot"}
+    return {"flash"} if fault in ("noise", "mute") and esp32 else {"boot"}
 
 
 def _promise_flash(board: str, fault: str) -> set[str]:
@@ -171,15 +188,21 @@ class TappedLine(FaultyLine):
         super().__init__(transport, seed=1)
         self._board = board
         self._trap = trap
+        self._passed: set[str] = set()
 
     def write(self, data: bytes) -> int:
         frame = Frame.decode(data.strip(b"\0"))
         kind = frame.type if frame is not None else 0
-        self._trap.reached(_MOMENTS.get(kind, ""), self._board, self)
+        self._reached(_MOMENTS.get(kind, ""))
         written = super().write(data)
         if kind == Kind.RUN:
-            self._trap.reached("mid-vector", self._board, self)
+            self._reached("mid-vector")
         return written
+
+    def _reached(self, stage: str) -> None:
+        if stage not in self._passed:
+            self._passed.add(stage)
+            self._trap.reached(stage, self._board, self)
 
 
 class TappedFamily:
@@ -295,17 +318,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fault", action="append", choices=FAULTS)
     options = parser.parse_args(arguments)
     wrong = count = 0
-    with tempfile.TemporaryDirectory(prefix="quantcheck-faults-") as folder:
-        for number, (board, stage, fault) in enumerate(cells(options.boards or list(BOARDS))):
-            if stage not in (options.stage or STAGES) or fault not in (options.fault or FAULTS):
-                continue
-            cell = run_cell(board, stage, fault, Path(folder) / str(number))
-            print(cell, flush=True)
-            count, wrong = count + 1, wrong + (not cell.right)
-        for special in (run_protocol, run_lease):
-            cell = special(Path(folder) / special.__name__)
-            print(cell, flush=True)
-            count, wrong = count + 1, wrong + (not cell.right)
+    with (
+        tempfile.TemporaryDirectory(prefix="quantcheck-faults-") as folder,
+        ProcessPoolExecutor(max_workers=AT_A_TIME) as pool,
+    ):
+        jobs = [
+            (run_cell, board, stage, fault, Path(folder) / f"{board}-{stage}-{fault}")
+            for board, stage, fault in cells(options.boards or list(BOARDS))
+            if stage in (options.stage or STAGES) and fault in (options.fault or FAULTS)
+        ]
+        jobs += [(special, Path(folder) / special.__name__) for special in (run_protocol, run_lease)]
+        for done in [pool.submit(*job) for job in jobs]:
+            print(done.result(), flush=True)
+            count, wrong = count + 1, wrong + (not done.result().right)
     print(f"{count} cells, {wrong} wrong")
     return 1 if wrong else 0
 
