@@ -215,7 +215,9 @@ class Gate:
         return same, criteria, divergence
 
     def _locate(self, run: Run, reference: Run) -> Divergence | None:
-        return locate(run, reference, self.device) if self.device is not None else None
+        if self.device is None:
+            return None
+        return locate(run, reference, self.device, reference_runner=self.reference)
 
     def _score(self, run: Run, metric: MetricLike, same: bool, explicit: bool) -> Score | None:
         """The score of ``run``, or of the reference on all samples where the run equals it."""

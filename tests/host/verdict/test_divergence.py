@@ -98,6 +98,25 @@ def operator(model: QuantizedModel, kind: str, nth: int) -> Operator:
     return [op for op in model.graph.operators if op.kind == kind][nth]
 
 
+def test_a_reference_that_our_interpreter_contradicts_is_asked_itself(
+    model: QuantizedModel, vectors: Samples
+) -> None:
+    """The reference has other biases in one operator; our interpreter plays the device."""
+
+    def raise_all(bias: Array) -> None:
+        bias += 3000
+
+    other, device = Changed(change_constant("CONV_2D", 1, 2, raise_all)), IntegerRunner()
+    reference = other.run(model, vectors)
+    assert reference.exact
+    found = locate(device.run(model, vectors), reference, device, reference_runner=other)
+    assert found is not None
+    assert found.operator == operator(model, "CONV_2D", 1).index
+    alone = locate(device.run(model, vectors), reference, device)
+    assert alone is not None
+    assert alone.cause == "unknown: no checksums per operator from changed"
+
+
 def test_equal_outputs_have_no_divergence(model: QuantizedModel, vectors: Samples) -> None:
     device = Changed(lambda graph: graph)
     assert locate(device.run(model, vectors), IntegerRunner().run(model, vectors), device) is None
