@@ -185,8 +185,8 @@ class Connection:
         self.disconnect()
         with self.stage("open the port", kind="boot"):
             self._transport = self.board.open_port()
-        self._device = Device(Link(self._transport, log=self.log), run_deadline=self.run_deadline)
         try:
+            self._device = Device(Link(self._transport, log=self.log), run_deadline=self.run_deadline)
             self._hello = self._device.hello(deadline=seconds)
         except RigFault as fault:
             self.disconnect()

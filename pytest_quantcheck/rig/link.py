@@ -207,7 +207,10 @@ class Link:
         self._longest: dict[int, float] = {}
         self._largest: dict[int, int] = {}
         if getattr(transport, "write_timeout", 0) is None:
-            transport.write_timeout = _WRITE_SECONDS  # type: ignore[attr-defined]
+            try:
+                transport.write_timeout = _WRITE_SECONDS  # type: ignore[attr-defined]
+            except OSError as error:  # pyserial configures the port anew: it may have gone
+                raise self._broken(error) from error
 
     @property
     def baudrate(self) -> int:

@@ -246,6 +246,8 @@ def _run(pool: tuple[BoardEntry, ...], folder: Path, storage: str, *cell: str) -
                 seen, reason = "wrong", "wrong outputs"
         except RigFault as fault:
             seen, reason = fault.kind, str(fault)
+        except Exception as error:
+            seen, reason = type(error).__name__, str(error)
         seconds = time.monotonic() - began
         quarantined = list(ledger.quarantined) == ["broken"]
         others_go_on = True

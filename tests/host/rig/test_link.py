@@ -179,6 +179,18 @@ def test_a_port_that_breaks_is_a_fault_of_the_link() -> None:
     assert caught.value.kind == "link"
 
 
+def test_a_port_that_is_gone_before_it_is_used_is_a_fault_of_the_link() -> None:
+    class Gone(Peer):
+        write_timeout = property(lambda self: None, lambda self, value: self.refuse())
+
+        def refuse(self) -> None:
+            raise OSError("could not configure port")
+
+    with pytest.raises(RigFault, match="could not configure port") as caught:
+        Link(Gone(lambda frame: []))
+    assert caught.value.kind == "link"
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=5000), st.integers(1, 1020), st.integers(1, 16), st.integers(0, 2**32))
 def test_bulk_data_arrive_whole_whatever_is_lost(data: bytes, chunk: int, window: int, seed: int) -> None:
