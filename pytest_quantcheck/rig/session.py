@@ -41,6 +41,7 @@ Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]
 
 STORAGES = ("auto", "ram", "flash")
+_PLACES = {"auto": tuple(Place), "ram": (Place.RAM,), "flash": (Place.STORE,)}
 
 _ARTEFACT_STATUSES = frozenset(
     {
@@ -275,7 +276,7 @@ class BoardSession:
         hello = connection.refresh()
         if not artefact.data:
             _check_builtin(connection, hello, artefact)
-        elif not _holds(hello, artefact):
+        elif not (_holds(hello, artefact) and hello.place in _PLACES[self._storage]):
             if self._fits_ram(hello, artefact):
                 self._load_ram(hello, artefact)
             else:
@@ -312,6 +313,9 @@ class BoardSession:
             listing = connection.device.store()
         if not any(slot.intact and slot.sha256 == artefact.sha256 for slot in listing.slots):
             self._flash_image(hello, artefact, listing)
+        if _holds(connection.refresh(), artefact):  # in RAM, where SELECT would leave it
+            connection.restart()
+            connection.bring_up()
         with self._accepting(artefact, "SELECT the model"):
             connection.device.select(artefact.sha256)
 

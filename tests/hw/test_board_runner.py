@@ -12,6 +12,7 @@ from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.rig.faults import FaultLedger
+from pytest_quantcheck.rig.messages import Place
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession
 from pytest_quantcheck.runners.board import BoardRunner
 from pytest_quantcheck.runners.integer import IntegerRunner
@@ -80,6 +81,18 @@ def test_a_proven_firmware_and_a_stored_image_are_not_flashed_again(
         flashed.append((session.statistics.firmware_flashes, session.statistics.image_flashes))
         session.close()
     assert flashed == [(1, 2), (0, 0)]
+
+
+def test_a_model_that_is_to_run_from_flash_does_so_though_ram_holds_it(new_session, digits):
+    session = new_session(storage="flash")
+    image = compile_image(digits[0].graph)
+    artefact = BoardArtefact.of(image.data, image.arena_bytes)
+    session.start()
+    for _ in range(2):  # at first the store is empty, then it has the image
+        session.device.load_ram(image.data)
+        session.load(artefact)
+        assert session.connection.refresh().place == Place.STORE
+    assert session.statistics.image_flashes == 1
 
 
 def test_an_image_that_does_not_fit_ram_with_its_arena_goes_to_flash(new_session, entries, digits, samples):
