@@ -14,6 +14,7 @@ class Row(TypedDict, total=False):
 
     ``outcome``: ``pass``, ``regression``, ``rig_fault``, ``error``, ``expected`` (a failure that xfail
     announced) or ``unjudged``. ``None`` and missing keys mean *not known*. ``arena`` and ``image`` are bytes.
+    ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
     """
 
     test: str
@@ -38,6 +39,9 @@ class Row(TypedDict, total=False):
     failed: list[str]
     not_judged: list[str]
     fault: str
+    retries: int | None
+    faults: list[str]
+    erased_sectors: int | None
     log: str
 
 
@@ -111,21 +115,26 @@ def size(count: int | None) -> str:
 
 
 def verdict(row: Row) -> str:
-    """The outcome, the names of failed criteria, and how many were not judged."""
+    """The outcome, the names of failed criteria, how many were not judged, and how often it was retried."""
     outcome = row.get("outcome", "unjudged")
     word = WORDS[outcome]
     if row.get("fault"):
         word += f": {row['fault']}"
     elif row.get("failed"):
         word += " " + ", ".join(text.partition(":")[0] for text in row["failed"])
-    skipped = row.get("not_judged") or []
+    skipped, retries = row.get("not_judged") or [], row.get("retries")
     if skipped and outcome != "unjudged":
         word += f" ({len(skipped)} not judged)"
+    if retries:
+        word += f" (after {retries} {'retry' if retries == 1 else 'retries'})"
     return word
 
 
 def count(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows passed, failed and so on; *not judged* counts single criteria, too."""
+    """How many rows passed, failed and so on; *not judged* counts single criteria, too.
+
+    ``retries`` and ``erased sectors`` are what the boards went through, also for what passed.
+    """
     names = {
         "pass": "passed",
         "regression": "failed",
@@ -133,12 +142,14 @@ def count(rows: Iterable[Row]) -> dict[str, int]:
         "error": "errors",
         "expected": "expected failures",
     }
-    totals = dict.fromkeys((*names.values(), "not judged"), 0)
+    totals = dict.fromkeys((*names.values(), "not judged", "retries", "erased sectors"), 0)
     for row in rows:
         outcome = row.get("outcome", "unjudged")
         if outcome in names:
             totals[names[outcome]] += 1
         totals["not judged"] += len(row.get("not_judged") or []) or int(outcome == "unjudged")
+        totals["retries"] += row.get("retries") or 0
+        totals["erased sectors"] += row.get("erased_sectors") or 0
     return totals
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class BoardRunner:
         self.session = session
         self._makers = {**_MAKERS, **(makers or {})}
         self._made: tuple[str, BoardArtefact] | None = None
+        self._told = replace(session.statistics), len(session.ledger.faults)
 
     @property
     def target(self) -> str:
@@ -139,7 +140,23 @@ class BoardRunner:
             "image_sha256": artefact.sha256.hex(),
             "link": session.device.link.statistics.summary(),
             "statistics": asdict(session.statistics),
+            **self._trouble(),
         }
+
+    def _trouble(self) -> dict[str, Any]:
+        """Retries, the faults behind them, and erased sectors since the last run: a pass hides none."""
+        session, (before, known) = self.session, self._told
+        now, faults = session.statistics, session.ledger.faults
+        self._told = replace(now), len(faults)
+        return {
+            "retries": now.retries - before.retries,
+            "faults": [_first_line(each) for each in faults[known:] if each.board == session.entry.name],
+            "erased_sectors": now.erased_sectors - before.erased_sectors,
+        }
+
+
+def _first_line(fault: RigFault) -> str:
+    return str(fault).splitlines()[0]
 
 
 def _runtime(hello: Hello) -> str:

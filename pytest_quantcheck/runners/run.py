@@ -46,6 +46,8 @@ class Run:
     ``inputs`` are the raw tensors that went in, ``outputs`` those that came out, (N, ...) each in
     the model's own dtype. ``operators[i]`` holds the records of inference i where they were asked
     for. ``counters`` has one value per inference in ``unit`` (``instructions`` or ``cycles``).
+    ``details`` of a board: among others ``retries``, ``faults`` (the texts of those that a retry
+    overcame) and ``erased_sectors``, each since the run before.
     """
 
     runner: str

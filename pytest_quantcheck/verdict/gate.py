@@ -128,6 +128,9 @@ class Verdict:
             "outcome": self.outcome,
             "failed": [str(c) for c in self.failed],
             "not_judged": [str(c) for c in self.not_judged],
+            "retries": run.details.get("retries"),
+            "faults": run.details.get("faults", []),
+            "erased_sectors": run.details.get("erased_sectors"),
             "log": run.log,
         }
 

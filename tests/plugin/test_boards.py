@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -171,9 +172,16 @@ def test_after_a_quarantine_another_board_of_the_target_goes_on(run: Run, rig) -
     result.assert_outcomes(errors=1, passed=1)
 
 
-def test_a_fault_is_retried_before_it_counts(run: Run, rig) -> None:
+def test_a_fault_is_retried_before_it_counts_and_the_report_tells(run: Run, rig, pytester) -> None:
     rig(1)
-    run(FAULT.replace("@pytest.mark.xfail", "@pytest.mark.filterwarnings#")).assert_outcomes(passed=2)
+    result = run(
+        FAULT.replace("@pytest.mark.xfail", "@pytest.mark.filterwarnings#"), "--qc-report=json=r.json"
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*ok* (after 1 retry)", "*2 passed, 0 failed, * 0 rig faults, 1 retries*"])
+    rows = json.loads((pytester.path / "r.json").read_text(encoding="utf-8"))["results"]
+    assert [(row["retries"], len(row.get("faults", []))) for row in rows] == [(1, 1), (0, 0)]
+    assert " fault on desk-1: " in rows[0]["faults"][0]
 
 
 def test_a_busy_board_is_a_lease_fault_that_names_the_holder(run: Run, rig) -> None:

@@ -77,6 +77,15 @@ def test_the_last_line_counts_what_was_not_judged() -> None:
     )
 
 
+def test_a_pass_tells_what_the_rig_went_through() -> None:
+    shaken: Row = {**GOOD, "not_judged": [], "retries": 2, "faults": ["crash", "link"], "erased_sectors": 7}
+    assert terminal.table([shaken])[1].endswith("ok (after 2 retries)")
+    assert terminal.last_line([GOOD, shaken]) == (
+        "2 passed, 0 failed, 1 not judged, 0 rig faults, 2 retries, 7 erased sectors"
+    )
+    assert dict(junit.properties(shaken))["qc.faults"] == "crash; link"
+
+
 @pytest.mark.parametrize(
     ("rows", "outcome"),
     [
