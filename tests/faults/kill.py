@@ -200,7 +200,7 @@ def kill_often(
     seed: int,
     virtual: Sequence[tuple[str, str]] = (),
     each_next_run: bool = True,
-) -> list[Moment]:
+) -> Iterator[Moment]:
     """``count`` runs in ``folder``, each killed at a moment drawn from the length of an undisturbed one.
 
     ``each_next_run``: after each of them the next run has to work; else after the last.
@@ -212,12 +212,10 @@ def kill_often(
     if first.wait(RUN_SECONDS):
         raise AssertionError((folder / "output.txt").read_text())
     length = time.monotonic() - began
-    moments = []
     for number in range(count):
         victim, after = VICTIMS[number % len(VICTIMS)], luck.uniform(0.1, length)
         run_again = each_next_run or number + 1 == count
-        moments.append(project.kill(victim, after, luck, run_again=run_again))
-    return moments
+        yield project.kill(victim, after, luck, run_again=run_again)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -227,12 +225,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     virtual = [("virtual-stm32f405", "stm32"), ("virtual-esp32c3", "esp32")]
     with tempfile.TemporaryDirectory(prefix="quantcheck-faults-", ignore_cleanup_errors=True) as folder:
-        moments = kill_often(Path(folder), options.moments, seed=options.seed, virtual=virtual)
-        folders = len(list((Path(folder) / "tmp").iterdir()))
-    for moment in moments:
-        print(moment)
-    wrong = sum(bool(moment.left) for moment in moments)
-    print(f"{len(moments)} runs killed, {wrong} left something behind; {folders} temporary folders remain")
+        wrong = 0
+        for moment in kill_often(Path(folder), options.moments, seed=options.seed, virtual=virtual):
+            print(moment, flush=True)
+            wrong += bool(moment.left)
+        folders = len(list((Path(folder) / "tmp").glob("quantcheck-*")))
+    print(
+        f"{options.moments} runs killed, {wrong} left something; {folders} temporary folders of theirs remain"
+    )
     return 1 if wrong else 0
 
 
