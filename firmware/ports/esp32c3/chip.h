@@ -24,6 +24,7 @@
 #define UART_RXFIFO_FULL_INT (1u << 0)
 #define UART_RXFIFO_OVF_INT (1u << 4)
 #define UART_RXFIFO_TOUT_INT (1u << 8)
+#define UART_CLKDIV_V 0xFFFu
 #define UART_CLKDIV_FRAG_S 20 /* div_frag: sixteenths, bits 23:20 */
 #define UART_RXFIFO_CNT_M 0x3FFu
 #define UART_TXFIFO_CNT_S 16

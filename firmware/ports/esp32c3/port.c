@@ -222,7 +222,7 @@ static void uart_write(const uint8_t *data, uint32_t bytes) {
   while (bytes > 0) {
     uint32_t room = UART_FIFO_BYTES - uart_unsent();
     if (room == 0) {
-      if (ticks() - start >= 500 * TICKS_PER_MS) return; /* 128 bytes at 9600 take 134 ms */
+      if (ticks() - start >= 500 * TICKS_PER_MS) return; /* 128 bytes at 9766 baud take 131 ms */
       continue;
     }
     for (; room > 0 && bytes > 0; room--, bytes--) QC_REG(UART_FIFO_REG) = *data++;
@@ -281,11 +281,13 @@ static void uart_apply(void) { /* carries written settings into the UART's own c
     if (!(QC_REG(UART_ID_REG) & UART_REG_UPDATE)) break;
 }
 
-/* The divider has 12 bits and 4 fractional ones. Below 8 there are too few clocks in a bit. */
+/* The divider has 12 bits and 4 fractional ones: 9766 baud is the slowest rate. Below 8 there are
+ * too few clocks in a bit. */
 int qc_port_set_baud(uint32_t baud) {
-  if (baud < 9600 || baud > XTAL_HZ / 8) return 0;
-  const uint32_t sixteenths = (XTAL_HZ * 16u + baud / 2) / baud;
+  if (baud == 0 || baud > XTAL_HZ / 8) return 0;
   if (port.console == CONSOLE_USB) return 1; /* a virtual rate */
+  const uint32_t sixteenths = (XTAL_HZ * 16u + baud / 2) / baud;
+  if (sixteenths >> 4 > UART_CLKDIV_V) return 0;
   uart_flush();
   QC_REG(UART_CLKDIV_REG) = (sixteenths >> 4) | ((sixteenths & 15u) << UART_CLKDIV_FRAG_S);
   uart_apply();

@@ -14,6 +14,7 @@ import pytest
 import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.rig.link import DeviceError
 from pytest_quantcheck.rig.messages import Kind
 from rigs.esp32.board import VirtualEsp32Board
 from rigs.esp32.transport import open_serial
@@ -150,6 +151,14 @@ def test_the_baud_rate_is_raised_by_agreement(board: VirtualEsp32Board, rate: in
         assert device.set_baud(rate) == rate
         assert device.echo(bytes(range(256))) == bytes(range(256))
         assert device.link.statistics.crc_errors == damaged
+
+
+def test_a_rate_below_the_dividers_reach_is_refused_at_once(board: VirtualEsp32Board) -> None:
+    with connected(board) as device:
+        for rate in (9600, 9765):
+            with pytest.raises(DeviceError, match=r"refused BAUD: .*cannot do it"):
+                device.link.request(Kind.BAUD, struct.pack("<IHBB", rate, 1500, 0, 0))
+        assert device.set_baud(9766) == 9766
 
 
 def test_a_host_at_another_rate_is_not_understood(board: VirtualEsp32Board) -> None:
