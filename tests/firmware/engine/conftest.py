@@ -23,6 +23,7 @@ from pytest_quantcheck.graph.model import (
     FloatEdge,
     FullyConnected,
     Mean,
+    Mul,
     Operator,
     Pad,
     Params,
@@ -31,7 +32,10 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    SigmoidInt16,
     Softmax,
+    SoftmaxInt16,
+    Table,
     Tensor,
     Window,
 )
@@ -182,7 +186,7 @@ def _rule(shift: int) -> Requantize:
 
 @pytest.fixture(scope="session")
 def network() -> QuantGraph:
-    """A network with every opcode of the format, and an ADD with a constant."""
+    """A network with every opcode that int8 has, and an ADD with a constant."""
     b = _Builder()
     source = b.tensor((1, 6, 6, 3), "float32")
     x = b.add("QUANTIZE", FloatEdge(0.05, 3), [source], (1, 6, 6, 3))
@@ -204,6 +208,53 @@ def network() -> QuantGraph:
     x = b.add("RESHAPE", Reshape(), [x], (1, 48))
     dense = FullyConnected(-128, 0, 9, _rule(-8), -128, 127)
     x = b.add("FULLY_CONNECTED", dense, [x, b.random((10, 48)), b.random((10,), "int32", 5000)], (1, 10))
+    x = b.add("LOGISTIC", Table(np.arange(128, -128, -1) - 1), [x], (1, 10))
+    x = b.add("MUL", Mul(-128, 3, -9, _rule(-6), -128, 127), [x, b.random((1, 10))], (1, 10))
     x = b.add("SOFTMAX", Softmax(1518500250, 22, -496), [x], (1, 10))
     x = b.add("DEQUANTIZE", FloatEdge(1 / 256, -128), [x], (1, 10), "float32")
     return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x,), "5a" * 32)
+
+
+def _wide_rule(shift: int) -> Requantize:
+    return Requantize(np.asarray([1518500250]), np.asarray([shift]), "reduced")
+
+
+@pytest.fixture(scope="session")
+def wide_network() -> QuantGraph:
+    """A network with every opcode that int16 has, sums of 32 and of 64 bits, and a grouped convolution."""
+    b = _Builder()
+    low, high = -(1 << 15), (1 << 15) - 1
+    source = b.tensor((1, 6, 6, 4), "float32")
+    x = b.add("QUANTIZE", FloatEdge(0.0005, 0), [source], (1, 6, 6, 4), "int16")
+    x = b.add("PAD", Pad(((0, 0), (1, 1), (1, 1), (0, 0)), -7), [x], (1, 8, 8, 4), "int16")
+    conv = Convolution(Window(3, 3, 1, 1, 1, 1, 1, 1), 0, 0, _wide_rule(-8), low, high)
+    weights = [b.random((6, 3, 3, 2)), b.random((6,), "int64", 1 << 30)]
+    x = b.add("CONV_2D", conv, [x, *weights], (1, 8, 8, 6), "int16")
+    conv = Convolution(Window(1, 3, 1, 1, 1, 2, 0, 2), 0, 0, _rule(-8), low, high)
+    weights = [b.random((6, 1, 3, 6)), b.random((6,), "int32", 5000)]
+    x = b.add("CONV_2D", conv, [x, *weights], (1, 8, 8, 6), "int16")
+    depthwise = Convolution(Window(3, 3, 1, 1, 1, 1, 1, 1), 0, 0, _wide_rule(-7), -9000, high, 1)
+    y = b.add("DEPTHWISE_CONV_2D", depthwise, [x, b.random((1, 3, 3, 6)), -1], (1, 8, 8, 6), "int16")
+    half = Requantize(np.asarray([1 << 30]), np.asarray([0]))
+    add = Add(15, 0, 0, 0, half, half, _rule(-14), low, high)
+    x = b.add("ADD", add, [x, y], (1, 8, 8, 6), "int16")
+    x = b.add(
+        "MUL",
+        Mul(0, 0, 0, _rule(-13), low, high),
+        [x, b.random((6,), "int16", 1 << 15)],
+        (1, 8, 8, 6),
+        "int16",
+    )
+    p = b.add("MAX_POOL_2D", Pool(Window(2, 2, 2, 2), low, high), [x], (1, 4, 4, 6), "int16")
+    q = b.add("AVERAGE_POOL_2D", Pool(Window(2, 2, 2, 2), -100, 9000), [x], (1, 4, 4, 6), "int16")
+    x = b.add("CONCATENATION", Concatenation(3, low, high), [p, q], (1, 4, 4, 12), "int16")
+    x = b.add("TANH", SigmoidInt16(24575, 12), [x], (1, 4, 4, 12), "int16")
+    x = b.add("MEAN", Mean((1,), 0, 0, _rule(-1)), [x], (1, 4, 12), "int16")
+    x = b.add("RESHAPE", Reshape(), [x], (1, 48), "int16")
+    dense = FullyConnected(0, 0, 0, _wide_rule(-6), low, high)
+    weights = [b.random((10, 48)), b.random((10,), "int64", 1 << 20)]
+    x = b.add("FULLY_CONNECTED", dense, [x, *weights], (1, 10), "int16")
+    x = b.add("SOFTMAX", SoftmaxInt16(_rule(1)), [x], (1, 10), "int16")
+    y = b.add("QUANTIZE", Rescale(0, -128, _rule(-7), -128, 127), [x], (1, 10))
+    x = b.add("DEQUANTIZE", FloatEdge(1 / 32768, 0), [x], (1, 10), "float32")
+    return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x, y), "5a" * 32)

@@ -29,6 +29,17 @@ def image(network: QuantGraph) -> bytes:
     return compile_image(network).data
 
 
+@pytest.fixture(scope="module")
+def wide_image(wide_network: QuantGraph) -> bytes:
+    return compile_image(wide_network).data
+
+
+@pytest.fixture(params=["image", "wide_image"])
+def any_image(request: pytest.FixtureRequest) -> bytes:
+    data: bytes = request.getfixturevalue(request.param)
+    return data
+
+
 def with_crc(data: bytes | bytearray) -> bytes:
     """The image with a CRC that fits again, so that the checks behind it are reached."""
     body = bytearray(data)
@@ -153,27 +164,123 @@ def test_channel_records_are_refused(engine: Engine, image: bytes, field: int, v
     assert engine.run(changed(image, channels + field, "i", value)).status == PARAM
 
 
-def test_no_single_word_makes_the_engine_leave_its_memory(engine: Engine, image: bytes) -> None:
+@pytest.mark.parametrize(
+    ("field", "kind", "value", "status"),
+    [
+        pytest.param(0, "H", 0, PARAM, id="kernel of height 0"),
+        pytest.param(0, "H", 4, SIZE, id="kernel that its weights do not fill"),
+        pytest.param(16, "i", 1, PARAM, id="input zero point"),
+        pytest.param(20, "i", 1, PARAM, id="weight zero point"),
+        pytest.param(24, "i", 1, PARAM, id="output zero point"),
+        pytest.param(28, "i", -32769, PARAM, id="activation minimum beyond int16"),
+        pytest.param(32, "i", 32768, PARAM, id="activation maximum beyond int16"),
+        pytest.param(36, "I", 1, PARAM, id="depth multiplier"),
+        pytest.param(40, "I", 1, TYPE, id="a packing for int8"),
+        pytest.param(44, "I", 1, PARAM, id="fast flag"),
+        pytest.param(48, "I", 8, ALIGN, id="weights not aligned"),
+        pytest.param(48, "I", 0xFFFFFFF0, BOUNDS, id="weights behind the constants"),
+        pytest.param(52, "I", 6 * 9 * 3, SIZE, id="a depth that makes no groups"),
+        pytest.param(52, "I", 6 * 9 * 8, SIZE, id="more depth than the input has"),
+        pytest.param(52, "I", 0, SIZE, id="no weights"),
+        pytest.param(56, "I", 0xFFFFFFF0, BOUNDS, id="channels behind the constants"),
+        pytest.param(60, "I", 8, SIZE, id="channels rounded up"),
+    ],
+)
+def test_wide_convolution_fields_are_refused_with_their_status(
+    engine: Engine, wide_image: bytes, field: int, kind: str, value: int, status: int
+) -> None:
+    conv = read_image(wide_image).operators[2]
+    assert engine.run(changed(wide_image, conv.params_offset + field, kind, value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("operator", "field", "kind", "value"),
+    [
+        pytest.param(2, 0, "q", (1 << 46) + 1, id="bias beyond 2**46"),
+        pytest.param(2, 0, "q", -(1 << 46) - 1, id="bias below -2**46"),
+        pytest.param(2, 8, "i", -1, id="negative multiplier"),
+        pytest.param(2, 8, "i", 0x8000, id="multiplier of 16 bits"),
+        pytest.param(2, 12, "i", 7, id="shift too short"),
+        pytest.param(2, 12, "i", 47, id="shift too long"),
+        pytest.param(3, 0, "q", 1 << 31, id="bias beyond 32 bits"),
+        pytest.param(3, 8, "i", -1, id="negative multiplier of 32-bit sums"),
+        pytest.param(3, 12, "i", 31, id="shift of 32-bit sums too far left"),
+    ],
+)
+def test_wide_channel_records_are_refused(
+    engine: Engine, wide_image: bytes, operator: int, field: int, kind: str, value: int
+) -> None:
+    description = read_image(wide_image)
+    conv = description.operators[operator]
+    channels = description.constants_offset + struct.unpack_from("<I", conv.params, 56)[0]
+    assert engine.run(changed(wide_image, channels + field, kind, value)).status == PARAM
+
+
+def parameters_of(data: bytes, opcode: str) -> int:
+    """Where the parameters of an opcode's only operator lie in the file."""
+    return next(op.params_offset for op in read_image(data).operators if op.opcode == opcode)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "field", "value", "status"),
+    [
+        pytest.param("SOFTMAX_INT16", 0, -1, PARAM, id="softmax: negative multiplier"),
+        pytest.param("SOFTMAX_INT16", 4, 31, PARAM, id="softmax: shift too far left"),
+        pytest.param("SOFTMAX_INT16", 8, 8, ALIGN, id="softmax: first table not aligned"),
+        pytest.param("SOFTMAX_INT16", 8, 0x7FFFFFF0, BOUNDS, id="softmax: first table outside"),
+        pytest.param("SOFTMAX_INT16", 12, 0x7FFFFFF0, BOUNDS, id="softmax: second table outside"),
+        pytest.param("SIGMOID_INT16", 0, 1 << 15, PARAM, id="sigmoid: multiplier of 16 bits"),
+        pytest.param("SIGMOID_INT16", 4, 32, PARAM, id="sigmoid: shift too long"),
+        pytest.param("SIGMOID_INT16", 4, -1, PARAM, id="sigmoid: negative shift"),
+        pytest.param("SIGMOID_INT16", 8, 2, PARAM, id="sigmoid: unknown function"),
+        pytest.param("SIGMOID_INT16", 12, 0x7FFFFFF0, BOUNDS, id="sigmoid: table outside"),
+        pytest.param("MUL", 0, 1, PARAM, id="mul: zero point of int16"),
+        pytest.param("MUL", 16, -32, PARAM, id="mul: shift too far right"),
+        pytest.param("MUL", 24, -32769, PARAM, id="mul: activation maximum below the minimum"),
+        pytest.param("MEAN", 4, 1, PARAM, id="mean: zero point of int16"),
+        pytest.param("CONCATENATION", 4, 0, PARAM, id="concatenation: a clamp of int16"),
+    ],
+)
+def test_parameters_of_int16_operators_are_refused(
+    engine: Engine, wide_image: bytes, opcode: str, field: int, value: int, status: int
+) -> None:
+    at = parameters_of(wide_image, opcode) + field
+    assert engine.run(changed(wide_image, at, "i", value)).status == status
+
+
+@pytest.mark.parametrize(("entry", "value"), [(0, -1), (300, -5), (511, 1), (512, 1), (512, -9)])
+def test_a_softmax_without_a_sum_to_divide_by_is_refused(
+    engine: Engine, wide_image: bytes, entry: int, value: int
+) -> None:
+    description = read_image(wide_image)
+    table = struct.unpack_from("<I", wide_image, parameters_of(wide_image, "SOFTMAX_INT16") + 8)[0]
+    at = description.constants_offset + table + 2 * entry
+    assert engine.run(changed(wide_image, at, "h", value)).status == PARAM
+
+
+def test_no_single_word_makes_the_engine_leave_its_memory(engine: Engine, any_image: bytes) -> None:
     """Every aligned word of tables, parameters and channel records, with values that break size sums."""
     values = (0, 1, 2, 0x10, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFF)
-    for at in range(16, read_image(image).constants_offset + 512, 4):
-        old = struct.unpack_from("<I", image, at)[0]
+    for at in range(16, read_image(any_image).constants_offset + 512, 4):
+        old = struct.unpack_from("<I", any_image, at)[0]
         for value in (*values, old ^ 1, old + 1 & 0xFFFFFFFF, old - 1 & 0xFFFFFFFF, old << 1 & 0xFFFFFFFF):
-            engine.run(changed(image, at, "I", value))
+            engine.run(changed(any_image, at, "I", value))
 
 
-def test_no_single_half_word_makes_the_engine_leave_its_memory(engine: Engine, image: bytes) -> None:
-    for at in range(48, read_image(image).constants_offset, 2):
+def test_no_single_half_word_makes_the_engine_leave_its_memory(engine: Engine, any_image: bytes) -> None:
+    for at in range(48, read_image(any_image).constants_offset, 2):
         for value in (0, 1, 3, 16, 255, 0x7FFF, 0xFFFF):
-            engine.run(changed(image, at, "H", value))
+            engine.run(changed(any_image, at, "H", value))
 
 
-def test_several_wrong_words_do_not_make_the_engine_leave_its_memory(engine: Engine, image: bytes) -> None:
+def test_several_wrong_words_do_not_make_the_engine_leave_its_memory(
+    engine: Engine, any_image: bytes
+) -> None:
     """What one check lets through because another one stops it must not pass when both are fooled."""
     rng = random.Random(5)
-    end = read_image(image).constants_offset + 512
+    end = read_image(any_image).constants_offset + 512
     for _ in range(3000):
-        body = bytearray(image)
+        body = bytearray(any_image)
         for at in rng.sample(range(48, end, 2), rng.randint(2, 5)):
             old = struct.unpack_from("<H", body, at)[0]
             value = rng.choice([0, 1, 2, 3, 8, 0xFFFF, old + 1, old + 16, old * 2, old * 4]) & 0xFFFF
@@ -181,20 +288,20 @@ def test_several_wrong_words_do_not_make_the_engine_leave_its_memory(engine: Eng
         engine.run(with_crc(body))
 
 
-def test_weights_of_another_size_than_the_window_are_refused(engine: Engine, image: bytes) -> None:
-    for op in read_image(image).operators:
+def test_weights_of_another_size_than_the_window_are_refused(engine: Engine, any_image: bytes) -> None:
+    for op in read_image(any_image).operators:
         if op.opcode in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             size = struct.unpack_from("<I", op.params, 52)[0]
-            assert engine.run(changed(image, op.params_offset + 52, "I", size - 1)).status == SIZE
+            assert engine.run(changed(any_image, op.params_offset + 52, "I", size - 1)).status == SIZE
 
 
-def test_any_flipped_bit_is_refused(engine: Engine, image: bytes) -> None:
-    for at in range(0, len(image), 3):
-        body = bytearray(image)
+def test_any_flipped_bit_is_refused(engine: Engine, any_image: bytes) -> None:
+    for at in range(0, len(any_image), 3):
+        body = bytearray(any_image)
         body[at] ^= 1 << at % 8
         assert engine.run(bytes(body)).status != 0, at
 
 
-def test_an_image_that_was_cut_off_is_refused(engine: Engine, image: bytes) -> None:
-    for size in (0, 1, 15, 16, 95, 96, 200, len(image) // 2, len(image) - 1):
-        assert engine.run(image[:size]).status != 0, size
+def test_an_image_that_was_cut_off_is_refused(engine: Engine, any_image: bytes) -> None:
+    for size in (0, 1, 15, 16, 95, 96, 200, len(any_image) // 2, len(any_image) - 1):
+        assert engine.run(any_image[:size]).status != 0, size

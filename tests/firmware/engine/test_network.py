@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.image import OPCODES, compile_image, read_image
 from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.graph.tflite import read_tflite
 from pytest_quantcheck.strategies import ModelCase, small_models
@@ -27,15 +27,24 @@ def samples(graph: QuantGraph, count: int) -> list[np.ndarray]:
     return [rng.normal(scale=4, size=graph.tensors[graph.inputs[0]].shape).astype("f4") for _ in range(count)]
 
 
-def test_every_operator_of_a_network_equals_the_interpreter(engine: Engine, network: QuantGraph) -> None:
-    image = compile_image(network).data
-    for x in samples(network, 20):
-        expected = execute.run(network, [x])
-        answer = engine.run_graph(network, image, [x])
-        assert [index for index, _ in answer.operators] == [op.index for op in network.operators]
-        for op, (_, output) in zip(network.operators, answer.operators, strict=True):
+@pytest.mark.parametrize("which", ["network", "wide_network"])
+def test_every_operator_of_a_network_equals_the_interpreter(
+    engine: Engine, which: str, request: pytest.FixtureRequest
+) -> None:
+    graph = request.getfixturevalue(which)
+    image = compile_image(graph).data
+    for x in samples(graph, 20):
+        expected = execute.run(graph, [x])
+        answer = engine.run_graph(graph, image, [x])
+        assert [index for index, _ in answer.operators] == [op.index for op in graph.operators]
+        for op, (_, output) in zip(graph.operators, answer.operators, strict=True):
             assert output == expected[op.outputs[0]].tobytes(), op.kind
-        assert answer.outputs == expected[network.outputs[0]].tobytes()
+        assert answer.outputs == b"".join(expected[t].tobytes() for t in graph.outputs)
+
+
+def test_the_two_networks_have_every_opcode(network: QuantGraph, wide_network: QuantGraph) -> None:
+    images = [read_image(compile_image(graph).data) for graph in (network, wide_network)]
+    assert {op.opcode for image in images for op in image.operators} == set(OPCODES) - {""}
 
 
 def test_drawn_models_equal_the_interpreter(engine: Engine) -> None:
