@@ -1,13 +1,16 @@
 """The ``quantcheck`` command: finds the sub-command and turns errors into exit codes; no maths here.
 
-Exit codes: 0 pass, 1 failed verdict, 2 wrong usage or input, 3 fault of the rig.
+Exit codes: 0 pass, 1 failed verdict, 2 wrong usage or input, 3 fault of the rig, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -33,6 +36,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: ``sys.argv``) and return its exit code; prints errors on stderr."""
+    _print_what_can_be_printed()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         parsed = _parser(arguments).parse_args(arguments)
@@ -46,9 +50,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a file or folder of the user's
         print(f"quantcheck {parsed.command}: {error}", file=sys.stderr)
         return QuantcheckError.exit_code
+    except MemoryError as error:
+        text = f"out of memory ({error}); take fewer or smaller samples"
+        print(f"quantcheck {parsed.command}: {text}", file=sys.stderr)
+        return QuantcheckError.exit_code
     except KeyboardInterrupt:
         print(f"quantcheck {parsed.command}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:  # Python's own exit code for it, 1, would say that a verdict failed
+        if os.environ.get("QC_TRACEBACK") == "1":
+            traceback.print_exc()
+        print(
+            f"quantcheck {parsed.command}: {type(error).__name__}: {error} (this is a bug: run with "
+            f"QC_TRACEBACK=1 for the traceback)",
+            file=sys.stderr,
+        )
+        return QuantcheckError.exit_code
+
+
+def _print_what_can_be_printed() -> None:
+    """A name outside the terminal's alphabet is shown with question marks, and is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -56,7 +80,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="quantcheck",
         description="Quantized neural networks, tested on the host and on the microcontroller.",
-        epilog="Exit codes: 0 pass, 1 failed verdict, 2 wrong usage or input, 3 fault of the rig.",
+        epilog="Exit codes: 0 pass, 1 failed verdict, 2 wrong usage or input, 3 fault of the rig, "
+        "130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"quantcheck {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import HOST_RUNNERS, open_runner
-from pytest_quantcheck.cli.vectors import FORMAT, check_folder, read_inputs, read_model
+from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
 from pytest_quantcheck.quantizers.model import QuantizedModel
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     model = read_model(args.model)
     vectors = read_inputs(args.inputs, model)
     if args.json:
-        check_folder("--json", args.json)
+        check_file("--json", args.json, args.model, args.inputs)
     if args.fault and {args.a, args.b} <= HOST_RUNNERS.keys():
         raise UsageError("--break patches the image of a board, and neither --a nor --b is one")
     with ExitStack() as stack:

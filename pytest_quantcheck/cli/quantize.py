@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.config import GRANULARITIES, INPUT_TYPES, QUANTIZERS
 
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.tflite import quantize
 
-    _check_output(args.output, args.model)
+    _check_output(args.output, args.model, args.data)
     config = QuantConfig(
         args.input_type,
         args.output_type,
@@ -80,13 +81,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_output(output: Path, model: str) -> None:
+def _check_output(output: Path, model: str, data: str | None) -> None:
     """Before the long work begins, and before anything of the user's could be overwritten."""
     if output.suffix != ".tflite":
         raise UsageError(
             f"--output {output}: the artefact is a TFLite file; give a name that ends in .tflite"
         )
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}")
+    check_file("--output", output, Path(data) if data else None)
     if Path(model).exists() and output.exists() and output.samefile(model):
         raise UsageError(f"--output {output} is the model itself; give another name")

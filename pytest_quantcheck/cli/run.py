@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_board
 from pytest_quantcheck.cli.vectors import (
     FORMAT,
-    check_folder,
-    check_output_path,
+    check_output_suffix,
     read_inputs,
     read_model,
     write_outputs,
@@ -47,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
     model = read_model(args.model)
     vectors = read_inputs(args.inputs, model)
     if args.outputs:
-        check_output_path(args.outputs, model)
+        check_output_suffix(args.outputs, model)
+        check_file("--outputs", args.outputs, args.model, args.inputs)
     if args.json:
-        check_folder("--json", args.json)
+        check_file("--json", args.json, args.model, args.inputs, args.outputs)
     with ExitStack() as stack:
         runner = open_board(args.board, args, stack.enter_context(progress()), stack)
         result = runner.run(model, vectors, operators=args.profile)

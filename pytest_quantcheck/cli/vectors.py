@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.data.numpy_file import NumpyFile
+from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
 
@@ -39,27 +40,25 @@ def read_inputs(path: Path, model: QuantizedModel) -> Raw:
     Nothing pickled is ever loaded. Raises ``UsageError``.
     """
     names = [tensor.name for tensor in summary_of(model.artefact).input_tensors]
-    raw = Raw(tuple(_read(path, names)))
+    if not path.exists():
+        raise UsageError(f"--inputs {path}: there is no such file")
     try:
+        file = NumpyFile(path)
+        keys = [""] if file.single else [_pick(file, number, name) for number, name in enumerate(names)]
+        quantize_inputs(model, Raw(tuple(file.outline(key) for key in keys)))
+        raw = Raw(tuple(file[key] for key in keys))
         quantize_inputs(model, raw)
-    except UsageError as error:
+    except (UsageError, ModelError) as error:
         raise UsageError(f"--inputs {path}: {error}. {FORMAT}") from error
     return raw
 
 
-def check_output_path(path: Path, model: QuantizedModel) -> None:
-    """Refuse an output file that could not be written before the long work begins."""
+def check_output_suffix(path: Path, model: QuantizedModel) -> None:
+    """Refuse a form of file that cannot hold the model's outputs."""
     count = len(summary_of(model.artefact).output_tensors)
     allowed = (".npy", ".npz") if count == 1 else (".npz",)
     if path.suffix not in allowed:
         raise UsageError(f"--outputs {path}: this model has {count} outputs; allowed: {', '.join(allowed)}")
-    check_folder("--outputs", path)
-
-
-def check_folder(option: str, path: Path) -> None:
-    """The folder of a file to write must be there."""
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
 
 
 def write_outputs(path: Path, outputs: Sequence[Array], model: QuantizedModel) -> None:
@@ -74,29 +73,9 @@ def write_outputs(path: Path, outputs: Sequence[Array], model: QuantizedModel) -
     np.savez(path, **arrays)
 
 
-def _read(path: Path, names: Sequence[str]) -> list[Array]:
-    try:
-        content = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UsageError(f"--inputs {path}: there is no such file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"--inputs {path} is not a .npy or .npz file of plain numbers. {FORMAT}") from error
-    if isinstance(content, np.ndarray):
-        return [content]
-    with content:
-        return [_pick(path, content, number, name) for number, name in enumerate(names)]
-
-
-def _pick(path: Path, content: Any, number: int, name: str) -> Array:
+def _pick(file: NumpyFile, number: int, name: str) -> str:
+    """Which array of the file is the model's input ``number``."""
     for key in (name, str(number), f"arr_{number}"):
-        if key in content.files:
-            try:
-                return np.asarray(content[key])
-            except ValueError as error:
-                raise UsageError(
-                    f"--inputs {path}: array {key!r} holds no plain numbers. {FORMAT}"
-                ) from error
-    raise UsageError(
-        f"--inputs {path} has no array for input {number} ({name!r}); it has: {', '.join(content.files)}. "
-        f"{FORMAT}"
-    )
+        if key in file:
+            return key
+    raise UsageError(f"the file has no array for input {number} ({name!r}); it has: {', '.join(file)}")

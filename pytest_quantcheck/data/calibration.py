@@ -12,6 +12,7 @@ from fractions import Fraction
 from pytest_quantcheck.errors import UsageError
 
 ALLOWED = "10%, count:100, all, random, random:20"
+MOST_RANDOM = 100_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Calibration:
             raise UsageError(
                 f"calibration by {self.kind}, {self.value!r}: a whole number of at least one sample"
             )
+        if self.kind == "random" and self.value > MOST_RANDOM:
+            raise UsageError(f"calibration=random:{self.value}: at most {MOST_RANDOM} samples are drawn")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"calibration seed {self.seed!r}: a whole number from 0 upwards")
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Union
 
-import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.data.reference import call_reference, is_reference
 from pytest_quantcheck.errors import ModelError, UsageError
 
@@ -35,13 +33,12 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
     if not path.is_file():
         raise UsageError(f"there is no data file {path}. {FORMAT}")
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return Samples(content)
-        with content:
-            arrays = {name: np.asarray(content[name]) for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelError(f"{path} is not a .npy or .npz file of plain arrays ({error}). {FORMAT}") from error
+        file = NumpyFile(path)
+        arrays = dict(file)
+    except ModelError as error:
+        raise ModelError(f"{error}. {FORMAT}") from error
+    if file.single:
+        return Samples(arrays[""])
     whole = any(name.startswith(("test_x", "calibration_x")) for name in arrays)
     return _dataset(arrays, path) if whole else _samples(arrays, "", path)
 

@@ -68,6 +68,16 @@ def test_an_npz_file_without_the_right_arrays_is_an_error_that_names_them(tmp_pa
         load_data(tmp_path / "d.npz")
 
 
+@pytest.mark.parametrize("where", ["import", "call"])
+def test_a_function_that_exits_is_a_usage_error(tmp_path, where):
+    code = "raise SystemExit(0)"
+    (tmp_path / f"leaves_{where}.py").write_text(
+        f"{code if where == 'import' else ''}\ndef make():\n    {code}\n", encoding="utf-8"
+    )
+    with pytest.raises(UsageError, match="SystemExit: 0"):
+        load_data(f"leaves_{where}:make", tmp_path)
+
+
 def test_a_pickle_in_a_numpy_file_is_never_run(tmp_path):
     class Harmful:
         def __reduce__(self):
@@ -76,7 +86,7 @@ def test_a_pickle_in_a_numpy_file_is_never_run(tmp_path):
     np.save(tmp_path / "x.npy", np.array([Harmful()], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "x.npz", x=np.array([Harmful()], dtype=object))
     for name in ("x.npy", "x.npz"):
-        with pytest.raises(ModelError, match="plain arrays"):
+        with pytest.raises(ModelError, match="plain numbers"):
             load_data(tmp_path / name)
     assert not (tmp_path / "touched").exists()
 

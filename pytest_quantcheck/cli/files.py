@@ -1,0 +1,31 @@
+"""Files that a command will write: refused before the long work begins, not after it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pytest_quantcheck.errors import UsageError
+
+
+def check_file(option: str, path: Path, *others: Path | None) -> None:
+    """``path`` can be written, and is none of ``others``, which the command reads or writes as well.
+
+    Raises ``UsageError``.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; give the name of a file")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"{option} {path} may not be written; look at the permissions")
+    for other in others:
+        if other is not None and _same(path, other):
+            raise UsageError(f"{option} {path} is also {other}, which it would overwrite; give another name")
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()

@@ -1,0 +1,92 @@
+"""Arrays from a stranger's ``.npy`` or ``.npz`` file: plain ones only, and never more than the file holds.
+
+What a header claims is checked before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.errors import ModelError, QuantcheckError
+
+Array = npt.NDArray[Any]
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+class NumpyFile(Mapping[str, Array]):
+    """The arrays of an ``.npz`` by name, each read when asked for; an ``.npy`` is one array named ``""``.
+
+    Nothing pickled is ever loaded. Raises ``ModelError`` for whatever is not an intact array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.single = True  # an .npy file: one array without a name
+        self._members = {"": ""}
+        with self._intact(), path.open("rb") as file:
+            if file.read(2) == b"PK":
+                self.single = False
+                with zipfile.ZipFile(file) as archive:
+                    self._members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members  # the inherited way would read the array
+
+    def __getitem__(self, name: str) -> Array:
+        member = self._members[name]
+        self.outline(name)
+        with self._intact(), self._open(member) as (file, _):
+            array: Array = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+
+    def outline(self, name: str) -> Array:
+        """Zeros of that array's shape and dtype, which take no memory; of the file only the header is read.
+
+        What that promises is checked against the size of the file or member.
+        """
+        member = self._members[name]
+        with self._intact(), self._open(member) as (file, size):
+            version = np.lib.format.read_magic(file)
+            if version not in _HEADERS:
+                raise ModelError(f"its format version {version} is not read; allowed: (1, 0), (2, 0)")
+            shape, _, dtype = _HEADERS[version](file)
+            if dtype.hasobject or dtype.names:
+                raise ModelError(f"{dtype} are no plain numbers or texts")
+            if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize > size:
+                raise ModelError(f"its header promises {dtype} {shape}, which its {size} bytes cannot hold")
+            return np.broadcast_to(np.zeros((), dtype), shape)
+
+    @contextmanager
+    def _open(self, member: str) -> Iterator[tuple[IO[bytes], int]]:
+        """The array as a stream, and how many bytes that has."""
+        with self.path.open("rb") as file:
+            if self.single:
+                yield file, os.fstat(file.fileno()).st_size
+                return
+            with zipfile.ZipFile(file) as archive, archive.open(member) as packed:
+                yield packed, archive.getinfo(member).file_size
+
+    @contextmanager
+    def _intact(self) -> Iterator[None]:
+        """NumPy, zipfile and their decoders raise a dozen kinds of errors on damaged files."""
+        try:
+            yield
+        except Exception as error:
+            reason = error if isinstance(error, QuantcheckError) else f"{type(error).__name__}: {error}"
+            raise ModelError(f"{self.path} is not a .npy or .npz file of plain numbers ({reason})") from error
