@@ -31,7 +31,7 @@ def call_reference(text: str, base: Path | None = None) -> object:
             result: object = function()
         except QuantcheckError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{text!r} failed: {type(error).__name__}: {error}") from error
     return result
 
@@ -59,7 +59,7 @@ def _find(text: str, base: Path | None) -> Callable[[], object]:
         target: object = importlib.import_module(module_name)
     except QuantcheckError:
         raise
-    except Exception as error:  # the module is the user's: it may raise anything
+    except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
         raise UsageError(
             f"{text!r}: the module cannot be imported ({type(error).__name__}: {error}); "
             f"it is searched for in {base or Path.cwd()} and sys.path"
