@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.demo.judge import HostScore, Judge
 from pytest_quantcheck.demo.sabotage import BREAKS
@@ -42,6 +44,10 @@ class BoardResult:
         return not self.verdicts and isinstance(self.error, (MissingExtraError, UsageError))
 
 
+class _StoppedError(Exception):
+    """Ends the thread of a board; nobody sees it."""
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The options of ``quantcheck demo``."""
     parser = subparsers.add_parser(
@@ -49,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="quantize, flash and judge a small network on the virtual boards",
         description="Runs handwritten digits through a small network under five quantizations on each "
         "virtual board, and compares every output with the host's, bit for bit.",
-        epilog="Exit codes: 0 all bit-exact, 1 not, 2 wrong usage, 3 fault of the rig.",
+        epilog="Exit codes: 0 all bit-exact, 1 not, 2 wrong usage, 3 fault of the rig, 130 interrupted.",
     )
     parser.add_argument(
         "--boards", nargs="+", default=[], metavar="NAME", help="boards to use (default: all)"
@@ -77,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     """Judge all models on all boards, the boards in parallel. 0 when everything is bit-exact."""
     if args.vectors is not None and args.vectors < 1:
         raise UsageError(f"--vectors {args.vectors} is out of range; allowed: 1 to 540")
+    if args.svg is not None:
+        check_file("--svg", args.svg)
     started = time.monotonic()
     console = _console(record=args.svg is not None)
     boards = _boards(args.boards, args.rig or [inventory.VIRTUAL])
@@ -111,7 +119,12 @@ def _boards(names: Sequence[str], rig: Sequence[str]) -> list[BoardEntry]:
         if names.count(name) > 1:
             raise UsageError(f"--boards names {name} more than once; name each board once")
     found = inventory.load(rig)
-    return [found.board(name) for name in names] if names else list(found)
+    boards = [found.board(name) for name in names] if names else list(found)
+    if not boards:
+        raise UsageError(
+            f"--rig {' '.join(rig)} has no boards; add one, or leave --rig out for the virtual ones"
+        )
+    return boards
 
 
 def _judge_all(
@@ -122,6 +135,7 @@ def _judge_all(
     models: Sequence[QuantizedModel],
 ) -> list[BoardResult]:
     """One thread per board: the work is done in the boards' own processes."""
+    stop = Event()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
 
@@ -131,6 +145,8 @@ def _judge_all(
             result = BoardResult(entry)
 
             def progress(stage: str, done: int, _total: int) -> None:
+                if stop.is_set():
+                    raise _StoppedError
                 finished = len(result.verdicts) * vectors + (done if stage == "inferences" else 0)
                 bars.update(bar, completed=finished, description=f"{entry.name}: {stage}")
 
@@ -145,7 +161,11 @@ def _judge_all(
             return result
 
         with ThreadPoolExecutor(max_workers=len(boards)) as pool:
-            return list(pool.map(judge_one, boards))
+            try:
+                return list(pool.map(judge_one, boards))
+            except BaseException:  # Ctrl-C reaches this thread only; the others give their boards back
+                stop.set()
+                raise
 
 
 def _line(entry: BoardEntry, verdict: Verdict) -> str:

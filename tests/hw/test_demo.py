@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -55,6 +59,31 @@ def test_a_broken_zero_point_fails_and_is_located_and_explained(demo) -> None:
     assert "first diverging: operator 5 (CONV_2D)" in output
     assert "likely cause: input zero point -127 instead of -128" in output
     assert "0 of 1 bit-exact" in output
+
+
+def test_ctrl_c_ends_it_at_once_with_130(tmp_path) -> None:
+    script = "import sys; from pytest_quantcheck.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [
+        sys.executable,
+        "-uc",
+        script,
+        "demo",
+        "--boards",
+        "virtual-esp32c3",
+        "--log-dir",
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "quantized networks" in process.stdout.readline()
+        assert "bit-exact" in process.stdout.readline()  # the second network is on its way now
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=30)
+        took = time.monotonic() - began
+    assert process.returncode == 130
+    assert errors == "quantcheck demo: interrupted\n"
+    assert took < 4
 
 
 def test_a_board_whose_tools_are_missing_is_named_and_the_others_go_on(demo, monkeypatch) -> None:
