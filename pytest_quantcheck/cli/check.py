@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     findings, image = examine(artefact, memory)
     if image is not None:
         print(f"  device image  {_share(len(image.data), memory.store_kib, 'flash for images')}")
-        print(f"  arena         {_share(image.arena_bytes, memory.pool_kib, 'RAM for models')}")
+        print(f"  arena, inputs {_share(ram_bytes(image), memory.pool_kib, 'RAM for models')}")
     for finding in findings:
         print(f"  {finding.severity}: {finding.sentence} {finding.remedy}".rstrip())
     failed = any(finding.severity == "error" for finding in findings)
@@ -100,6 +100,16 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
     return findings, image
 
 
+def ram_bytes(image: DeviceImage) -> int:
+    """What a board takes from its pool for an image in flash: arena, inputs at 16 bytes, operator records."""
+    from pytest_quantcheck.graph.image import read_image
+    from pytest_quantcheck.rig.messages import OperatorResult
+
+    content = read_image(image.data)
+    inputs = sum(-(-content.tensors[index].bytes // 16) * 16 for index in content.inputs)
+    return image.arena_bytes + inputs + OperatorResult.SIZE * len(content.operators)
+
+
 def _target(name: str) -> Memory:
     if name not in TARGETS:
         raise UsageError(f"--target {name!r} is not known; allowed: {', '.join(TARGETS)}")
@@ -107,6 +117,8 @@ def _target(name: str) -> Memory:
 
 
 def _read(path: Path) -> bytes:
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        raise UsageError(f"{path} is a folder; give the name of a quantized .tflite file")
     if path.suffix.lower() in FLOAT_SUFFIXES or path.is_dir():
         raise UsageError(_float_message(path))
     try:
@@ -169,12 +181,14 @@ def _unsupported(summary: Summary) -> list[Finding]:
 
 def _sizes(image: DeviceImage, memory: Memory) -> list[Finding]:
     findings = []
-    if image.arena_bytes > memory.pool_kib * KIB:
+    needed = ram_bytes(image)
+    if needed > memory.pool_kib * KIB:
         findings.append(
             Finding(
                 "error",
                 "arena",
-                f"The arena needs {image.arena_bytes} bytes, the target has {memory.pool_kib * KIB}.",
+                f"The arena needs {image.arena_bytes} bytes, with inputs and operator records {needed}; "
+                f"the target has {memory.pool_kib * KIB}.",
                 "Make the largest layers smaller: fewer channels early on, or an earlier stride.",
             )
         )

@@ -7,6 +7,8 @@ import pytest
 
 from pytest_quantcheck.cli import check, main
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
+from pytest_quantcheck.graph.image import compile_image, read_image
+from pytest_quantcheck.graph.tflite import read_tflite
 
 pytestmark = pytest.mark.host
 
@@ -45,6 +47,16 @@ def test_a_model_that_is_too_big_is_told_by_how_much(monkeypatch, capsys):
     assert told.endswith("will not run on tiny\n")
 
 
+def test_inputs_and_operator_records_need_ram_besides_the_arena(monkeypatch):
+    image = compile_image(read_tflite(ARTEFACTS[0].read_bytes()))
+    operators = len(read_image(image.data).operators)
+    assert check.ram_bytes(image) == image.arena_bytes + 64 + 24 * operators
+    monkeypatch.setattr(check, "KIB", 1)
+    for room, fits in ((check.ram_bytes(image), True), (check.ram_bytes(image) - 1, False)):
+        findings, _ = check.examine(ARTEFACTS[0].read_bytes(), check.Memory(room, 1 << 20))
+        assert (not [each for each in findings if each.severity == "error"]) is fits
+
+
 def test_every_unsupported_operator_is_named(tmp_path, capsys):
     def change(model):
         others = {17: 76, 1: 47}  # schema.fbs: MAX_POOL_2D to RSQRT, AVERAGE_POOL_2D to EXP
@@ -81,6 +93,8 @@ def test_a_damaged_scale_is_found(tmp_path, capsys):
         (str(DATA / FLOAT_MODEL), "esp32c3", "quantize it first: quantcheck quantize"),
         ("net.keras", "esp32c3", "quantize it first"),
         ("absent.tflite", "esp32c3", "no model file"),
+        ("", "esp32c3", "is a folder"),
+        ("folder.tflite", "esp32c3", "is a folder"),
         ("notes.tflite", "esp32c3", "TFL3"),
         (str(ARTEFACTS[0]), "esp32", "allowed: virtual-esp32c3"),
     ],
@@ -88,6 +102,7 @@ def test_a_damaged_scale_is_found(tmp_path, capsys):
 def test_what_cannot_be_checked_ends_with_2(tmp_path, monkeypatch, capsys, model, target, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.tflite").write_text("not a model")
+    (tmp_path / "folder.tflite").mkdir()
     assert main(["check", model, "--target", target]) == 2
     assert words in capsys.readouterr().err
 
