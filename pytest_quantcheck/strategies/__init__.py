@@ -2,6 +2,7 @@
 
 from pytest_quantcheck.strategies.models import (
     ACTIVATIONS,
+    DTYPES,
     LAYER_KINDS,
     ModelCase,
     layers,
@@ -20,6 +21,7 @@ from pytest_quantcheck.strategies.values import (
 
 __all__ = [
     "ACTIVATIONS",
+    "DTYPES",
     "LAYER_KINDS",
     "ModelCase",
     "Multiplier",

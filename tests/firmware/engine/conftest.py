@@ -136,6 +136,17 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     running.close()
 
 
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Engine]]:
+    """The engine in all its variants, for tests that compare them with each other."""
+    folder = tmp_path_factory.mktemp("engines")
+    programs = {variant: _build(tmp_path_factory.getbasetemp().parent, variant) for variant in VARIANTS}
+    running = [Engine(program, folder / f"{variant}.txt") for variant, program in programs.items()]
+    yield running
+    for one in running:
+        one.close()
+
+
 def _build(folder: Path, variant: str) -> Path:
     """Compile once for all workers and runs that share the sources."""
     compiler = shutil.which("cc")

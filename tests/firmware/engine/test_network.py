@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.image import OPCODES, compile_image, read_image
 from pytest_quantcheck.graph.model import QuantGraph
-from pytest_quantcheck.graph.tflite import read_tflite
-from pytest_quantcheck.strategies import ModelCase, small_models
 
 if TYPE_CHECKING:
     from conftest import Engine
@@ -45,24 +42,6 @@ def test_every_operator_of_a_network_equals_the_interpreter(
 def test_the_two_networks_have_every_opcode(network: QuantGraph, wide_network: QuantGraph) -> None:
     images = [read_image(compile_image(graph).data) for graph in (network, wide_network)]
     assert {op.opcode for image in images for op in image.operators} == set(OPCODES) - {""}
-
-
-def test_drawn_models_equal_the_interpreter(engine: Engine) -> None:
-    @settings(deadline=None, suppress_health_check=list(HealthCheck))
-    @given(case=small_models())
-    def holds(case: ModelCase) -> None:
-        graph = read_tflite(case.artefact)
-        image = compile_image(graph).data
-        batch = case.raw_inputs(4)
-        for i in range(4):
-            inputs = [x[i].reshape(graph.tensors[t].shape) for x, t in zip(batch, graph.inputs, strict=True)]
-            expected = execute.run(graph, inputs)
-            answer = engine.run_graph(graph, image, inputs)
-            assert answer.status == 0
-            for op, (_, output) in zip(graph.operators, answer.operators, strict=True):
-                assert output == expected[op.outputs[0]].tobytes(), op.kind
-
-    holds()
 
 
 def test_a_hook_stops_the_run_behind_any_operator(engine: Engine, network: QuantGraph) -> None:

@@ -1,0 +1,70 @@
+"""The interpreter, TFLM and the C engine in both variants compute the same integers: every operator, and
+every operator of networks, on drawn models."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_quantcheck import strategies
+from pytest_quantcheck.data.dataset import Raw
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.tflm import TflmRunner
+from pytest_quantcheck.strategies.models import DTYPES
+
+if TYPE_CHECKING:
+    from conftest import Engine
+
+pytestmark = pytest.mark.host
+
+SAMPLES = 4
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def assert_same_integers(engines: list[Engine], case: strategies.ModelCase, seed: int) -> None:
+    model = QuantizedModel("drawn", case.artefact)
+    vectors = Raw(case.raw_inputs(SAMPLES, seed))
+    oracle = TflmRunner().run(model, vectors, operators=True)
+    ours = IntegerRunner().run(model, vectors, operators=True)
+    assert ours.operators == oracle.operators
+    for mine, theirs in zip(ours.outputs, oracle.outputs, strict=True):
+        assert mine.dtype == theirs.dtype
+        assert mine.tobytes() == theirs.tobytes()
+    image = compile_image(model.graph).data
+    shaped = prepare.model_inputs(model, oracle.inputs)
+    for sample in range(SAMPLES):
+        expected = [(record.index, record.crc32) for record in oracle.operators[sample]]
+        output = b"".join(np.ascontiguousarray(x[sample]).tobytes() for x in oracle.outputs)
+        for engine in engines:
+            answer = engine.run_graph(model.graph, image, [x[sample] for x in shaped])
+            assert [(index, zlib.crc32(data)) for index, data in answer.operators] == expected
+            assert answer.outputs == output
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", strategies.LAYER_KINDS)
+def test_an_operator_gives_the_same_integers_everywhere(engines: list[Engine], kind: str, dtype: str) -> None:
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=strategies.layers(kind, dtype), seed=SEEDS)
+    def holds(case: strategies.ModelCase, seed: int) -> None:
+        assert_same_integers(engines, case, seed)
+
+    holds()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_network_gives_the_same_integers_at_every_operator(engines: list[Engine], dtype: str) -> None:
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=strategies.small_models(dtype), seed=SEEDS)
+    def holds(case: strategies.ModelCase, seed: int) -> None:
+        assert_same_integers(engines, case, seed)
+
+    holds()
