@@ -17,7 +17,7 @@ static const qc_stm32_chip_t chips[] = {
     {0x421, "STM32F446", 128, 16, 336, 2, 7, 168, 5, 1, 3, 2, 1},
     {0x419, "STM32F429", 192, 16, 336, 2, 7, 168, 5, 1, 3, 2, 1}, /* F427, F429, F437, F439 */
 };
-static const qc_stm32_chip_t unknown = {.name = "STM32F4", .ram_kb = 64, .core_mhz = 16};
+static const qc_stm32_chip_t unknown = {.name = "STM32F4", .ram_kb = 32, .core_mhz = 16};
 
 static uint32_t device_id(void) {
   return DBGMCU_IDCODE & DBGMCU_IDCODE_DEV_ID;
@@ -67,12 +67,11 @@ static int start_pll(const qc_stm32_chip_t *chip) {
                 ((uint32_t)chip->pll_q << RCC_PLLCFGR_PLLQ_POS);
   RCC_CR |= RCC_CR_PLLON;
   if (!wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) return 0;
-  FLASH_ACR = (chip->prefetch ? FLASH_ACR_PRFTEN : 0) | FLASH_ACR_ICEN | FLASH_ACR_DCEN |
-              ((uint32_t)chip->latency << FLASH_ACR_LATENCY_POS);
-  if (!wait_for(&FLASH_ACR, 0xFu << FLASH_ACR_LATENCY_POS,
-                (uint32_t)chip->latency << FLASH_ACR_LATENCY_POS)) {
-    return 0;
-  }
+  const uint32_t latency = (uint32_t)chip->latency << FLASH_ACR_LATENCY_POS;
+  FLASH_ACR = latency; /* caches are reset while they are off: they may be older than the flash */
+  FLASH_ACR = latency | FLASH_ACR_ICRST | FLASH_ACR_DCRST;
+  FLASH_ACR = latency | (chip->prefetch ? FLASH_ACR_PRFTEN : 0) | FLASH_ACR_ICEN | FLASH_ACR_DCEN;
+  if (!wait_for(&FLASH_ACR, 0xFu << FLASH_ACR_LATENCY_POS, latency)) return 0;
   const uint32_t keep = RCC_CFGR & ~((3u << RCC_CFGR_SW_POS) | (0xFu << RCC_CFGR_HPRE_POS) |
                                      (7u << RCC_CFGR_PPRE1_POS) | (7u << RCC_CFGR_PPRE2_POS));
   RCC_CFGR = keep | (prescaler(chip->apb1_shift) << RCC_CFGR_PPRE1_POS) |

@@ -24,6 +24,7 @@ static void fill_unique_id(qc_port_info_t *info) {
 
 void qc_port_init(qc_port_info_t *info) {
   const qc_stm32_chip_t *chip = qc_stm32_chip();
+  if (qc_stm32_is_silicon()) DBGMCU_CR |= DBGMCU_CR_DBG_SLEEP; /* a probe may attach while idle */
   const qc_stm32_clocks_t clocks = qc_stm32_start_clocks();
   const int instructions = qc_stm32_counter_start();
   qc_stm32_console_start(&clocks);

@@ -46,6 +46,8 @@
 #define FLASH_ACR_PRFTEN (1u << 8)
 #define FLASH_ACR_ICEN (1u << 9)
 #define FLASH_ACR_DCEN (1u << 10)
+#define FLASH_ACR_ICRST (1u << 11)
+#define FLASH_ACR_DCRST (1u << 12)
 
 /* Port A */
 #define GPIOA_MODER QC_REG(0x40020000u)
@@ -80,6 +82,8 @@
  * DBGMCU_IDCODE names a known chip: an emulator without it answers with a bus fault. */
 #define DBGMCU_IDCODE QC_REG(0xE0042000u)
 #define DBGMCU_IDCODE_DEV_ID 0xFFFu
+#define DBGMCU_CR QC_REG(0xE0042004u)
+#define DBGMCU_CR_DBG_SLEEP (1u << 0)
 #define UID_0 QC_REG(0x1FFF7A10u)
 #define UID_1 QC_REG(0x1FFF7A14u)
 #define UID_2 QC_REG(0x1FFF7A18u)

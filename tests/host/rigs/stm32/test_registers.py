@@ -21,7 +21,12 @@ SIGNATURE = ("UID_", "FLASH_SIZE_KB")  # electronic signature: not in ST's files
 DEVICES = ("STM32F41x.svd", "STM32F429x.svd")
 # The table's names follow the reference manual; where ST's files say it differently:
 PERIPHERALS = {"DBGMCU": "DBG"}
-REGISTERS = {"AFRL": ("AFRL", "GPIOx_AFRL"), "IDCODE": ("DBGMCU_IDCODE",), "CNT": ("CNT",)}
+REGISTERS = {
+    "AFRL": ("AFRL", "GPIOx_AFRL"),
+    "IDCODE": ("DBGMCU_IDCODE",),
+    "CNT": ("CNT",),
+    "CR": ("DBGMCU_CR",),
+}
 FIELDS = {
     "PWR_CR_VOS": None,  # ST's F41x file knows one bit, the F429's two: RM0090 5.4.1 and 5.5.1
     "RCC_PLLCFGR_PLLM": ("PLLM0", 6),

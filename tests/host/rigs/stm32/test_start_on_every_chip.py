@@ -6,7 +6,9 @@ from their reference manuals; the clocks are computed here from the registers th
 
 from __future__ import annotations
 
+import itertools
 import math
+import struct
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,7 +24,9 @@ RCC_CR, RCC_PLLCFGR, RCC_CFGR = 0x40023800, 0x40023804, 0x40023808
 PWR_CR, FLASH_ACR, GPIOA_MODER = 0x40007000, 0x40023C00, 0x40020000
 USART1, USART2 = 0x40011000, 0x40004400
 IDCODE, UID, FLASH_SIZE = 0xE0042000, 0x1FFF7A10, 0x1FFF7A22
+DBGMCU_CR = 0xE0042004
 DWT_CYCCNT = 0xE0001004
+CACHES_ON, CACHES_RESET = 0x600, 0x1800  # FLASH_ACR: DCEN, ICEN; DCRST, ICRST
 HSI_HZ = 16_000_000
 INSTRUCTIONS = 3_000_000
 
@@ -47,7 +51,7 @@ CHIPS = {
     "F411": Limits(0x431, 512, 128, 100, 50, 100),
     "F446": Limits(0x421, 512, 128, 168, 45, 90),
     "F429": Limits(0x419, 2048, 192, 168, 45, 90),
-    "unknown": Limits(0x463, 1024, 64, 16, 16, 16),
+    "unknown": Limits(0x458, 128, 32, 16, 16, 16),  # STM32F410, which has the least RAM of all
 }
 
 
@@ -59,6 +63,8 @@ class Chip:
     pll_locks: bool = True
     registers: dict[int, int] = field(default_factory=dict)
     sent: dict[int, bytearray] = field(default_factory=lambda: {USART1: bytearray(), USART2: bytearray()})
+    flash_access: list[int] = field(default_factory=list)  # what FLASH_ACR was set to, in order
+    ram: bytes = b""
     asleep: bool = False
     cycles: int = 0
 
@@ -76,6 +82,7 @@ class Chip:
         start = int.from_bytes(image[4:8], "little")
         core.hook_add(unicorn.UC_HOOK_BLOCK, self._stop_when_asleep)
         core.emu_start(start, 0xFFFFFFFE, count=INSTRUCTIONS)
+        self.ram = bytes(core.mem_read(0x20000000, self.limits.ram_kib * 1024))
         return self
 
     def _stop_when_asleep(self, core: unicorn.Uc, *_: object) -> None:
@@ -106,6 +113,8 @@ class Chip:
     def _write(self, _core: unicorn.Uc, offset: int, _size: int, value: int, base: int) -> None:
         address = base + offset
         self.registers[address] = value
+        if address == FLASH_ACR:
+            self.flash_access.append(value)
         if address in (USART1 + 4, USART2 + 4):
             self.sent[address - 4].append(value & 0xFF)
         if address == 0xE000E014:  # SysTick reload: only before it sleeps
@@ -167,7 +176,26 @@ def test_the_flash_has_the_wait_states_that_the_clock_needs(chip: Chip) -> None:
 
 def test_revision_a_does_not_prefetch(chip: Chip) -> None:
     prefetch = bool(chip.registers.get(FLASH_ACR, 0) >> 8 & 1)
-    assert prefetch == (chip.limits.device_id not in (0x411, 0x463))
+    assert prefetch == (chip.limits.device_id not in (0x411, 0x458))
+
+
+def test_caches_are_reset_while_they_are_off_before_they_are_used(chip: Chip) -> None:
+    used = [bool(value & CACHES_ON) for value in chip.flash_access]
+    reset = [value & CACHES_RESET == CACHES_RESET for value in chip.flash_access]
+    if any(used):
+        assert any(reset[: used.index(True)])
+        assert not any(each and on for each, on in zip(reset, used, strict=True))
+
+
+def test_a_probe_can_attach_while_the_core_sleeps(chip: Chip) -> None:
+    assert chip.registers[DBGMCU_CR] & 1  # DBG_SLEEP
+
+
+def test_the_pool_for_models_ends_where_ram_ends(chip: Chip) -> None:
+    """qc_port_info_t holds its address and, next to it, its size."""
+    end = 0x20000000 + chip.limits.ram_kib * 1024
+    words = struct.unpack(f"<{len(chip.ram) // 4}I", chip.ram)
+    assert any(0x20000000 < at < end and at + size == end for at, size in itertools.pairwise(words))
 
 
 @pytest.mark.parametrize("usart", [USART1, USART2], ids=["USART1", "USART2"])
