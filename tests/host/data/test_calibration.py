@@ -133,3 +133,9 @@ def test_more_samples_than_there_are_is_an_error():
 def test_an_empty_set_is_an_error():
     with pytest.raises(UsageError, match="empty"):
         choose(Calibration.parse("10%"), [])
+
+
+def test_a_random_calibration_is_bounded() -> None:
+    assert Calibration.parse("random:100000").value == 100_000
+    with pytest.raises(UsageError, match="at most 100000 samples are drawn"):
+        Calibration.parse("random:99999999999")
