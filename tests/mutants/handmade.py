@@ -28,13 +28,16 @@ LOWERING = "pytest_quantcheck/graph/lowering.py"
 IMAGE = "pytest_quantcheck/graph/image.py"
 C_FIXED = "firmware/engine/qc_fixed_point.h"
 C_FLOAT = "firmware/engine/qc_float32.h"
+C_WIDE = "firmware/engine/qc_wide.h"
 C_SIMD = "firmware/engine/qc_simd.h"
 KERNELS = "firmware/engine/kernels/"
 ADD = KERNELS + "qc_add_s8.c"
 AVERAGE = KERNELS + "qc_average_pool_s8.c"
+AVERAGE_WIDE = KERNELS + "qc_average_pool_s16.c"
 COLUMNS = KERNELS + "qc_columns.c"
 CONCATENATION = KERNELS + "qc_concatenation_s8.c"
 CONV = KERNELS + "qc_conv2d_s8.c"
+CONV_WIDE = KERNELS + "qc_conv2d_s16.c"
 DEPTHWISE = KERNELS + "qc_depthwise_conv2d_s8.c"
 DENSE = KERNELS + "qc_fully_connected_s8.c"
 DEQUANTIZE = KERNELS + "qc_dequantize_f32.c"
@@ -44,6 +47,7 @@ PAD = KERNELS + "qc_pad.c"
 QUANTIZE = KERNELS + "qc_quantize_f32.c"
 RESCALE = KERNELS + "qc_rescale.c"
 SOFTMAX = KERNELS + "qc_softmax_s8.c"
+SOFTMAX_WIDE = KERNELS + "qc_softmax_s16.c"
 
 PATCHES = (
     Patch(
@@ -89,6 +93,13 @@ PATCHES = (
         "slope * offset",
     ),
     Patch(
+        "48-bit sums without their half",
+        "truncation instead of rounding",
+        C_WIDE,
+        "(x * multiplier + (INT64_C(1) << (shift - 1))) >> shift",
+        "(x * multiplier) >> shift",
+    ),
+    Patch(
         "quantize casts, then clips",
         "cast before clip",
         AFFINE,
@@ -106,8 +117,8 @@ PATCHES = (
         "ADD casts, then clamps",
         "cast before clip",
         ADD,
-        "(int8_t)qc_clamp(y + p->output_zero_point, p->act_min, p->act_max)",
-        "(int8_t)qc_clamp((int8_t)(y + p->output_zero_point), p->act_min, p->act_max)",
+        "qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
+        "qc_clamp((int8_t)qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
     ),
     Patch(
         "the packed saturation wraps",
@@ -347,15 +358,15 @@ PATCHES = (
         "RESCALE takes every byte as signed",
         "int8 and uint8 confused",
         RESCALE,
-        "dtype == QC_INT8 ? (int8_t)byte : byte",
-        "(int8_t)byte",
+        "input.tensor->dtype == QC_INT8 ? (int8_t)i : (int32_t)i",
+        "(int8_t)i",
     ),
     Patch(
         "DEQUANTIZE takes every byte as unsigned",
         "int8 and uint8 confused",
         DEQUANTIZE,
-        "dtype == QC_INT8 ? (int8_t)data[i] : data[i]",
-        "data[i]",
+        "if (operand.tensor->dtype == QC_INT8) return ((const int8_t *)operand.data)[i];",
+        "",
     ),
     Patch(
         "QUANTIZE to uint8 begins at -128",
@@ -429,6 +440,13 @@ PATCHES = (
         "store(output + r, channels, sum + 4 * r, 4, channel, op->params)",
     ),
     Patch(
+        "int16 channels of the next group",
+        "multiplier of the wrong channel",
+        CONV_WIDE,
+        "&op->channels[c]",
+        "&op->channels[c % per_group]",
+    ),
+    Patch(
         "the packed second row takes the first's",
         "multiplier of the wrong channel",
         COLUMNS,
@@ -478,11 +496,18 @@ PATCHES = (
         "int32_t count = p->window.kernel_h * p->window.kernel_w;",
     ),
     Patch(
+        "AVERAGE_POOL_2D of int16",
+        "divisor counts padding",
+        AVERAGE_WIDE,
+        "mean(sum, (bottom - y) * (right - x))",
+        "mean(sum, p->window.kernel_h * p->window.kernel_w)",
+    ),
+    Patch(
         "ADD adds the zero point behind the clamp",
         "clamp in the wrong place",
         ADD,
-        "qc_clamp(y + p->output_zero_point, p->act_min, p->act_max)",
-        "(qc_clamp(y, p->act_min, p->act_max) + p->output_zero_point)",
+        "qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
+        "qc_add_zero_point(qc_clamp(y, p->act_min, p->act_max), p->output_zero_point)",
     ),
     Patch(
         "CONCATENATION drops its activation",
@@ -492,6 +517,13 @@ PATCHES = (
         "0",
     ),
     Patch("only the lower bound", "clamp in the wrong place", C_FIXED, "if (x > high) x = high;", ""),
+    Patch(
+        "int16 exponentials of positive differences",
+        "softmax",
+        SOFTMAX_WIDE,
+        "qc_clamp(steps, INT16_MIN - INT16_MAX, 0)",
+        "qc_clamp(steps, INT16_MIN, 0)",
+    ),
     Patch(
         "inputs below diff_min count",
         "softmax",
@@ -519,6 +551,20 @@ PATCHES = (
         C_SIMD,
         "return (int32_t)((uint32_t)sum + (uint32_t)(a * b));",
         "return (int16_t)((uint32_t)sum + (uint32_t)(a * b));",
+    ),
+    Patch(
+        "long sums of int16 stay in 32 bits",
+        "narrow accumulator",
+        C_WIDE,
+        "count < 256 ? count : 256",
+        "count",
+    ),
+    Patch(
+        "int16 convolutions sum in 32 bits",
+        "narrow accumulator",
+        CONV_WIDE,
+        "int64_t sum = 0;\n  for (int32_t i = 0, y = top;",
+        "int32_t sum = 0;\n  for (int32_t i = 0, y = top;",
     ),
     Patch("MEAN sums in 16 bits", "narrow accumulator", MEAN, "int32_t sum = 0;", "int16_t sum = 0;"),
     Patch(

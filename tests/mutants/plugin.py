@@ -55,11 +55,20 @@ def _plain(nodeid: str) -> str:
     return re.sub(r"[^a-z0-9]", "", nodeid.lower())
 
 
-_SERVES = {"qc_columns": "fullyconnected conv2d", "qc_simd": "packed"}
+_SERVES = {
+    "qc_columns": "fullyconnected conv2d",
+    "qc_simd": "packed",
+    "qc_wide": "int16",
+    "qc_broadcast": "add mul",
+    "qc_quantize_f32": "floatedge",
+    "qc_dequantize_f32": "floatedge",
+    "qc_softmax_s16": "softmaxint16",
+    "tables": "int16",
+}
 
 
 def words_of(file: str) -> str:
-    """What names of tests may have in common with a source file: "averagepool average pool" """
+    """What names of tests may have in common with a source file: "averagepool average pool"."""
     stem = file.rsplit("/", 1)[-1].split(".")[0]
     parts = [part for part in stem.split("_") if part not in {"qc", "s8", "s16", "f32"}]
     return " ".join([_SERVES.get(stem, ""), "".join(parts), *parts])

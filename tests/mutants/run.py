@@ -32,15 +32,23 @@ TREE = (
     "pyproject.toml",
 )
 IMAGE_COMPILER = "pytest_quantcheck/graph/image.py"
+# likely catchers first
+C_TESTS = (
+    "tests/firmware/engine/test_operators.py",
+    "tests/firmware/engine/test_network.py",
+    "tests/firmware/engine/test_rare_values.py",
+    "tests/firmware/engine/test_properties.py",
+    "tests/firmware/engine/test_differential.py",
+)
+DAMAGED_IMAGES = "tests/firmware/engine/test_corrupt_images.py"
 PYTHON_TESTS = (
     "tests/host/numerics",
+    "tests/host/test_properties.py",
     "tests/host/graph/test_execute.py",
     "tests/host/runners/test_prepare.py",
     "tests/host/runners/test_litert.py",
+    "tests/firmware/engine/test_differential.py",
 )
-# which mistakes a compiler would warn of is another question
-C_TESTS = ("tests/firmware/engine", "--ignore=tests/firmware/engine/test_compilers.py")
-SLOW = ("--ignore=tests/firmware/engine/test_corrupt_images.py",)
 PATIENCE = 900.0  # seconds for the tests without a mutant
 OPTIONS = ("-x", "-q", "-rfE", "--tb=no", "--no-header", "-p", "no:cacheprovider")
 PLUGINS = ("pytest_quantcheck.plugin", "_hypothesis_pytestplugin", "tests.mutants.plugin")
@@ -145,8 +153,8 @@ class Workshop:
         with self._applied(mutant) as copy:
             words = {plugin.FIRST: plugin.words_of(mutant.file)}
             if _tests_of(mutant) == C_TESTS:
-                caught_by = self._first_failure(copy, (*C_TESTS, *SLOW), words) or self._first_failure(
-                    copy, C_TESTS, {**words, plugin.SANITIZE: "1"}
+                caught_by = self._first_failure(copy, C_TESTS, words) or self._first_failure(
+                    copy, (*C_TESTS, DAMAGED_IMAGES), {**words, plugin.SANITIZE: "1"}
                 )
             else:
                 caught_by = self._first_failure(copy, PYTHON_TESTS, words)

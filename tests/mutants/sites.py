@@ -17,9 +17,11 @@ SEED = 1
 PYTHON_FILES = "pytest_quantcheck/numerics/*.py"
 C_FILES = (
     "firmware/engine/kernels/*.[ch]",
+    "firmware/engine/qc_broadcast.h",
     "firmware/engine/qc_fixed_point.h",
     "firmware/engine/qc_float32.h",
     "firmware/engine/qc_simd.h",
+    "firmware/engine/qc_wide.h",
 )
 
 

@@ -1,0 +1,81 @@
+"""The engine equals the interpreter where random values hardly ever get: halves of a quantizer's step, sums
+beyond 32 bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.model import (
+    Convolution,
+    FloatEdge,
+    FullyConnected,
+    Operator,
+    Params,
+    QuantGraph,
+    Requantize,
+    Tensor,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from conftest import Engine
+
+pytestmark = pytest.mark.host
+
+Array = npt.NDArray[Any]
+WIDE = (-(1 << 15), (1 << 15) - 1)
+RULE = Requantize(np.asarray([1518500250]), np.asarray([-20]))
+
+
+def equal(engine: Engine, kind: str, params: Params, x: Array, output: Tensor, *constants: Array) -> None:
+    tensors = [Tensor(0, "", x.shape, x.dtype)]
+    tensors += [Tensor(i, "", data.shape, data.dtype, data=data) for i, data in enumerate(constants, 1)]
+    op = Operator(0, kind, tuple(range(len(tensors))), (len(tensors),), params)
+    graph = QuantGraph((*tensors, output), (op,), (0,), (len(tensors),), "0f" * 32)
+    answer = engine.run_graph(graph, compile_image(graph).data, [x])
+    assert answer.status == 0
+    expected = execute.run(graph, [x])[len(tensors)]
+    actual = np.frombuffer(answer.outputs, expected.dtype).reshape(expected.shape)
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_quotients_next_to_a_half_are_quantized_alike(engine: Engine, dtype: str) -> None:
+    """Rounding the quotient to a float32 first turns some neighbours of a half into halves."""
+    rng = np.random.default_rng(3)
+    info = np.iinfo(dtype)
+    for scale in rng.uniform(0.001, 4, 40).astype(np.float32):
+        halves = rng.integers(-info.max, info.max, 200).astype(np.float32) + np.float32(0.5)
+        middle = halves * scale
+        near = [middle, *(np.nextafter(middle, np.float32(way)) for way in (-np.inf, np.inf))]
+        x = np.concatenate(near)[None]
+        zero_point = 0 if dtype == "int16" else int(rng.integers(info.min, info.max + 1))
+        output = Tensor(1, "", x.shape, np.dtype(dtype))
+        equal(engine, "QUANTIZE", FloatEdge(float(scale), zero_point), x, output)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("depth", [255, 256, 257, 700, 2000])
+def test_int16_products_add_up_beyond_32_bits(engine: Engine, depth: int, sign: int) -> None:
+    x = np.full((2, depth), WIDE[0], np.int16)
+    weights = np.full((3, depth), -128 if sign > 0 else 127, np.int8)
+    bias = np.asarray([0, 1 << 40, -(1 << 40)], np.int64)
+    params = FullyConnected(0, 0, 0, RULE, *WIDE)
+    equal(engine, "FULLY_CONNECTED", params, x, Tensor(3, "", (2, 3), np.dtype("int16")), weights, bias)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_int16_windows_add_up_beyond_32_bits(engine: Engine, dilation: int, sign: int) -> None:
+    x = np.full((1, 20, 20, 8), WIDE[0], np.int16)
+    weights = np.full((2, 10, 10, 8), -128 if sign > 0 else 127, np.int8)
+    params = Convolution(Window(10, 10, 1, 1, dilation, dilation, 0, 0), 0, 0, RULE, *WIDE)
+    size = 20 - 9 * dilation
+    output = Tensor(3, "", (1, size, size, 2), np.dtype("int16"))
+    equal(engine, "CONV_2D", params, x, output, weights, np.asarray([5, -5], np.int64))
