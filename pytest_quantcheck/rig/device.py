@@ -43,6 +43,7 @@ _RUNS = 8  # until one is not disturbed by bytes that come in
 _TRANSFERS = 3  # until one is not disturbed by frames of an older one
 _TRIAL_MS = 1500
 _SELF_TEST_FRAMES = 8
+_SELF_TEST_BITS = 10 * 272  # of a frame with 256 bytes, with room for its head, CRC and COBS
 _RATE_LEASE = 10.0  # the device gives up a raised rate after so many seconds of silence
 _RATE_SAFE = 5.0  # after so much silence the host makes sure first
 
@@ -348,9 +349,10 @@ class Device:
         """Every byte value in both directions, without one resend or damaged frame."""
         counts = self.link.statistics
         before = counts.resent + counts.crc_errors
+        on_line = 2 * _SELF_TEST_BITS / self.link.baudrate
         for number in range(_SELF_TEST_FRAMES):
             pattern = bytes((value * 167 + number) % 256 for value in range(256))
-            if self.link.request(Kind.ECHO, pattern, deadline=0.4) != pattern:
+            if self.link.request(Kind.ECHO, pattern, deadline=0.4 + on_line) != pattern:
                 return False
         return counts.resent + counts.crc_errors == before
 

@@ -335,6 +335,12 @@ def test_a_rate_that_works_is_kept(bench: Bench) -> None:
     assert device.infer([values(MODEL)]).outputs == (MODEL.run(values(MODEL)),)
 
 
+def test_a_self_test_waits_for_as_long_as_the_line_takes(bench: Bench) -> None:
+    """9600 baud and 256 bytes, there and back: 0.53 s. The posix line is as fast as its delays."""
+    device = bench.connect(patience=5.0, seed=1, delay=0.0332)
+    assert device.set_baud(9600) == 9600
+
+
 def test_a_rate_that_fails_its_self_test_is_given_up_by_both(make_bench: Callable[..., Bench]) -> None:
     device = make_bench(max_baud="500000").connect(patience=0.05)
     assert device.set_baud(921600) == 115200
