@@ -11,7 +11,7 @@ typedef struct {
   const char *chip;  /* "STM32F405", "ESP32-C3", ... as found at run time */
   uint8_t unique_id[16];
   uint8_t unique_id_bytes; /* how many of them count */
-  uint32_t clock_hz;       /* measured or set core clock; 0 when the counter counts instructions */
+  uint32_t clock_hz;       /* measured or set core clock; 0: unknown, or instructions are counted */
   uint8_t counts_instructions; /* the counter's unit: 0 cycles, 1 executed instructions */
   const uint8_t *firmware;     /* the firmware's own bytes in flash, for the CRC over itself */
   uint32_t firmware_bytes;
