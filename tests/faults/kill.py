@@ -222,8 +222,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.kill", description=__doc__)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--posix", action="store_true", help="without the virtual boards: much quicker")
     options = parser.parse_args(arguments)
-    virtual = [("virtual-stm32f405", "stm32"), ("virtual-esp32c3", "esp32")]
+    virtual = [] if options.posix else [("virtual-stm32f405", "stm32"), ("virtual-esp32c3", "esp32")]
     with tempfile.TemporaryDirectory(prefix="quantcheck-faults-", ignore_cleanup_errors=True) as folder:
         wrong = 0
         for moment in kill_often(Path(folder), options.moments, seed=options.seed, virtual=virtual):

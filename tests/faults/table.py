@@ -33,7 +33,7 @@ from tests.faults.link import BOARDS, Known
 STAGES = ("flash", "boot", "hello", "load", "run", "mid-vector")
 FAULTS = ("noise", "mute", "hang", "crash", "die", "stick", "power_loss")
 RETRIES = 1
-SECONDS = 60.0  # two attempts of at most 8 s for a boot, and what flashing them twice takes
+SECONDS = 120.0  # two attempts with two boots of at most 8 s each; flashing takes 15 s on a loaded machine
 AT_A_TIME = 4  # most of a cell is waiting for a deadline
 CURED = "cured"
 _DYING_SECONDS = 0.2  # into the flashing
