@@ -367,7 +367,9 @@ class OperatorResult:
 
     def pack(self) -> bytes:
         """One record of READ's operator records."""
-        return self._FIXED.pack(self.index, self.source_index, self.crc32 or 0, self.nbytes, self.counter or 0)
+        return self._FIXED.pack(
+            self.index, self.source_index, self.crc32 or 0, self.nbytes, self.counter or 0
+        )
 
     @classmethod
     def unpack(cls, payload: bytes, capabilities: Capability) -> OperatorResult:
