@@ -197,7 +197,7 @@ def _rule(shift: int) -> Requantize:
 
 @pytest.fixture(scope="session")
 def network() -> QuantGraph:
-    """A network with every opcode that int8 has, and an ADD with a constant."""
+    """An int8 network with every opcode but those of ``wide_network``, and an ADD with a constant."""
     b = _Builder()
     source = b.tensor((1, 6, 6, 3), "float32")
     x = b.add("QUANTIZE", FloatEdge(0.05, 3), [source], (1, 6, 6, 3))
@@ -219,8 +219,6 @@ def network() -> QuantGraph:
     x = b.add("RESHAPE", Reshape(), [x], (1, 48))
     dense = FullyConnected(-128, 0, 9, _rule(-8), -128, 127)
     x = b.add("FULLY_CONNECTED", dense, [x, b.random((10, 48)), b.random((10,), "int32", 5000)], (1, 10))
-    x = b.add("LOGISTIC", Table(np.arange(128, -128, -1) - 1), [x], (1, 10))
-    x = b.add("MUL", Mul(-128, 3, -9, _rule(-6), -128, 127), [x, b.random((1, 10))], (1, 10))
     x = b.add("SOFTMAX", Softmax(1518500250, 22, -496), [x], (1, 10))
     x = b.add("DEQUANTIZE", FloatEdge(1 / 256, -128), [x], (1, 10), "float32")
     return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x,), "5a" * 32)
@@ -232,7 +230,8 @@ def _wide_rule(shift: int) -> Requantize:
 
 @pytest.fixture(scope="session")
 def wide_network() -> QuantGraph:
-    """A network with every opcode that int16 has, sums of 32 and of 64 bits, and a grouped convolution."""
+    """A network with every opcode that int16 has, sums of 32 and of 64 bits and a grouped convolution;
+    behind it MUL and LOGISTIC on int8."""
     b = _Builder()
     low, high = -(1 << 15), (1 << 15) - 1
     source = b.tensor((1, 6, 6, 4), "float32")
@@ -267,5 +266,7 @@ def wide_network() -> QuantGraph:
     x = b.add("FULLY_CONNECTED", dense, [x, *weights], (1, 10), "int16")
     x = b.add("SOFTMAX", SoftmaxInt16(_rule(1)), [x], (1, 10), "int16")
     y = b.add("QUANTIZE", Rescale(0, -128, _rule(-7), -128, 127), [x], (1, 10))
+    y = b.add("LOGISTIC", Table(np.arange(128, -128, -1) - 1), [y], (1, 10))
+    y = b.add("MUL", Mul(-128, 3, -9, _rule(-6), -128, 127), [y, b.random((1, 10))], (1, 10))
     x = b.add("DEQUANTIZE", FloatEdge(1 / 32768, 0), [x], (1, 10), "float32")
     return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x, y), "5a" * 32)

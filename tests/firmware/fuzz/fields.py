@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pytest_quantcheck.graph.image import ImageDescription, read_image
 from tests.firmware.fuzz.build import FIRMWARE
 
-HEADER, TENSOR, OPERATOR, CHANNEL = "image_header", "tensor", "operator", "channel"
+HEADER, TENSOR, OPERATOR = "image_header", "tensor", "operator"
+CHANNEL, WIDE_CHANNEL = "channel", "wide_channel"
 BLOCKS = {
     "CONV_2D": "conv_params",
     "DEPTHWISE_CONV_2D": "conv_params",
@@ -30,6 +31,10 @@ BLOCKS = {
     "RESCALE": "rescale_params",
     "QUANTIZE": "float_edge_params",
     "DEQUANTIZE": "float_edge_params",
+    "MUL": "mul_params",
+    "TABLE": "table_params",
+    "SOFTMAX_INT16": "wide_softmax_params",
+    "SIGMOID_INT16": "sigmoid_params",
 }
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CRC = struct.Struct("<I")
@@ -37,6 +42,7 @@ _CRC_AT, _CRC_START = 12, 16
 _EDGES = (
     *(0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000),
     *(0xFFFFFF, 0x1000000, 0x3FFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFF80, 0xFFFFFFF0, 0xFFFFFFFF),
+    *((1 << 46) + 1, 1 << 47, 1 << 63, -(1 << 47), -1),  # of fields of 8 bytes
 )
 
 
@@ -69,7 +75,7 @@ def structures() -> dict[str, tuple[Field, ...]]:
     source = (FIRMWARE / "engine" / "qc_image.h").read_text(encoding="utf-8")
     source = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
     constants = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)\b", source)}
-    sizes = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4}
+    sizes = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "int64_t": 8}
     found: dict[str, tuple[Field, ...]] = {}
     for body, name in re.findall(r"typedef struct \{(.*?)\} qc_(\w+)_t;", source, re.DOTALL):
         if "*" in body:
@@ -132,7 +138,9 @@ def records(image: bytes) -> Iterator[tuple[str, str, int, int]]:
         if op.opcode in BLOCKS:
             yield BLOCKS[op.opcode], f"{BLOCKS[op.opcode]} {op.opcode}", i, op.params_offset
         if op.opcode in _CONVOLUTIONS:
-            yield CHANNEL, f"{CHANNEL} {op.opcode}", i, _channels(description, i)
+            wide = description.tensors[op.inputs[0]].dtype == "int16"
+            channel = WIDE_CHANNEL if wide else CHANNEL
+            yield channel, f"{channel} {op.opcode}", i, _channels(description, i)
 
 
 def _channels(description: ImageDescription, operator: int) -> int:

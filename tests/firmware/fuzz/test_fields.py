@@ -55,14 +55,16 @@ def test_the_table_of_fields_covers_every_structure_of_the_format() -> None:
     assert set(BLOCKS.values()) == {name for name in layout if name.endswith("_params")}
 
 
-def test_the_network_has_a_record_of_every_structure(image: bytes) -> None:
-    present = {structure for structure, *_ in records(image)}
+def test_the_networks_have_a_record_of_every_structure(image: bytes, wide_image: bytes) -> None:
+    present = {structure for data in (image, wide_image) for structure, *_ in records(data)}
     assert present == set(structures()) - {"window"}
 
 
+@pytest.mark.parametrize("which", ["image", "wide_image"])
 def test_every_changed_field_is_refused_or_runs_within_bounds(
-    image: bytes, image_target: Path, tmp_path: Path
+    which: str, request: pytest.FixtureRequest, image_target: Path, tmp_path: Path
 ) -> None:
+    image: bytes = request.getfixturevalue(which)
     cases = list(mutations(image))
     answers = statuses(image_target, [case.image for case in cases], tmp_path)
     seen: dict[str, set[int]] = defaultdict(set)
