@@ -145,8 +145,8 @@ static void repair_conv(uint8_t *image, size_t size, qc_image_header_t *h, qc_op
   size_t at = (size_t)h->params_offset + op->params_offset;
   if (at + sizeof p > size || !tensor_of(image, size, h, op->list, &in) ||
       !tensor_of(image, size, h, (size_t)op->list + op->inputs, &out) || out.rank < 1 ||
-      out.rank > QC_MAX_RANK)
-    return;
+      out.rank > QC_MAX_RANK || in.dtype == QC_INT16)
+    return; /* weights next to int16 lie as in the source, without scratch */
   memcpy(&p, image + at, sizeof p);
   uint32_t channels = out.shape[out.rank - 1], scratch;
   p.channels = qc_round_up(channels, 4);
