@@ -124,7 +124,11 @@ class Project:
         """Run, kill ``victim`` ``after`` so many seconds, look what is left, run again."""
         process = self.start("-n2")
         time.sleep(after)
-        workers = [pid for pid in children(process.pid) if b"execnet" in command(pid)]
+        workers: list[int] = []
+        while not workers and process.poll() is None:
+            workers = [pid for pid in children(process.pid) if b"execnet" in command(pid)]
+            if victim != "worker":
+                break
         killed = {"worker": [luck.choice(workers)] if workers else [], "controller": [process.pid]}
         for pid in killed.get(victim, [process.pid, *workers]):
             with suppress(ProcessLookupError):
