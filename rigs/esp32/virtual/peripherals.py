@@ -18,8 +18,8 @@ XTAL_HZ = 40_000_000
 TIMER_HZ = 16_000_000
 _INSTRUCTIONS_PER_TICK = 10  # the core is taken to run at 160 MHz, an instruction a cycle
 _POLLING_DISTANCE = 2000  # instructions between two looks at the timer, if nothing is done in between
-_RESTING_NAPS = 3
-_NAP, _LONG_NAP = 0.02, 0.1  # seconds
+_RESTING_NAPS = 6
+_FIRST_NAP, _NAP, _LONG_NAP = 0.0005, 0.02, 0.1  # seconds; a nap is twice the one before it
 _MILLISECOND = TIMER_HZ // 1000
 _TRUE_MILLISECONDS = 15.0  # seconds of silence; longer than any timeout of the firmware
 
@@ -288,7 +288,7 @@ class Peripherals:
     @property
     def resting(self) -> bool:
         """Whether the core has been waiting for a while, not just for the end of something it does."""
-        return self.napping and self._naps > _RESTING_NAPS
+        return self.napping and self._naps == _RESTING_NAPS
 
     def receive(self, data: bytes, over_usb: bool) -> None:
         """Bytes arrive at one of the consoles."""
@@ -403,11 +403,11 @@ class Peripherals:
         """Sleep a while, then let the slept time pass a millisecond a look, so that a program that counts
         its rounds of waiting counts right. After long silence nothing counts any more: time then jumps.
         """
-        self._naps += 1
+        self._naps = min(self._naps + 1, _RESTING_NAPS)
         if self._owed < _MILLISECOND:
             start = time.monotonic()
             jump = start - self._quiet_since > _TRUE_MILLISECONDS
-            woken = self._sleep(_LONG_NAP if jump else _NAP)
+            woken = self._sleep(_LONG_NAP if jump else min(_FIRST_NAP * 2 ** self._naps, _NAP))
             self._owed += int((time.monotonic() - start) * TIMER_HZ)
             if woken or jump:
                 self._skipped_ticks += self._owed
