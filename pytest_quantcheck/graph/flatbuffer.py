@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tflite
 
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.numerics.rounding import Rounding
 
 MAX_ITEMS = 10_000  # tensors, operators, buffers, operator codes
 MAX_LIST = 1_024  # inputs or outputs of one operator
@@ -80,7 +81,8 @@ class OperatorSummary:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The first subgraph of a file. ``subgraphs`` counts them all."""
+    """The first subgraph of a file. ``subgraphs`` counts them all; ``rounding`` is the rule of its format
+    for turning floats into integers."""
 
     operators: tuple[OperatorSummary, ...]
     tensors: tuple[TensorSummary, ...]
@@ -88,6 +90,7 @@ class Summary:
     outputs: tuple[int, ...]
     subgraphs: int
     description: str
+    rounding: Rounding = "half_away"
 
     @property
     def kinds(self) -> tuple[str, ...]:
