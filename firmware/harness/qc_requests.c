@@ -182,16 +182,18 @@ static qc_status_t take_inputs(qc_context_t *context, const uint8_t *from, uint3
   return QC_OK;
 }
 
-/* All outputs, where they fit behind the fixed part of the answer; else the host reads them. */
-static qc_status_t put_outputs(qc_context_t *context, qc_writer_t *out, uint8_t *inlined) {
+/* All outputs, where `limit` bytes behind the fixed part hold them; else the host reads them. */
+static qc_status_t put_outputs(qc_context_t *context, qc_writer_t *out, uint32_t limit,
+                               uint8_t *inlined) {
   qc_runtime_t *runtime = context->runtime;
   uint32_t outputs = runtime->output_count(runtime);
   uint32_t start = out->bytes;
+  uint32_t room = out->limit - start < limit ? out->limit - start : limit;
   for (uint32_t i = 0; i < outputs; i++) {
     qc_io_t io;
     qc_status_t status = runtime->describe_output(runtime, i, &io);
     if (status != QC_OK) return status;
-    if (io.bytes > out->limit - out->bytes) {
+    if (io.bytes > room - (out->bytes - start)) {
       out->bytes = start;
       return QC_OK;
     }
@@ -236,7 +238,8 @@ static qc_status_t run(qc_context_t *context, qc_request_t *request) {
   qc_put_u32(out, qc_port_stack_peak());
   qc_put_u32(out, result->record_count);
   uint8_t inlined = 0;
-  if (!result->stopped) status = put_outputs(context, out, &inlined);
+  if (!result->stopped)
+    status = put_outputs(context, out, qc_get_u16(request->data + 2), &inlined);
   out->data[0] = (uint8_t)(result->stopped | result->disturbed << 1 | inlined << 2);
   return status;
 }

@@ -37,6 +37,7 @@ Message = TypeVar("Message")
 
 _RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
 _RUN_HEADER = 8
+_ANSWER_HEADER = 24  # of RUN's answer, before the outputs
 _READ_HEADER = 4
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
 _RUNS = 8  # until one is not disturbed by bytes that come in
@@ -156,7 +157,7 @@ class Device:
         self, inputs: Sequence[bytes], *, operators: bool = False, stop_after: int | None = None
     ) -> RunResult:
         """``set_input`` for all inputs, then ``run``; small inputs travel inside the request."""
-        if sum(map(len, inputs)) <= PAYLOAD_MAX - _RUN_HEADER:
+        if sum(map(len, inputs)) <= self.link.payload(PAYLOAD_MAX - _RUN_HEADER):
             return self._run(operators, stop_after, b"".join(inputs))
         for index, data in enumerate(inputs):
             self.set_input(index, data)
@@ -306,7 +307,8 @@ class Device:
 
     def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None) -> RunResult:
         flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
-        payload = bytes([flags, 0, 0, 0]) + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
+        inline = self.link.payload(PAYLOAD_MAX - _ANSWER_HEADER).to_bytes(2, "little")
+        payload = bytes([flags, 0]) + inline + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
         self._outputs = ()
         for _ in range(_RUNS):
             answer = _read(

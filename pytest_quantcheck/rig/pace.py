@@ -11,7 +11,7 @@ _OVERHEAD = 24  # bytes on the line besides the payload: a frame's and its ackno
 _PAYLOAD_MIN = 32
 _MEMORY_BYTES = 1 << 16  # so much traffic later a loss is forgotten
 _SUSPICIOUS = 1.5  # remembered losses from which on the line is taken to be a bad one
-_LONGEST = 8  # times the patience
+_LONGEST = 3  # times the patience
 _SOONEST = 0.02  # below this a host's scheduler decides
 
 
@@ -48,8 +48,9 @@ class Pace:
     def wait(self) -> float:
         """Seconds to wait for an answer, besides the time that frames take on the line."""
         usual = self._usual
-        if self.suspects and self._round_trip is not None:
-            return min(max(usual, _SOONEST) * self._backoff, self.patience)
+        if self.suspects:
+            known = self._round_trip is not None
+            return min(max(usual, _SOONEST) * self._backoff, self.patience) if known else self.patience
         return min(max(usual, self.patience) * self._backoff, _LONGEST * self.patience)
 
     @property

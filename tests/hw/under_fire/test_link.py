@@ -12,7 +12,7 @@ from pytest_quantcheck.rig.link import BASE_BAUD, Link
 from rigs.posix.board import PosixBoard
 from rigs.posix.firmware import build
 from rigs.posix.line import FaultyLine
-from tests.faults.link import BOARDS, exercise
+from tests.faults.link import BOARDS, ONE_PERCENT, exercise
 from tests.firmware.harness.conftest import Lookup
 
 pytestmark = pytest.mark.hw
@@ -61,6 +61,18 @@ def test_inputs_of_4_kb_and_more_use_95_percent_of_the_line(board, size):
     assert device.run().outputs == (model.run(given),)
     assert counts.efficiency >= 0.95
     assert counts.summary()["efficiency"] == round(counts.payload_bytes / counts.bytes_on_line, 4)
+    device.link.close()
+
+
+def test_inputs_and_outputs_of_900_bytes_pass_a_line_that_damages_one_byte_in_a_hundred(board):
+    model = Lookup.random(elements=900, operators=3)
+    device = Device(Link(FaultyLine(board.open_port(), seed=5, **ONE_PERCENT)))
+    device.hello(deadline=20.0)  # the longest answer of all
+    device.load_ram(model.artefact)
+    for number in range(2):
+        given = bytes(value * (number + 3) % 256 for value in range(900))
+        assert device.infer([given]).outputs == (model.run(given),)
+    assert device.link.statistics.resent > 0
     device.link.close()
 
 
