@@ -1,13 +1,16 @@
-"""``FloatModel``: a float network as one ``.tflite`` flatbuffer with batch 1, whatever it came from."""
+"""``FloatModel``: a float network with batch 1 as one ``.tflite`` flatbuffer or one ``.onnx`` model."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary, read_summary
+from pytest_quantcheck.graph.artefact import read_artefact_summary
+from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
+from pytest_quantcheck.models.onnx_file import float_onnx
 from pytest_quantcheck.models.schema import semantic_sha256, signatures
 
 
@@ -16,13 +19,15 @@ class FloatModel:
     """``source`` says where it came from; ``source_sha256`` is the hash of that file.
 
     For a model that exists as an object only, it is the hash of what the network computes, so that
-    the names Keras happened to give its layers do not matter.
+    the names Keras happened to give its layers do not matter. ``onnx`` holds the model where ``tflite``
+    is empty; its inputs and outputs keep the file's own layout, NCHW as a rule.
     """
 
     name: str
     tflite: bytes
     source: str
     source_sha256: str
+    onnx: bytes = b""
 
     @classmethod
     def from_tflite(
@@ -39,15 +44,29 @@ class FloatModel:
             raise ModelError(f"{source}: {error}") from error
         return model
 
+    @classmethod
+    def from_onnx(cls, content: bytes, name: str, source: str, folder: Path | None = None) -> FloatModel:
+        """The model of an ``.onnx`` file (see ``onnx_file.float_onnx``); raises ``ModelError``."""
+        try:
+            ready = float_onnx(content, folder)
+        except ModelError as error:
+            raise ModelError(f"{source}: {error}") from error
+        return cls(name, b"", source, hashlib.sha256(content).hexdigest(), ready)
+
+    @property
+    def content(self) -> bytes:
+        """The model's bytes, in either format."""
+        return self.onnx or self.tflite
+
     @cached_property
     def summary(self) -> Summary:
-        """Tensors and operators of the flatbuffer."""
-        return read_summary(self.tflite)
+        """Tensors and operators of the model."""
+        return read_artefact_summary(self.content)
 
     @cached_property
     def semantic_sha256(self) -> str:
-        """The hash of what the network computes (see ``schema.semantic_sha256``)."""
-        return semantic_sha256(self.tflite)
+        """The hash of what the network computes (``schema.semantic_sha256``); of ONNX, of its bytes."""
+        return hashlib.sha256(self.onnx).hexdigest() if self.onnx else semantic_sha256(self.tflite)
 
     @property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:

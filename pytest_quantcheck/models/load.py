@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Union
 
 from pytest_quantcheck.data.reference import call_reference, is_reference
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.models import converter
+from pytest_quantcheck.graph.artefact import is_onnx
+from pytest_quantcheck.models import converter, mltk_archive
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.schema import semantic_sha256
 from pytest_quantcheck.models.worker import shared_worker
@@ -16,18 +19,23 @@ from pytest_quantcheck.quantizers.cache import Cache
 
 Source = Union[FloatModel, str, Path, bytes, Any]  # Any: a Keras model, whose type costs an import to name
 CONVERTED = {".keras": "keras_file_to_tflite", ".h5": "keras_file_to_tflite", ".hdf5": "keras_file_to_tflite"}
-ALLOWED = ".keras, .h5, .tflite, a SavedModel folder, a Keras model, or package.module:function"
+ALLOWED = (
+    ".keras, .h5, .tflite, .onnx, .mltk.zip, a SavedModel folder, a Keras model, or package.module:function"
+)
 
 
 def load(
     source: Source, *, base: Path | None = None, cache: Cache | None = None, name: str = ""
 ) -> FloatModel:
-    """A file, a SavedModel folder, ``.tflite`` bytes, a Keras model, or ``package.module:function``.
+    """A file, a SavedModel folder, bytes of ``.tflite`` or ``.onnx``, a Keras model, or a function's name.
 
-    ``base`` is the folder that relative names start from. Raises ``UsageError`` or ``ModelError``.
+    A function is named ``package.module:function``. ``base`` is the folder that relative names start
+    from. Raises ``UsageError`` or ``ModelError``.
     """
     if isinstance(source, FloatModel):
         return source
+    if isinstance(source, bytes) and is_onnx(source):
+        return FloatModel.from_onnx(source, name or "model", name or "the given bytes")
     if isinstance(source, bytes):
         return FloatModel.from_tflite(source, name or "model", name or "the given bytes")
     if isinstance(source, str) and is_reference(source) and not ((base or Path()) / source).exists():
@@ -60,12 +68,25 @@ def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"{path} is a folder without saved_model.pb; allowed: {ALLOWED}")
         return _converted("saved_model_to_tflite", path, _folder_sha256(path), cache, name)
+    if mltk_archive.is_archive(path):
+        return _from_archive(path, cache, name)
     content = path.read_bytes()
+    if suffix == ".onnx":
+        return FloatModel.from_onnx(content, name, str(path), path.parent)
     if suffix == ".tflite":
         return FloatModel.from_tflite(content, name, str(path))
     if suffix in CONVERTED:
         return _converted(CONVERTED[suffix], path, hashlib.sha256(content).hexdigest(), cache, name)
     raise UsageError(f"{path}: models of type {suffix or '(none)'} are not read; allowed: {ALLOWED}")
+
+
+def _from_archive(path: Path, cache: Cache, name: str) -> FloatModel:
+    inner, content = mltk_archive.network_of(path)
+    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
+        file = Path(folder) / inner
+        file.write_bytes(content)
+        model = _load_path(file, cache, name.removesuffix(".mltk"))
+    return replace(model, source=f"{path} ({inner})")
 
 
 def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) -> FloatModel:

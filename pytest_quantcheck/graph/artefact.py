@@ -1,0 +1,13 @@
+"""Which reader an artefact's bytes are for: TFLite flatbuffers and ONNX models, told apart by content."""
+
+from __future__ import annotations
+
+from pytest_quantcheck.graph.flatbuffer import Summary, read_summary
+from pytest_quantcheck.graph.onnx_proto import is_onnx, read_onnx_summary
+
+__all__ = ["is_onnx", "read_artefact_summary"]
+
+
+def read_artefact_summary(data: bytes) -> Summary:
+    """Tensors and operators of an artefact, float or quantized. Raises ``ModelError``."""
+    return read_onnx_summary(data) if is_onnx(data) else read_summary(data)

@@ -1,0 +1,82 @@
+"""MLTK archives (``NAME.mltk.zip``): the network inside, read without running what else is in there.
+
+An archive holds ``NAME.h5``, the ``.tflite`` files made of it, and the Python module that trained it.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from pytest_quantcheck.errors import ModelError
+
+SUFFIX = ".mltk.zip"
+MAX_MEMBER_BYTES = 256 << 20
+MAX_MEMBERS = 10_000
+MAX_RATIO = 200  # of sizes; weights hardly compress, a bomb does
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file's name is that of an MLTK archive."""
+    return path.name.lower().endswith(SUFFIX)
+
+
+def network_of(path: Path) -> tuple[str, bytes]:
+    """Name and content of the archive's float model: ``NAME.h5``, else ``NAME.float32.tflite``.
+
+    Nothing is written to disk. Raises ``ModelError`` for a damaged archive, for members outside of it
+    (``../``, absolute paths, links), for one that unpacks to too much, and where there is no network.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MAX_MEMBERS:
+                raise ModelError(f"{path} has {len(members)} members; at most {MAX_MEMBERS} are read")
+            for member in members:
+                _check_path(path, member)
+            member = _network(path, members)
+            return PurePosixPath(member.filename).name, _content(path, archive, member)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} is not a sound MLTK archive ({error})") from error
+
+
+def _check_path(path: Path, member: zipfile.ZipInfo) -> None:
+    name = member.filename.replace("\\", "/")
+    outside = name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
+    if outside or stat.S_ISLNK(member.external_attr >> 16):
+        raise ModelError(
+            f"{path} has the member {member.filename!r}, which leads out of the archive; it was not read. "
+            "Make the archive again with MLTK"
+        )
+
+
+def _network(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    """The model that bears the archive's name, else the only one at its top."""
+    top = [member for member in members if "/" not in member.filename.replace("\\", "/")]
+    name = path.name[: -len(SUFFIX)]
+    for suffix in (".h5", ".float32.tflite"):
+        found = [member for member in top if member.filename.lower().endswith(suffix)]
+        for member in found:
+            if member.filename[: -len(suffix)] == name or len(found) == 1:
+                return member
+    raise ModelError(
+        f"{path} holds no float network; expected {name}.h5 or {name}.float32.tflite. To test a quantized "
+        "model of it, unpack it and give that file as the artefact"
+    )
+
+
+def _content(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    packed = max(member.compress_size, 1)
+    if member.file_size > MAX_MEMBER_BYTES or (
+        member.file_size > 1 << 20 and member.file_size / packed > MAX_RATIO
+    ):
+        raise ModelError(
+            f"{path}: {member.filename} unpacks from {member.compress_size} to {member.file_size} bytes; "
+            f"at most {MAX_MEMBER_BYTES} and {MAX_RATIO} times its packed size are read"
+        )
+    with archive.open(member) as file:
+        content = file.read(MAX_MEMBER_BYTES + 1)  # the header may lie about the size
+    if len(content) != member.file_size:
+        raise ModelError(f"{path}: {member.filename} has another size than the archive says")
+    return content

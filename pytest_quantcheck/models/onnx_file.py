@@ -1,0 +1,188 @@
+"""A float ``.onnx`` file as one self-contained model with batch 1 and fixed sizes, read without running it.
+
+Tensors in files of their own (external data) are taken in, local functions are inlined, a symbolic batch
+becomes 1. The layout of inputs and outputs (NCHW as a rule) stays the file's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.graph.onnx_proto import (
+    CUSTOM,
+    MAX_FILE_BYTES,
+    graph_inputs,
+    kind_of,
+    load_onnx,
+    parse,
+    value_type,
+)
+
+QUANTIZED_KINDS = (
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+)
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+
+def float_onnx(data: bytes, folder: Path | None = None) -> bytes:
+    """The content of a float ONNX file, ready to be quantized.
+
+    ``folder`` is where the model's external data may lie, and the only place. Raises ``ModelError`` for
+    what is damaged, quantized already, open in size, or made of operators that are not ONNX's own.
+    """
+    onnx = load_onnx()
+    model = parse(data)
+    _take_in(model, folder)
+    if model.functions:
+        model = _inlined(onnx, model)
+    _check_operators(model.graph)
+    _check_inputs(model.graph)
+    fixed = _fix_batch(model)
+    try:
+        fixed = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
+        _check_outputs(fixed.graph)
+        onnx.checker.check_model(fixed)
+    except ModelError:
+        raise
+    except Exception as error:  # ValidationError and InferenceError have no common public base
+        raise ModelError(f"ONNX's checker refuses the model: {_first_line(error)}") from error
+    return bytes(fixed.SerializeToString(deterministic=True))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _take_in(model: Any, folder: Path | None) -> None:
+    """Read external data into the model; every file must lie in the model's own folder."""
+    onnx = load_onnx()
+    room = MAX_FILE_BYTES
+    for tensor in model.graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        content = _external(tensor, folder, room)
+        room -= len(content)
+        tensor.raw_data = content
+        del tensor.external_data[:]
+        tensor.data_location = onnx.TensorProto.DEFAULT
+
+
+def _external(tensor: Any, folder: Path | None, room: int) -> bytes:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    what = f"tensor '{tensor.name}' lies in the file {location!r}"
+    if folder is None:
+        raise ModelError(f"{what}, but the model was given as bytes; give its file name")
+    home = folder.resolve()
+    path = (home / location).resolve()
+    if not location or Path(location).is_absolute() or not path.is_relative_to(home):
+        raise ModelError(f"{what}, outside of the model's folder; put it beside the model")
+    try:
+        offset, size = int(entries.get("offset", 0)), path.stat().st_size
+        length = int(entries.get("length", size - offset))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{what}, which cannot be read ({error}); put it beside the model") from error
+    if offset < 0 or not 0 <= length <= size - offset:
+        raise ModelError(f"{what} at {offset} with {length} bytes, but the file has {size}")
+    if length > room:
+        raise ModelError(f"the model's external data have more than {MAX_FILE_BYTES} bytes")
+    with path.open("rb") as file:
+        file.seek(offset)
+        content: bytes = file.read(length)
+    return content
+
+
+def _inlined(onnx: Any, model: Any) -> Any:
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # whatever the C++ code raises
+        raise ModelError(f"the model's local functions cannot be inlined: {_first_line(error)}") from error
+
+
+def _check_operators(graph: Any) -> None:
+    """Names what cannot be done, all of it, before any library fails at the first."""
+    onnx = load_onnx()
+    where: dict[str, str] = {}
+    for position, node in enumerate(graph.node):
+        where.setdefault(kind_of(node), f"operator {position}" + (f" ('{node.name}')" if node.name else ""))
+    custom = [kind[len(CUSTOM) :] for kind in where if kind.startswith(CUSTOM)]
+    if custom:
+        raise ModelError(
+            f"the model uses operators of other domains: {', '.join(custom)}. They run on no board; export "
+            "the model with ONNX's own operators"
+        )
+    if flow := [kind for kind in where if kind in CONTROL_FLOW]:
+        raise ModelError(
+            f"the model has control flow ({', '.join(flow)}), which is not supported; export it unrolled"
+        )
+    if quantized := [kind for kind in where if kind in QUANTIZED_KINDS]:
+        raise ModelError(
+            f"not a float model: it holds {', '.join(quantized)}, the first at {where[quantized[0]]}. "
+            "Quantizing needs the float model; to test this file as it is, give it as the artefact"
+        )
+    if any(each.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) for each in graph.initializer):
+        raise ModelError(
+            "not a float model: it holds int8 or uint8 weights. Quantizing needs the float model"
+        )
+    if graph.sparse_initializer:
+        raise ModelError("the model holds sparse tensors, which are not supported; export them dense")
+
+
+def _check_inputs(graph: Any) -> None:
+    inputs = graph_inputs(graph)
+    if not inputs or not graph.output:
+        raise ModelError("the network has no input or no output")
+    for info in inputs:
+        shape, dtype = value_type(info)
+        if dtype != "float32":
+            raise ModelError(f"input '{info.name}' is {dtype}; only float32 inputs can be quantized")
+        open_sizes = [n for n in shape[1:] if not isinstance(n, int) or n < 1]
+        if not shape or open_sizes or (isinstance(shape[0], int) and shape[0] > 1):
+            wanted = ",".join(["1", *(str(n) if isinstance(n, int) and n > 0 else "?" for n in shape[1:])])
+            raise ModelError(
+                f"input '{info.name}' has the shape ({', '.join(map(str, shape))}); a microcontroller needs "
+                "batch 1 and fixed sizes. Export it so, or fix it with: "
+                "python -m onnxruntime.tools.make_dynamic_shape_fixed IN.onnx OUT.onnx "
+                f"--input_name {info.name} --input_shape {wanted}"
+            )
+
+
+def _fix_batch(model: Any) -> Any:
+    """A copy in which the inputs' first size is 1; what follows from another batch is inferred anew."""
+    fixed = load_onnx().ModelProto()
+    fixed.CopyFrom(model)
+    symbols = set()
+    for info in graph_inputs(fixed.graph):
+        size = info.type.tensor_type.shape.dim[0]
+        if size.HasField("dim_param"):
+            symbols.add(size.dim_param)
+        size.dim_value = 1
+    del fixed.graph.value_info[:]
+    for info in fixed.graph.output:
+        for size in info.type.tensor_type.shape.dim:
+            if size.dim_param in symbols and size.HasField("dim_param"):
+                size.dim_value = 1
+        if any(not size.HasField("dim_value") for size in info.type.tensor_type.shape.dim):
+            info.type.tensor_type.ClearField("shape")  # for shape inference to fill in
+    return fixed
+
+
+def _check_outputs(graph: Any) -> None:
+    for info in graph.output:
+        shape, dtype = value_type(info)
+        if dtype != "float32":
+            raise ModelError(f"output '{info.name}' is {dtype}; only float32 outputs can be quantized")
+        if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
+            raise ModelError(
+                f"output '{info.name}' has the shape ({', '.join(map(str, shape))}), which does not follow "
+                "from the inputs; a microcontroller needs fixed sizes. Export the model with a fixed shape"
+            )
