@@ -64,6 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Print what the model holds and the verdict; 0 when it will run, 1 when not."""
     from pytest_quantcheck.graph.flatbuffer import read_summary
+    from pytest_quantcheck.runners.board import ram_bytes
 
     memory = _target(args.target)
     artefact = _read(args.model)
@@ -98,16 +99,6 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
         return findings, None
     findings += _sizes(image, memory)
     return findings, image
-
-
-def ram_bytes(image: DeviceImage) -> int:
-    """What a board takes from its pool for an image in flash: arena, inputs at 16 bytes, operator records."""
-    from pytest_quantcheck.graph.image import read_image
-    from pytest_quantcheck.rig.messages import OperatorResult
-
-    content = read_image(image.data)
-    inputs = sum(-(-content.tensors[index].bytes // 16) * 16 for index in content.inputs)
-    return image.arena_bytes + inputs + OperatorResult.SIZE * len(content.operators)
 
 
 def _target(name: str) -> Memory:
@@ -181,6 +172,8 @@ def _unsupported(summary: Summary) -> list[Finding]:
 
 def _sizes(image: DeviceImage, memory: Memory) -> list[Finding]:
     findings = []
+    from pytest_quantcheck.runners.board import ram_bytes
+
     needed = ram_bytes(image)
     if needed > memory.pool_kib * KIB:
         findings.append(

@@ -16,8 +16,7 @@ from pytest_quantcheck.cli.runners import HOST_RUNNERS, open_runner
 from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.rig.session import BoardArtefact
+from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.divergence import Divergence, locate
 
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--break patches the image of a board, and neither --a nor --b is one")
     with ExitStack() as stack:
         watch = stack.enter_context(progress())
-        makers = {"qcm": lambda model: _broken_image(model, BREAKS[args.fault])} if args.fault else {}
+        makers = {"qcm": _broken_by(BREAKS[args.fault])} if args.fault else {}
         reference_runner, device = (
             open_runner(name, args, watch, stack, makers=makers) for name in (args.a, args.b)
         )
@@ -90,6 +89,5 @@ def summary(args: argparse.Namespace, a: Run, b: Run, found: Divergence | None) 
     }
 
 
-def _broken_image(model: QuantizedModel, patch: Callable[[bytes], bytes]) -> BoardArtefact:
-    image = compile_image(model.graph)
-    return BoardArtefact.of(patch(image.data), image.arena_bytes)
+def _broken_by(patch: Callable[[bytes], bytes]) -> ArtefactMaker:
+    return lambda model: board_artefact(compile_image(model.graph), patch)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import Convolution, QuantGraph
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.rig.session import BoardArtefact
+from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 
 
 def wrong_zero_point(graph: QuantGraph) -> QuantGraph:
@@ -27,11 +26,6 @@ def wrong_zero_point(graph: QuantGraph) -> QuantGraph:
 BREAKS: dict[str, Callable[[QuantGraph], QuantGraph]] = {"zero-point": wrong_zero_point}
 
 
-def broken_image(fault: str) -> Callable[[QuantizedModel], BoardArtefact]:
+def broken_image(fault: str) -> ArtefactMaker:
     """A maker of device images that holds the fault; the host keeps the sound model."""
-
-    def make(model: QuantizedModel) -> BoardArtefact:
-        image = compile_image(BREAKS[fault](model.graph))
-        return BoardArtefact.of(image.data, image.arena_bytes)
-
-    return make
+    return lambda model: board_artefact(compile_image(BREAKS[fault](model.graph)))

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import PluginError, UsageError
 from pytest_quantcheck.rig.board import BoardEntry
-from pytest_quantcheck.rig.families import family, family_names
+from pytest_quantcheck.rig.families import family, family_names, sound_families
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -93,8 +93,8 @@ def virtual() -> Inventory:
     """The built-in inventory: what the installed families offer without hardware."""
     return merge(
         replace(board, virtual=True, source=VIRTUAL)
-        for name in family_names()
-        for board in family(name).virtual_boards()
+        for found in sound_families()
+        for board in found.virtual_boards()
         if board.name.startswith(f"{VIRTUAL}-")
     )
 
@@ -180,6 +180,14 @@ def _toml(value: str | int | tuple[str, ...]) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
+def _is_virtual(table: Mapping[str, Any]) -> bool:
+    """Whether the board is one that its family makes; a broken plug-in is told when the board is opened."""
+    try:
+        return table["target"] in {board.target for board in family(table["family"]).virtual_boards()}
+    except PluginError:
+        return not table.get("port")
+
+
 def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
     where = f"{file}: board {table.get('name', f'number {number}')!r}"
     for key, value in table.items():
@@ -190,7 +198,7 @@ def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
         if not table.get(key):
             raise UsageError(f"{where}: the key {key!r} is missing; needed: {', '.join(_REQUIRED)}")
     _check_values(where, table)
-    own = table["target"] in {board.target for board in family(table["family"]).virtual_boards()}
+    own = _is_virtual(table)
     if not own and not table.get("port"):
         raise UsageError(
             f"{where}: the key 'port' is missing: a real board needs its serial port, such as "

@@ -64,7 +64,8 @@ class TooBigError(ImageError):
 
 @dataclass(frozen=True, eq=False)
 class BoardArtefact:
-    """What a runtime is given: bytes, their SHA-256, and the RAM it needs beside them (0: not known).
+    """What a runtime is given: bytes, their SHA-256, and the RAM it takes of the board's pool besides itself:
+    arena, inputs, operator records (0: not known).
 
     ``data`` is empty for a model that is compiled into the firmware; ``sha256`` is then that of the
     artefact it was made from.
@@ -72,12 +73,12 @@ class BoardArtefact:
 
     data: bytes
     sha256: bytes
-    arena_bytes: int = 0
+    ram_bytes: int = 0
 
     @classmethod
-    def of(cls, data: bytes, arena_bytes: int = 0) -> BoardArtefact:
+    def of(cls, data: bytes, ram_bytes: int = 0) -> BoardArtefact:
         """The artefact that consists of ``data``."""
-        return cls(data, hashlib.sha256(data).digest(), arena_bytes)
+        return cls(data, hashlib.sha256(data).digest(), ram_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,13 +288,13 @@ class BoardSession:
             return connection.device.describe()
 
     def _fits_ram(self, hello: Hello, artefact: BoardArtefact) -> bool:
-        if artefact.arena_bytes > hello.pool_bytes:
+        if artefact.ram_bytes > hello.pool_bytes:
             raise self._too_big(artefact)
-        fits = len(artefact.data) + artefact.arena_bytes <= hello.pool_bytes
+        fits = len(artefact.data) + artefact.ram_bytes <= hello.pool_bytes
         return {"auto": fits, "ram": True, "flash": False}[self._storage]
 
     def _load_ram(self, hello: Hello, artefact: BoardArtefact) -> None:
-        """To RAM; inputs and records need room as well, so what was planned to fit may still go to flash."""
+        """To RAM; a runtime that needs more than was known gets the model in flash."""
         self.progress("model to RAM", 0, len(artefact.data))
         try:
             with self._accepting(artefact, "load the model to RAM"):
@@ -339,8 +340,9 @@ class BoardSession:
         hello = self.hello
         return TooBigError(
             f"model too big for {self.entry.name}: the image has {len(artefact.data)} bytes and needs "
-            f"{artefact.arena_bytes or 'more'} bytes of RAM besides its inputs; the board has "
-            f"{hello.pool_bytes} bytes of RAM for models and {hello.store_bytes} bytes of flash store"
+            f"{artefact.ram_bytes or 'more'} bytes of RAM for arena, inputs and operator records; the board "
+            f"has {hello.pool_bytes} bytes of RAM for models and {hello.store_bytes} bytes of flash store. "
+            f"Make the largest layers smaller, or take a larger board (quantcheck check tells which)"
         )
 
     def _flash_image(self, hello: Hello, artefact: BoardArtefact, listing: StoreListing) -> None:

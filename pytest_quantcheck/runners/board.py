@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.image import DeviceImage, compile_image, read_image
 from pytest_quantcheck.graph.model import QuantGraph, Tensor
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.rig.messages import Capability, Hello, ModelInfo, OperatorResult
@@ -23,13 +23,20 @@ EXACT_RUNTIMES = ("quantcheck", "tflm")
 ArtefactMaker = Callable[[QuantizedModel], BoardArtefact]
 
 
-def _device_image(model: QuantizedModel) -> BoardArtefact:
-    image = compile_image(model.graph)
-    return BoardArtefact.of(image.data, image.arena_bytes)
+def ram_bytes(image: DeviceImage) -> int:
+    """What a board takes from its pool for an image in flash: arena, inputs at 16 bytes, operator records."""
+    content = read_image(image.data)
+    inputs = sum(-(-content.tensors[index].bytes // 16) * 16 for index in content.inputs)
+    return image.arena_bytes + inputs + OperatorResult.SIZE * len(content.operators)
+
+
+def board_artefact(image: DeviceImage, patch: Callable[[bytes], bytes] = bytes) -> BoardArtefact:
+    """What a board with our engine is given; ``patch`` may change the image's bytes."""
+    return BoardArtefact.of(patch(image.data), ram_bytes(image))
 
 
 _MAKERS: Mapping[str, ArtefactMaker] = {
-    "qcm": _device_image,
+    "qcm": lambda model: board_artefact(compile_image(model.graph)),
     "tflite": lambda model: BoardArtefact.of(model.artefact),
     "builtin": lambda model: BoardArtefact(b"", bytes.fromhex(model.sha256)),
 }

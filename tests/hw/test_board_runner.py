@@ -14,7 +14,7 @@ from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.messages import Place
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 
 pytestmark = pytest.mark.hw
@@ -86,7 +86,7 @@ def test_a_proven_firmware_and_a_stored_image_are_not_flashed_again(
 def test_a_model_that_is_to_run_from_flash_does_so_though_ram_holds_it(new_session, digits):
     session = new_session(storage="flash")
     image = compile_image(digits[0].graph)
-    artefact = BoardArtefact.of(image.data, image.arena_bytes)
+    artefact = board_artefact(image)
     session.start()
     for _ in range(2):  # at first the store is empty, then it has the image
         session.device.load_ram(image.data)

@@ -11,8 +11,7 @@ import pytest
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import DATA
 from pytest_quantcheck.graph.image import compile_image, patch_weight, read_image
-from pytest_quantcheck.rig.session import BoardArtefact
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.verdict.divergence import locate
 
@@ -42,9 +41,10 @@ def broken_weight(operator, output, k, delta):
     """Makes device images with one weight changed."""
 
     def make(model):
-        image = compile_image(model.graph)
-        data = patch_weight(image.data, operator, output=output, k=k, delta=delta)
-        return BoardArtefact.of(data, image.arena_bytes)
+        return board_artefact(
+            compile_image(model.graph),
+            lambda data: patch_weight(data, operator, output=output, k=k, delta=delta),
+        )
 
     return {"qcm": make}
 

@@ -13,7 +13,7 @@ from pytest_quantcheck.errors import ImageError, RigFault
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.session import BoardArtefact
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 from rigs.posix.firmware import build
 
@@ -28,7 +28,7 @@ def rows(count):
 @pytest.fixture
 def image(digits):
     compiled = compile_image(digits[0].graph)
-    return BoardArtefact.of(compiled.data, compiled.arena_bytes)
+    return board_artefact(compiled)
 
 
 def fault_in(work, *kinds):
@@ -179,7 +179,7 @@ def test_a_dead_board_is_quarantined_and_the_next_one_of_the_pool_is_taken(new_s
 
 def test_a_model_too_big_for_ram_says_how_much_there_is(new_session, entries, image):
     small = replace(entries["posix"], settings={"pool": "2048"})
-    with pytest.raises(ImageError, match=rf"model too big.*{image.arena_bytes} bytes of RAM.*2048"):
+    with pytest.raises(ImageError, match=rf"model too big.*{image.ram_bytes} bytes of RAM.*2048"):
         new_session(entry=small).infer(image, rows(1))
 
 

@@ -9,6 +9,7 @@ from pytest_quantcheck.cli import check, main
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
 from pytest_quantcheck.graph.image import compile_image, read_image
 from pytest_quantcheck.graph.tflite import read_tflite
+from pytest_quantcheck.runners.board import ram_bytes
 
 pytestmark = pytest.mark.host
 
@@ -50,9 +51,9 @@ def test_a_model_that_is_too_big_is_told_by_how_much(monkeypatch, capsys):
 def test_inputs_and_operator_records_need_ram_besides_the_arena(monkeypatch):
     image = compile_image(read_tflite(ARTEFACTS[0].read_bytes()))
     operators = len(read_image(image.data).operators)
-    assert check.ram_bytes(image) == image.arena_bytes + 64 + 24 * operators
+    assert ram_bytes(image) == image.arena_bytes + 64 + 24 * operators
     monkeypatch.setattr(check, "KIB", 1)
-    for room, fits in ((check.ram_bytes(image), True), (check.ram_bytes(image) - 1, False)):
+    for room, fits in ((ram_bytes(image), True), (ram_bytes(image) - 1, False)):
         findings, _ = check.examine(ARTEFACTS[0].read_bytes(), check.Memory(room, 1 << 20))
         assert (not [each for each in findings if each.severity == "error"]) is fits
 
