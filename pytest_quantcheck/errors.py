@@ -16,6 +16,14 @@ class UsageError(QuantcheckError):
     """A wrong option, configuration key, value or combination."""
 
 
+class CombinationError(UsageError):
+    """Each value is known, but together they are impossible. A matrix leaves such a combination out."""
+
+
+class PluginError(UsageError):
+    """A plug-in of some distribution is broken; what does not need it goes on without it."""
+
+
 class ModelError(QuantcheckError):
     """A model or data file cannot be read, or asks for something that is not supported."""
 

@@ -7,7 +7,7 @@ import sys
 
 from pytest_quantcheck.cli.rig import add_rig_options, read_inventory
 from pytest_quantcheck.rig.board import BoardEntry
-from pytest_quantcheck.rig.families import family, family_names
+from pytest_quantcheck.rig.families import sound_families
 from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory, dumps
 from pytest_quantcheck.rig.lease import holder
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scan() -> int:
-    found = [board for name in family_names() for board in family(name).scan()]
+    found = [board for family in sound_families() for board in family.scan()]
     if not found:
         print(
             "no board found on this machine's USB ports: look at cable, power and permissions "
