@@ -48,6 +48,10 @@ install_debian() {
 install_python() {
   local stamp=.venv/.quantcheck-$kind wanted
   wanted=$(cat pyproject.toml tools/setup.sh | sha256sum)
+  if [ -L .venv ]; then
+    echo "setup: .venv is a link to $(readlink -f .venv): used as it is, nothing is installed into it"
+    return 0
+  fi
   [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
   if [ ! -x .venv/bin/pip ]; then
     rm -rf .venv
