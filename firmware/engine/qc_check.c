@@ -1,4 +1,6 @@
 /* One operator against its tensors and parameters: what its kernel relies on, nothing less. */
+#include "qc_check.h"
+
 #include "qc_image.h"
 #include "qc_simd.h"
 
@@ -40,13 +42,6 @@ static int range_fits(const qc_tensor_t *t, int32_t low, int32_t high) {
 
 static int multiplier_fits(int32_t multiplier, int32_t shift) {
   return multiplier >= 0 && within(shift, -31, 30);
-}
-
-static int same_shape(const qc_tensor_t *a, const qc_tensor_t *b) {
-  if (a->rank != b->rank) return 0;
-  for (uint32_t i = 0; i < a->rank; i++)
-    if (a->shape[i] != b->shape[i]) return 0;
-  return 1;
 }
 
 #define QC_PRODUCTS (1u << 24) /* products in one sum */
@@ -237,41 +232,66 @@ static int broadcasts(const qc_tensor_t *in, const qc_tensor_t *out) {
   return 1;
 }
 
-static qc_status_t check_add(const qc_image_t *image, const qc_operator_t *op,
-                             const qc_add_params_t *p, const qc_tensor_t *in,
-                             const qc_tensor_t *out) {
-  QC_REQUIRE(op->inputs == 2, QC_ERR_SIZE);
-  const qc_tensor_t *other = qc_operator_input(image, op, 1);
-  QC_REQUIRE(are_activations(in, out) && other->dtype == in->dtype, QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(broadcasts(in, out) && broadcasts(other, out), QC_ERR_SHAPE);
+/* Two inputs of one type that broadcast to the output. */
+static qc_status_t check_pair(const qc_tensor_t *a, const qc_tensor_t *b, const qc_tensor_t *out) {
+  QC_REQUIRE(are_activations(a, out) && b->dtype == a->dtype, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(broadcasts(a, out) && broadcasts(b, out), QC_ERR_SHAPE);
+  return QC_OK;
+}
+
+static qc_status_t check_add(const qc_operator_t *op, const qc_add_params_t *p,
+                             const qc_tensor_t *a, const qc_tensor_t *b, const qc_tensor_t *out) {
   QC_REQUIRE(p->left_shift <= 20, QC_ERR_PARAM);
-  QC_REQUIRE(zero_point_fits(in, p->input1_zero_point), QC_ERR_PARAM);
-  QC_REQUIRE(zero_point_fits(in, p->input2_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(a, p->input1_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(b, p->input2_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->input1_multiplier, p->input1_shift), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->input2_multiplier, p->input2_shift), QC_ERR_PARAM);
   QC_REQUIRE(p->input1_shift <= 0 && p->input2_shift <= 0, QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->output_multiplier, p->output_shift), QC_ERR_PARAM);
-  QC_REQUIRE(in->dtype == QC_INT16 || out->bytes < QC_ADD_TABLE_ELEMENTS ||
-                 op->scratch_bytes >= 2048,
-             QC_ERR_SIZE);
+  QC_REQUIRE(!qc_add_has_tables(p, a, b, out) || op->scratch_bytes >= 2048, QC_ERR_SIZE);
   return QC_OK;
 }
 
-static qc_status_t check_mul(const qc_image_t *image, const qc_operator_t *op,
-                             const qc_mul_params_t *p, const qc_tensor_t *in,
+static qc_status_t check_mul(const qc_mul_params_t *p, const qc_tensor_t *a, const qc_tensor_t *b,
                              const qc_tensor_t *out) {
-  QC_REQUIRE(op->inputs == 2, QC_ERR_SIZE);
-  const qc_tensor_t *other = qc_operator_input(image, op, 1);
-  QC_REQUIRE(are_activations(in, out) && other->dtype == in->dtype, QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(broadcasts(in, out) && broadcasts(other, out), QC_ERR_SHAPE);
-  QC_REQUIRE(zero_point_fits(in, p->input1_zero_point), QC_ERR_PARAM);
-  QC_REQUIRE(zero_point_fits(other, p->input2_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(a, p->input1_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(b, p->input2_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
   return QC_OK;
+}
+
+static qc_status_t check_prelu(const qc_prelu_params_t *p, const qc_tensor_t *x,
+                               const qc_tensor_t *slope, const qc_tensor_t *out) {
+  QC_REQUIRE(out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(zero_point_fits(x, p->input_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(slope, p->slope_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->identity_multiplier, p->identity_shift), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->slope_multiplier, p->slope_shift), QC_ERR_PARAM);
+  return QC_OK;
+}
+
+/* Operators with two inputs. */
+static qc_status_t check_elementwise(const qc_image_t *image, const qc_operator_t *op,
+                                     const void *p, const qc_tensor_t *out) {
+  const qc_tensor_t *a = qc_operator_input(image, op, 0), *b = qc_operator_input(image, op, 1);
+  qc_status_t status = check_pair(a, b, out);
+  if (status != QC_OK) return status;
+  switch (op->opcode) {
+  case QC_OP_ADD:
+  case QC_OP_SUB:
+    return check_add(op, p, a, b, out);
+  case QC_OP_MUL:
+    return check_mul(p, a, b, out);
+  case QC_OP_PRELU:
+    return check_prelu(p, a, b, out);
+  default: /* MINIMUM and MAXIMUM have no parameters */
+    return QC_OK;
+  }
 }
 
 /* How many values a 32-bit sum holds. */
@@ -350,7 +370,7 @@ static qc_status_t check_concatenation(const qc_image_t *image, const qc_operato
 static qc_status_t check_softmax(const qc_softmax_params_t *p, const qc_tensor_t *in,
                                  const qc_tensor_t *out) {
   QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(in->rank > 0 && same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(in->rank > 0 && qc_same_shape(in, out), QC_ERR_SHAPE);
   QC_REQUIRE(in->shape[in->rank - 1] < 4096, QC_ERR_UNSUPPORTED); /* the sum has 12 integer bits */
   QC_REQUIRE(p->multiplier >= 0 && p->left_shift <= 31, QC_ERR_PARAM);
   QC_REQUIRE(p->diff_min <= 0, QC_ERR_PARAM);
@@ -375,7 +395,7 @@ static qc_status_t check_wide_softmax(const qc_image_t *image, const qc_wide_sof
                                       const qc_tensor_t *in, const qc_tensor_t *out) {
   const uint32_t bytes = QC_INTERPOLATED_ENTRIES * (uint32_t)sizeof(int16_t);
   QC_REQUIRE(in->dtype == QC_INT16 && out->dtype == QC_INT16, QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(in->rank > 0 && same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(in->rank > 0 && qc_same_shape(in, out), QC_ERR_SHAPE);
   QC_REQUIRE(in->shape[in->rank - 1] < 1u << 16, QC_ERR_UNSUPPORTED); /* a sum of 32 bits */
   QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
   qc_status_t status = check_table(image, p->exponentials_offset, bytes);
@@ -387,69 +407,73 @@ static qc_status_t check_wide_softmax(const qc_image_t *image, const qc_wide_sof
 
 static qc_status_t check_lookup(const qc_image_t *image, const qc_table_params_t *p,
                                 const qc_tensor_t *in, const qc_tensor_t *out) {
-  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(is_byte(in) && is_byte(out), QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(qc_same_shape(in, out), QC_ERR_SHAPE);
   return check_table(image, p->table_offset, 256);
 }
 
 static qc_status_t check_sigmoid(const qc_image_t *image, const qc_sigmoid_params_t *p,
                                  const qc_tensor_t *in, const qc_tensor_t *out) {
   QC_REQUIRE(in->dtype == QC_INT16 && out->dtype == QC_INT16, QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(qc_same_shape(in, out), QC_ERR_SHAPE);
   QC_REQUIRE(within(p->multiplier, 0, INT16_MAX) && within(p->shift, 0, 31), QC_ERR_PARAM);
   QC_REQUIRE(p->function <= QC_TANH, QC_ERR_PARAM);
   return check_table(image, p->table_offset, QC_SIGMOID_ENTRIES * (uint32_t)sizeof(uint16_t));
 }
 
-static qc_status_t check_rescale(const qc_operator_t *op, const qc_rescale_params_t *p,
-                                 const qc_tensor_t *in, const qc_tensor_t *out) {
+static qc_status_t check_rescale(const qc_rescale_params_t *p, const qc_tensor_t *in,
+                                 const qc_tensor_t *out) {
   QC_REQUIRE(is_integer(in) && is_integer(out), QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(!is_byte(in) || !is_byte(out), QC_ERR_UNSUPPORTED); /* that is TABLE */
+  QC_REQUIRE(qc_same_shape(in, out), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
   QC_REQUIRE((p->flags & ~(uint32_t)QC_RESCALE_MULTIPLY) == 0, QC_ERR_PARAM);
-  QC_REQUIRE(!qc_rescale_has_table(in, out) || op->scratch_bytes >= 256, QC_ERR_SIZE);
   return QC_OK;
 }
 
 static qc_status_t check_float_edge(const qc_float_edge_params_t *p, const qc_tensor_t *real,
                                     const qc_tensor_t *quantized) {
   QC_REQUIRE(real->dtype == QC_FLOAT32 && is_integer(quantized), QC_ERR_UNSUPPORTED);
-  QC_REQUIRE(same_shape(real, quantized), QC_ERR_SHAPE);
+  QC_REQUIRE(qc_same_shape(real, quantized), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(quantized, p->zero_point), QC_ERR_PARAM);
   QC_REQUIRE(p->scale > 0 && p->scale < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
   return QC_OK;
 }
 
-qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) {
-  static const uint8_t params_bytes[] = {
-      [QC_OP_CONV_2D] = sizeof(qc_conv_params_t),
-      [QC_OP_DEPTHWISE_CONV_2D] = sizeof(qc_conv_params_t),
-      [QC_OP_FULLY_CONNECTED] = sizeof(qc_conv_params_t),
-      [QC_OP_ADD] = sizeof(qc_add_params_t),
-      [QC_OP_AVERAGE_POOL_2D] = sizeof(qc_pool_params_t),
-      [QC_OP_MAX_POOL_2D] = sizeof(qc_pool_params_t),
-      [QC_OP_MEAN] = sizeof(qc_mean_params_t),
-      [QC_OP_PAD] = sizeof(qc_pad_params_t),
-      [QC_OP_RESHAPE] = 0,
-      [QC_OP_CONCATENATION] = sizeof(qc_concatenation_params_t),
-      [QC_OP_SOFTMAX] = sizeof(qc_softmax_params_t),
-      [QC_OP_RESCALE] = sizeof(qc_rescale_params_t),
-      [QC_OP_QUANTIZE] = sizeof(qc_float_edge_params_t),
-      [QC_OP_DEQUANTIZE] = sizeof(qc_float_edge_params_t),
-      [QC_OP_MUL] = sizeof(qc_mul_params_t),
-      [QC_OP_TABLE] = sizeof(qc_table_params_t),
-      [QC_OP_SOFTMAX_INT16] = sizeof(qc_wide_softmax_params_t),
-      [QC_OP_SIGMOID_INT16] = sizeof(qc_sigmoid_params_t),
+const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
+  static const qc_opcode_facts_t facts[] = {
+      [QC_OP_CONV_2D] = {sizeof(qc_conv_params_t), 1, 0},
+      [QC_OP_DEPTHWISE_CONV_2D] = {sizeof(qc_conv_params_t), 1, 0},
+      [QC_OP_FULLY_CONNECTED] = {sizeof(qc_conv_params_t), 1, 0},
+      [QC_OP_ADD] = {sizeof(qc_add_params_t), 2, 1},
+      [QC_OP_AVERAGE_POOL_2D] = {sizeof(qc_pool_params_t), 1, 0},
+      [QC_OP_MAX_POOL_2D] = {sizeof(qc_pool_params_t), 1, 0},
+      [QC_OP_MEAN] = {sizeof(qc_mean_params_t), 1, 0},
+      [QC_OP_PAD] = {sizeof(qc_pad_params_t), 1, 0},
+      [QC_OP_RESHAPE] = {0, 1, 1},
+      [QC_OP_CONCATENATION] = {sizeof(qc_concatenation_params_t), 0, 0},
+      [QC_OP_SOFTMAX] = {sizeof(qc_softmax_params_t), 1, 1},
+      [QC_OP_RESCALE] = {sizeof(qc_rescale_params_t), 1, 1},
+      [QC_OP_QUANTIZE] = {sizeof(qc_float_edge_params_t), 1, 0},
+      [QC_OP_DEQUANTIZE] = {sizeof(qc_float_edge_params_t), 1, 0},
+      [QC_OP_MUL] = {sizeof(qc_mul_params_t), 2, 1},
+      [QC_OP_TABLE] = {sizeof(qc_table_params_t), 1, 1},
+      [QC_OP_SOFTMAX_INT16] = {sizeof(qc_wide_softmax_params_t), 1, 1},
+      [QC_OP_SIGMOID_INT16] = {sizeof(qc_sigmoid_params_t), 1, 1},
+      [QC_OP_SUB] = {sizeof(qc_add_params_t), 2, 1},
+      [QC_OP_MINIMUM] = {0, 2, 1},
+      [QC_OP_MAXIMUM] = {0, 2, 1},
+      [QC_OP_PRELU] = {sizeof(qc_prelu_params_t), 2, 1},
   };
+  return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
+}
+
+qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) {
   const void *p = image->params + op->params_offset;
   const qc_tensor_t *in = qc_operator_input(image, op, 0), *out = qc_operator_output(image, op);
-  QC_REQUIRE(op->params_bytes == params_bytes[op->opcode], QC_ERR_SIZE);
-  QC_REQUIRE(op->inputs == 1 || op->opcode == QC_OP_ADD || op->opcode == QC_OP_MUL ||
-                 op->opcode == QC_OP_CONCATENATION,
-             QC_ERR_SIZE);
   if (in->dtype == QC_INT16 && op->opcode <= QC_OP_FULLY_CONNECTED)
     return check_wide_conv(image, op, p, in, out);
   switch ((qc_opcode_t)op->opcode) {
@@ -460,7 +484,12 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
   case QC_OP_FULLY_CONNECTED:
     return check_fully_connected(image, op, p, in, out);
   case QC_OP_ADD:
-    return check_add(image, op, p, in, out);
+  case QC_OP_SUB:
+  case QC_OP_MUL:
+  case QC_OP_MINIMUM:
+  case QC_OP_MAXIMUM:
+  case QC_OP_PRELU:
+    return check_elementwise(image, op, p, out);
   case QC_OP_AVERAGE_POOL_2D:
   case QC_OP_MAX_POOL_2D:
     return check_pool(p, in, out);
@@ -477,13 +506,11 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
   case QC_OP_SOFTMAX:
     return check_softmax(p, in, out);
   case QC_OP_RESCALE:
-    return check_rescale(op, p, in, out);
+    return check_rescale(p, in, out);
   case QC_OP_QUANTIZE:
     return check_float_edge(p, in, out);
   case QC_OP_DEQUANTIZE:
     return check_float_edge(p, out, in);
-  case QC_OP_MUL:
-    return check_mul(image, op, p, in, out);
   case QC_OP_TABLE:
     return check_lookup(image, p, in, out);
   case QC_OP_SOFTMAX_INT16:

@@ -93,6 +93,18 @@ static void concatenate(const qc_engine_t *engine, const qc_operator_t *op,
   }
 }
 
+/* Operators with two inputs. */
+static void combine(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
+                    qc_operand_t a, const qc_tensor_t *out, void *output) {
+  qc_operand_t b = operand(engine, qc_operator_input(&engine->image, op, 1));
+  int sum = op->opcode == QC_OP_ADD || op->opcode == QC_OP_SUB;
+  if (sum && qc_add_has_tables(p, a.tensor, b.tensor, out))
+    qc_add_s8(p, op->opcode == QC_OP_SUB, a.data, b.data, output, out->bytes,
+              (void *)(engine->arena + op->scratch_offset));
+  else
+    qc_elementwise(op->opcode, p, a, b, out, output);
+}
+
 /* The operators that have a kernel of its own for int16; 0 for the others. */
 static int execute_wide(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
                         qc_operand_t in, const qc_tensor_t *out, int16_t *output) {
@@ -101,9 +113,6 @@ static int execute_wide(const qc_engine_t *engine, const qc_operator_t *op, cons
   case QC_OP_DEPTHWISE_CONV_2D:
   case QC_OP_FULLY_CONNECTED:
     convolve_wide(engine, op, p, in, out);
-    return 1;
-  case QC_OP_ADD:
-    qc_add_s16(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
     return 1;
   case QC_OP_AVERAGE_POOL_2D:
     qc_average_pool_s16(&(qc_wide_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
@@ -124,7 +133,6 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   qc_operand_t in = operand(engine, qc_operator_input(&engine->image, op, 0));
   const void *p = engine->image.params + op->params_offset;
   const uint8_t *constants = engine->image.constants;
-  uint8_t *scratch = engine->arena + op->scratch_offset;
   void *output = arena_at(engine, out);
   qc_conv_t conv;
   if (in.tensor->dtype == QC_INT16 && execute_wide(engine, op, p, in, out, output)) return;
@@ -142,8 +150,12 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
     qc_fully_connected_s8(&conv);
     break;
   case QC_OP_ADD:
-    qc_add_s8(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output,
-              (int32_t *)(void *)scratch);
+  case QC_OP_SUB:
+  case QC_OP_MUL:
+  case QC_OP_MINIMUM:
+  case QC_OP_MAXIMUM:
+  case QC_OP_PRELU:
+    combine(engine, op, p, in, out, output);
     break;
   case QC_OP_AVERAGE_POOL_2D:
     qc_average_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
@@ -166,14 +178,10 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
     qc_softmax_s8(p, in, output);
     break;
   case QC_OP_RESCALE:
-    qc_rescale(p, in, out, output, scratch);
-    break;
-  case QC_OP_MUL:
-    qc_mul(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
+    qc_rescale(p, in, out, output);
     break;
   case QC_OP_TABLE:
-    qc_table_s8((const int8_t *)constants + ((const qc_table_params_t *)p)->table_offset, in,
-                output);
+    qc_table(constants + ((const qc_table_params_t *)p)->table_offset, in, output);
     break;
   case QC_OP_SOFTMAX_INT16:
     qc_softmax_s16(p, constants, in, output);

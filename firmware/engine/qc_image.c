@@ -1,6 +1,8 @@
 /* Opening a device image: header, CRC, sections, tensor and operator records. */
 #include "qc_image.h"
 
+#include "qc_check.h"
+
 /* CRC-32 (IEEE 802.3, reflected, as zlib). */
 static uint32_t crc32_of(const uint8_t *data, size_t bytes) {
   static const uint32_t table[16] = {/* one entry per nibble, polynomial 0xedb88320 */
@@ -102,14 +104,6 @@ static int overlap(uint32_t a, uint32_t a_bytes, uint32_t b, uint32_t b_bytes) {
   return (uint64_t)a < (uint64_t)b + b_bytes && (uint64_t)b < (uint64_t)a + a_bytes;
 }
 
-/* Operators that compute every output element from the input elements at its own place, or that
- * only rename the shape, may write over an input. */
-static int may_be_in_place(uint8_t opcode) {
-  return opcode == QC_OP_ADD || opcode == QC_OP_RESHAPE || opcode == QC_OP_SOFTMAX ||
-         opcode == QC_OP_RESCALE || opcode == QC_OP_MUL || opcode == QC_OP_TABLE ||
-         opcode == QC_OP_SOFTMAX_INT16 || opcode == QC_OP_SIGMOID_INT16;
-}
-
 /* Inputs, output and scratch of one operator must lie apart in the arena. */
 static qc_status_t check_overlap(const qc_image_t *image, const qc_operator_t *op) {
   const qc_tensor_t *out = qc_operator_output(image, op);
@@ -119,7 +113,8 @@ static qc_status_t check_overlap(const qc_image_t *image, const qc_operator_t *o
     if (in->place != QC_PLACE_ARENA) continue;
     if (overlap(op->scratch_offset, op->scratch_bytes, in->offset, in->bytes)) return QC_ERR_BOUNDS;
     if (!overlap(in->offset, in->bytes, out->offset, out->bytes)) continue;
-    if (!may_be_in_place(op->opcode) || in->offset != out->offset || in->bytes != out->bytes)
+    if (!qc_opcode_facts(op->opcode)->in_place || in->offset != out->offset ||
+        in->bytes != out->bytes)
       return QC_ERR_BOUNDS;
   }
   return QC_OK;
@@ -127,12 +122,15 @@ static qc_status_t check_overlap(const qc_image_t *image, const qc_operator_t *o
 
 static qc_status_t check_operator(const qc_image_t *image, const qc_operator_t *op) {
   const qc_image_header_t *h = image->header;
-  if (op->opcode < QC_OP_CONV_2D || op->opcode > QC_OP_SIGMOID_INT16) return QC_ERR_TYPE;
+  const qc_opcode_facts_t *facts = qc_opcode_facts(op->opcode);
+  if (!facts) return QC_ERR_TYPE;
   if (op->state > QC_STATE_FUSED) return QC_ERR_TYPE;
   if (op->state == QC_STATE_FUSED) return QC_ERR_UNSUPPORTED;
   if ((op->state == QC_STATE_ELIDED) != (op->opcode == QC_OP_RESHAPE)) return QC_ERR_PARAM;
   if (op->reserved0 != 0 || op->reserved1 != 0) return QC_ERR_PARAM;
   if (op->inputs == 0 || op->outputs != 1) return QC_ERR_SIZE;
+  if (facts->inputs != 0 && op->inputs != facts->inputs) return QC_ERR_SIZE;
+  if (op->params_bytes != facts->params_bytes) return QC_ERR_SIZE;
   qc_status_t status = check_list(image, op->list, op->inputs, 0);
   if (status == QC_OK) status = check_list(image, op->list + op->inputs, op->outputs, 1);
   if (status != QC_OK) return status;

@@ -12,12 +12,11 @@
 #define QC_IMAGE_VERSION 1u
 #define QC_IMAGE_ALIGNMENT 16u
 #define QC_MAX_RANK 5
-#define QC_ADD_TABLE_ELEMENTS 256u     /* from this many elements on, ADD works with tables */
-#define QC_RESCALE_TABLE_ELEMENTS 256u /* the same for RESCALE */
-#define QC_DEPTHWISE_GROUP 4           /* channels that a depthwise convolution takes at a time */
-#define QC_PRODUCT_LIMIT 16384         /* |int8 * int8| <= 2^14 */
-#define QC_WIDE_PRODUCT_LIMIT 4194304  /* |int16 * int8| <= 2^22 */
-#define QC_INTERPOLATED_ENTRIES 513u   /* of the tables of int16 SOFTMAX */
+#define QC_ADD_TABLE_ELEMENTS 256u    /* from this many elements on, ADD and SUB work with tables */
+#define QC_DEPTHWISE_GROUP 4          /* channels that a depthwise convolution takes at a time */
+#define QC_PRODUCT_LIMIT 16384        /* |int8 * int8| <= 2^14 */
+#define QC_WIDE_PRODUCT_LIMIT 4194304 /* |int16 * int8| <= 2^22 */
+#define QC_INTERPOLATED_ENTRIES 513u  /* of the tables of int16 SOFTMAX */
 #define QC_SIGMOID_ENTRIES 256u
 #define QC_FAST_SHIFT 20 /* fast operators shift right by 1 to 20 */
 #ifndef QC_WORK_LIMIT
@@ -71,6 +70,10 @@ typedef enum {
   QC_OP_TABLE = 16,
   QC_OP_SOFTMAX_INT16 = 17,
   QC_OP_SIGMOID_INT16 = 18,
+  QC_OP_SUB = 19,
+  QC_OP_MINIMUM = 20,
+  QC_OP_MAXIMUM = 21,
+  QC_OP_PRELU = 22,
 } qc_opcode_t;
 
 enum { QC_STATE_EXECUTED = 0, QC_STATE_ELIDED = 1, QC_STATE_FUSED = 2 };
@@ -131,6 +134,12 @@ typedef struct {
   int32_t multiplier, shift;
   int32_t act_min, act_max;
 } qc_mul_params_t;
+
+typedef struct {
+  int32_t input_zero_point, slope_zero_point, output_zero_point;
+  int32_t identity_multiplier, identity_shift;
+  int32_t slope_multiplier, slope_shift;
+} qc_prelu_params_t;
 
 typedef struct {
   qc_window_t window;
@@ -211,13 +220,6 @@ typedef struct {
  * an arena of header->arena_bytes, whatever else the image says. */
 qc_status_t qc_image_open(qc_image_t *image, const uint8_t *data, size_t bytes);
 
-/* One operator against its tensors, parameters, constants and scratch (called by qc_image_open). */
-qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op);
-
-/* Steps that a checked operator takes at most (SPEC.md, "Work"): a small image can ask for far more
- * work than its size suggests. */
-uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op);
-
 static inline uint32_t qc_round_up(uint32_t value, uint32_t multiple) {
   return (value + multiple - 1u) / multiple * multiple;
 }
@@ -243,9 +245,19 @@ static inline uint32_t qc_plain_depth(const qc_conv_params_t *p, uint32_t output
   return p->weights_bytes / (outputs * p->window.kernel_h * p->window.kernel_w);
 }
 
-/* Whether RESCALE works with a table in scratch. */
-static inline int qc_rescale_has_table(const qc_tensor_t *in, const qc_tensor_t *out) {
-  return in->dtype != QC_INT16 && out->dtype != QC_INT16 && out->bytes >= QC_RESCALE_TABLE_ELEMENTS;
+static inline int qc_same_shape(const qc_tensor_t *a, const qc_tensor_t *b) {
+  if (a->rank != b->rank) return 0;
+  for (uint32_t i = 0; i < a->rank; i++)
+    if (a->shape[i] != b->shape[i]) return 0;
+  return 1;
+}
+
+/* Whether ADD and SUB work with tables in scratch: many int8 of one shape, a multiplier below one
+ * half. */
+static inline int qc_add_has_tables(const qc_add_params_t *p, const qc_tensor_t *a,
+                                    const qc_tensor_t *b, const qc_tensor_t *out) {
+  return out->dtype == QC_INT8 && out->bytes >= QC_ADD_TABLE_ELEMENTS && qc_same_shape(a, out) &&
+         qc_same_shape(b, out) && p->output_shift < 0 && p->output_shift >= -QC_FAST_SHIFT;
 }
 
 /* BLOCK4X4 columns are made of runs: stretches of a window that lie together in the NHWC input.

@@ -15,6 +15,20 @@ typedef struct {
   const qc_tensor_t *tensor;
 } qc_operand_t;
 
+/* An element of any integer type. */
+static inline int32_t qc_fetch(qc_operand_t operand, uint32_t i) {
+  if (operand.tensor->dtype == QC_INT16) return ((const int16_t *)operand.data)[i];
+  if (operand.tensor->dtype == QC_INT8) return ((const int8_t *)operand.data)[i];
+  return ((const uint8_t *)operand.data)[i];
+}
+
+static inline void qc_store(void *output, uint8_t dtype, uint32_t i, int32_t value) {
+  if (dtype == QC_INT16)
+    ((int16_t *)output)[i] = (int16_t)value;
+  else
+    ((uint8_t *)output)[i] = (uint8_t)value;
+}
+
 typedef struct {
   const qc_conv_params_t *params;
   const int8_t *weights;
@@ -53,8 +67,12 @@ typedef struct {
 void qc_conv2d_s8(const qc_conv_t *op);
 void qc_depthwise_conv2d_s8(const qc_conv_t *op);
 void qc_fully_connected_s8(const qc_conv_t *op);
-void qc_add_s8(const qc_add_params_t *params, qc_operand_t a, qc_operand_t b,
-               const qc_tensor_t *out, int8_t *output, int32_t *scratch);
+/* ADD and SUB of int8 with tables in scratch (qc_add_has_tables). */
+void qc_add_s8(const qc_add_params_t *params, int subtract, const int8_t *a, const int8_t *b,
+               int8_t *output, uint32_t count, int32_t *scratch);
+/* All operators with two inputs, in general. */
+void qc_elementwise(uint8_t opcode, const void *params, qc_operand_t a, qc_operand_t b,
+                    const qc_tensor_t *out, void *output);
 void qc_average_pool_s8(const qc_pool_t *op);
 void qc_max_pool_s8(const qc_pool_t *op);
 void qc_mean_s8(const qc_mean_params_t *params, qc_operand_t input, int8_t *output);
@@ -62,7 +80,7 @@ void qc_pad(const qc_pad_params_t *params, qc_operand_t input, const qc_tensor_t
             uint8_t *output);
 void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, int8_t *output);
 void qc_rescale(const qc_rescale_params_t *params, qc_operand_t input, const qc_tensor_t *out,
-                uint8_t *output, uint8_t *scratch);
+                void *output);
 void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
                      const qc_tensor_t *out, uint8_t *output);
 void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input, uint32_t *output);
@@ -73,17 +91,13 @@ void qc_concatenation_s8(const qc_concatenation_params_t *params, qc_operand_t i
 void qc_conv2d_s16(const qc_wide_conv_t *op);
 void qc_depthwise_conv2d_s16(const qc_wide_conv_t *op);
 void qc_fully_connected_s16(const qc_wide_conv_t *op);
-void qc_add_s16(const qc_add_params_t *params, qc_operand_t a, qc_operand_t b,
-                const qc_tensor_t *out, int16_t *output);
-void qc_mul(const qc_mul_params_t *params, qc_operand_t a, qc_operand_t b, const qc_tensor_t *out,
-            void *output);
 void qc_average_pool_s16(const qc_wide_pool_t *op);
 void qc_max_pool_s16(const qc_wide_pool_t *op);
 void qc_mean_s16(const qc_mean_params_t *params, qc_operand_t input, uint32_t outputs,
                  int16_t *output);
 void qc_concatenation_s16(const qc_concatenation_params_t *params, qc_operand_t input,
                           const qc_tensor_t *out, uint32_t position, int16_t *output);
-void qc_table_s8(const int8_t *table, qc_operand_t input, int8_t *output);
+void qc_table(const uint8_t *table, qc_operand_t input, uint8_t *output);
 /* The tables lie in the image's constants. */
 void qc_softmax_s16(const qc_wide_softmax_params_t *params, const uint8_t *constants,
                     qc_operand_t input, int16_t *output);

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.graph.model import (
     Add,
+    Extremum,
     Mul,
     Operator,
+    Prelu,
     QuantGraph,
     Rescale,
     Reshape,
@@ -22,7 +24,7 @@ from pytest_quantcheck.graph.model import (
 
 ALIGNMENT = 16
 _ATTEMPTS = 300
-_IN_PLACE = (Add, Mul, Rescale, Softmax, SoftmaxInt16, Table, SigmoidInt16)
+_IN_PLACE = (Add, Mul, Extremum, Prelu, Rescale, Softmax, SoftmaxInt16, Table, SigmoidInt16)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pytest_quantcheck.graph.model import (
     Add,
     Concatenation,
     Convolution,
+    Extremum,
     FloatEdge,
     FullyConnected,
     IntArray,
@@ -27,6 +28,7 @@ from pytest_quantcheck.graph.model import (
     Operator,
     Pad,
     Pool,
+    Prelu,
     QuantGraph,
     Requantize,
     Rescale,
@@ -81,6 +83,13 @@ def run_batch(graph: QuantGraph, inputs: Sequence[Array], *, stop_after: int | N
         if op.index == stop_after:
             break
     return values
+
+
+def apply(op: Operator, dtype: np.dtype[np.generic], x: Array) -> Array:
+    """What an operator that works element by element makes of the values ``x``."""
+    output = Tensor(0, "", x.shape, dtype)
+    result: Array = _KERNELS[type(op.params)](_Call(op.kind, (x[None],), output), op.params)[0]
+    return result.astype(dtype)
 
 
 def largest_intermediate(graph: QuantGraph) -> int:
@@ -246,13 +255,26 @@ def _add(call: _Call, p: Add) -> Array:
     rules = ((p.input1_zero_point, p.input1), (p.input2_zero_point, p.input2))
     for position, (zero_point, rule) in enumerate(rules):
         scaled.append(_requantize((_aligned(call, position) - zero_point) << p.left_shift, rule))
-    result = _rescaled(scaled[0] + scaled[1], p.output, p.output_zero_point)
+    total = scaled[0] - scaled[1] if call.kind == "SUB" else scaled[0] + scaled[1]
+    result = _rescaled(total, p.output, p.output_zero_point)
     return _clamp(result, p.act_min, p.act_max)
 
 
 def _mul(call: _Call, p: Mul) -> Array:
     product = (_aligned(call, 0) - p.input1_zero_point) * (_aligned(call, 1) - p.input2_zero_point)
     return _clamp(_rescaled(product, p.requantize, p.output_zero_point), p.act_min, p.act_max)
+
+
+def _extremum(call: _Call, _: Extremum) -> Array:
+    choose = np.minimum if call.kind == "MINIMUM" else np.maximum
+    return choose(_aligned(call, 0), _aligned(call, 1))
+
+
+def _prelu(call: _Call, p: Prelu) -> Array:
+    x = _aligned(call, 0) - p.input_zero_point
+    negative = _requantize(x * (_aligned(call, 1) - p.slope_zero_point), p.slope)
+    result = np.where(x >= 0, _requantize(x, p.identity), negative) + p.output_zero_point
+    return _clamp(wrap_int32(result), *call.limits)
 
 
 def _pool(call: _Call, p: Pool) -> Array:
@@ -348,6 +370,8 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     FullyConnected: _fully_connected,
     Add: _add,
     Mul: _mul,
+    Extremum: _extremum,
+    Prelu: _prelu,
     Pool: _pool,
     Mean: _mean,
     Pad: _pad,

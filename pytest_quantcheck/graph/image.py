@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import ImageError, UnsupportedOperatorError
-from pytest_quantcheck.graph import arena
+from pytest_quantcheck.graph import arena, execute
 from pytest_quantcheck.graph.model import (
     Add,
     Concatenation,
     Convolution,
+    Extremum,
     FloatEdge,
     FullyConnected,
     IntArray,
@@ -32,6 +33,7 @@ from pytest_quantcheck.graph.model import (
     Pad,
     Params,
     Pool,
+    Prelu,
     QuantGraph,
     Requantize,
     Rescale,
@@ -70,6 +72,10 @@ OPCODES = (
     "TABLE",
     "SOFTMAX_INT16",
     "SIGMOID_INT16",
+    "SUB",
+    "MINIMUM",
+    "MAXIMUM",
+    "PRELU",
 )
 STATES = ("executed", "elided", "fused")
 PACKINGS = ("", "block4x4", "planes", "plain")
@@ -87,7 +93,7 @@ _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
 _PRODUCTS = 1 << 24  # in one sum
 _FAST, _WIDE = 1, 2
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
-_TABLE_ELEMENTS = 256  # from this many elements on, ADD and RESCALE use tables in scratch
+_TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
 _DEPTHWISE_GROUP = 4
 _INT16_SUM = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
 _INT16_SOFTMAX = 1 << 16  # exponentials in one 32-bit sum
@@ -588,8 +594,22 @@ def _add(site: _Site, p: Add) -> _Lowered:
         p.act_min,
         p.act_max,
     )
-    scratch = 2048 if dtype == "int8" and site.output.nbytes >= _TABLE_ELEMENTS else 0
-    return _Lowered("ADD", params, _activations(site), scratch)
+    equal = all(site.graph.tensors[t].shape == site.output.shape for t in site.op.inputs)
+    fast = equal and -_FAST_SHIFT <= site.one(p.output)[1] < 0
+    scratch = 2048 if fast and dtype == "int8" and site.output.nbytes >= _TABLE_ELEMENTS else 0
+    return _Lowered(site.op.kind, params, _activations(site), scratch)
+
+
+def _extremum(site: _Site, _: Extremum) -> _Lowered:
+    _activation_types(site)
+    return _Lowered(site.op.kind, b"", _activations(site))
+
+
+def _prelu(site: _Site, p: Prelu) -> _Lowered:
+    _activation_types(site)
+    zeros = (p.input_zero_point, p.slope_zero_point, p.output_zero_point)
+    params = struct.pack("<7i", *zeros, *site.one(p.identity), *site.one(p.slope))
+    return _Lowered("PRELU", params, _activations(site))
 
 
 def _mul(site: _Site, p: Mul) -> _Lowered:
@@ -657,9 +677,11 @@ def _softmax_int16(site: _Site, p: SoftmaxInt16) -> _Lowered:
     return _Lowered("SOFTMAX_INT16", params, site.op.inputs[:1])
 
 
-def _table(site: _Site, p: Table) -> _Lowered:
-    site.require_dtypes("int8")
-    offset = site.constants.share(p.values.astype(np.int8).tobytes())
+def _table(site: _Site, _: Table | Rescale) -> _Lowered:
+    """A function of one byte: all its results, in the order of the bytes."""
+    site.require_dtypes("int8", "uint8")
+    every = np.arange(256, dtype=np.uint8).view(site.input.dtype)
+    offset = site.constants.share(execute.apply(site.op, site.output.dtype, every).tobytes())
     return _Lowered("TABLE", struct.pack("<I", offset), site.op.inputs[:1])
 
 
@@ -672,14 +694,14 @@ def _sigmoid_int16(site: _Site, p: SigmoidInt16) -> _Lowered:
 
 def _rescale(site: _Site, p: Rescale) -> _Lowered:
     site.require_dtypes("int8", "uint8", "int16")
+    if site.input.dtype.itemsize == site.output.dtype.itemsize == 1:
+        return _table(site, p)
     rule = (0, -1) if p.requantize is None else site.one(p.requantize)
     multiply = int(p.requantize is not None)
     params = struct.pack(
         "<4iI2i", p.input_zero_point, p.output_zero_point, *rule, multiply, p.act_min, p.act_max
     )
-    bytes_only = site.input.dtype.itemsize == site.output.dtype.itemsize == 1
-    scratch = 256 if bytes_only and site.output.nbytes >= _TABLE_ELEMENTS else 0
-    return _Lowered("RESCALE", params, site.op.inputs[:1], scratch)
+    return _Lowered("RESCALE", params, site.op.inputs[:1])
 
 
 def _float_edge(site: _Site, p: FloatEdge) -> _Lowered:
@@ -692,6 +714,8 @@ _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {
     FullyConnected: _fully_connected,
     Add: _add,
     Mul: _mul,
+    Extremum: _extremum,
+    Prelu: _prelu,
     Pool: _pool,
     Mean: _mean,
     Pad: _pad,

@@ -20,6 +20,7 @@ from pytest_quantcheck.graph.model import (
     Add,
     Concatenation,
     Convolution,
+    Extremum,
     FloatEdge,
     FullyConnected,
     Mean,
@@ -27,6 +28,7 @@ from pytest_quantcheck.graph.model import (
     Pad,
     Params,
     Pool,
+    Prelu,
     Quantization,
     Requantize,
     Rescale,
@@ -327,8 +329,10 @@ def _add(site: Site) -> Add:
     output_scale, output_zero_point = site.activation_tensor(site.output)
     _require_broadcast(site)
     left_shift = ADD_LEFT_SHIFT[site.dtype]
-    twice = 2 * float(max(scale1, scale2))
-    real = twice / ((1 << left_shift) * float(output_scale))
+    # TFLM computes ADD's factors in float64 and SUB's in float32
+    number = np.float64 if site.summary.kind == "ADD" else np.float32
+    twice = 2 * number(max(scale1, scale2))
+    real = twice / (number(1 << left_shift) * number(output_scale))
     if real >= 1:
         limit = f"2**{left_shift - 1}"
         site.fail(
@@ -339,10 +343,43 @@ def _add(site: Site) -> Add:
         zero1,
         zero2,
         output_zero_point,
-        site.requantize(float(scale1) / twice),
-        site.requantize(float(scale2) / twice),
+        site.requantize(number(scale1) / twice),
+        site.requantize(number(scale2) / twice),
         site.requantize(real),
         *site.clamp(),
+    )
+
+
+def _extremum(site: Site) -> Extremum:
+    site.arity(2)
+    _require_broadcast(site)
+    _require_one_scale(site, (site.input(0), site.input(1)))
+    return Extremum()
+
+
+def _require_one_scale(site: Site, sources: Sequence[Tensor]) -> None:
+    """Values are compared or moved as they are."""
+    pair = site.activation_tensor(site.output)
+    for source in sources:
+        if site.activation_tensor(source) != pair:
+            site.fail(f"{describe(source)} has another scale or zero point than the output")
+
+
+def _prelu(site: Site) -> Prelu:
+    site.arity(2)
+    for tensor in (site.input(0), site.output):
+        site.require_dtype(tensor, "int8")
+    input_scale, input_zero_point = site.activation_tensor(site.input(0))
+    slope_scale, slope_zero_point = site.activation_tensor(site.input(1))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    _require_broadcast(site)
+    site.require_shape(site.output, site.input(0).shape)
+    return Prelu(
+        input_zero_point,
+        slope_zero_point,
+        output_zero_point,
+        site.requantize(float(input_scale) / float(output_scale)),
+        site.requantize(float(input_scale) * float(slope_scale) / float(output_scale)),
     )
 
 
@@ -449,10 +486,7 @@ def _reshape(site: Site) -> Reshape:
 def _concatenation(site: Site) -> Concatenation:
     site.arity(1, len(site.inputs))
     sources = [site.input(i) for i in range(len(site.inputs))]
-    pair = site.activation_tensor(site.output)
-    for source in sources:
-        if site.activation_tensor(source) != pair:
-            site.fail(f"{describe(source)} has another scale or zero point than the output")
+    _require_one_scale(site, sources)
     rank = len(site.output.shape)
     axis = site.option("Axis")
     if not -rank <= axis < rank:
@@ -549,6 +583,49 @@ def _sigmoid_int16(site: Site, scale: float) -> SigmoidInt16:
     return SigmoidInt16(int(multiplier), shift)
 
 
+def _leaky_relu(site: Site) -> Table:
+    """Factors are products of float32. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    site.require_dtype(site.input(0), "int8")
+    input_scale, input_zero_point = site.activation_tensor(site.input(0))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    alpha = np.float32(site.option("Alpha"))
+    if not 0 <= alpha < np.inf:
+        site.fail(f"alpha is {alpha:g}; a finite number from 0 on is allowed")
+    with np.errstate(over="ignore"):
+        factors = input_scale / output_scale, input_scale * alpha / output_scale
+    steps = np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point
+    identity, slope = (
+        fixed_point.multiply_by_quantized_multiplier(steps, rule.multiplier[0], rule.shift[0])
+        for rule in map(site.requantize, factors)
+    )
+    values = fixed_point.wrap_int32(np.where(steps >= 0, identity, slope) + output_zero_point)
+    return Table(np.clip(values, INT8_MIN, INT8_MAX))
+
+
+def _hard_swish(site: Site) -> Table:
+    """``x * min(max(x + 3, 0), 6) / 6`` in 16 bits. Source: TFLM ``hard_swish_common.cc``,
+    ``reference/hard_swish.h``.
+    """
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    site.require_dtype(site.input(0), "int8")
+    input_scale, input_zero_point = site.activation_tensor(site.input(0))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    fine = np.float32(1 / 128) * input_scale
+    output, reluish = (
+        site.requantize(fine / scale) for scale in (output_scale, np.float32(3) / np.float32(32768))
+    )
+    if not -15 <= output.shift[0] <= 0 or reluish.shift[0] < -15:
+        site.fail(f"its scales, {input_scale:g} and {output_scale:g}, do not fit its 16-bit arithmetic")
+    steps = (np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point) << 7
+    values = fixed_point.hard_swish(
+        steps, (output.multiplier[0], output.shift[0]), (reluish.multiplier[0], reluish.shift[0])
+    )
+    return Table(np.clip(values + output_zero_point, INT8_MIN, INT8_MAX))
+
+
 def _rescale(
     site: Site, scales: tuple[np.float32, np.float32], zeros: tuple[int, int], low: int, high: int
 ) -> Rescale:
@@ -629,7 +706,11 @@ _RULES: dict[str, Callable[[Site], Params]] = {
     "DEPTHWISE_CONV_2D": lambda site: _convolution(site, depthwise=True),
     "FULLY_CONNECTED": _fully_connected,
     "ADD": _add,
+    "SUB": _add,
     "MUL": _mul,
+    "MINIMUM": _extremum,
+    "MAXIMUM": _extremum,
+    "PRELU": _prelu,
     "AVERAGE_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
@@ -640,6 +721,8 @@ _RULES: dict[str, Callable[[Site], Params]] = {
     "SOFTMAX": _softmax,
     "LOGISTIC": _sigmoid,
     "TANH": _sigmoid,
+    "HARD_SWISH": _hard_swish,
+    "LEAKY_RELU": _leaky_relu,
     "RELU": _relu,
     "RELU6": _relu6,
     "QUANTIZE": _quantize,

@@ -113,7 +113,8 @@ class FullyConnected:
 
 @dataclass(frozen=True, eq=False)
 class Add:
-    """ADD: both inputs shifted left, rescaled to a common scale, added, rescaled to the output.
+    """ADD and SUB: both inputs shifted left, rescaled to a common scale, added or subtracted, rescaled to
+    the output.
 
     Each ``Requantize`` holds one entry. Inputs broadcast as in NumPy.
     """
@@ -139,6 +140,24 @@ class Mul:
     requantize: Requantize
     act_min: int
     act_max: int
+
+
+@dataclass(frozen=True)
+class Extremum:
+    """MINIMUM and MAXIMUM of two inputs with one scale. Inputs broadcast as in NumPy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prelu:
+    """PRELU: ``identity`` rescales inputs from zero on, ``slope`` the products of negative ones with the
+    second input, which broadcasts as in NumPy.
+    """
+
+    input_zero_point: int
+    slope_zero_point: int
+    output_zero_point: int
+    identity: Requantize
+    slope: Requantize
 
 
 @dataclass(frozen=True)
@@ -207,7 +226,8 @@ class SoftmaxInt16:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """LOGISTIC and TANH for int8: ``values[x + 128]`` is the result for x, 256 entries."""
+    """LOGISTIC, TANH, HARD_SWISH and LEAKY_RELU for int8: ``values[x + 128]`` is the result for x, 256
+    entries."""
 
     values: IntArray
 
@@ -254,6 +274,8 @@ Params = Union[
     FullyConnected,
     Add,
     Mul,
+    Extremum,
+    Prelu,
     Pool,
     Mean,
     Pad,

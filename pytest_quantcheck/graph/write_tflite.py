@@ -180,9 +180,16 @@ class TfliteWriter:
         return out
 
     def add(
-        self, a: Value, b: Value, *, scale: float, zero_point: int = 0, activation: str = "NONE"
+        self,
+        a: Value,
+        b: Value,
+        *,
+        scale: float,
+        zero_point: int = 0,
+        activation: str = "NONE",
+        kind: str = "ADD",
     ) -> Value:
-        """ADD with NumPy's broadcasting.
+        """ADD or SUB with NumPy's broadcasting.
 
         int16 scales are taken as they are; without the option LiteRT has a rule of its own for powers
         of two.
@@ -192,7 +199,7 @@ class TfliteWriter:
         options = {"FusedActivationFunction": _activation(activation)}
         if a.dtype == "int16":
             options["PotScaleInt16"] = False
-        self.operator("ADD", [a, b], [out], **options)
+        self.operator(kind, [a, b], [out], **options)
         return out
 
     def mul(
@@ -202,6 +209,18 @@ class TfliteWriter:
         shape = np.broadcast_shapes(a.shape, b.shape)
         out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
         self.operator("MUL", [a, b], [out], FusedActivationFunction=_activation(activation))
+        return out
+
+    def extremum(self, kind: str, a: Value, b: Value) -> Value:
+        """MINIMUM or MAXIMUM of values with one scale, with NumPy's broadcasting."""
+        out = self._like(a, np.broadcast_shapes(a.shape, b.shape))
+        self.operator(kind, [a, b], [out])
+        return out
+
+    def prelu(self, x: Value, slope: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """PRELU; ``slope`` broadcasts to ``x``."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("PRELU", [x, slope], [out])
         return out
 
     def pool(
@@ -276,6 +295,18 @@ class TfliteWriter:
         """RELU as an operator of its own, with a scale of its own."""
         out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
         self.operator("RELU", [x], [out])
+        return out
+
+    def hard_swish(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """HARD_SWISH."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("HARD_SWISH", [x], [out])
+        return out
+
+    def leaky_relu(self, x: Value, alpha: float, *, scale: float, zero_point: int = 0) -> Value:
+        """LEAKY_RELU."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("LEAKY_RELU", [x], [out], Alpha=alpha)
         return out
 
     def relu6(self, x: Value) -> Value:

@@ -206,3 +206,36 @@ def tanh(a: npt.ArrayLike, integer_bits: int = 4) -> IntArray:
     # exp(-2 |a|): the same bits with one more integer bit
     size = _one_minus_over_one_plus(exp_on_negative_values(-np.abs(value), integer_bits + 1))
     return np.where(value == 0, 0, np.where(value < 0, -size, size))
+
+
+def hard_swish(x: npt.ArrayLike, output: tuple[int, int], reluish: tuple[int, int]) -> IntArray:
+    """``x * min(max(x + 3, 0), 6) / 6`` for int16 ``x``; ``(multiplier, shift)`` pairs with int32 multipliers.
+
+    ``output`` (its shift at most 0) leads from ``x`` to the output's scale, ``reluish`` to one where 3 is
+    2**15. All products are of 16 bits. Source: TFLM ``reference/hard_swish.h``.
+    """
+    value = int64(x)
+    rescaled = _high_mul_int16(value, _int16_multiplier(output[0]))
+    left, right = max(reluish[1], 0), max(-reluish[1], 0)
+    gate = saturate_int16(value << (left - 1)) if left else value
+    gate = _high_mul_int16(gate, _int16_multiplier(reluish[0]))
+    gate = saturate_int16(gate << 1) if left else rounding_divide_by_pot(gate, right)
+    gate = (gate + (1 << 15)) >> 1
+    return rounding_divide_by_pot(divide_towards_zero_by_pot(gate * rescaled, 15), -output[1])
+
+
+def saturate_int16(x: npt.ArrayLike) -> IntArray:
+    """``x`` limited to what an ``int16_t`` holds."""
+    return int64(np.clip(int64(x), -(1 << 15), (1 << 15) - 1))
+
+
+def _int16_multiplier(multiplier: int) -> int:
+    """A 31-bit multiplier rounded to 15 bits. Source: TFLite ``DownScaleInt32ToInt16Multiplier``."""
+    return min((int(multiplier) + (1 << 15)) >> 16, (1 << 15) - 1)
+
+
+def _high_mul_int16(a: IntArray, b: int) -> IntArray:
+    """``round(a * b / 2**15)``, half up. Source: gemmlowp ``SaturatingRoundingDoublingHighMul``, 16 bits."""
+    product = a * b
+    nudge = np.where(product >= 0, 1 << 14, 1 - (1 << 14))
+    return saturate_int16(divide_towards_zero_by_pot(product + nudge, 15))

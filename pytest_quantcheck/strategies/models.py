@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 
 _MOST_ELEMENTS = 1 << 26
 DTYPES = ("int8", "int16")
+_INT8_ONLY = ("PRELU", "HARD_SWISH", "LEAKY_RELU")
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -69,13 +70,18 @@ def raw_inputs(artefact: bytes, samples: int, seed: int = 0) -> tuple[Array, ...
 def layers(kind: str | None = None, dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
     """Models of one operator, of one ``kind`` or of any; ``LAYER_KINDS`` lists them.
 
-    ``dtype`` is the type of their activations, ``"int8"`` or ``"int16"``; without it both occur.
+    ``dtype`` is the type of their activations, ``"int8"`` or ``"int16"``; without it both occur, where the
+    kind has both (``layer_dtypes``).
     """
     if kind is None:
-        return st.sampled_from(LAYER_KINDS).flatmap(lambda drawn: layers(drawn, dtype))
+        kinds = [each for each in LAYER_KINDS if dtype is None or dtype in layer_dtypes(each)]
+        return st.sampled_from(kinds).flatmap(lambda drawn: layers(drawn, dtype))
     if kind not in _LAYERS:
         raise ValueError(f"kind={kind!r} is not known; allowed: {', '.join(LAYER_KINDS)}")
-    return _one_layer(kind, _known_dtype(dtype))
+    allowed = layer_dtypes(kind)
+    if _known_dtype(dtype) not in (None, *allowed):
+        raise ValueError(f"{kind} has no dtype={dtype!r}; allowed: {', '.join(allowed)}")
+    return _one_layer(kind, dtype or (allowed[0] if len(allowed) == 1 else None))
 
 
 def _known_dtype(dtype: str | None) -> str | None:
@@ -217,6 +223,13 @@ class _Net:
             return np.float32(weight_scale) * self.rng.uniform(0.05, 1, channels).astype(np.float32), scale
         return weight_scale, scale
 
+    def small_constant(self, like: Value, scale: float, zero_point: int) -> Value:
+        """A constant that broadcasts to ``like``."""
+        shape = tuple(self.choice((1, n)) for n in like.shape[self.integer(0, 3) :])
+        info = np.iinfo(self.dtype)
+        data = self.rng.integers(info.min, info.max, shape, endpoint=True)
+        return self.writer.tensor(shape, self.dtype, scale=scale, zero_point=zero_point, data=data)
+
     def window(self) -> dict[str, Any]:
         stride = (self.integer(1, 3), self.integer(1, 3))
         return {"stride": stride, "padding": self.choice(("SAME", "VALID"))}
@@ -263,14 +276,31 @@ class _Net:
             activation=self.choice(ACTIVATIONS),
         )
 
-    def add(self, a: Value, b: Value) -> Value:
+    def add(self, a: Value, b: Value, kind: str = "ADD") -> Value:
         return self.writer.add(
             a,
             b,
             scale=max(a.scale, b.scale) * 2.0 ** self.integer(-3, 3),
             zero_point=self.zero_point(),
             activation=self.choice(ACTIVATIONS),
+            kind=kind,
         )
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self.add(a, b, "SUB")
+
+    def prelu(self, x: Value, slope: Value) -> Value:
+        scale = x.scale * max(1.0, slope.scale) * 2.0 ** self.integer(-4, 4)
+        return self.writer.prelu(x, slope, scale=scale, zero_point=self.zero_point())
+
+    def hard_swish(self, x: Value) -> Value:
+        scale = x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77))
+        return self.writer.hard_swish(x, scale=scale, zero_point=self.zero_point())
+
+    def leaky_relu(self, x: Value) -> Value:
+        alpha, zero_point = self.choice((0.0, 0.01, 0.3, 1.0, 1.7)), self.zero_point()
+        scale = x.scale * 2.0 ** self.integer(-4, 4) * self.choice((1.0, 0.77))
+        return self.writer.leaky_relu(x, alpha, scale=scale, zero_point=zero_point)
 
     def mul(self, a: Value, b: Value) -> Value:
         scale = min(a.scale * b.scale * 2.0 ** (self.bits - 1), 4.0) * 2.0 ** self.integer(-6, 3)
@@ -349,13 +379,29 @@ def _binary(
         if net.draw(st.booleans()):
             b = net.source(a.shape)
             return [a, b], combine(net, a, b)
-        shape = tuple(net.choice((1, n)) for n in a.shape[net.integer(0, 3) :])
-        info = np.iinfo(net.dtype)
-        data = net.rng.integers(info.min, info.max, shape, endpoint=True)
-        b = net.writer.tensor(shape, net.dtype, scale=net.scale(), zero_point=net.zero_point(), data=data)
+        b = net.small_constant(a, net.scale(), net.zero_point())
         return [a], combine(net, a, b) if net.draw(st.booleans()) else combine(net, b, a)
 
     return make
+
+
+def _extremum_layer(kind: str) -> Callable[[_Net], tuple[list[Value], Value]]:
+    """Two inputs with one scale, or one and a constant that broadcasts."""
+
+    def make(net: _Net) -> tuple[list[Value], Value]:
+        a = net.source(net.shape4())
+        if net.draw(st.booleans()):
+            b = net.writer.tensor(a.shape, net.dtype, scale=a.scale, zero_point=a.zero_point)
+            return [a, b], net.writer.extremum(kind, a, b)
+        b = net.small_constant(a, a.scale, a.zero_point)
+        return [a], net.writer.extremum(kind, *((a, b) if net.draw(st.booleans()) else (b, a)))
+
+    return make
+
+
+def _prelu_layer(net: _Net) -> tuple[list[Value], Value]:
+    x = net.source(net.shape4())
+    return [x], net.prelu(x, net.small_constant(x, net.scale(), net.zero_point()))
 
 
 def _concatenation_layer(net: _Net) -> tuple[list[Value], Value]:
@@ -404,7 +450,11 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
     "DEPTHWISE_CONV_2D": _unary(lambda net, x: net.conv_2d(x, depthwise=True)),
     "FULLY_CONNECTED": _unary(lambda net, x: net.fully_connected(x)),
     "ADD": _binary(_Net.add),
+    "SUB": _binary(_Net.sub),
     "MUL": _binary(_Net.mul),
+    "MINIMUM": _extremum_layer("MINIMUM"),
+    "MAXIMUM": _extremum_layer("MAXIMUM"),
+    "PRELU": _prelu_layer,
     "AVERAGE_POOL_2D": _unary(lambda net, x: net.pool("AVERAGE_POOL_2D", x)),
     "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
     "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
@@ -415,6 +465,8 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
     "SOFTMAX": _softmax_layer,
     "LOGISTIC": _sigmoid_layer("LOGISTIC"),
     "TANH": _sigmoid_layer("TANH"),
+    "HARD_SWISH": _unary(_Net.hard_swish),
+    "LEAKY_RELU": _unary(_Net.leaky_relu),
     "RELU": _unary(lambda net, x: net.relu(x)),
     "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
     "QUANTIZE": _quantize_layer,
@@ -424,9 +476,15 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
 LAYER_KINDS = tuple(_LAYERS)
 
 
+def layer_dtypes(kind: str) -> tuple[str, ...]:
+    """The types of activations that TFLM has a ``kind`` for and this project, too."""
+    return DTYPES[:1] if kind in _INT8_ONLY else DTYPES
+
+
 def _residual(net: _Net, seen: Sequence[Value]) -> Value:
-    """Add the newest value to an earlier one of its shape; to itself where there is none."""
-    return net.add(seen[-1], net.choice([x for x in seen if x.shape == seen[-1].shape]))
+    """Add an earlier value of its shape to the newest one, or subtract it; itself where there is none."""
+    earlier = net.choice([x for x in seen if x.shape == seen[-1].shape])
+    return net.add(seen[-1], earlier, net.choice(("ADD", "SUB")))
 
 
 def _scaled(net: _Net, seen: Sequence[Value]) -> Value:
@@ -446,6 +504,23 @@ def _joined(net: _Net, seen: Sequence[Value]) -> Value:
     return net.concatenation([seen[-1], net.choice(fits)])
 
 
+def _slopes(net: _Net, seen: Sequence[Value]) -> Value:
+    """PRELU, LEAKY_RELU or HARD_SWISH where int8 is, else RELU."""
+    x = seen[-1]
+    if net.dtype != "int8":
+        return net.relu(x)
+    if net.draw(st.booleans()):
+        return net.prelu(x, net.small_constant(x, net.scale(), net.zero_point()))
+    return net.choice((net.hard_swish, net.leaky_relu))(x)  # type: ignore[no-any-return]
+
+
+def _extremes(net: _Net, seen: Sequence[Value]) -> Value:
+    """MINIMUM or MAXIMUM of the newest value and a constant."""
+    x = seen[-1]
+    constant = net.small_constant(x, x.scale, x.zero_point)
+    return net.writer.extremum(net.choice(("MINIMUM", "MAXIMUM")), x, constant)
+
+
 _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     lambda net, seen: net.conv_2d(seen[-1]),
     lambda net, seen: net.conv_2d(seen[-1], depthwise=True),
@@ -457,4 +532,6 @@ _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     lambda net, seen: net.pad(seen[-1], None),
     lambda net, seen: net.relu(seen[-1]),
     lambda net, seen: net.writer.relu6(seen[-1]),
+    _slopes,
+    _extremes,
 )

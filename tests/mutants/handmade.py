@@ -41,11 +41,11 @@ CONV_WIDE = KERNELS + "qc_conv2d_s16.c"
 DEPTHWISE = KERNELS + "qc_depthwise_conv2d_s8.c"
 DENSE = KERNELS + "qc_fully_connected_s8.c"
 DEQUANTIZE = KERNELS + "qc_dequantize_f32.c"
+ELEMENTWISE = KERNELS + "qc_elementwise.c"
 MAX_POOL = KERNELS + "qc_max_pool_s8.c"
 MEAN = KERNELS + "qc_mean_s8.c"
 PAD = KERNELS + "qc_pad.c"
 QUANTIZE = KERNELS + "qc_quantize_f32.c"
-RESCALE = KERNELS + "qc_rescale.c"
 SOFTMAX = KERNELS + "qc_softmax_s8.c"
 SOFTMAX_WIDE = KERNELS + "qc_softmax_s16.c"
 
@@ -116,9 +116,9 @@ PATCHES = (
     Patch(
         "ADD casts, then clamps",
         "cast before clip",
-        ADD,
-        "qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
-        "qc_clamp((int8_t)qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
+        ELEMENTWISE,
+        "qc_clamp(qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max)",
+        "qc_clamp((int8_t)qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max)",
     ),
     Patch(
         "the packed saturation wraps",
@@ -208,8 +208,8 @@ PATCHES = (
         "ADD adds the input's zero point",
         "sign of the zero point",
         ADD,
-        "q - addend->zero_point",
-        "q + addend->zero_point",
+        "qc_shift_left(q - zero_point,",
+        "qc_shift_left(q + zero_point,",
     ),
     Patch(
         "softmax leaves its zero point out",
@@ -357,9 +357,9 @@ PATCHES = (
     Patch(
         "RESCALE takes every byte as signed",
         "int8 and uint8 confused",
-        RESCALE,
-        "input.tensor->dtype == QC_INT8 ? (int8_t)i : (int32_t)i",
-        "(int8_t)i",
+        IMAGE,
+        ".view(site.input.dtype)",
+        ".view(np.int8)",
     ),
     Patch(
         "DEQUANTIZE takes every byte as unsigned",
@@ -386,8 +386,8 @@ PATCHES = (
         "a table indexed by a signed byte",
         "int8 and uint8 confused",
         ADD,
-        "addend->table[(uint8_t)q]",
-        "addend->table[q + 128]",
+        "table[(uint8_t)q]",
+        "table[q + 128]",
     ),
     Patch(
         "CONV_2D beside the input",
@@ -505,9 +505,9 @@ PATCHES = (
     Patch(
         "ADD adds the zero point behind the clamp",
         "clamp in the wrong place",
-        ADD,
-        "qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
-        "qc_add_zero_point(qc_clamp(y, p->act_min, p->act_max), p->output_zero_point)",
+        ELEMENTWISE,
+        "qc_clamp(qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max)",
+        "qc_add_zero_point(qc_clamp(z, p->act_min, p->act_max), p->output_zero_point)",
     ),
     Patch(
         "CONCATENATION drops its activation",
@@ -612,9 +612,9 @@ PATCHES = (
     Patch(
         "a broadcast axis advances",
         "wrong position",
-        ADD,
-        "strides[axis] = dim == 1 ? 0 : step;",
-        "strides[axis] = step;",
+        "firmware/engine/qc_broadcast.h",
+        "dim == 1 ? 0 : step;",
+        "step;",
     ),
     Patch(
         "CONCATENATION forgets the inner axes",

@@ -20,6 +20,7 @@ from pytest_quantcheck.graph.model import (
     Add,
     Concatenation,
     Convolution,
+    Extremum,
     FloatEdge,
     FullyConnected,
     Mean,
@@ -28,6 +29,7 @@ from pytest_quantcheck.graph.model import (
     Pad,
     Params,
     Pool,
+    Prelu,
     QuantGraph,
     Requantize,
     Rescale,
@@ -214,6 +216,10 @@ def network() -> QuantGraph:
     p = b.add("MAX_POOL_2D", Pool(Window(2, 2, 2, 2), -128, 127), [x], (1, 4, 4, 6))
     q = b.add("AVERAGE_POOL_2D", Pool(Window(2, 2, 2, 2), -100, 100), [x], (1, 4, 4, 6))
     x = b.add("CONCATENATION", Concatenation(3, -128, 127), [p, q], (1, 4, 4, 12))
+    x = b.add("SUB", add, [x, b.random((4, 12))], (1, 4, 4, 12))
+    x = b.add("MINIMUM", Extremum(), [x, b.random((1, 12))], (1, 4, 4, 12))
+    x = b.add("MAXIMUM", Extremum(), [x, b.random((4, 4, 1))], (1, 4, 4, 12))
+    x = b.add("PRELU", Prelu(0, 3, -4, _rule(0), _rule(-6)), [x, b.random((12,))], (1, 4, 4, 12))
     x = b.add("RELU", Rescale(0, -128, _rule(1), -128, 127), [x], (1, 4, 4, 12))
     x = b.add("MEAN", Mean((1,), -128, -128, _rule(-2)), [x], (1, 4, 12))
     x = b.add("RESHAPE", Reshape(), [x], (1, 48))

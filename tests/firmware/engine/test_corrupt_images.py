@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_quantcheck.graph.image import compile_image, read_image
+from pytest_quantcheck.graph.image import OPCODES, compile_image, read_image
 from pytest_quantcheck.graph.model import QuantGraph
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_header_fields_are_refused_with_their_status(
     ("field", "kind", "value", "status"),
     [
         pytest.param(0, "B", 0, TYPE, id="opcode 0"),
-        pytest.param(0, "B", 19, TYPE, id="opcode behind the last"),
+        pytest.param(0, "B", len(OPCODES), TYPE, id="opcode behind the last"),
         pytest.param(1, "B", 1, PARAM, id="elided though not RESHAPE"),
         pytest.param(1, "B", 2, UNSUPPORTED, id="fused"),
         pytest.param(1, "B", 3, TYPE, id="unknown state"),

@@ -18,6 +18,7 @@ from pytest_quantcheck.graph.model import (
     Add,
     Concatenation,
     Convolution,
+    Extremum,
     FloatEdge,
     FullyConnected,
     Mean,
@@ -26,6 +27,7 @@ from pytest_quantcheck.graph.model import (
     Pad,
     Params,
     Pool,
+    Prelu,
     QuantGraph,
     Requantize,
     Rescale,
@@ -220,7 +222,8 @@ def adds(draw: st.DrawFn) -> QuantGraph:
         draw(rules(low=-20, high=0)),
         *draw(clamps(dtype)),
     )
-    return graph_of("ADD", params, [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
+    kind = draw(st.sampled_from(["ADD", "SUB"]))
+    return graph_of(kind, params, [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
 
 
 @st.composite
@@ -229,6 +232,20 @@ def muls(draw: st.DrawFn) -> QuantGraph:
     zeros = [draw(zero_points(dtype)) for _ in range(3)]
     params = Mul(*zeros, draw(rules(low=-31, high=30)), *draw(clamps(dtype)))
     return graph_of("MUL", params, [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
+
+
+@st.composite
+def extrema(draw: st.DrawFn) -> QuantGraph:
+    dtype, out, shapes = draw(DTYPES), *draw(broadcasts())
+    kind = draw(st.sampled_from(["MINIMUM", "MAXIMUM"]))
+    return graph_of(kind, Extremum(), [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
+
+
+@st.composite
+def prelus(draw: st.DrawFn) -> QuantGraph:
+    out, shapes = draw(broadcasts())
+    params = Prelu(*(draw(ZERO_POINTS) for _ in range(3)), draw(rules(high=30)), draw(rules(low=-31)))
+    return graph_of("PRELU", params, [(shapes[0], "int8"), (shapes[1], "int8")], (out, "int8"))
 
 
 @st.composite
@@ -349,6 +366,8 @@ OPERATORS = {
     "FULLY_CONNECTED": fully_connected(),
     "ADD": adds(),
     "MUL": muls(),
+    "EXTREMUM": extrema(),
+    "PRELU": prelus(),
     "POOL": pools(),
     "MEAN": means(),
     "PAD": pads(),

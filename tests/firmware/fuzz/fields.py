@@ -35,6 +35,8 @@ BLOCKS = {
     "TABLE": "table_params",
     "SOFTMAX_INT16": "wide_softmax_params",
     "SIGMOID_INT16": "sigmoid_params",
+    "SUB": "add_params",
+    "PRELU": "prelu_params",
 }
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CRC = struct.Struct("<I")

@@ -88,8 +88,8 @@ def weights_off_centre(w: TfliteWriter, x: Value) -> Value:
 
 REFUSED: dict[str, tuple[Build, str]] = {
     "unknown operator": (
-        raw_operator("HARD_SWISH"),
-        r"operator 0 \(HARD_SWISH\): .*not supported; supported: CONV_2D",
+        raw_operator("ELU"),
+        r"operator 0 \(ELU\): .*not supported; supported: CONV_2D",
     ),
     "state": (from_a_constant_of_state, r"operator 0 \(ADD\): tensor 1 .* is variable"),
     "scales along another axis": (two_scales, r"operator 0 \(CONV_2D\): .* along axis 3; it must be 0"),

@@ -1,0 +1,80 @@
+/* Operators with two inputs, int8 or int16, that broadcast as in NumPy (TFLite reference_ops/add.h,
+ * sub.h, maximum_minimum.h, prelu.h and reference/integer_ops/mul.h). */
+#include "qc_broadcast.h"
+#include "qc_fixed_point.h"
+#include "qc_kernels.h"
+
+typedef int32_t combine_t(const void *params, int32_t a, int32_t b);
+
+/* Each input: (q - zero point) << left_shift, requantized to a common scale. */
+static int32_t sum(const qc_add_params_t *p, int32_t a, int32_t b, int32_t sign) {
+  int32_t left = (int32_t)p->left_shift;
+  int32_t x = qc_requantize(qc_shift_left(a - p->input1_zero_point, left), p->input1_multiplier,
+                            p->input1_shift);
+  int32_t y = qc_requantize(qc_shift_left(b - p->input2_zero_point, left), p->input2_multiplier,
+                            p->input2_shift);
+  int32_t z = (int32_t)((uint32_t)x + (uint32_t)(y * sign));
+  z = qc_requantize(z, p->output_multiplier, p->output_shift);
+  return qc_clamp(qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max);
+}
+
+static int32_t added(const void *params, int32_t a, int32_t b) {
+  return sum(params, a, b, 1);
+}
+
+static int32_t subtracted(const void *params, int32_t a, int32_t b) {
+  return sum(params, a, b, -1);
+}
+
+static int32_t multiplied(const void *params, int32_t a, int32_t b) {
+  const qc_mul_params_t *p = params;
+  int32_t product = (a - p->input1_zero_point) * (b - p->input2_zero_point);
+  int32_t y = qc_requantize(product, p->multiplier, p->shift);
+  return qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max);
+}
+
+static int32_t smaller(const void *params, int32_t a, int32_t b) {
+  (void)params;
+  return a < b ? a : b;
+}
+
+static int32_t larger(const void *params, int32_t a, int32_t b) {
+  (void)params;
+  return a > b ? a : b;
+}
+
+static int32_t sloped(const void *params, int32_t x, int32_t slope) {
+  const qc_prelu_params_t *p = params;
+  x -= p->input_zero_point;
+  int32_t y = x >= 0 ? qc_requantize(x, p->identity_multiplier, p->identity_shift)
+                     : qc_requantize(x * (slope - p->slope_zero_point), p->slope_multiplier,
+                                     p->slope_shift);
+  return qc_clamp(qc_add_zero_point(y, p->output_zero_point), INT8_MIN, INT8_MAX);
+}
+
+static combine_t *function_of(uint8_t opcode) {
+  switch (opcode) {
+  case QC_OP_ADD:
+    return added;
+  case QC_OP_SUB:
+    return subtracted;
+  case QC_OP_MUL:
+    return multiplied;
+  case QC_OP_MINIMUM:
+    return smaller;
+  case QC_OP_MAXIMUM:
+    return larger;
+  default:
+    return sloped;
+  }
+}
+
+void qc_elementwise(uint8_t opcode, const void *params, qc_operand_t a, qc_operand_t b,
+                    const qc_tensor_t *out, void *output) {
+  combine_t *combine = function_of(opcode);
+  qc_broadcast_t walk = qc_broadcast(a.tensor, b.tensor, out);
+  uint32_t count = qc_elements(out);
+  for (uint32_t i = 0; i < count; i++, qc_broadcast_next(&walk))
+    qc_store(output, out->dtype, i,
+             combine(params, qc_fetch(a, walk.at[0]), qc_fetch(b, walk.at[1])));
+}
