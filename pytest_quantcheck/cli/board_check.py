@@ -98,7 +98,8 @@ def _link(session: BoardSession) -> Iterator[Finding]:
 
 def _echo(session: BoardSession, rate: int) -> Finding:
     device, statistics = session.device, session.device.link.statistics
-    resent, damaged, before = statistics.resent, statistics.crc_errors, device.counter()
+    before = device.counter()
+    resent, damaged, received = statistics.resent, statistics.crc_errors, statistics.frames_received
     began = time.monotonic()
     for number in range(_ECHOES):
         data = random.Random(number).randbytes(_ECHO_BYTES)
@@ -106,9 +107,12 @@ def _echo(session: BoardSession, rate: int) -> Finding:
             raise RigFault("link", f"ECHO at {rate} baud brought back other bytes")
     seconds = time.monotonic() - began
     after = device.counter()
+    # A second answer shows that what was sent again had not been lost: host or board were slow.
+    late = min(statistics.frames_received - received - (_ECHOES + 1), statistics.resent - resent)
     errors = (
         statistics.resent
         - resent
+        - late
         + statistics.crc_errors
         - damaged
         + after.bad_frames
@@ -119,7 +123,8 @@ def _echo(session: BoardSession, rate: int) -> Finding:
     speed = 2 * _ECHOES * _ECHO_BYTES / seconds / 1024
     return Finding(
         "link",
-        f"{rate} baud: {errors} errors in {2 * _ECHOES} frames of {_ECHO_BYTES} bytes, {speed:.1f} KiB/s",
+        f"{rate} baud: {errors} errors in {2 * _ECHOES} frames of {_ECHO_BYTES} bytes, {speed:.1f} KiB/s"
+        + (f"; {late} answers were late: host or board are busy" if late else ""),
         f"use a lower baud than {rate}; look at cable, ground and the adapter's driver" if errors else "",
     )
 

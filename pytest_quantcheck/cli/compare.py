@@ -15,6 +15,7 @@ from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import HOST_RUNNERS, open_runner
 from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
@@ -68,9 +69,8 @@ def run(args: argparse.Namespace) -> int:
         seen = device.run(model, vectors)
         found = locate(seen, reference, device, reference_runner=reference_runner)
     if args.json:
-        args.json.write_text(
-            json.dumps(summary(args, reference, seen, found), indent=2) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(summary(args, reference, seen, found), indent=2)
+        write_whole(args.json, text.encode() + b"\n")
     print(f"a: {args.a} ({reference.runtime})\nb: {args.b} ({seen.runtime})")
     print(found if found else f"all {len(seen)} outputs are equal, bit for bit")
     return 1 if found else 0

@@ -13,6 +13,7 @@ from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_board
 from pytest_quantcheck.cli.vectors import (
+from pytest_quantcheck.files import write_whole
     FORMAT,
     check_output_suffix,
     read_inputs,
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.outputs:
         write_outputs(args.outputs, result.outputs, model)
     if args.json:
-        args.json.write_text(json.dumps(summary(result), indent=2) + "\n", encoding="utf-8")
+        write_whole(args.json, json.dumps(summary(result), indent=2).encode() + b"\n")
     _print(result)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
 
@@ -63,14 +65,17 @@ def check_output_suffix(path: Path, model: QuantizedModel) -> None:
 
 def write_outputs(path: Path, outputs: Sequence[Array], model: QuantizedModel) -> None:
     """Raw outputs, (N, ...) each: ``.npy`` for one, ``.npz`` with the names of the output tensors."""
+    content = io.BytesIO()
     if path.suffix == ".npy":
-        np.save(path, outputs[0], allow_pickle=False)
+        np.save(content, outputs[0], allow_pickle=False)
+        write_whole(path, content.getvalue())
         return
     names = [tensor.name for tensor in summary_of(model.artefact).output_tensors]
     if len(set(names)) < len(names) or not all(names):
         names = [str(number) for number in range(len(names))]
     arrays: dict[str, Any] = dict(zip(names, outputs, strict=True))
-    np.savez(path, **arrays)
+    np.savez(content, **arrays)
+    write_whole(path, content.getvalue())
 
 
 def _pick(file: NumpyFile, number: int, name: str) -> str:

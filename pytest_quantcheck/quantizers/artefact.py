@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
 
@@ -20,8 +21,8 @@ def manifest_path(path: Path) -> Path:
 def write_artefact(model: QuantizedModel, path: Path) -> Path:
     """Write artefact and manifest (sorted JSON with the artefact's SHA-256); returns the manifest's path."""
     manifest = {**model.manifest, "artefact": {"bytes": len(model.artefact), "sha256": model.sha256}}
-    path.write_bytes(model.artefact)
-    manifest_path(path).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(path, model.artefact)
+    write_whole(manifest_path(path), json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
     return manifest_path(path)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import filelock
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.files import write_whole
 
 SUFFIX = ".qcc"
 LOCK_SUFFIX = ".lock"
@@ -147,14 +147,7 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, facts: Mapping[str, Any], payload: bytes) -> None:
     header = {"sha256": hashlib.sha256(payload).hexdigest(), "made_from": dict(facts)}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".making-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(header, sort_keys=True).encode() + b"\n" + payload)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps(header, sort_keys=True).encode() + b"\n" + payload)
 
 
 def _remove(path: Path) -> bool:

@@ -14,6 +14,7 @@ class Row(TypedDict, total=False):
 
     ``outcome``: ``pass``, ``regression``, ``rig_fault``, ``error``, ``expected`` (a failure that xfail
     announced) or ``unjudged``. ``None`` and missing keys mean *not known*. ``arena`` and ``image`` are bytes.
+    ``samples`` were run, ``score`` is over ``score_samples``: more where the outputs equal the reference's.
     ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
     """
 
@@ -26,6 +27,7 @@ class Row(TypedDict, total=False):
     metric: str | None
     percent: bool
     score: float | None
+    score_samples: int | None
     float_score: float | None
     drop: float | None
     exact: bool | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.row import HEADINGS, Row, cells, count
@@ -23,6 +24,12 @@ def table(rows: Sequence[Row]) -> list[str]:
         return "  ".join(parts).rstrip()
 
     return [align(line) for line in lines]
+
+
+def not_judged(rows: Sequence[Row]) -> list[str]:
+    """What could not be judged and why, each once, with the number of verdicts it stands for."""
+    found = Counter(text for row in rows for text in row.get("not_judged") or [])
+    return [f"{text} ({times} {'verdict' if times == 1 else 'verdicts'})" for text, times in found.items()]
 
 
 def last_line(rows: Sequence[Row]) -> str:

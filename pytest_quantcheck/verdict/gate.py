@@ -116,6 +116,7 @@ class Verdict:
             "metric": score.metric.name if score else None,
             "percent": bool(score and score.metric.fraction),
             "score": score.value if score else None,
+            "score_samples": score.samples if score else None,
             "float_score": score.float_value if score else None,
             "drop": score.drop if score else None,
             "exact": self.exact,
@@ -173,6 +174,7 @@ class Gate:
         ``(outputs, truth) -> float``. Raises ``UsageError`` when something asked for explicitly
         cannot be judged.
         """
+        __tracebackhide__ = True
         _check_arguments(exact, max_lsb)
         max_drop, min_score = _number("max_drop", max_drop), _number("min_score", min_score)
         confidence = _confidence(confidence, max_drop)
@@ -304,6 +306,12 @@ def _number(key: str, value: float | None) -> float | None:
     return float(value)
 
 
+def _check_range(key: str, value: float | None, metric: metrics.Metric) -> None:
+    """A limit of 5 would let everything pass where 5 % is meant."""
+    if value is not None and metric.fraction and not 0 <= value <= 1:
+        raise UsageError(f"{key}={value:g} is out of range for {metric.name}; allowed: 0 to 1, such as 0.05")
+
+
 def _confidence(value: float | None, max_drop: float | None) -> float | None:
     confidence = _number("confidence", value)
     if confidence is not None and not 0.5 <= confidence < 1:
@@ -336,6 +344,8 @@ def _judge_score(
 ) -> Iterable[Criterion]:
     if score is None:
         return
+    _check_range("max_drop", max_drop, score.metric)
+    _check_range("min_score", min_score, score.metric)
     if min_score is not None:
         better = score.metric.higher_is_better
         good = score.value >= min_score if better else score.value <= min_score
