@@ -13,13 +13,13 @@ from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_board
 from pytest_quantcheck.cli.vectors import (
-from pytest_quantcheck.files import write_whole
     FORMAT,
     check_output_suffix,
     read_inputs,
     read_model,
     write_outputs,
 )
+from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.runners.run import Run
 
 
