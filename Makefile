@@ -34,7 +34,7 @@ bench: setup-dev
 	@$(PYTHON) -m tests.bench
 
 mutants: setup-dev
-	@$(PYTHON) -m tests.mutants
+	@$(PYTHON) -m tests.mutants $(MUTANTS)
 
 faults: setup-dev
 	@$(PYTHON) -m tests.faults.link

@@ -9,7 +9,8 @@ import pytest
 from tests.mutants import c_code, python_code, report, sites
 from tests.mutants.edit import Edit, Mutant
 from tests.mutants.equivalents import REASONS
-from tests.mutants.run import Result, Workshop
+from tests.mutants.plugin import NUMBER
+from tests.mutants.run import Failure, Result, Workshop
 
 pytestmark = pytest.mark.host
 
@@ -75,12 +76,14 @@ def test_the_sample_is_the_same_when_other_mutants_come_and_go() -> None:
 
 
 def test_real_tests_catch_a_mistake_and_pass_a_comment(tmp_path: Path) -> None:
-    wanted = {"the kernels round once", "dequantize adds the zero point"}
+    wanted = ("the kernels round once", "dequantize adds the zero point")
     mistakes = [mutant for mutant in sites.handmade() if mutant.function in wanted]
     workshop = Workshop(sites.ROOT, tmp_path, jobs=2)
     results = {result.mutant.function: result for result in workshop.run(mistakes)}
-    assert results["the kernels round once"].caught_by.startswith("tests/firmware/engine/")
-    assert results["dequantize adds the zero point"].caught_by.startswith("tests/host/numerics/")
+    in_c, in_python = (results[name].failure for name in wanted)
+    assert in_c.test.startswith("tests/firmware/engine/")
+    assert in_python.test.startswith("tests/host/numerics/")
+    assert in_c.how == in_python.how == NUMBER
 
 
 def test_a_change_that_changes_nothing_is_no_mutant(tmp_path: Path) -> None:
@@ -93,7 +96,8 @@ def test_a_change_that_changes_nothing_is_no_mutant(tmp_path: Path) -> None:
 
 
 def result(key: str, caught_by: str | None, *, handmade: bool = False) -> Result:
-    return Result(Mutant("f.py", key, "kind", "a", "b", Edit(0, 0, ""), handmade=handmade), caught_by, 0.0)
+    mutant = Mutant("f.py", key, "kind", "a", "b", Edit(0, 0, ""), handmade=handmade)
+    return Result(mutant, Failure(caught_by, NUMBER) if caught_by else None, 0.0)
 
 
 def complaints(results: list[Result], reasons: dict[str, str]) -> list[str]:

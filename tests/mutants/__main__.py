@@ -1,4 +1,4 @@
-"""``python -m tests.mutants``: are the tests able to fail? Writes docs/mutants.md.
+"""``python -m tests.mutants``: are the tests able to fail?
 
 Exit status 1 when a hand-made mutant survives, a survivor has no reason in equivalents.py, a reason is
 for a mutant that is caught or gone, or fewer than 98 % of the generated ones are caught.
@@ -11,9 +11,11 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.mutants import report, sites
+from tests.mutants.edit import Mutant
 from tests.mutants.equivalents import REASONS
 from tests.mutants.run import BrokenSuiteError, Result, Workshop
 
@@ -27,31 +29,22 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quantcheck-mutants-") as folder:
         workshop = Workshop(sites.ROOT, Path(folder), options.jobs)
-        if options.only:
-            everything = [*sites.handmade(), *population.python, *population.c]
-            chosen = [m for m in everything if any(text in m.key for text in options.only)]
-        else:
-            chosen = [
-                *sites.handmade(),
-                *sites.sample(population.python, options.python, options.seed),
-                *workshop.viable(sites.sample(population.c, len(population.c), options.seed), options.c),
-            ]
+        chosen = _chosen(options, population, workshop)
         if not chosen:
             print(f"no mutant has any of {options.only} in its name")
             return 2
         try:
+            print(f"{len(chosen)} mutants; first, the tests without any", flush=True)
             workshop.prove_suite(chosen)
-            results = [_told(result) for result in workshop.run(chosen)]
+            results = list(_told(workshop.run(chosen), len(chosen)))
         except BrokenSuiteError as error:
             print(error)
             return 2
     complaints = report.complaints(results, REASONS, population)
-    if options.only:
-        print("\n".join(complaints) or f"all {len(results)} as expected")
-        return bool(complaints)
-    text = report.page(results, REASONS, population, options.seed)
-    REPORT.write_text(text)
-    print(report.summary(results), f"in {(time.monotonic() - started) / 60:.1f} minutes; see {REPORT}")
+    took = f"{(time.monotonic() - started) / 60:.0f} minutes, {_cpu_minutes():.0f} of computing"
+    print(f"{report.summary(results)}; {took}")
+    if options.markdown:
+        options.markdown.write_text(report.page(results, REASONS, population, options.seed, took))
     print("\n".join(complaints))
     return bool(complaints)
 
@@ -61,15 +54,37 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", help="only mutants with one of these texts in their names")
     parser.add_argument("--python", type=int, default=PYTHON_COUNT, help="size of the sample of numerics/")
     parser.add_argument("--c", type=int, default=C_COUNT, help="size of the sample of the C kernels")
-    parser.add_argument("--seed", type=int, default=sites.SEED)
+    parser.add_argument("--seed", type=int, default=sites.SEED, help="of the samples")
+    parser.add_argument("--generated", action="store_true", help="leave the hand-made ones out")
+    parser.add_argument(
+        "--markdown", nargs="?", type=Path, const=REPORT, help="write the tables here (default: %(const)s)"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     return parser.parse_args()
 
 
-def _told(result: Result) -> Result:
-    verdict = f"caught by {result.caught_by}" if result.caught_by else "SURVIVED"
-    print(f"{result.seconds:5.1f} s  {result.mutant.key}\n         {verdict}", flush=True)
-    return result
+def _chosen(options: argparse.Namespace, population: sites.Population, workshop: Workshop) -> list[Mutant]:
+    handmade = [] if options.generated else sites.handmade()
+    if options.only:
+        everything = [*handmade, *population.python, *population.c]
+        return [m for m in everything if any(text in m.key for text in options.only)]
+    python = sites.sample(population.python, options.python, options.seed)
+    c = workshop.viable(sites.sample(population.c, len(population.c), options.seed), options.c)
+    return [*handmade, *python, *c]
+
+
+def _told(results: Iterator[Result], count: int) -> Iterator[Result]:
+    for number, result in enumerate(results, 1):
+        failure = result.failure
+        verdict = f"{failure.how}: {failure.test}" if failure else "SURVIVED"
+        print(f"[{number:3}/{count}] {result.seconds:5.1f} s  {result.mutant.key}", flush=True)
+        print(f"{'':18}{verdict}", flush=True)
+        yield result
+
+
+def _cpu_minutes() -> float:
+    times = os.times()
+    return (times.children_user + times.children_system) / 60
 
 
 if __name__ == "__main__":

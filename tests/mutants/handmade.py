@@ -539,11 +539,11 @@ PATCHES = (
         "int32_t largest = 0, sum = 0;",
     ),
     Patch(
-        "the interpreter's diff_min is one lower",
+        "inputs far below the largest are not cut off",
         "softmax",
         LOWERING,
-        "Softmax(int(multiplier), int(shift), -math.floor(radius))",
-        "Softmax(int(multiplier), int(shift), -math.floor(radius) - 1)",
+        "2 ** (31 - SOFTMAX_INTEGER_BITS) / (1 << int(shift))",
+        "2 ** (31 - SOFTMAX_INTEGER_BITS)",
     ),
     Patch(
         "products are summed in 16 bits",

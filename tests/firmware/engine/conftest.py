@@ -150,22 +150,34 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Engine]]:
 
 
 def _build(folder: Path, variant: str) -> Path:
-    """Compile once for all workers and runs that share the sources."""
-    compiler = shutil.which("cc")
-    assert compiler, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
+    """Compile once for all workers and runs that share the sources, and only what changed."""
     sources = [*sorted(ENGINE.rglob("*.c")), Path(__file__).with_name("driver.c")]
     headers = sorted([*ENGINE.rglob("*.h"), *INCLUDE.glob("*.h")])
     flags = [*FLAGS, *VARIANTS[variant], f"-I{ENGINE}", f"-I{INCLUDE}"]
-    content = hashlib.sha256(repr(flags).encode())
-    for path in (*sources, *headers):
-        content.update(path.read_bytes())
-    program = folder / f"quantcheck-engine-{variant}-{content.hexdigest()[:16]}"
-    with FileLock(f"{program}.lock"):
-        if not program.exists():
-            partial = program.with_suffix(".partial")
-            subprocess.run([compiler, *flags, *map(str, sources), "-o", str(partial)], check=True)
-            partial.replace(program)
+    common = _hash(repr(flags).encode(), *(path.read_bytes() for path in headers))
+    objects = {
+        folder / f"{path.stem}-{_hash(common.encode(), path.read_bytes())}.o": path for path in sources
+    }
+    program = folder / f"quantcheck-engine-{variant}-{_hash(repr(list(objects)).encode())}"
+    with FileLock(folder / f"quantcheck-engine-{variant}.lock"):
+        for target, source in objects.items():
+            _make(target, [*flags, "-c", str(source)])
+        _make(program, [*flags, *map(str, objects)])
     return program
+
+
+def _hash(*contents: bytes) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16]
+
+
+def _make(target: Path, arguments: list[str]) -> None:
+    """Runs the compiler unless the target is there, which is then complete."""
+    compiler = shutil.which("cc")
+    assert compiler, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        subprocess.run([compiler, *arguments, "-o", str(partial)], check=True)
+        partial.replace(target)
 
 
 class _Builder:

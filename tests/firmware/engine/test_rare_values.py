@@ -30,7 +30,10 @@ pytestmark = pytest.mark.host
 
 Array = npt.NDArray[Any]
 WIDE = (-(1 << 15), (1 << 15) - 1)
-RULE = Requantize(np.asarray([1518500250]), np.asarray([-20]))
+RULES = {  # for sums of 64 and of 32 bits, as wide as their biases
+    rule: Requantize(np.asarray([1518500250]), np.asarray([-20]), rule) for rule in ("reduced", "double")
+}
+BIAS = {"reduced": np.int64, "double": np.int32}
 
 
 def equal(engine: Engine, kind: str, params: Params, x: Array, output: Tensor, *constants: Array) -> None:
@@ -62,20 +65,22 @@ def test_quotients_next_to_a_half_are_quantized_alike(engine: Engine, dtype: str
 
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("depth", [255, 256, 257, 700, 2000])
-def test_int16_products_add_up_beyond_32_bits(engine: Engine, depth: int, sign: int) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_int16_products_add_up_beyond_32_bits(engine: Engine, rule: str, depth: int, sign: int) -> None:
     x = np.full((2, depth), WIDE[0], np.int16)
     weights = np.full((3, depth), -128 if sign > 0 else 127, np.int8)
-    bias = np.asarray([0, 1 << 40, -(1 << 40)], np.int64)
-    params = FullyConnected(0, 0, 0, RULE, *WIDE)
+    bias = np.asarray([0, 1 << 30, -(1 << 30)], BIAS[rule])
+    params = FullyConnected(0, 0, 0, RULES[rule], *WIDE)
     equal(engine, "FULLY_CONNECTED", params, x, Tensor(3, "", (2, 3), np.dtype("int16")), weights, bias)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_int16_windows_add_up_beyond_32_bits(engine: Engine, dilation: int, sign: int) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_int16_windows_add_up_beyond_32_bits(engine: Engine, rule: str, dilation: int, sign: int) -> None:
     x = np.full((1, 20, 20, 8), WIDE[0], np.int16)
     weights = np.full((2, 10, 10, 8), -128 if sign > 0 else 127, np.int8)
-    params = Convolution(Window(10, 10, 1, 1, dilation, dilation, 0, 0), 0, 0, RULE, *WIDE)
+    params = Convolution(Window(10, 10, 1, 1, dilation, dilation, 0, 0), 0, 0, RULES[rule], *WIDE)
     size = 20 - 9 * dilation
     output = Tensor(3, "", (1, size, size, 2), np.dtype("int16"))
-    equal(engine, "CONV_2D", params, x, output, weights, np.asarray([5, -5], np.int64))
+    equal(engine, "CONV_2D", params, x, output, weights, np.asarray([5, -5], BIAS[rule]))
