@@ -6,6 +6,8 @@ imported, and every xdist worker comes to the same list.
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
@@ -16,14 +18,15 @@ from typing import Any
 import pytest
 
 from pytest_quantcheck.data.calibration import Calibration
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import CombinationError, UsageError
 from pytest_quantcheck.quantizers.config import QuantConfig
 
 CONFIG_KEYS = tuple(field.name for field in fields(QuantConfig))
 SOURCE_KEYS = ("model", "data", "artefact")
-QUANT_KEYS = (*SOURCE_KEYS, *CONFIG_KEYS, "seed", "configs")
+QUANT_KEYS = (*SOURCE_KEYS, *CONFIG_KEYS, "seed", "configs", "strict")
 HW_KEYS = ("family", "target", "tags", "io")
 _EDGES = ("input_type", "output_type")
+_NOT_TEXT = ("configs", "options", "strict")  # keys that --qc-set cannot say
 Value = tuple[Any, tuple[Any, ...]]  # with its marks
 _Parameter = type(pytest.param(None))  # what pytest.param returns has no public name
 
@@ -60,10 +63,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Expansion:
-    """All cases of one test function; ``factors`` tells where they came from."""
+    """All cases of one test function; ``factors`` tells where they came from.
+
+    ``impossible`` counts the combinations that no quantizer can do, by the reason.
+    """
 
     parameters: tuple[Parameter, ...]
     factors: Mapping[str, int]
+    impossible: Mapping[str, int]
 
     def __str__(self) -> str:
         """``input_type (2) x granularity (2) = 4``."""
@@ -130,8 +137,8 @@ def override(merged: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[st
     """``--qc-set KEY=VALUE[,VALUE]``: as if the nearest marker of all said so."""
     nearest: dict[str, Any] = {}
     for key, text in overrides.items():
-        if key not in QUANT_KEYS or key == "configs":
-            allowed = ", ".join(k for k in QUANT_KEYS if k != "configs")
+        if key not in QUANT_KEYS or key in _NOT_TEXT:
+            allowed = ", ".join(k for k in QUANT_KEYS if k not in _NOT_TEXT)
             raise UsageError(f"--qc-set {key}={text}: unknown key {key!r}; allowed: {allowed}")
         values = text.split(",")
         nearest[key] = [_seed(v) for v in values] if key == "seed" else values
@@ -149,8 +156,13 @@ def expand(merged: Mapping[str, Any], folder: str, *, collapse_edges: bool) -> E
     """Multiply the lists of a merged ``quant`` marker.
 
     With ``collapse_edges`` configurations that differ only in ``input_type`` and ``output_type``
-    become one, since they share one integer core. Raises ``UsageError``.
+    become one, since they share one integer core. Combinations that no quantizer can do are left out and
+    counted; with ``strict=True``, or when nothing else is left, they are an error. Raises ``UsageError``.
     """
+    merged = dict(merged)
+    strict = merged.pop("strict", False)
+    if not isinstance(strict, bool):
+        raise UsageError(f"quant(strict={strict!r}): allowed: True, False")
     sources = {key: _values(key, merged[key]) for key in SOURCE_KEYS if key in merged}
     for key, values in sources.items():
         for value, _ in values:
@@ -163,12 +175,12 @@ def expand(merged: Mapping[str, Any], folder: str, *, collapse_edges: bool) -> E
         settings = {"configuration": [(QuantConfig(), ())]}
     factors = {**sources, **settings}
     names = _names(sources)
-    parameters = [_combine(choice, folder, names) for choice in _choices(factors)]
+    parameters, impossible = _combine_all(factors, folder, names, strict=strict)
     counts = {key: len(values) for key, values in factors.items()}
     if collapse_edges:
         parameters = _collapse(parameters)
         counts = {key: count for key, count in counts.items() if key not in _EDGES}
-    return Expansion(tuple(_unique(parameters)), counts)
+    return Expansion(tuple(_unique(parameters)), counts, impossible)
 
 
 def _values(key: str, given: object) -> list[Value]:
@@ -217,17 +229,42 @@ def _configurations(merged: Mapping[str, Any]) -> dict[str, list[Value]]:
 
 
 def _check_value(key: str, value: object) -> None:
+    """What is wrong with a value whatever stands beside it; the quantizer decides about the other keys."""
+    if key in ("scheme", "options"):
+        return
     if key == "seed":
         Calibration(seed=value)  # type: ignore[arg-type]
     elif key == "calibration" and not isinstance(value, (str, Calibration)):
         raise UsageError(f"quant(calibration={value!r}): allowed: a text such as '10%', or a Calibration")
     else:
-        QuantConfig(**{key: value})  # type: ignore[arg-type]
+        with contextlib.suppress(CombinationError):  # with another value beside it, it may be possible
+            QuantConfig(**{key: value})  # type: ignore[arg-type]
 
 
 def _choices(factors: Mapping[str, list[Value]]) -> Iterable[dict[str, Value]]:
     for choice in product(*factors.values()):
         yield dict(zip(factors, choice, strict=True))
+
+
+def _combine_all(
+    factors: Mapping[str, list[Value]], folder: str, names: Mapping[str, str], *, strict: bool
+) -> tuple[list[Parameter], Mapping[str, int]]:
+    parameters, impossible = [], Counter[str]()
+    for choice in _choices(factors):
+        try:
+            parameters.append(_combine(choice, folder, names))
+        except CombinationError as error:
+            impossible[str(error)] += 1
+    if impossible and (strict or not parameters):
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in impossible.items())
+        raise UsageError(
+            f"{sum(impossible.values())} of {_total(factors)} combinations cannot be made: {reasons}"
+        )
+    return parameters, impossible
+
+
+def _total(factors: Mapping[str, list[Value]]) -> int:
+    return prod(len(values) for values in factors.values())
 
 
 def _combine(choice: Mapping[str, Value], folder: str, names: Mapping[str, str]) -> Parameter:
@@ -236,7 +273,7 @@ def _combine(choice: Mapping[str, Value], folder: str, names: Mapping[str, str])
     sources = {key: plain.pop(key, "") for key in SOURCE_KEYS}
     config = plain.pop("configs", None) or plain.pop("configuration", None)
     if config is None and not sources["artefact"]:
-        calibration = plain.pop("calibration", "all")
+        calibration = plain.pop("calibration", "all" if "seed" in plain else None)
         if isinstance(calibration, str):
             calibration = Calibration.parse(calibration, plain.pop("seed", 0))
         config = QuantConfig(**plain, calibration=calibration)

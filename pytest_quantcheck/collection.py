@@ -48,6 +48,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         expansion = _checked(where, lambda: cases.expand(merged, folder, collapse_edges=collapse))
     boards = _boards(config, hardware) if on_board else []
     if expansion is not None:
+        run_notes(config).impossible.update(expansion.impossible)
         if _too_many(config, where, expansion, boards):
             return
         parameters = [pytest.param(p.case, marks=p.marks, id=p.case.id) for p in expansion.parameters]

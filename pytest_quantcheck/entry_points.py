@@ -1,4 +1,4 @@
-"""Plug-ins of other distributions: named by an entry-point group, imported one at a time and only when needed."""
+"""Plug-ins of any distribution: named by an entry-point group, imported one by one and only when needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def load(group: str, key: str, name: str, fits: Callable[[object], bool]) -> obj
     except QuantcheckError:
         raise
     except (Exception, SystemExit) as error:  # the module is a stranger's: it may raise anything
-        raise PluginError(_explain(point, key, f"cannot be imported: {type(error).__name__}: {error}")) from error
+        what = f"cannot be imported: {type(error).__name__}: {error}"
+        raise PluginError(_explain(point, key, what)) from error
     if getattr(loaded, "name", None) != point.name or not fits(loaded):
         raise PluginError(_explain(point, key, f"is not a {key} called {point.name!r}"))
     return loaded

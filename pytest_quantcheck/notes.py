@@ -5,6 +5,7 @@ Part of what every pytest run imports: standard library and pytest only.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,15 @@ REPORT_KEY = "quantcheck_rows"  # where rows travel on a report, through xdist t
 class RunNotes:
     """Of the whole run, in the controlling process; a pytest plug-in of its own.
 
-    ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason.
+    ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``impossible``
+    combinations of a ``quant`` marker that no quantizer can do.
     """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.usage_errors: list[str] = []
         self.left_out: dict[str, int] = {}
+        self.impossible: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the rows of a report, whichever process made it."""

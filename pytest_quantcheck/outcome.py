@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import QuantcheckError, RigFault
+from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.fixtures import CASE, parameter, wanted_board
 from pytest_quantcheck.notes import REPORT_KEY, item_notes, run_notes
 from pytest_quantcheck.report import json, markdown
 from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.report.row import Row
-from pytest_quantcheck.report.terminal import last_line, table
+from pytest_quantcheck.report.terminal import last_line, not_judged, table
 from pytest_quantcheck.settings import settings
 
 _TAIL_LINES = 40
@@ -55,7 +56,7 @@ def finish_report(
         _as_error(item, report, error)
     if report.when == "call":
         notes.call_passed = report.passed
-    if report.failed and notes.log is not None and notes.log.is_file():
+    if isinstance(error, RigFault) and report.failed and notes.log is not None and notes.log.is_file():
         report.sections.append((f"serial log {notes.log}", _tail(notes.log)))
     if notes.rows:
         if hasattr(report, "wasxfail"):
@@ -102,14 +103,20 @@ def check_budget_was_used(item: pytest.Item) -> None:
 
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table, the counts, and one loud line for hw tests that were left out."""
-    rows, left_out = run_notes(config).rows, run_notes(config).left_out
+    """The table, the counts, and one loud line for what was left out, by reason."""
+    notes = run_notes(config)
+    rows = notes.rows
     terminalreporter.write_sep("=", "quantcheck")
     if rows:
         for line in table(rows):
             terminalreporter.write_line(line)
+        for line in not_judged(rows):
+            terminalreporter.write_line(line, yellow=True)
         terminalreporter.write_line(last_line(rows))
-    for reason, count in left_out.items():
+    for reason, count in notes.impossible.items():
+        noun = "combination" if count == 1 else "combinations"
+        terminalreporter.write_line(f"{count} {noun} LEFT OUT: {reason}", yellow=True)
+    for reason, count in notes.left_out.items():
         noun = "test" if count == 1 else "tests"
         terminalreporter.write_line(f"{count} hw {noun} NOT RUN: {reason}", yellow=True, bold=True)
     for form, path in settings(config).reports.items():
@@ -123,4 +130,4 @@ def write_reports(config: pytest.Config) -> None:
     renderers = {"json": json.render, "md": markdown.render}
     for form, path in reports.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(renderers[form](rows), encoding="utf-8")
+        write_whole(path, renderers[form](rows).encode())

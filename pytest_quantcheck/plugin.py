@@ -6,6 +6,7 @@ standard library and pytest, nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
@@ -46,8 +47,8 @@ __all__ = [
 WORKER_KEY = "quantcheck"
 MARKERS = (
     "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, "
-    "seed=, configs=): quantize a model in every combination; lists multiply, the nearest marker wins "
-    "key by key",
+    "scheme=, options=, seed=, configs=, strict=): quantize a model in every combination; lists multiply, "
+    "the nearest marker wins key by key; impossible combinations are left out, or an error when strict",
     "host: runs on this machine alone (given to tests that use quantcheck's fixtures, but not board)",
     "hw(family=, target=, tags=, io='core'|'all'): runs on boards (given to tests that use board)",
     "budget(latency_ms=, cycles=, instructions=, arena_kib=, flash_kib=, stack_kib=, firmware_kib=): upper "
@@ -135,10 +136,12 @@ def pytest_testnodedown(node: Any) -> None:
     if said:  # all workers collect the same items, so each says the same
         notes = run_notes(node.config)
         notes.usage_errors, notes.left_out = list(said["usage_errors"]), dict(said["left_out"])
+        notes.impossible = Counter(said["impossible"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if run_notes(config).rows or run_notes(config).left_out:
+    notes = run_notes(config)
+    if notes.rows or notes.left_out or notes.impossible:
         from pytest_quantcheck import outcome
 
         outcome.summarize(terminalreporter, config)
@@ -151,7 +154,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     output = getattr(config, "workeroutput", None)
     if output is not None:
         notes = run_notes(config)
-        output[WORKER_KEY] = {"usage_errors": notes.usage_errors, "left_out": notes.left_out}
+        output[WORKER_KEY] = {
+            "usage_errors": notes.usage_errors,
+            "left_out": notes.left_out,
+            "impossible": dict(notes.impossible),
+        }
     elif config.option.qc_report:
         from pytest_quantcheck import outcome
 

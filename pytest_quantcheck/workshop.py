@@ -18,7 +18,7 @@ from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.tflite import quantize
+from pytest_quantcheck.quantizers.registry import quantize
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.settings import inventory, settings
 from pytest_quantcheck.verdict.budget import Budget

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.quantizers.config import GRANULARITIES, INPUT_TYPES, QUANTIZERS
+from pytest_quantcheck.quantizers.config import DATA_TYPES, SCHEMES
+from pytest_quantcheck.quantizers.registry import GRANULARITIES, quantizer, quantizer_names
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,20 +22,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "manifest (hashes, calibration samples, versions) beside it.",
     )
     parser.add_argument(
-        "model", metavar="MODEL", help=".keras, .h5, .tflite, SavedModel folder, package.module:function"
+        "model",
+        metavar="MODEL",
+        help=".keras, .h5, .tflite, .onnx, .mltk.zip, SavedModel folder, package.module:function",
     )
     parser.add_argument(
-        "-o", "--output", metavar="OUT", required=True, type=Path, help="the .tflite to write"
+        "-o", "--output", metavar="OUT", required=True, type=Path, help="the artefact to write"
     )
-    parser.add_argument("--quantizer", choices=QUANTIZERS, default="tflite")
-    parser.add_argument("--input-type", choices=INPUT_TYPES, default="int8")
-    parser.add_argument("--output-type", choices=INPUT_TYPES, default="int8")
-    parser.add_argument("--granularity", choices=GRANULARITIES, default="per_channel")
+    parser.add_argument("--quantizer", choices=quantizer_names(), default="tflite")
+    parser.add_argument(
+        "--scheme", metavar="SCHEME", default="", help=f"{', '.join(SCHEMES)} (default: int8)"
+    )
+    for side in ("input", "output"):
+        parser.add_argument(
+            f"--{side}-type", choices=DATA_TYPES, default="", help="default: the scheme's, such as int8"
+        )
+    parser.add_argument("--granularity", choices=GRANULARITIES, default="", help="default: per_channel")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the quantizer's own, repeatable",
+    )
     parser.add_argument(
         "--calibration",
-        default="all",
         metavar="SAMPLES",
-        help="10%%, count:100, all, random or random:20 (default: all)",
+        help="10%%, count:100, all, stratified:10%%, classes:5, ids:a,b, random or random:20 (default: all)",
     )
     parser.add_argument("--seed", type=int, default=0, help="which samples a part or random stands for")
     parser.add_argument(
@@ -57,15 +73,18 @@ def run(args: argparse.Namespace) -> int:
     from pytest_quantcheck.quantizers.artefact import write_artefact
     from pytest_quantcheck.quantizers.cache import Cache
     from pytest_quantcheck.quantizers.config import QuantConfig
-    from pytest_quantcheck.quantizers.tflite import quantize
+    from pytest_quantcheck.quantizers.registry import quantize
 
-    _check_output(args.output, args.model, args.data)
+    _check_output(args.output, quantizer(args.quantizer).suffix, args.model, args.data)
+    text = args.calibration or ("all" if args.seed else None)
     config = QuantConfig(
         args.input_type,
         args.output_type,
         args.granularity,
-        Calibration.parse(args.calibration, args.seed),
+        Calibration.parse(text, args.seed) if text else None,  # type: ignore[arg-type]
         args.quantizer,
+        args.scheme,
+        tuple(_option(text) for text in args.option),
     )
     here = Path.cwd()
     data = load_data(args.data, here) if args.data else None
@@ -74,18 +93,30 @@ def run(args: argparse.Namespace) -> int:
     manifest = write_artefact(model, args.output)
     samples = model.manifest["calibration"]
     print(f"{args.output}: {len(model.artefact)} bytes, SHA-256 {model.sha256}")
-    print(f"  {model.id}, calibrated with {samples['samples']} samples")
+    count = samples.get("samples")
+    print(f"  {model.id}, " + (f"calibrated with {count} samples" if count else "without calibration"))
     for finding in model.manifest["findings"]:
         print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}")
     print(f"  manifest: {manifest}")
     return 0
 
 
-def _check_output(output: Path, model: str, data: str | None) -> None:
+def _option(text: str) -> tuple[str, Any]:
+    """``bins=2048`` as a key and a number, a truth value or a text."""
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise UsageError(f"--option {text}: allowed: KEY=VALUE")
+    try:
+        return key, json.loads(value.lower() if value in ("True", "False") else value)
+    except ValueError:
+        return key, value
+
+
+def _check_output(output: Path, suffix: str, model: str, data: str | None) -> None:
     """Before the long work begins, and before anything of the user's could be overwritten."""
-    if output.suffix != ".tflite":
+    if output.suffix != suffix:
         raise UsageError(
-            f"--output {output}: the artefact is a TFLite file; give a name that ends in .tflite"
+            f"--output {output}: the artefact is a {suffix} file; give a name that ends in {suffix}"
         )
     check_file("--output", output, Path(data) if data else None)
     if Path(model).exists() and output.exists() and output.samefile(model):

@@ -46,9 +46,7 @@ class Representative:
     def to_dict(self) -> dict[str, Any]:
         """For manifests: how many, which, and the hash of what the quantizer saw."""
         return {
-            "kind": self.calibration.kind,
-            "value": self.calibration.value,
-            "seed": self.calibration.seed,
+            **self.calibration.to_dict(),
             "samples": len(self),
             "ids": list(self.ids),
             "sha256": self.sha256,
@@ -81,13 +79,21 @@ def representative(
         )
     samples = data.calibration if isinstance(data, Dataset) else data
     _check_shapes(samples, shapes)
-    chosen = samples.take(choose(calibration, samples.names))
+    chosen = _chosen(calibration, samples, data.classes if isinstance(data, Dataset) else ())
     inputs = tuple(np.ascontiguousarray(a, dtype=np.float32) for a in chosen.inputs)
     _check_finite(inputs, chosen.names)
     findings = _check_range(inputs, limits) if limits is not None else []
     if isinstance(data, Dataset):
         findings += _leaks(chosen, data.test, by_id=samples.named and data.test.named)
     return Representative(calibration, inputs, chosen.names, tuple(findings))
+
+
+def _chosen(calibration: Calibration, samples: Samples, classes: Sequence[str]) -> Samples:
+    """Raises ``UsageError`` where nothing can be chosen so."""
+    y = samples.y
+    whole = y is not None and y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
+    labels = [int(label) for label in y] if y is not None and whole else None
+    return samples.take(choose(calibration, samples.names, labels, classes))
 
 
 def _random(

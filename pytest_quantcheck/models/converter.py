@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
+from pytest_quantcheck.graph.flatbuffer import read_summary
+from pytest_quantcheck.models import rewrite
 from pytest_quantcheck.models.keras_file import safe_copy
 
 TOUCHES_FILES = (
@@ -155,42 +157,94 @@ def _convert(converter: Any) -> bytes:
         raise ModelError(f"TensorFlow's converter refuses the model: {_first_lines(error)}") from error
 
 
-def quantize_tflite(
-    float_model: bytes,
-    samples: Sequence[npt.NDArray[np.float32]],
-    *,
-    input_type: str,
-    output_type: str,
-    per_tensor: bool,
-) -> bytes:
-    """The TFLite converter's second half: calibrate a float flatbuffer and turn it into int8.
+def calibrate_tflite(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> bytes:
+    """A float flatbuffer with the least and largest value of every tensor, seen over ``samples``.
 
-    ``samples`` holds one (N, ...) array per input. It is the same calibrator and the same quantizer that
-    ``TFLiteConverter`` runs after it has made its own float flatbuffer. Raises ``QuantizationError``.
+    ``samples`` holds one (N, ...) array per input. It is the calibrator that ``TFLiteConverter`` runs after
+    it has made its own float flatbuffer. Raises ``QuantizationError``.
     """
-    tf = _tensorflow()
-    from tensorflow.lite.python.convert import mlir_quantize
+    _tensorflow()
     from tensorflow.lite.python.optimize import calibrator
 
     def batches() -> Iterator[list[npt.NDArray[np.float32]]]:
         for i in range(len(samples[0])):
             yield [array[i : i + 1] for array in samples]
 
+    with _refusals("calibrator"):
+        return bytes(calibrator.Calibrator(calibrator.add_intermediate_tensors(content)).calibrate(batches))
+
+
+def quantize_calibrated(
+    content: bytes, *, scheme: str, input_type: str, output_type: str, per_tensor: bool
+) -> bytes:
+    """What ``calibrate_tflite`` made, in integers, by the quantizer that ``TFLiteConverter`` runs.
+
+    ``int8`` goes through TensorFlow's MLIR quantizer, ``int16x8`` through its older one, which has no
+    per-tensor DEPTHWISE_CONV_2D: there its weights are rewritten. Raises ``QuantizationError``.
+    """
+    tf = _tensorflow()
+    kinds = getattr(tf, input_type), getattr(tf, output_type)
+    with _refusals("quantizer"):
+        if scheme == "int8":
+            return _mlir_quantize(content, *kinds, per_tensor)
+        rewritten = per_tensor and "DEPTHWISE_CONV_2D" in read_summary(content).kinds
+        made = _quantize_int16(content, *kinds, per_tensor and not rewritten)
+        return rewrite.one_scale(made, content) if rewritten else made
+
+
+def _mlir_quantize(content: bytes, input_type: Any, output_type: Any, per_tensor: bool) -> bytes:
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    made = mlir_quantize(
+        content,
+        disable_per_channel=per_tensor,
+        input_data_type=input_type,
+        output_data_type=output_type,
+        disable_per_channel_for_dense_layers=per_tensor,
+    )
+    return bytes(made)
+
+
+def _quantize_int16(content: bytes, input_type: Any, output_type: Any, per_tensor: bool) -> bytes:
+    """The statistics are in the file already, so nothing is fed to the quantizer that holds it."""
+    from tensorflow.lite.python.optimize import calibrator
+
+    def number(dtype: Any) -> int:
+        return int(np.dtype(dtype).num)
+
+    allow_float, dense_per_tensor = False, False
+    made = calibrator.Calibrator(content)._calibrator.QuantizeModel(
+        number(input_type.as_numpy_dtype),
+        number(output_type.as_numpy_dtype),
+        allow_float,
+        number(np.int16),
+        number(np.int64),
+        per_tensor,
+        dense_per_tensor,
+    )
+    return bytes(made)
+
+
+def weights_only(content: bytes, *, scheme: str) -> bytes:
+    """A float flatbuffer with smaller weights: ``dynamic`` (int8) or ``float16``.
+
+    Raises ``QuantizationError``.
+    """
+    _tensorflow()
+    with _refusals("rewriting"):
+        return rewrite.float16(content) if scheme == "float16" else rewrite.dynamic_range(content)
+
+
+@contextlib.contextmanager
+def _refusals(part: str) -> Iterator[None]:
+    """Silence, and ``QuantizationError`` for whatever private type is raised."""
     try:
         with _silence():
-            prepared = calibrator.add_intermediate_tensors(float_model)
-            calibrated = calibrator.Calibrator(prepared).calibrate(batches)
-            return bytes(
-                mlir_quantize(
-                    calibrated,
-                    disable_per_channel=per_tensor,
-                    input_data_type=getattr(tf, input_type),
-                    output_data_type=getattr(tf, output_type),
-                    disable_per_channel_for_dense_layers=per_tensor,
-                )
-            )
-    except Exception as error:  # the quantizer raises its own private types
-        raise QuantizationError(f"TensorFlow's quantizer refuses the model: {_first_lines(error)}") from error
+            yield
+    except QuantizationError:
+        raise
+    except Exception as error:
+        raise QuantizationError(f"TensorFlow's {part} refuses the model: {_first_lines(error)}") from error
 
 
 def _first_lines(error: Exception, limit: int = 600) -> str:

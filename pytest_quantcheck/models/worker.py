@@ -38,13 +38,17 @@ class Worker:
     def call(
         self, function: str, *, arrays: Sequence[npt.NDArray[Any]] = (), content: bytes = b"", **how: Any
     ) -> bytes:
-        """Run one converter function and return its bytes. Raises what it raised."""
+        """Run one converter function, with ``content`` and ``arrays`` as its ``content`` and ``samples``.
+
+        Returns its bytes, raises what it raised.
+        """
         with self._lock:
             process, folder = self._running()
             (folder / "content").write_bytes(content)
             for i, array in enumerate(arrays):
                 np.save(folder / f"{i}.npy", array, allow_pickle=False)
-            answer = self._exchange(process, {"function": function, "arrays": len(arrays), "how": how})
+            request = {"function": function, "content": bool(content), "arrays": len(arrays), "how": how}
+            answer = self._exchange(process, request)
             if "error" in answer:
                 raise getattr(errors, answer["error"])(*answer["arguments"])
             return (folder / "answer").read_bytes()
@@ -133,8 +137,9 @@ def _serve() -> None:
         request = json.loads(line)
         try:
             how = request["how"]
-            if request["function"] == "quantize_tflite":
-                how["float_model"] = Path("content").read_bytes()
+            if request["content"]:
+                how["content"] = Path("content").read_bytes()
+            if request["arrays"]:
                 how["samples"] = [np.load(f"{i}.npy", allow_pickle=False) for i in range(request["arrays"])]
             Path("answer").write_bytes(getattr(converter, request["function"])(**how))
             answer = {}

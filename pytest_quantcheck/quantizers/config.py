@@ -3,52 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from pytest_quantcheck.data.calibration import Calibration
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.data.calibration import NONE, Calibration
+from pytest_quantcheck.errors import CombinationError, UsageError
+from pytest_quantcheck.quantizers.registry import GRANULARITIES, Scheme, quantizer
 
-INPUT_TYPES = ("int8", "uint8", "float32")
-GRANULARITIES = ("per_channel", "per_tensor")
-QUANTIZERS = ("tflite",)
 _SHORT = {"int8": "i8", "uint8": "u8", "float32": "f32", "int16": "i16"}
+DATA_TYPES = tuple(_SHORT)
+SCHEMES = ("int8", "int16x8", "dynamic", "float16")
 
 
 @dataclass(frozen=True)
 class QuantConfig:
-    """What is asked of a quantizer. Wrong values are ``UsageError`` that name what is allowed."""
+    """What is asked of a quantizer. What is left out is the usual of the quantizer's scheme.
 
-    input_type: str = "int8"
-    output_type: str = "int8"
-    granularity: str = "per_channel"
-    calibration: Calibration = field(default_factory=Calibration)  # or a text for Calibration.parse
+    ``options`` are a quantizer's own, as a mapping. Wrong values are ``UsageError``, values that cannot go
+    together ``CombinationError``; both name key, value and what is allowed.
+    """
+
+    input_type: str = ""
+    output_type: str = ""
+    granularity: str = ""
+    calibration: Calibration = None  # type: ignore[assignment]  # or a text for Calibration.parse
     quantizer: str = "tflite"
+    scheme: str = ""
+    options: tuple[tuple[str, Any], ...] = ()  # or a mapping
 
     def __post_init__(self) -> None:
         if isinstance(self.calibration, str):
             object.__setattr__(self, "calibration", Calibration.parse(self.calibration))
-        _check("input_type", self.input_type, INPUT_TYPES)
-        _check("output_type", self.output_type, INPUT_TYPES)
-        _check("granularity", self.granularity, GRANULARITIES)
-        _check("quantizer", self.quantizer, QUANTIZERS)
+        _check_known(self)
+        description = quantizer(self.quantizer)
+        self._default("scheme", next(iter(description.schemes)))
+        if self.scheme not in description.schemes:
+            raise _impossible(self, "scheme", f"quantizer={self.quantizer!r}", tuple(description.schemes))
+        scheme = description.schemes[self.scheme]
+        self._combine("input_type", scheme.input_types)
+        self._combine("output_type", scheme.output_types)
+        self._combine("granularity", scheme.granularities)
+        self._default("calibration", Calibration() if scheme.calibrated else NONE)
+        _check_calibration(self, scheme)
+        object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
+        description.options(self)
+
+    def _default(self, key: str, value: object) -> None:
+        if getattr(self, key) in ("", None):
+            object.__setattr__(self, key, value)
+
+    def _combine(self, key: str, allowed: tuple[str, ...]) -> None:
+        self._default(key, allowed[0] if allowed else "")
+        if getattr(self, key) not in (allowed or ("",)):
+            raise _impossible(self, key, f"scheme={self.scheme!r}", allowed)
 
     @property
     def id(self) -> str:
-        """Reads like a sentence and holds no hash: ``tflite-i8-i8-perchannel-cal10pct``."""
-        return "-".join(
-            (
-                self.quantizer,
-                _SHORT[self.input_type],
-                _SHORT[self.output_type],
-                self.granularity.replace("_", ""),
-                self.calibration.id,
-            )
+        """Reads like a sentence and holds no hash: ``tflite-i8-i8-perchannel-cal10pct``.
+
+        The scheme is named unless it is int8.
+        """
+        parts = (
+            self.quantizer,
+            "" if self.scheme == "int8" else self.scheme,
+            _SHORT[self.input_type],
+            _SHORT[self.output_type],
+            self.granularity.replace("_", ""),
+            quantizer(self.quantizer).options(self),
+            self.calibration.id,
         )
+        return "-".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for manifests."""
-        return asdict(self)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "calibration": self.calibration.to_dict(), "options": dict(self.options)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> QuantConfig:
@@ -56,12 +85,60 @@ class QuantConfig:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UsageError(f"unknown key {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
-        calibration = values.get("calibration", Calibration())
+        calibration = values.get("calibration")
         if isinstance(calibration, Mapping):
-            calibration = Calibration(**calibration)
+            calibration = Calibration.from_dict(calibration)
         return cls(**{**values, "calibration": calibration})
 
 
-def _check(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{key}={value!r} is not known; allowed: {', '.join(allowed)}")
+def _check_known(config: QuantConfig) -> None:
+    """Each value on its own: a word nobody knows is no impossible combination, but a typo."""
+    for key, allowed in (
+        ("input_type", DATA_TYPES),
+        ("output_type", DATA_TYPES),
+        ("granularity", GRANULARITIES),
+    ):
+        value = getattr(config, key)
+        if value != "" and value not in allowed:
+            raise UsageError(f"{key}={value!r} is not known; allowed: {', '.join(allowed)}")
+    if not isinstance(config.quantizer, str):
+        raise UsageError(f"quantizer={config.quantizer!r}: allowed: the name of a quantizer")
+    schemes = dict.fromkeys((*SCHEMES, *quantizer(config.quantizer).schemes))
+    if config.scheme != "" and config.scheme not in schemes:
+        raise UsageError(f"scheme={config.scheme!r} is not known; allowed: {', '.join(schemes)}")
+    if config.calibration is not None and not isinstance(config.calibration, Calibration):
+        raise UsageError(
+            f"calibration={config.calibration!r}: allowed: a text such as '10%', or a Calibration"
+        )
+    try:
+        dict(config.options)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"options={config.options!r}: allowed: a mapping such as {{'method': 'percentile'}}"
+        ) from None
+
+
+def _check_calibration(config: QuantConfig, scheme: Scheme) -> None:
+    if scheme.calibrated and config.calibration == NONE:
+        raise CombinationError(
+            f"calibration='none' is impossible with scheme={config.scheme!r}, whose scales come from "
+            "samples; give samples, or calibration='random' for sizes and exactness only"
+        )
+    if not scheme.calibrated and config.calibration != NONE:
+        raise CombinationError(
+            f"calibration={config.calibration.text!r} is impossible with scheme={config.scheme!r}, which "
+            "uses no samples; leave calibration out"
+        )
+
+
+def _impossible(config: QuantConfig, key: str, beside: str, allowed: tuple[str, ...]) -> CombinationError:
+    """The error for a known value; names another scheme that takes it, where there is one."""
+    value = getattr(config, key)
+    others = [
+        name
+        for name, other in quantizer(config.quantizer).schemes.items()
+        if key != "scheme" and value in getattr(other, "granularities" if key == "granularity" else f"{key}s")
+    ]
+    way_out = f", or scheme={others[0]!r}" if others else ""
+    remedy = f"allowed: {', '.join(allowed)}{way_out}" if allowed else f"leave {key} out{way_out}"
+    return CombinationError(f"{key}={value!r} is impossible with {beside}; {remedy}")

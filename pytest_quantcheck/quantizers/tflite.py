@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_quantcheck import __version__
 from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.models import converter
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
@@ -35,14 +36,22 @@ def quantize(
     """
     cache = cache or Cache()
     model = load(source, base=base, cache=cache, name=name)
-    samples = representative(config.calibration, data, model.input_shapes, input_range)
-    artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
-    findings = [*samples.findings, *require(audit(artefact, config), model.name)]
+    if not model.tflite:
+        raise UsageError(f"quantizer='tflite' with {model.source}, an ONNX model; give quantizer='onnx'")
+    calibrated = config.calibration.kind != "none"
+    samples = (
+        representative(config.calibration, data, model.input_shapes, input_range) if calibrated else None
+    )
+    artefact = cache.get_or_make(
+        _facts(model, config, samples), lambda: _convert(model, config, samples, cache)
+    )
+    said = samples.findings if samples else ()
+    findings = [*said, *require(audit(artefact, config), model.name)]
     manifest = {
         "name": model.name,
         "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
         "config": config.to_dict(),
-        "calibration": samples.to_dict(),
+        "calibration": samples.to_dict() if samples else config.calibration.to_dict(),
         "versions": versions(),
         "findings": [finding.to_dict() for finding in findings],
     }
@@ -58,24 +67,38 @@ def versions() -> dict[str, str]:
     }
 
 
-def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> dict[str, Any]:
+def _facts(model: FloatModel, config: QuantConfig, samples: Representative | None) -> dict[str, Any]:
     """The cache key: everything the artefact depends on, and nothing else."""
     return {
         "make": "quantize_tflite",
         "source": [model.source_sha256, model.semantic_sha256],
+        "scheme": config.scheme,
         "input_type": config.input_type,
         "output_type": config.output_type,
         "granularity": config.granularity,
-        "samples": samples.sha256,
+        "samples": samples.sha256 if samples else "",
         "tensorflow": converter.tensorflow_version(),
     }
 
 
-def _convert(model: FloatModel, config: QuantConfig, samples: Representative) -> bytes:
-    return shared_worker().call(
-        "quantize_tflite",
-        content=model.tflite,
-        arrays=samples.inputs,
+def _convert(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
+    """Statistics are gathered once per model and samples, whatever is then made of them."""
+    worker = shared_worker()
+    if samples is None:
+        return worker.call("weights_only", content=model.tflite, scheme=config.scheme)
+    facts = {
+        "make": "calibrate_tflite",
+        "source": [model.source_sha256, model.semantic_sha256],
+        "samples": samples.sha256,
+        "tensorflow": converter.tensorflow_version(),
+    }
+    calibrated = cache.get_or_make(
+        facts, lambda: worker.call("calibrate_tflite", content=model.tflite, arrays=samples.inputs)
+    )
+    return worker.call(
+        "quantize_calibrated",
+        content=calibrated,
+        scheme=config.scheme,
         input_type=config.input_type,
         output_type=config.output_type,
         per_tensor=config.granularity == "per_tensor",

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -29,6 +30,11 @@ IDS = [f"sample-{i:03d}" for i in range(100)]
         ("count:25", "count", 25, "cal25"),
         ("random", "random", 100, "calrandom"),
         ("random:20", "random", 20, "calrandom20"),
+        ("stratified:10%", "stratified", 0.1, "calstratified10pct"),
+        ("classes:5", "classes", 1, "calclasses5"),
+        ("classes:cat,dog", "classes", 1, "calclassescat+dog"),
+        ("classes:5+7", "classes", 1, "calclasses5+7"),
+        ("ids:b,a", "ids", 1, "calids2"),
     ],
 )
 def test_each_text_names_one_calibration(text, kind, value, identifier):
@@ -36,6 +42,7 @@ def test_each_text_names_one_calibration(text, kind, value, identifier):
     assert (parsed.kind, parsed.seed) == (kind, 0)
     assert parsed.value == pytest.approx(value)
     assert parsed.id == identifier
+    assert Calibration.parse(parsed.text) == Calibration.from_dict(parsed.to_dict()) == parsed
 
 
 def test_seed_zero_stays_zero_and_others_show_in_the_id():
@@ -44,7 +51,25 @@ def test_seed_zero_stays_zero_and_others_show_in_the_id():
 
 
 @pytest.mark.parametrize(
-    "text", ["0%", "101%", "-5%", "count:0", "random:0", "count:x", "", "10", "classes:5", "1e1%", "٣%"]
+    "text",
+    [
+        "0%",
+        "101%",
+        "-5%",
+        "count:0",
+        "random:0",
+        "count:x",
+        "",
+        "10",
+        "classes:",
+        "classes:5,5",
+        "ids:",
+        "ids:a,,b",
+        "stratified:0%",
+        "stratified:5",
+        "1e1%",
+        "٣%",
+    ],
 )
 def test_any_other_text_is_a_usage_error_that_repeats_it(text):
     with pytest.raises(UsageError) as caught:
@@ -133,6 +158,59 @@ def test_more_samples_than_there_are_is_an_error():
 def test_an_empty_set_is_an_error():
     with pytest.raises(UsageError, match="empty"):
         choose(Calibration.parse("10%"), [])
+
+
+LABELS = [i % 3 for i in range(90)] + [3] * 10  # four classes, one of them rare
+
+
+def chosen_labels(text, seed=0, classes=()):
+    return Counter(LABELS[i] for i in choose(Calibration.parse(text, seed), IDS, LABELS, classes))
+
+
+def test_a_stratified_choice_takes_as_much_of_every_class_and_never_none():
+    assert chosen_labels("stratified:10%") == {0: 3, 1: 3, 2: 3, 3: 1}
+    assert chosen_labels("stratified:1%") == {0: 1, 1: 1, 2: 1, 3: 1}
+
+
+def test_chosen_classes_give_all_their_samples_by_label_or_by_name():
+    assert chosen_labels("classes:3") == {3: 10}
+    assert chosen_labels("classes:0,3") == {0: 30, 3: 10}
+    assert chosen_labels("classes:rare,1", classes=("a", "b", "c", "rare")) == {1: 30, 3: 10}
+
+
+def test_explicit_ids_are_taken_in_sorted_order():
+    chosen = choose(Calibration.parse("ids:sample-050,sample-007"), IDS)
+    assert [IDS[i] for i in chosen] == ["sample-007", "sample-050"]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "words"),
+    [
+        ("classes:7", LABELS, "no calibration sample is of that class; there are: 0, 1, 2, 3"),
+        ("classes:cat", LABELS, "classes:cat: no calibration sample"),
+        ("classes:1", None, "needs the classes"),
+        ("stratified:10%", None, "needs the classes"),
+        ("ids:sample-007,other", None, "1 of 2 are not among the 100 .* 'other'"),
+    ],
+)
+def test_what_cannot_be_chosen_is_an_error_that_says_what_can(text, labels, words):
+    with pytest.raises(UsageError, match=words):
+        choose(Calibration.parse(text), IDS, labels)
+
+
+@pytest.mark.parametrize(
+    "text", ["10%", "count:7", "stratified:10%", "classes:1,3", "ids:sample-050,sample-007"]
+)
+def test_no_choice_depends_on_the_order_of_listing(text):
+    order = random.Random(2).sample(range(len(IDS)), len(IDS))
+    shuffled, labels = [IDS[i] for i in order], [LABELS[i] for i in order]
+    calibration = Calibration.parse(text)
+    again = [shuffled[i] for i in choose(calibration, shuffled, labels)]
+    assert again == [IDS[i] for i in choose(calibration, IDS, LABELS)]
+
+
+def test_seed_zero_and_seed_123_choose_differently():
+    assert choose(Calibration.parse("10%", 0), IDS) != choose(Calibration.parse("10%", 123), IDS)
 
 
 def test_a_random_calibration_is_bounded() -> None:

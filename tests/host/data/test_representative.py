@@ -40,6 +40,20 @@ def test_the_chosen_samples_come_in_the_order_of_their_ids():
     assert np.array_equal(result.inputs[0], np.stack(rows))
 
 
+def test_classes_go_by_the_names_of_the_dataset():
+    data = Samples(samples(6).x, np.array([0, 1, 2, 0, 1, 2]), [f"c{i}" for i in range(6)])
+    named = dataset(data, classes=("cat", "dog", "owl"))
+    assert representative(Calibration.parse("classes:owl"), named, [SHAPE]).ids == ("c2", "c5")
+    assert representative(Calibration.parse("classes:0"), data, [SHAPE]).ids == ("c0", "c3")
+
+
+@pytest.mark.parametrize("labels", [None, np.zeros((6, 3)), np.zeros(6)])
+def test_labels_that_are_no_classes_are_an_error(labels):
+    data = Samples(samples(6).x, labels)
+    with pytest.raises(UsageError, match="one whole number each"):
+        representative(Calibration.parse("stratified:50%"), data, [SHAPE])
+
+
 def test_the_hash_covers_what_the_quantizer_sees_and_not_the_order_of_listing():
     data = samples(20)
     listed_otherwise = data.take(np.random.default_rng(3).permutation(20))

@@ -14,7 +14,6 @@ from pytest_quantcheck.models.worker import Worker
 pytestmark = pytest.mark.host
 
 SAMPLES = [np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)]
-HOW = {"input_type": "int8", "output_type": "int8", "per_tensor": False}
 
 
 @pytest.fixture
@@ -37,9 +36,9 @@ def with_unknown_operator(content: bytes) -> bytes:
 
 
 def test_a_crash_of_tensorflow_is_an_error_and_the_next_call_works(worker, digits_tflite):
-    with pytest.raises(ModelError, match=r"crashed in quantize_tflite \(exit status -"):
-        worker.call("quantize_tflite", content=with_unknown_operator(digits_tflite), arrays=SAMPLES, **HOW)
-    assert worker.call("quantize_tflite", content=digits_tflite, arrays=SAMPLES, **HOW)[4:8] == b"TFL3"
+    with pytest.raises(ModelError, match=r"crashed in calibrate_tflite \(exit status -"):
+        worker.call("calibrate_tflite", content=with_unknown_operator(digits_tflite), arrays=SAMPLES)
+    assert worker.call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)[4:8] == b"TFL3"
 
 
 def test_what_the_child_raises_is_raised_here(worker, write_keras):
@@ -74,5 +73,5 @@ def test_a_missing_tensorflow_names_the_extra(monkeypatch, tmp_path, digits_tfli
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     worker = Worker()
     with pytest.raises(MissingExtraError, match=r'pip install "pytest-quantcheck\[tensorflow\]"'):
-        worker.call("quantize_tflite", content=digits_tflite, arrays=SAMPLES, **HOW)
+        worker.call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)
     worker.close()

@@ -121,7 +121,7 @@ def test_an_artefact_that_is_not_what_was_asked_for_is_an_error(
 ):
     """A converter that ignores the wish for uint8 (as several do, silently) is caught."""
     wrong = quantize_digits(input_type="int8").artefact
-    monkeypatch.setattr(tflite, "_convert", lambda model, config, samples: wrong)
+    monkeypatch.setattr(tflite, "_convert", lambda model, config, samples, cache: wrong)
     with pytest.raises(QuantizationError, match=r"input_type.*is int8, uint8 was asked for"):
         tflite.quantize(float_digits, QuantConfig("uint8"), digits_data, cache=Cache(tmp_path))
 

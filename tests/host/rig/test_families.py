@@ -30,3 +30,33 @@ def test_a_folder_of_the_users_that_hides_ours_is_explained(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert f"Python finds another 'rigs' first: {tmp_path / 'rigs'}" in done.stderr
     assert "Rename that folder" in done.stderr
+
+
+BROKEN = {
+    "import": ("quantcheck_broken:family", "raise RuntimeError('no such chip')", "no such chip"),
+    "absent": ("quantcheck_absent:family", "", "No module named 'quantcheck_absent'"),
+    "exit": ("quantcheck_broken:family", "raise SystemExit(0)", "SystemExit"),
+    "other": ("quantcheck_broken:family", "family = 5", "is not a family called 'aaa'"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_plug_in_is_named_and_stops_nobody_who_does_not_need_it(plug_in, tmp_path, how):
+    value, code, words = BROKEN[how]
+    environment = plug_in("quantcheck.rigs", f"aaa = {value}", code)
+    (tmp_path / "boards.toml").write_text(
+        '[[board]]\nname = "mine"\nfamily = "esp32"\ntarget = "virtual-esp32c3"\n'
+        '[[board]]\nname = "theirs"\nfamily = "aaa"\ntarget = "x"\n'
+    )
+    for rig in ("virtual", "boards.toml"):
+        main = "import sys; from pytest_quantcheck.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", main, "boards", "--rig", rig]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, "virtual-esp32c3" in done.stdout) == (0, True)
+        assert rig != "virtual" or words in done.stderr
+    opened = "from pytest_quantcheck.rig.families import family; family('aaa')"
+    done = subprocess.run(
+        [sys.executable, "-c", opened], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert words in done.stderr
+    assert "Repair or uninstall broken-plug-in" in done.stderr

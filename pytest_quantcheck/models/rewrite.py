@@ -1,0 +1,193 @@
+"""Exact rewrites of a ``.tflite`` file, for what TensorFlow's quantizers do not offer on a float flatbuffer.
+
+They do what TensorFlow does elsewhere, down to the last bit; ``tests/host/models/test_equality.py`` compares
+them with the converter wherever it can do the same. Needs TensorFlow's object tree of the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.errors import QuantizationError
+from pytest_quantcheck.numerics.rounding import round_half_away
+
+Array = npt.NDArray[Any]
+
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+WEIGHTS = 1
+SOURCE = {"TRANSPOSE_CONV": 2}  # position of the activation where it is not 0
+BIAS_OF = {"TRANSPOSE_CONV": 3}  # position of the bias where it is not 2
+# operator -> its version with int8 weights and float activations
+DYNAMIC = {"CONV_2D": 5, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 12, "TRANSPOSE_CONV": 3}
+DYNAMIC_FROM = 1024  # elements; TensorFlow leaves smaller weights in float
+FLOAT16_DEQUANTIZE_VERSION = 3
+
+
+class Tree:
+    """A flatbuffer as objects that can be changed, with the few questions asked of it here."""
+
+    def __init__(self, content: bytes) -> None:
+        from tensorflow.lite.python import schema_py_generated as schema
+
+        self.schema = schema
+        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        self.graph = self.model.subgraphs[0]
+        self._kinds = {
+            number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"
+        }
+
+    def bytes(self) -> bytes:
+        """The flatbuffer."""
+        import flatbuffers
+
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    def kind(self, operator: Any) -> str:
+        """``CONV_2D``; old files keep the number in the field for small ones."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        return str(self._kinds[max(code.builtinCode, code.deprecatedBuiltinCode)])
+
+    def operator_code(self, kind: str, version: int) -> int:
+        """Index of an operator code, added where it is missing."""
+        number = getattr(self.schema.BuiltinOperator, kind)
+        for index, code in enumerate(self.model.operatorCodes):
+            if (max(code.builtinCode, code.deprecatedBuiltinCode), code.version) == (number, version):
+                return index
+        code = self.schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), version
+        self.model.operatorCodes.append(code)
+        return len(self.model.operatorCodes) - 1
+
+    def constant(self, tensor: Any, dtype: str) -> Array | None:
+        """The tensor's content in its own shape; None when it is computed."""
+        data = self.model.buffers[tensor.buffer].data
+        if data is None or not len(data):
+            return None
+        return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(tensor.shape)
+
+    def set_constant(self, tensor: Any, content: Array) -> None:
+        """Give the tensor a buffer of its own with ``content``."""
+        buffer = self.schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(content).tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        tensor.buffer = len(self.model.buffers) - 1
+
+    def input(self, operator: Any, position: int) -> Any:
+        """The tensor at ``position``; None when the operator has no such input."""
+        if position >= len(operator.inputs) or operator.inputs[position] < 0:
+            return None
+        return self.graph.tensors[operator.inputs[position]]
+
+    def float_constants(self) -> Iterator[tuple[int, Any, Array]]:
+        """Index, tensor and content of every float32 constant."""
+        for index, tensor in enumerate(self.graph.tensors):
+            if tensor.type == self.schema.TensorType.FLOAT32:
+                content = self.constant(tensor, "<f4")
+                if content is not None:
+                    yield index, tensor, content
+
+    def quantized(self, tensor: Any, values: Array, scales: Array, axis: int) -> None:
+        """Make ``tensor`` symmetric int8 (or whatever integer ``values`` are) with ``scales``."""
+        parameters = self.schema.QuantizationParametersT()
+        parameters.scale = np.asarray(scales, np.float32)
+        parameters.zeroPoint = np.zeros(len(scales), np.int64)
+        parameters.quantizedDimension = axis
+        tensor.quantization = parameters
+        self.set_constant(tensor, values)
+
+
+def float16(content: bytes) -> bytes:
+    """Every float32 constant in float16, with a DEQUANTIZE behind it, as ``supported_types=[float16]`` does.
+
+    Values beyond float16's range are saturated to its largest.
+    """
+    tree = Tree(content)
+    limit = np.float32(np.finfo(np.float16).max)
+    code = tree.operator_code("DEQUANTIZE", FLOAT16_DEQUANTIZE_VERSION)
+    widenings = []
+    for index, tensor, values in list(tree.float_constants()):
+        wide = tree.schema.TensorT()
+        wide.name, wide.shape, wide.type = tensor.name + b"_float32", tensor.shape, tensor.type
+        tree.graph.tensors.append(wide)
+        tensor.type = tree.schema.TensorType.FLOAT16
+        tree.set_constant(tensor, np.clip(values, -limit, limit).astype("<f2"))
+        new = len(tree.graph.tensors) - 1
+        for operator in tree.graph.operators:
+            operator.inputs = np.where(np.asarray(operator.inputs) == index, new, operator.inputs)
+        widening = tree.schema.OperatorT()
+        widening.opcodeIndex = code
+        widening.inputs, widening.outputs = np.array([index], np.int32), np.array([new], np.int32)
+        widenings.append(widening)
+    tree.graph.operators = widenings + list(tree.graph.operators)
+    return tree.bytes()
+
+
+def dynamic_range(content: bytes) -> bytes:
+    """Weights of 1024 elements and more in int8, one scale per channel; activations stay float.
+
+    As ``Optimize.DEFAULT`` without samples does. Raises ``QuantizationError`` when an operator other than
+    those of ``DYNAMIC`` holds weights so large.
+    """
+    tree = Tree(content)
+    for operator in tree.graph.operators:
+        kind = tree.kind(operator)
+        for position in range(len(operator.inputs)):
+            tensor = tree.input(operator, position)
+            if tensor is None or tensor.type != tree.schema.TensorType.FLOAT32:
+                continue
+            values = tree.constant(tensor, "<f4")
+            if values is None or values.size < DYNAMIC_FROM:
+                continue
+            if kind not in DYNAMIC or position != WEIGHTS:
+                raise QuantizationError(
+                    f"scheme='dynamic': {kind} with {values.size} constants ('{tensor.name.decode()}') "
+                    f"is not quantized here; allowed: {', '.join(DYNAMIC)}. Use scheme='float16' or 'int8'"
+                )
+            integers, scales = symmetric_int8(values, CHANNEL_AXIS[kind])
+            tensor.type = tree.schema.TensorType.INT8
+            tree.quantized(tensor, integers, scales, CHANNEL_AXIS[kind])
+            operator.opcodeIndex = tree.operator_code(kind, DYNAMIC[kind])
+            if kind == "FULLY_CONNECTED":
+                operator.builtinOptions.asymmetricQuantizeInputs = True
+    return tree.bytes()
+
+
+def one_scale(per_channel: bytes, float_model: bytes) -> bytes:
+    """A per-channel int16x8 model with one scale for each layer's weights, made again from the float ones.
+
+    TensorFlow's own per-tensor int16x8 stops at DEPTHWISE_CONV_2D. ``float_model`` is the model that was
+    quantized: tensors are paired by name.
+    """
+    tree, source = Tree(per_channel), Tree(float_model)
+    named = {tensor.name: tensor for tensor in source.graph.tensors}
+    for operator in tree.graph.operators:
+        kind = tree.kind(operator)
+        if kind not in CHANNEL_AXIS:
+            continue
+        weights, bias = tree.input(operator, WEIGHTS), tree.input(operator, BIAS_OF.get(kind, 2))
+        values = source.constant(named[weights.name], "<f4")
+        integers, scales = symmetric_int8(values, None)
+        tree.quantized(weights, integers, scales, 0)
+        if bias is None:
+            continue
+        input_scale = np.float32(tree.input(operator, SOURCE.get(kind, 0)).quantization.scale[0])
+        step = input_scale * scales
+        wide = "<i8" if bias.type == tree.schema.TensorType.INT64 else "<i4"
+        reals = source.constant(named[bias.name], "<f4")
+        tree.quantized(bias, round_half_away(reals * (np.float32(1) / step)).astype(wide), step, 0)
+    return tree.bytes()
+
+
+def symmetric_int8(values: Array, axis: int | None) -> tuple[Array, Array]:
+    """Integers in -127..127 and their float32 scales, one per slice of ``axis`` (one in all for None)."""
+    others = None if axis is None else tuple(i for i in range(values.ndim) if i != axis)
+    reach = np.abs(values).max(axis=others, keepdims=True).astype(np.float32)
+    scales = np.where(reach == 0, np.float32(1), reach / np.float32(127)).astype(np.float32)
+    integers = round_half_away(values * (np.float32(1) / scales))
+    return np.clip(integers, -127, 127).astype(np.int8), scales.reshape(-1)
