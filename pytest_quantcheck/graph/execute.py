@@ -51,6 +51,7 @@ from pytest_quantcheck.numerics.fixed_point import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
+from pytest_quantcheck.numerics.float_scale import multiply_by_float
 
 Array = npt.NDArray[Any]
 Values = list[Union[Array, None]]
@@ -161,6 +162,8 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     """Per-channel entries run along the last axis."""
     if rule.rounding == "reduced":
         return wrap_int32(multiply_by_reduced_multiplier(x, rule.multiplier, rule.shift))
+    if rule.rounding == "float":
+        return multiply_by_float(x, rule.multiplier, rule.shift)
     return multiply_by_quantized_multiplier(x, rule.multiplier, rule.shift, rule.rounding)
 
 
@@ -361,7 +364,7 @@ def _rescale(call: _Call, p: Rescale) -> Array:
 
 def _float_edge(call: _Call, p: FloatEdge) -> Array:
     if call.kind == "QUANTIZE":
-        return quantize(call.input(0), p.scale, p.zero_point, call.output.dtype)
+        return quantize(call.input(0), p.scale, p.zero_point, call.output.dtype, rounding=p.rounding)
     return dequantize(call.input(0), p.scale, p.zero_point)
 
 

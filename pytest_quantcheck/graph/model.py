@@ -13,6 +13,8 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.numerics.rounding import Rounding
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -58,7 +60,8 @@ class Requantize:
 
     ``rounding`` names the rule: ``"double"`` is gemmlowp's (saturating rounding doubling high
     multiply, then rounding right shift), ``"single"`` rounds once, ``"reduced"`` rounds the multiplier
-    to 16 bits first and applies it to 64-bit sums (int16 activations).
+    to 16 bits first and applies it to 64-bit sums (int16 activations), ``"float"`` multiplies in float32
+    with halves to even: the multiplier is a float32 then (``numerics.float_scale``).
     """
 
     multiplier: IntArray
@@ -262,11 +265,13 @@ class Rescale:
 class FloatEdge:
     """QUANTIZE from float32 or DEQUANTIZE to float32 at the edge of the model.
 
-    Quantizing divides in float32 and rounds half away from zero, as TFLM does.
+    Quantizing divides in float32 and rounds half away from zero, as TFLM does, or half to even
+    (``rounding``), as onnxruntime does.
     """
 
     scale: float
     zero_point: int
+    rounding: Rounding = "half_away"
 
 
 Params = Union[

@@ -14,6 +14,7 @@ from pytest_quantcheck.numerics.affine import FloatArray, IntArray, integer_rang
 from pytest_quantcheck.numerics.rounding import round_shift
 
 _DIGITS = 24  # of a float32
+_LARGEST = np.int64(1 << 30)  # beyond every type, and far from the end of int32 with a zero point added
 
 
 def float_multiplier(
@@ -40,15 +41,26 @@ def requantize(
     Source: onnxruntime ``MlasRequantizeOutput``; XNNPACK's ``fp32`` requantization.
     """
     low, high = integer_range(dtype)
-    mantissa, power = np.frexp(_checked(np.asarray(multiplier, np.float32)))
-    digits = (mantissa * 2.0**_DIGITS).astype(np.int64)
+    fraction, power = np.frexp(_checked(np.asarray(multiplier, np.float32)))
+    mantissa = (fraction * 2.0**31).astype(np.int64)
+    steps = multiply_by_float(x, mantissa, power.astype(np.int64))
+    clipped: npt.NDArray[Any] = np.clip(steps + np.asarray(zero_point, np.int64), low, high).astype(dtype)
+    return clipped
+
+
+def multiply_by_float(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> IntArray:
+    """``rint(float32(x) * factor)`` of int32 ``x``, saturated at ±2**30; arguments broadcast.
+
+    The float32 ``factor`` is ``multiplier / 2**31 * 2**shift``, so that the 7 low bits of the int32
+    multiplier are 0: ``quantize_multiplier`` of a float32 gives it. Roundings as in :func:`requantize`.
+    """
+    digits = np.asarray(multiplier, np.int64) >> (31 - _DIGITS)
     accumulator, first = _to_24_digits(np.asarray(x, np.int64))
     product, second = _to_24_digits(accumulator * digits)
     # product * 2**-bits; to the left it has 24 digits or more, beyond every type
-    bits = _DIGITS - power.astype(np.int64) - first - second
+    bits = _DIGITS - np.asarray(shift, np.int64) - first - second
     steps = round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
-    clipped: npt.NDArray[Any] = np.clip(steps + np.asarray(zero_point, np.int64), low, high).astype(dtype)
-    return clipped
+    return np.clip(steps, -_LARGEST, _LARGEST)
 
 
 def _to_24_digits(x: IntArray) -> tuple[IntArray, IntArray]:
