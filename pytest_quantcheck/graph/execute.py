@@ -57,6 +57,7 @@ Array = npt.NDArray[Any]
 Values = list[Union[Array, None]]
 
 _SUM_INTEGER_BITS = 12  # of SOFTMAX's sum of exponentials
+_FAR = 1 << 30  # beyond every type of an activation, and a zero point does not lead out of 32 bits
 
 
 def run(graph: QuantGraph, inputs: Sequence[Array], *, stop_after: int | None = None) -> Values:
@@ -163,7 +164,7 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     if rule.rounding == "reduced":
         return wrap_int32(multiply_by_reduced_multiplier(x, rule.multiplier, rule.shift))
     if rule.rounding == "float":
-        return multiply_by_float(x, rule.multiplier, rule.shift)
+        return np.clip(multiply_by_float(x, rule.multiplier, rule.shift), -_FAR, _FAR)
     return multiply_by_quantized_multiplier(x, rule.multiplier, rule.shift, rule.rounding)
 
 

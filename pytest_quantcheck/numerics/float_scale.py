@@ -14,7 +14,6 @@ from pytest_quantcheck.numerics.affine import FloatArray, IntArray, integer_rang
 from pytest_quantcheck.numerics.rounding import round_shift
 
 _DIGITS = 24  # of a float32
-_LARGEST = np.int64(1 << 30)  # beyond every type, and far from the end of int32 with a zero point added
 
 
 def float_multiplier(
@@ -49,7 +48,7 @@ def requantize(
 
 
 def multiply_by_float(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> IntArray:
-    """``rint(float32(x) * factor)`` of int32 ``x``, saturated at ±2**30; arguments broadcast.
+    """``rint(float32(x) * factor)`` of int32 ``x``, not saturated; arguments broadcast.
 
     The float32 ``factor`` is ``multiplier / 2**31 * 2**shift``, so that the 7 low bits of the int32
     multiplier are 0: ``quantize_multiplier`` of a float32 gives it. Roundings as in :func:`requantize`.
@@ -59,8 +58,7 @@ def multiply_by_float(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.Ar
     product, second = _to_24_digits(accumulator * digits)
     # product * 2**-bits; to the left it has 24 digits or more, beyond every type
     bits = _DIGITS - np.asarray(shift, np.int64) - first - second
-    steps = round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
-    return np.clip(steps, -_LARGEST, _LARGEST)
+    return round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
 
 
 def _to_24_digits(x: IntArray) -> tuple[IntArray, IntArray]:
