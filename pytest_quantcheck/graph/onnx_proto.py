@@ -148,6 +148,28 @@ def graph_inputs(graph: Any) -> list[Any]:
     return [info for info in graph.input if info.name not in known]
 
 
+def in_order(graph: Any) -> list[Any]:
+    """The nodes so that each follows those it reads from; onnxruntime's quantizer appends them as they come.
+
+    Raises ``ModelError`` for a cycle.
+    """
+    makers = {name: node for node in graph.node for name in node.output if name}
+    waiting = {id(node): {id(makers[n]) for n in node.input if n in makers} for node in graph.node}
+    readers: dict[int, list[Any]] = {}
+    for node in graph.node:
+        for before in waiting[id(node)]:
+            readers.setdefault(before, []).append(node)
+    ready = [node for node in graph.node if not waiting[id(node)]]
+    for node in ready:  # grows while it is walked
+        for reader in readers.get(id(node), ()):
+            waiting[id(reader)].discard(id(node))
+            if not waiting[id(reader)]:
+                ready.append(reader)
+    if len(ready) != len(graph.node):
+        raise ModelError("the ONNX graph has a cycle, or two operators write one tensor")
+    return ready
+
+
 def quantization_of(
     graph: Any, values: dict[str, npt.NDArray[Any]]
 ) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any], int, str]]:
