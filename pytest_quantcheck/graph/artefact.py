@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pytest_quantcheck.graph.flatbuffer import Summary, read_summary
+from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.graph.onnx_proto import is_onnx, read_onnx_summary
 
-__all__ = ["is_onnx", "read_artefact_summary"]
+__all__ = ["is_onnx", "read_artefact_graph", "read_artefact_summary"]
 
 
 def read_artefact_summary(data: bytes) -> Summary:
     """Tensors and operators of an artefact, float or quantized. Raises ``ModelError``."""
     return read_onnx_summary(data) if is_onnx(data) else read_summary(data)
+
+
+def read_artefact_graph(data: bytes) -> QuantGraph:
+    """The integer graph of a quantized artefact. Raises ``ModelError``."""
+    if is_onnx(data):
+        from pytest_quantcheck.graph.onnx import read_onnx
+
+        return read_onnx(data)
+    from pytest_quantcheck.graph.tflite import read_tflite
+
+    return read_tflite(data)

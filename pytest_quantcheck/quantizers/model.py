@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class QuantizedModel:
-    """An artefact (a ``.tflite`` flatbuffer for now) with its name, configuration and float source.
+    """An artefact (a ``.tflite`` flatbuffer or an ``.onnx`` QDQ model) with its name, configuration and float source.
 
-    ``float_model`` is the float ``.tflite`` of the same network, empty when it is not known.
+    ``float_model`` is the float model of the same network, in either format, empty when it is not known.
     ``manifest`` says how the artefact was made (source hash, calibration ids and hash, versions).
     """
 
@@ -40,9 +40,9 @@ class QuantizedModel:
     @cached_property
     def graph(self) -> QuantGraph:
         """The integer graph read from the artefact (raises ``ModelError``)."""
-        from pytest_quantcheck.graph.tflite import read_tflite
+        from pytest_quantcheck.graph.artefact import read_artefact_graph
 
-        return read_tflite(self.artefact)
+        return read_artefact_graph(self.artefact)
 
     @property
     def random_calibration(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.runners.run import Runner
 
-HOST_RUNNERS = ("tflm", "integer", "litert", "litert_reference")
+HOST_RUNNERS = ("tflm", "integer", "litert", "litert_reference", "onnxruntime")
 
 
 def host_runner(name: str) -> Runner:
@@ -22,4 +22,8 @@ def host_runner(name: str) -> Runner:
         from pytest_quantcheck.runners import litert
 
         return litert.LitertRunner() if name == "litert" else litert.LitertReferenceRunner()
+    if name == "onnxruntime":
+        from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
+
+        return OnnxruntimeRunner()
     raise UsageError(f"runner {name!r} is not known; on the host there are: {', '.join(HOST_RUNNERS)}")

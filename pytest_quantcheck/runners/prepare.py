@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary, read_summary
+from pytest_quantcheck.graph.artefact import read_artefact_summary
+from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
 from pytest_quantcheck.numerics.affine import dequantize, quantize
+from pytest_quantcheck.numerics.rounding import Rounding
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.run import Vectors
 
@@ -31,7 +33,7 @@ _FAR = (
 @lru_cache(maxsize=16)
 def summary_of(artefact: bytes) -> Summary:
     """The artefact's tensors and operators, read once. Raises ``ModelError``."""
-    return read_summary(artefact)
+    return read_artefact_summary(artefact)
 
 
 def sample_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -43,7 +45,7 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     """The raw tensors that go into the model, (N, ...) each, in its own dtypes.
 
     ``Samples`` are divided by the input's scale in float32, rounded half away from zero, as TFLM's
-    QUANTIZE does, and saturated; a float32 input takes them as float32. ``Raw`` must already have the
+    QUANTIZE does (of ONNX models half to even, as onnxruntime's does), and saturated; a float32 input takes them as float32. ``Raw`` must already have the
     dtype. Raises ``UsageError`` where number, shape or dtype do not fit, a value is not finite, or one
     at a float32 input is so far out of range that runtimes do not agree on it.
     """
@@ -68,7 +70,8 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
             _refuse_far(x, _largest(model, tensor), tensor, names)
     if isinstance(vectors, Raw):
         return tuple(shaped)
-    return tuple(_quantized(tensor, x) for tensor, x in zip(tensors, shaped, strict=True))
+    rounding = summary_of(model.artefact).rounding
+    return tuple(_quantized(tensor, x, rounding) for tensor, x in zip(tensors, shaped, strict=True))
 
 
 def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> npt.NDArray[np.float32]:
@@ -139,12 +142,12 @@ def _refuse_far(x: Array, largest: float, tensor: TensorSummary, names: Sequence
     )
 
 
-def _quantized(tensor: TensorSummary, x: Array) -> Array:
+def _quantized(tensor: TensorSummary, x: Array, rounding: Rounding) -> Array:
     real = x.astype(np.float32)
     if tensor.dtype == "float32":
         return real
     scale, zero_point = _parameters(tensor)
-    return quantize(real, scale, zero_point, tensor.dtype)
+    return quantize(real, scale, zero_point, tensor.dtype, rounding=rounding)
 
 
 def _parameters(tensor: TensorSummary) -> tuple[np.float32, int]:
