@@ -352,8 +352,6 @@ static qc_status_t check_concatenation(const qc_image_t *image, const qc_operato
   QC_REQUIRE(are_activations(out, out), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(p->axis < out->rank, QC_ERR_PARAM);
   QC_REQUIRE(range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
-  int whole = p->act_min == INT16_MIN && p->act_max == INT16_MAX;
-  QC_REQUIRE(out->dtype != QC_INT16 || whole, QC_ERR_PARAM); /* int16 slices are only copied */
   uint64_t length = 0;
   for (uint32_t i = 0; i < op->inputs; i++) {
     const qc_tensor_t *in = qc_operator_input(image, op, i);
@@ -364,6 +362,21 @@ static qc_status_t check_concatenation(const qc_image_t *image, const qc_operato
     length += in->shape[p->axis];
   }
   QC_REQUIRE(length == out->shape[p->axis], QC_ERR_SHAPE);
+  return QC_OK;
+}
+
+static qc_status_t check_slice(const qc_slice_params_t *p, const qc_tensor_t *in,
+                               const qc_tensor_t *out) {
+  QC_REQUIRE(is_integer(in) && in->dtype == out->dtype, QC_ERR_UNSUPPORTED);
+  int64_t first = p->offset, last = p->offset; /* of the elements that are read */
+  for (uint32_t i = 0; i < QC_MAX_RANK; i++) {
+    QC_REQUIRE(i < out->rank || p->strides[i] == 0, QC_ERR_PARAM);
+    int64_t reach = i < out->rank ? (int64_t)(out->shape[i] - 1) * p->strides[i] : 0;
+    QC_REQUIRE(within(reach, -INT32_MAX, INT32_MAX), QC_ERR_PARAM);
+    first += reach < 0 ? reach : 0;
+    last += reach > 0 ? reach : 0;
+  }
+  QC_REQUIRE(first >= 0 && last < qc_elements(in), QC_ERR_PARAM);
   return QC_OK;
 }
 
@@ -467,6 +480,7 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
       [QC_OP_MINIMUM] = {0, 2, 1},
       [QC_OP_MAXIMUM] = {0, 2, 1},
       [QC_OP_PRELU] = {sizeof(qc_prelu_params_t), 2, 1},
+      [QC_OP_SLICE] = {sizeof(qc_slice_params_t), 1, 0},
   };
   return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
 }
@@ -503,6 +517,8 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
     return QC_OK;
   case QC_OP_CONCATENATION:
     return check_concatenation(image, op, p, out);
+  case QC_OP_SLICE:
+    return check_slice(p, in, out);
   case QC_OP_SOFTMAX:
     return check_softmax(p, in, out);
   case QC_OP_RESCALE:

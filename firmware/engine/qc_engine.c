@@ -84,11 +84,7 @@ static void concatenate(const qc_engine_t *engine, const qc_operator_t *op,
   uint32_t position = 0;
   for (uint32_t i = 0; i < op->inputs; i++) {
     const qc_tensor_t *in = qc_operator_input(&engine->image, op, i);
-    void *output = arena_at(engine, out);
-    if (out->dtype == QC_INT16)
-      qc_concatenation_s16(p, operand(engine, in), out, position, output);
-    else
-      qc_concatenation_s8(p, operand(engine, in), out, position, output);
+    qc_concatenation(p, operand(engine, in), out, position, arena_at(engine, out));
     position += in->shape[p->axis];
   }
 }
@@ -173,6 +169,9 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
     break; /* elided: the output is the input */
   case QC_OP_CONCATENATION:
     concatenate(engine, op, p, out);
+    break;
+  case QC_OP_SLICE:
+    qc_slice(p, in, out, output);
     break;
   case QC_OP_SOFTMAX:
     qc_softmax_s8(p, in, output);

@@ -74,6 +74,7 @@ typedef enum {
   QC_OP_MINIMUM = 20,
   QC_OP_MAXIMUM = 21,
   QC_OP_PRELU = 22,
+  QC_OP_SLICE = 23,
 } qc_opcode_t;
 
 enum { QC_STATE_EXECUTED = 0, QC_STATE_ELIDED = 1, QC_STATE_FUSED = 2 };
@@ -161,6 +162,12 @@ typedef struct {
   uint32_t axis;
   int32_t act_min, act_max;
 } qc_concatenation_params_t;
+
+typedef struct {
+  uint32_t offset;
+  int32_t
+      strides[QC_MAX_RANK]; /* elements of the input from one position of the output to the next */
+} qc_slice_params_t;
 
 typedef struct {
   int32_t multiplier;

@@ -84,9 +84,11 @@ void qc_rescale(const qc_rescale_params_t *params, qc_operand_t input, const qc_
 void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
                      const qc_tensor_t *out, uint8_t *output);
 void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input, uint32_t *output);
-/* Called once per input, with the offset of its slice in bytes along the concatenated axis. */
-void qc_concatenation_s8(const qc_concatenation_params_t *params, qc_operand_t input,
-                         const qc_tensor_t *out, uint32_t position, int8_t *output);
+/* Called once per input, with its position along the concatenated axis. */
+void qc_concatenation(const qc_concatenation_params_t *params, qc_operand_t input,
+                      const qc_tensor_t *out, uint32_t position, uint8_t *output);
+void qc_slice(const qc_slice_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+              uint8_t *output);
 
 void qc_conv2d_s16(const qc_wide_conv_t *op);
 void qc_depthwise_conv2d_s16(const qc_wide_conv_t *op);
@@ -95,8 +97,6 @@ void qc_average_pool_s16(const qc_wide_pool_t *op);
 void qc_max_pool_s16(const qc_wide_pool_t *op);
 void qc_mean_s16(const qc_mean_params_t *params, qc_operand_t input, uint32_t outputs,
                  int16_t *output);
-void qc_concatenation_s16(const qc_concatenation_params_t *params, qc_operand_t input,
-                          const qc_tensor_t *out, uint32_t position, int16_t *output);
 void qc_table(const uint8_t *table, qc_operand_t input, uint8_t *output);
 /* The tables lie in the image's constants. */
 void qc_softmax_s16(const qc_wide_softmax_params_t *params, const uint8_t *constants,

@@ -12,7 +12,7 @@ from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.model import (
@@ -34,6 +34,7 @@ from pytest_quantcheck.graph.model import (
     Rescale,
     Reshape,
     SigmoidInt16,
+    Slice,
     Softmax,
     SoftmaxInt16,
     Table,
@@ -309,10 +310,21 @@ def _reshape(call: _Call, _: Reshape) -> Array:
     return call.input(0)
 
 
+def _slice(call: _Call, p: Slice) -> Array:
+    x = np.ascontiguousarray(call.input(0)).reshape(len(call.input(0)), -1)
+    step = x.dtype.itemsize
+    strides = (x.strides[0], *(step * stride for stride in p.strides))
+    return as_strided(x[:, p.offset :], (len(x), *call.output.shape), strides, writeable=False)
+
+
 def _concatenation(call: _Call, p: Concatenation) -> Array:
     parts = [x for x in call.inputs if x is not None]
     samples = max(len(x) for x in parts)
-    whole = [np.broadcast_to(x, (samples, *x.shape[1:])) for x in parts]
+    before, behind = call.output.shape[: p.axis], call.output.shape[p.axis + 1 :]
+    whole = []
+    for part in parts:
+        x = part.reshape(len(part), *before, -1, *behind)
+        whole.append(np.broadcast_to(x, (samples, *x.shape[1:])))
     return _clamp(np.concatenate(whole, axis=p.axis + 1), p.act_min, p.act_max)
 
 
@@ -380,6 +392,7 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Mean: _mean,
     Pad: _pad,
     Reshape: _reshape,
+    Slice: _slice,
     Concatenation: _concatenation,
     Softmax: _softmax,
     SoftmaxInt16: _softmax_int16,

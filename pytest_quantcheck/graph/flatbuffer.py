@@ -262,7 +262,7 @@ _CONVOLUTION = (
     "FusedActivationFunction",
 )
 _POOL = ("Padding", "StrideH", "StrideW", "FilterHeight", "FilterWidth", "FusedActivationFunction")
-_SLICE_MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+_SLICE_MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset")
 
 # operator kind -> (option table, its fields that decide a result), by their names in schema.fbs
 OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -280,4 +280,9 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
     "STRIDED_SLICE": ("StridedSliceOptions", _SLICE_MASKS),
     "PACK": ("PackOptions", ("Axis", "ValuesCount")),
+    "SQUEEZE": ("SqueezeOptions", ()),
+    "UNPACK": ("UnpackOptions", ("Axis", "Num")),
+    "SPLIT": ("SplitOptions", ("NumSplits",)),
+    "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
+    "REDUCE_PROD": ("ReducerOptions", ("KeepDims",)),
 }

@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -39,6 +39,7 @@ from pytest_quantcheck.graph.model import (
     Rescale,
     Reshape,
     SigmoidInt16,
+    Slice,
     Softmax,
     SoftmaxInt16,
     Table,
@@ -76,6 +77,7 @@ OPCODES = (
     "MINIMUM",
     "MAXIMUM",
     "PRELU",
+    "SLICE",
 )
 STATES = ("executed", "elided", "fused")
 PACKINGS = ("", "block4x4", "planes", "plain")
@@ -185,7 +187,9 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
                 0,
             )
         )
-        lists.extend(tensors.index(t) for t in (*inputs, op.outputs[0]))
+        shapes = item.shapes or (None,) * len(inputs)
+        lists.extend(tensors.index(t, shape) for t, shape in zip(inputs, shapes, strict=True))
+        lists.append(tensors.index(op.outputs[0]))
         params += item.params
     _check_count("lists", len(lists), 1 << 16)
     data = _assemble(graph, plan.size, tensors.records, records, lists, bytes(params), constants.data)
@@ -293,14 +297,17 @@ class _Tensors:
 
     def __init__(self, graph: QuantGraph, plan: arena.ArenaPlan, constants: _Constants) -> None:
         self._graph, self._plan, self._constants = graph, plan, constants
-        self._index: dict[int, int] = {}
+        self._index: dict[tuple[int, tuple[int, ...]], int] = {}
         self.records: list[bytes] = []
 
-    def index(self, tensor: int) -> int:
-        if tensor not in self._index:
-            self._index[tensor] = len(self.records)
-            self.records.append(self._record(self._graph.tensors[tensor]))
-        return self._index[tensor]
+    def index(self, number: int, shape: tuple[int, ...] | None = None) -> int:
+        """The record of a tensor, as if it had another shape where one is given."""
+        tensor = self._graph.tensors[number]
+        seen = tensor if shape is None else replace(tensor, shape=shape)
+        if (number, seen.shape) not in self._index:
+            self._index[number, seen.shape] = len(self.records)
+            self.records.append(self._record(seen))
+        return self._index[number, seen.shape]
 
     def _record(self, tensor: Tensor) -> bytes:
         if tensor.dtype.name not in DTYPES or len(tensor.shape) > MAX_RANK:
@@ -331,6 +338,7 @@ class _Lowered:
     params: bytes
     inputs: tuple[int, ...]
     scratch: int = 0
+    shapes: tuple[tuple[int, ...], ...] = ()  # of the inputs, where the operator sees others than their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -651,12 +659,23 @@ def _reshape(site: _Site, _: Reshape) -> _Lowered:
     return _Lowered("RESHAPE", b"", site.op.inputs[:1])
 
 
+def _slice(site: _Site, p: Slice) -> _Lowered:
+    site.require_dtypes("int8", "uint8", "int16")
+    params = struct.pack("<I5i", p.offset, *p.strides, *(0,) * (MAX_RANK - len(p.strides)))
+    return _Lowered("SLICE", params, site.op.inputs[:1])
+
+
 def _concatenation(site: _Site, p: Concatenation) -> _Lowered:
+    """Inputs of PACK are taken as if they had the new axis."""
     inputs = _activations(site)
     _activation_types(site)
     if len(inputs) > 255:
         site.fail(f"has {len(inputs)} inputs; at most 255 are allowed")
-    return _Lowered("CONCATENATION", struct.pack("<I2i", p.axis, p.act_min, p.act_max), inputs)
+    params = struct.pack("<I2i", p.axis, p.act_min, p.act_max)
+    shapes = [site.graph.tensors[t].shape for t in inputs]
+    if len(shapes[0]) < len(site.output.shape):
+        shapes = [(*shape[: p.axis], 1, *shape[p.axis :]) for shape in shapes]
+    return _Lowered("CONCATENATION", params, inputs, shapes=tuple(shapes))
 
 
 def _softmax(site: _Site, p: Softmax) -> _Lowered:
@@ -720,6 +739,7 @@ _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {
     Mean: _mean,
     Pad: _pad,
     Reshape: _reshape,
+    Slice: _slice,
     Concatenation: _concatenation,
     Softmax: _softmax,
     SoftmaxInt16: _softmax_int16,

@@ -34,6 +34,7 @@ from pytest_quantcheck.graph.model import (
     Rescale,
     Reshape,
     SigmoidInt16,
+    Slice,
     Softmax,
     SoftmaxInt16,
     Table,
@@ -70,13 +71,13 @@ class Site:
             self.fail("the file has no option table for it")
         return self.summary.options[name]
 
-    def arity(self, fewest: int, most: int | None = None) -> None:
+    def arity(self, fewest: int, most: int | None = None, outputs: int = 1) -> None:
         most = fewest if most is None else most
         if not fewest <= len(self.inputs) <= most or any(t is None for t in self.inputs[:fewest]):
             allowed = str(fewest) if most == fewest else f"{fewest} to {most}"
             self.fail(f"has {sum(t is not None for t in self.inputs)} inputs, {allowed} are allowed")
-        if len(self.outputs) != 1:
-            self.fail(f"has {len(self.outputs)} outputs, one is allowed")
+        if len(self.outputs) != outputs:
+            self.fail(f"has {len(self.outputs)} outputs, {outputs} are allowed")
 
     def input(self, position: int) -> Tensor:
         tensor = self.inputs[position] if position < len(self.inputs) else None
@@ -187,12 +188,14 @@ def describe(tensor: Tensor) -> str:
     return f"tensor {tensor.index} ({tensor.name})" if tensor.name else f"tensor {tensor.index}"
 
 
-def lower(site: Site) -> Params:
-    """The parameters of one operator; ``UnsupportedOperatorError`` for what is outside the set."""
+def lower(site: Site) -> tuple[Params, ...]:
+    """The parameters for each output of one operator; ``UnsupportedOperatorError`` for what is outside
+    the set."""
     rule = _RULES.get(site.summary.kind)
     if rule is None:
         site.fail(f"this operator is not supported; supported: {', '.join(SUPPORTED)}")
-    return rule(site)
+    params = rule(site)
+    return params if isinstance(params, tuple) else (params,)
 
 
 def _window(site: Site, source: Tensor, kernel: tuple[int, int], dilation: tuple[int, int]) -> Window:
@@ -475,12 +478,111 @@ def _pad(site: Site) -> Pad:
 
 
 def _reshape(site: Site) -> Reshape:
+    """RESHAPE, SQUEEZE and EXPAND_DIMS: the shape of the output says it all."""
     site.arity(1, 2)
     source = site.input(0)
     site.require_dtype(site.output, site.dtype)
     if int(np.prod(source.shape)) != int(np.prod(site.output.shape)):
         site.fail(f"{source.shape} cannot become {site.output.shape}")
     return Reshape()
+
+
+def _row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Elements from one position to the next along each axis."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _view(site: Site, output: Tensor, offset: int, axes: Sequence[tuple[int, int]]) -> Slice | Reshape:
+    """A view with ``(size, stride)`` along each of its axes; RESHAPE where it is the input as it lies."""
+    _require_one_scale(site, (site.input(0), output))
+    site.require_shape(output, [size for size, _ in axes])
+    moved = [(size, stride) for size, stride in axes if size > 1]
+    plain = _row_major([size for size, _ in moved])
+    whole = math.prod(output.shape) == math.prod(site.input(0).shape)
+    if whole and tuple(stride for _, stride in moved) == plain:
+        return Reshape()
+    return Slice(offset, tuple(stride for _, stride in axes))
+
+
+def _transpose(site: Site) -> Slice | Reshape:
+    site.arity(2)
+    shape = site.input(0).shape
+    order = [int(axis) for axis in site.constant(1, "int32").reshape(-1)]
+    if sorted(order) != list(range(len(shape))):
+        site.fail(f"its permutation {order} does not fit the {len(shape)} dimensions of its input")
+    strides = _row_major(shape)
+    return _view(site, site.output, 0, [(shape[axis], strides[axis]) for axis in order])
+
+
+def _strided_slice(site: Site) -> Slice | Reshape:
+    site.arity(4)
+    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    bounds = [site.constant(position, "int32").reshape(-1).tolist() for position in (1, 2, 3)]
+    if any(len(values) != len(shape) for values in bounds):
+        site.fail(f"its bounds {bounds} do not fit the {len(shape)} dimensions of its input")
+    for name in ("EllipsisMask", "NewAxisMask", "Offset"):
+        if site.option(name):
+            site.fail(f"{name} {site.option(name)} is not supported; 0 is")
+    offset, axes = 0, []
+    for axis, (begin, end, step) in enumerate(zip(*bounds, strict=True)):
+        if step == 0:
+            site.fail("a stride is 0")
+        masks = {name: site.option(name) >> axis & 1 for name in ("BeginMask", "EndMask", "ShrinkAxisMask")}
+        if masks["ShrinkAxisMask"]:
+            if masks["BeginMask"] or not -shape[axis] <= begin < shape[axis]:
+                site.fail(f"index {begin} lies outside axis {axis} of {shape}")
+            offset += begin % shape[axis] * strides[axis]
+            continue
+        first, last = None if masks["BeginMask"] else begin, None if masks["EndMask"] else end
+        chosen = range(shape[axis])[first:last:step]
+        if not chosen:
+            site.fail(f"takes nothing of axis {axis} of {shape}")
+        offset += chosen[0] * strides[axis]
+        axes.append((len(chosen), step * strides[axis]))
+    return _view(site, site.output, offset, axes)
+
+
+def _axis(site: Site, value: int, rank: int) -> int:
+    if not -rank <= value < rank:
+        site.fail(f"axis {value} lies outside the {rank} dimensions of its input")
+    return value % rank
+
+
+def _split(site: Site) -> tuple[Slice | Reshape, ...]:
+    """Site inputs: the activation, then the axis."""
+    count = int(site.option("NumSplits"))
+    site.arity(2, outputs=count)
+    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    given = site.constant(1, "int32").reshape(-1)
+    axis = _axis(site, int(given[0]), len(shape)) if given.size == 1 else site.fail("needs one axis")
+    if count < 1 or shape[axis] % count:
+        site.fail(f"axis {axis} of {shape} has no {count} equal parts")
+    part = shape[axis] // count
+    axes = [
+        (part if i == axis else n, stride) for i, (n, stride) in enumerate(zip(shape, strides, strict=True))
+    ]
+    return tuple(_view(site, output, i * part * strides[axis], axes) for i, output in enumerate(site.outputs))
+
+
+def _unpack(site: Site) -> tuple[Slice | Reshape, ...]:
+    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    axis = _axis(site, site.option("Axis"), len(shape))
+    site.arity(1, outputs=shape[axis])
+    axes = [pair for i, pair in enumerate(zip(shape, strides, strict=True)) if i != axis]
+    return tuple(_view(site, output, i * strides[axis], axes) for i, output in enumerate(site.outputs))
+
+
+def _pack(site: Site) -> Concatenation:
+    site.arity(site.option("ValuesCount"))
+    sources = [site.input(i) for i in range(len(site.inputs))]
+    _require_one_scale(site, sources)
+    axis = _axis(site, site.option("Axis"), len(site.output.shape))
+    shape = list(sources[0].shape)
+    for source in sources:
+        if source.shape != sources[0].shape:
+            site.fail(f"{describe(source)} has shape {source.shape}, the first input {sources[0].shape}")
+    site.require_shape(site.output, [*shape[:axis], len(sources), *shape[axis:]])
+    return Concatenation(axis, *site.limits)
 
 
 def _concatenation(site: Site) -> Concatenation:
@@ -701,7 +803,7 @@ def _dequantize(site: Site) -> FloatEdge:
     return FloatEdge(float(scale), zero_point)
 
 
-_RULES: dict[str, Callable[[Site], Params]] = {
+_RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "CONV_2D": lambda site: _convolution(site, depthwise=False),
     "DEPTHWISE_CONV_2D": lambda site: _convolution(site, depthwise=True),
     "FULLY_CONNECTED": _fully_connected,
@@ -717,6 +819,13 @@ _RULES: dict[str, Callable[[Site], Params]] = {
     "PAD": _pad,
     "PADV2": _pad,
     "RESHAPE": _reshape,
+    "SQUEEZE": _reshape,
+    "EXPAND_DIMS": _reshape,
+    "TRANSPOSE": _transpose,
+    "STRIDED_SLICE": _strided_slice,
+    "SPLIT": _split,
+    "UNPACK": _unpack,
+    "PACK": _pack,
     "CONCATENATION": _concatenation,
     "SOFTMAX": _softmax,
     "LOGISTIC": _sigmoid,
@@ -730,3 +839,12 @@ _RULES: dict[str, Callable[[Site], Params]] = {
 }
 
 SUPPORTED = tuple(_RULES)
+
+# where the activation, and behind it what else decides the result, stand among an operator's inputs
+_PLACES = {"SPLIT": (1, 0)}
+
+
+def activation_first(kind: str, inputs: Sequence[int]) -> tuple[int, ...]:
+    """An operator's inputs with the activation in front, as ``Site`` and ``Operator`` have them."""
+    places = _PLACES.get(kind, range(len(inputs)))
+    return tuple(inputs[i] if i < len(inputs) else -1 for i in places)

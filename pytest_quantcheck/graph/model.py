@@ -192,12 +192,27 @@ class Pad:
 
 @dataclass(frozen=True)
 class Reshape:
-    """RESHAPE and other operators that only rename the shape; the bytes do not change."""
+    """RESHAPE, SQUEEZE, EXPAND_DIMS and others that only rename the shape; the bytes do not change."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """TRANSPOSE, STRIDED_SLICE and each output of SPLIT and UNPACK: a view of the input, copied.
+
+    Output element ``(i, j, ...)`` is the input's element number ``offset + i * strides[0] +
+    j * strides[1] + ...`` in row-major order.
+    """
+
+    offset: int
+    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Concatenation:
-    """CONCATENATION along ``axis``; TFLite gives all inputs the output's scale."""
+    """CONCATENATION and PACK along ``axis`` of the output; TFLite gives all inputs the output's scale.
+
+    Inputs of PACK lack that axis.
+    """
 
     axis: int
     act_min: int
@@ -285,6 +300,7 @@ Params = Union[
     Mean,
     Pad,
     Reshape,
+    Slice,
     Concatenation,
     Softmax,
     SoftmaxInt16,
@@ -299,7 +315,9 @@ Params = Union[
 class Operator:
     """One operator. ``kind`` is TFLite's name (``CONV_2D``); ``index`` counts in the source graph.
 
-    ``inputs`` and ``outputs`` are positions in ``QuantGraph.tensors``; -1 means absent.
+    ``inputs`` and ``outputs`` are positions in ``QuantGraph.tensors``; -1 means absent. The activation
+    comes first. What has several outputs in the source (SPLIT, UNPACK) stands in the graph once for each
+    of them, under one index.
     """
 
     index: int

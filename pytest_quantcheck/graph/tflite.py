@@ -7,7 +7,7 @@ reason), what is broken is ``ModelError``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary, read_summary
-from pytest_quantcheck.graph.lowering import SUPPORTED, Site, lower, note
+from pytest_quantcheck.graph.lowering import SUPPORTED, Site, activation_first, lower, note
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor
 
 __all__ = ["SUPPORTED", "Summary", "read_summary", "read_tflite"]
@@ -56,8 +56,9 @@ def read_tflite(data: bytes) -> QuantGraph:
     return QuantGraph(
         tuple(tensors),
         tuple(
-            Operator(op.index, op.kind, op.inputs, op.outputs, lower(site))
+            Operator(op.index, op.kind, activation_first(op.kind, op.inputs), (output,), params)
             for op, site in zip(sources, sites, strict=True)
+            for output, params in zip(op.outputs, lower(site), strict=True)
         ),
         summary.inputs,
         summary.outputs,
@@ -151,7 +152,8 @@ def _quantization(what: str, summary: TensorSummary) -> Quantization | None:
 
 
 def _site(op: OperatorSummary, tensors: Sequence[Tensor]) -> Site:
-    inputs = tuple(tensors[i] if i >= 0 else None for i in op.inputs)
+    places = activation_first(op.kind, op.inputs)
+    inputs = tuple(tensors[i] if i >= 0 else None for i in places)
     return Site(op, inputs, tuple(tensors[i] for i in op.outputs))
 
 
@@ -160,11 +162,11 @@ def _fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:
     folded: Folded = {}
     notes = []
     for op in summary.operators:
-        if op.kind not in ("SHAPE", "STRIDED_SLICE", "PACK") or len(op.outputs) != 1:
+        if op.kind not in ("SHAPE", *_FOLDS) or len(op.outputs) != 1:
             continue
         value = _fold_operator(op, summary, folded)
-        if value is not None:
-            folded[op.outputs[0]] = value
+        if value is not None and value.size <= _MOST_FOLDED:
+            folded[op.outputs[0]] = value.astype(np.int32)
             notes.append(f"{_name(op)} folded into a constant")
     return folded, tuple(notes)
 
@@ -173,33 +175,54 @@ def _fold_operator(op: OperatorSummary, summary: Summary, folded: Folded) -> npt
     """The operator's value, or None where it is not a small integer constant."""
     if op.kind == "SHAPE" and len(op.inputs) == 1 and op.inputs[0] >= 0:
         return np.asarray(summary.tensors[op.inputs[0]].shape, np.int32)
+    if summary.tensors[op.outputs[0]].dtype != "int32" or op.kind not in _FOLDS:
+        return None
     inputs = [_small_constant(summary.tensors[i], folded) if i >= 0 else None for i in op.inputs]
     constants = [value for value in inputs if value is not None]
-    if len(constants) != len(inputs) or not constants or op.options is None:
+    if len(constants) != len(inputs) or not constants:
         return None
-    if op.kind == "PACK" and op.options["Axis"] == 0 and all(c.shape == () for c in constants):
-        return np.stack(constants)
-    if op.kind == "STRIDED_SLICE" and len(constants) == 4 and all(c.ndim == 1 for c in constants):
-        return _strided_slice(constants, op)
-    return None
+    try:
+        return _FOLDS[op.kind](constants, op.options or {})
+    except (ValueError, IndexError, KeyError, TypeError):  # NumPy's refusals: what is not folded is not run
+        return None
 
 
 def _small_constant(tensor: TensorSummary, folded: Folded) -> npt.NDArray[Any] | None:
     if tensor.index in folded:
         return folded[tensor.index]
-    if tensor.data is None or tensor.dtype != "int32" or len(tensor.data) > 64:
+    if tensor.data is None or tensor.dtype != "int32" or len(tensor.data) > 4 * _MOST_FOLDED:
         return None
     return tensor.values
 
 
-def _strided_slice(constants: Sequence[npt.NDArray[Any]], op: OperatorSummary) -> npt.NDArray[Any] | None:
+def _slice_of(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
     """One element or a range of a vector; other forms of STRIDED_SLICE are not folded."""
-    assert op.options is not None
     vector, begin, end, stride = constants
-    if op.options["EllipsisMask"] or op.options["NewAxisMask"] or any(len(c) != 1 for c in constants[1:]):
+    if options["EllipsisMask"] or options["NewAxisMask"] or options["Offset"]:
         return None
-    first = None if op.options["BeginMask"] & 1 else int(begin[0])
-    last = None if op.options["EndMask"] & 1 else int(end[0])
-    if op.options["ShrinkAxisMask"] & 1:
+    if vector.ndim != 1 or any(c.shape != (1,) for c in constants[1:]) or not stride[0]:
+        return None
+    first = None if options["BeginMask"] & 1 else int(begin[0])
+    last = None if options["EndMask"] & 1 else int(end[0])
+    if options["ShrinkAxisMask"] & 1:
         return vector[first] if first is not None and -len(vector) <= first < len(vector) else None
-    return vector[first : last : int(stride[0])] if stride[0] else None
+    return vector[first : last : int(stride[0])]
+
+
+def _fused(value: npt.NDArray[Any], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
+    return None if options["FusedActivationFunction"] else value
+
+
+_MOST_FOLDED = 64  # elements: shapes, not data
+_FOLDS: dict[str, Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], npt.NDArray[Any] | None]] = {
+    "STRIDED_SLICE": _slice_of,
+    "PACK": lambda c, options: np.stack(c, options["Axis"]),
+    "CONCATENATION": lambda c, options: _fused(np.concatenate(c, options["Axis"]), options),
+    "ADD": lambda c, options: _fused(np.add(*c), options),
+    "SUB": lambda c, options: _fused(np.subtract(*c), options),
+    "MUL": lambda c, options: _fused(np.multiply(*c), options),
+    "GATHER": lambda c, options: np.take(c[0], c[1], options["Axis"]) if not options["BatchDims"] else None,
+    "REDUCE_PROD": lambda c, options: np.prod(c[0], tuple(c[1].reshape(-1)), keepdims=options["KeepDims"]),
+    "EXPAND_DIMS": lambda c, _: np.expand_dims(c[0], int(c[1].reshape(-1)[0])),
+    "SQUEEZE": lambda c, _: np.squeeze(c[0]),
+}

@@ -265,6 +265,62 @@ class TfliteWriter:
         self.operator("RESHAPE", [x, self.constant(list(shape))], [out])
         return out
 
+    def renamed(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """SQUEEZE of axes of size 1, or EXPAND_DIMS by one axis."""
+        if kind == "EXPAND_DIMS":
+            out = self._like(x, np.expand_dims(np.empty(x.shape, np.bool_), axes[0]).shape)
+            self.operator(kind, [x, self.constant(axes[0])], [out])
+            return out
+        gone = [axis % len(x.shape) for axis in axes]
+        out = self._like(x, [n for axis, n in enumerate(x.shape) if axis not in gone])
+        self.operator(kind, [x], [out], SqueezeDims=list(axes))
+        return out
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        """TRANSPOSE with its permutation as a constant input."""
+        out = self._like(x, [x.shape[axis] for axis in order])
+        self.operator("TRANSPOSE", [x, self.constant(list(order))], [out])
+        return out
+
+    def strided_slice(self, x: Value, bounds: Sequence[slice | int]) -> Value:
+        """STRIDED_SLICE with a slice or an index for every axis, as NumPy has them."""
+        out = self._like(x, np.empty(x.shape, np.bool_)[tuple(bounds)].shape)
+        begin, end, step, masks = [], [], [], {"BeginMask": 0, "EndMask": 0, "ShrinkAxisMask": 0}
+        for axis, bound in enumerate(bounds):
+            where = bound if isinstance(bound, slice) else slice(bound, bound + 1)
+            masks["BeginMask"] |= (where.start is None) << axis
+            masks["EndMask"] |= (where.stop is None) << axis
+            masks["ShrinkAxisMask"] |= (not isinstance(bound, slice)) << axis
+            begin.append(where.start or 0)
+            end.append(where.stop or 0)
+            step.append(1 if where.step is None else where.step)
+        inputs = [x, *(self.constant(values) for values in (begin, end, step))]
+        self.operator("STRIDED_SLICE", inputs, [out], **masks)
+        return out
+
+    def split(self, x: Value, axis: int, count: int) -> list[Value]:
+        """SPLIT into equal parts."""
+        shape = list(x.shape)
+        shape[axis] //= count
+        outs = [self._like(x, shape) for _ in range(count)]
+        self.operator("SPLIT", [self.constant(axis), x], outs, NumSplits=count)
+        return outs
+
+    def unpack(self, x: Value, axis: int) -> list[Value]:
+        """UNPACK along ``axis``."""
+        axis %= len(x.shape)
+        outs = [self._like(x, [*x.shape[:axis], *x.shape[axis + 1 :]]) for _ in range(x.shape[axis])]
+        self.operator("UNPACK", [x], outs, Axis=axis, Num=len(outs))
+        return outs
+
+    def pack(self, values: Sequence[Value], axis: int) -> Value:
+        """PACK of values that share one scale."""
+        shape = values[0].shape
+        place = axis % (len(shape) + 1)
+        out = self._like(values[0], [*shape[:place], len(values), *shape[place:]])
+        self.operator("PACK", values, [out], Axis=axis, ValuesCount=len(values))
+        return out
+
     def concatenation(self, values: Sequence[Value], axis: int) -> Value:
         """CONCATENATION of values that share one scale."""
         shape = list(values[0].shape)
@@ -447,8 +503,12 @@ def _operator(builder: Any, op: _Operator, code: int) -> int:
     table, options = "", 0
     if op.kind in OPTIONS:
         table, _ = OPTIONS[op.kind]
+        vectors = {
+            name: _vector(builder, value, np.int32) if isinstance(value, list) else value
+            for name, value in op.options.items()
+        }
         getattr(tflite, f"{table}Start")(builder)
-        for name, value in op.options.items():
+        for name, value in vectors.items():
             getattr(tflite, f"{table}Add{name}")(builder, value)
         options = getattr(tflite, f"{table}End")(builder)
     tflite.OperatorStart(builder)

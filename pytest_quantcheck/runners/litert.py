@@ -19,7 +19,7 @@ from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import crc32
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
-from pytest_quantcheck.runners.tflm import source_operators
+from pytest_quantcheck.runners.tflm import source_operators, source_outputs
 
 
 class LitertRunner:
@@ -37,7 +37,7 @@ class LitertRunner:
         """See ``Runner``. Raises ``ModelError`` when LiteRT refuses the model."""
         inputs = prepare.quantize_inputs(model, vectors)
         shaped = prepare.model_inputs(model, inputs)
-        sources = source_operators(model) if operators else ()
+        sources = source_outputs(model) if operators else ()
         interpreter = self._interpreter(model.artefact, bool(operators))
         outputs: list[list[Array]] = [[] for _ in prepare.summary_of(model.artefact).outputs]
         records: list[tuple[OperatorRecord, ...]] = []
@@ -48,8 +48,8 @@ class LitertRunner:
             if operators:
                 records.append(
                     tuple(
-                        OperatorRecord(op.index, op.kind, crc32(interpreter.get_tensor(op.outputs[0])))
-                        for op in sources
+                        OperatorRecord(op.index, op.kind, crc32(interpreter.get_tensor(tensor)))
+                        for op, tensor in sources
                     )
                 )
         return Run(

@@ -53,8 +53,8 @@ class TflmRunner:
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` when TFLM refuses the model or dies of it."""
         inputs = prepare.quantize_inputs(model, vectors)
-        sources = source_operators(model) if operators else ()
-        wanted = [op.outputs[0] for op in sources]
+        sources = source_outputs(model) if operators else ()
+        wanted = [tensor for _, tensor in sources]
         outputs: list[list[Array]] = [[] for _ in prepare.summary_of(model.artefact).outputs]
         records: list[tuple[OperatorRecord, ...]] = []
         shaped = prepare.model_inputs(model, inputs)
@@ -64,7 +64,9 @@ class TflmRunner:
             for parts, value in zip(outputs, values, strict=True):
                 parts.append(value)
             records.extend(
-                tuple(OperatorRecord(op.index, op.kind, int(c)) for op, c in zip(sources, row, strict=True))
+                tuple(
+                    OperatorRecord(op.index, op.kind, int(c)) for (op, _), c in zip(sources, row, strict=True)
+                )
                 for row in sums
             )
         return Run(
@@ -109,6 +111,11 @@ def source_operators(model: QuantizedModel) -> tuple[OperatorSummary, ...]:
     summary = prepare.summary_of(model.artefact)
     folded = folded_operators(summary)
     return tuple(op for op in summary.operators if op.index not in folded and op.outputs)
+
+
+def source_outputs(model: QuantizedModel) -> tuple[tuple[OperatorSummary, int], ...]:
+    """The operators that can be compared, each once for every tensor that it writes."""
+    return tuple((op, tensor) for op in source_operators(model) for tensor in op.outputs)
 
 
 class Worker:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +94,8 @@ def _known_dtype(dtype: str | None) -> str | None:
 def _one_layer(draw: st.DrawFn, kind: str, dtype: str | None) -> ModelCase:
     net = _Net(draw, dtype)
     inputs, output = _LAYERS[kind](net)
-    return ModelCase((kind,), net.writer.finish(inputs, [output]))
+    outputs = output if isinstance(output, list) else [output]
+    return ModelCase((kind,), net.writer.finish(inputs, outputs))
 
 
 def small_models(dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
@@ -330,6 +331,42 @@ class _Net:
         )
         return self.writer.reshape(x, self.choice(shapes))
 
+    def transpose(self, x: Value) -> Value:
+        return self.writer.transpose(x, self.draw(st.permutations(range(len(x.shape)))))
+
+    def strided_slice(self, x: Value, *, shrink: bool = True) -> Value:
+        """Forwards and backwards, with open and closed ends, and single elements."""
+        bounds: list[slice | int] = []
+        for size in x.shape:
+            chosen = range(size)[:: self.choice((1, 1, 2, -1, -2))]
+            first = self.integer(0, len(chosen) - 1)
+            chosen = chosen[first : self.integer(first, len(chosen) - 1) + 1]
+            if shrink and self.integer(0, 3) == 0:
+                bounds.append(chosen[0] - size * self.integer(0, 1))
+                continue
+            stop = chosen[-1] + (1 if chosen.step > 0 else -1)
+            bounds.append(
+                slice(chosen[0] - size * self.integer(0, 1), None if stop < 0 else stop, chosen.step)
+            )
+        return self.writer.strided_slice(x, bounds)
+
+    def split(self, x: Value) -> list[Value]:
+        axis = self.integer(0, len(x.shape) - 1)
+        size = x.shape[axis]
+        count = self.choice([n for n in range(1, size + 1) if size % n == 0])
+        return self.writer.split(x, axis - len(x.shape) * self.integer(0, 1), count)
+
+    def unpack(self, x: Value) -> list[Value]:
+        return self.writer.unpack(x, self.integer(-len(x.shape), len(x.shape) - 1))
+
+    def expand_dims(self, x: Value) -> Value:
+        flat = self.writer.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+        return self.writer.renamed("EXPAND_DIMS", flat, [self.integer(-3, 2)])
+
+    def squeeze(self, x: Value) -> Value:
+        ones = [axis for axis, n in enumerate(x.shape) if n == 1 and self.draw(st.booleans())]
+        return self.writer.renamed("SQUEEZE", x, ones or [0])
+
     def concatenation(self, values: Sequence[Value]) -> Value:
         """Values of other scales are requantized first, as the converter does."""
         first = values[0]
@@ -361,8 +398,11 @@ class _Net:
         return self.choice((self.writer.logistic, self.writer.tanh))(x)  # type: ignore[no-any-return]
 
 
-def _unary(build: Callable[[_Net, Value], Value]) -> Callable[[_Net], tuple[list[Value], Value]]:
-    def make(net: _Net) -> tuple[list[Value], Value]:
+_Built = TypeVar("_Built", Value, list[Value])
+
+
+def _unary(build: Callable[[_Net, Value], _Built]) -> Callable[[_Net], tuple[list[Value], _Built]]:
+    def make(net: _Net) -> tuple[list[Value], _Built]:
         x = net.source(net.shape4())
         return [x], build(net, x)
 
@@ -414,6 +454,17 @@ def _concatenation_layer(net: _Net) -> tuple[list[Value], Value]:
     return values, net.writer.concatenation(values, axis - 4 if net.draw(st.booleans()) else axis)
 
 
+def _pack_layer(net: _Net) -> tuple[list[Value], Value]:
+    first = net.source(net.shape4()[net.integer(1, 3) :])
+    values = [first]
+    for _ in range(net.integer(0, 3)):
+        values.append(
+            net.writer.tensor(first.shape, net.dtype, scale=first.scale, zero_point=first.zero_point)
+        )
+    rank = len(first.shape) + 1
+    return values, net.writer.pack(values, net.integer(-rank, rank - 1))
+
+
 def _softmax_layer(net: _Net) -> tuple[list[Value], Value]:
     shape = (*net.shape4()[: net.integer(0, 3)], net.integer(1, 40))
     x = net.source(shape if len(shape) > 1 else (1, *shape))
@@ -445,7 +496,7 @@ def _dequantize_layer(net: _Net) -> tuple[list[Value], Value]:
     return [x], net.writer.dequantize(x)
 
 
-_LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
+_LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = {
     "CONV_2D": _unary(lambda net, x: net.conv_2d(x)),
     "DEPTHWISE_CONV_2D": _unary(lambda net, x: net.conv_2d(x, depthwise=True)),
     "FULLY_CONNECTED": _unary(lambda net, x: net.fully_connected(x)),
@@ -461,6 +512,13 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value]]] = {
     "PAD": _unary(lambda net, x: net.pad(x, None)),
     "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
     "RESHAPE": _unary(lambda net, x: net.reshape(x)),
+    "SQUEEZE": _unary(_Net.squeeze),
+    "EXPAND_DIMS": _unary(_Net.expand_dims),
+    "TRANSPOSE": _unary(_Net.transpose),
+    "STRIDED_SLICE": _unary(_Net.strided_slice),
+    "SPLIT": _unary(_Net.split),
+    "UNPACK": _unary(_Net.unpack),
+    "PACK": _pack_layer,
     "CONCATENATION": _concatenation_layer,
     "SOFTMAX": _softmax_layer,
     "LOGISTIC": _sigmoid_layer("LOGISTIC"),
@@ -521,6 +579,21 @@ def _extremes(net: _Net, seen: Sequence[Value]) -> Value:
     return net.writer.extremum(net.choice(("MINIMUM", "MAXIMUM")), x, constant)
 
 
+def _moved(net: _Net, seen: Sequence[Value]) -> Value:
+    """Axes in another order, a part of the newest value, or its parts in another order."""
+    x = seen[-1]
+    way = net.choice(("TRANSPOSE", "STRIDED_SLICE", "SPLIT", "UNPACK"))
+    if way == "TRANSPOSE":
+        return net.transpose(x)
+    if way == "STRIDED_SLICE":
+        return net.strided_slice(x, shrink=False)
+    if way == "SPLIT":
+        axis = net.integer(0, 3)
+        return net.writer.concatenation(net.writer.split(x, axis, x.shape[axis])[::-1], axis)
+    axis = net.integer(0, 3)
+    return net.writer.pack(net.writer.unpack(x, axis)[::-1], axis)
+
+
 _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     lambda net, seen: net.conv_2d(seen[-1]),
     lambda net, seen: net.conv_2d(seen[-1], depthwise=True),
@@ -534,4 +607,5 @@ _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     lambda net, seen: net.writer.relu6(seen[-1]),
     _slopes,
     _extremes,
+    _moved,
 )

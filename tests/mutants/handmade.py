@@ -35,7 +35,7 @@ ADD = KERNELS + "qc_add_s8.c"
 AVERAGE = KERNELS + "qc_average_pool_s8.c"
 AVERAGE_WIDE = KERNELS + "qc_average_pool_s16.c"
 COLUMNS = KERNELS + "qc_columns.c"
-CONCATENATION = KERNELS + "qc_concatenation_s8.c"
+CONCATENATION = KERNELS + "qc_concatenation.c"
 CONV = KERNELS + "qc_conv2d_s8.c"
 CONV_WIDE = KERNELS + "qc_conv2d_s16.c"
 DEPTHWISE = KERNELS + "qc_depthwise_conv2d_s8.c"
@@ -513,8 +513,8 @@ PATCHES = (
         "CONCATENATION drops its activation",
         "clamp in the wrong place",
         CONCATENATION,
-        "params->act_min > INT8_MIN || params->act_max < INT8_MAX",
-        "0",
+        "p->act_min < -whole && p->act_max == whole",
+        "1",
     ),
     Patch("only the lower bound", "clamp in the wrong place", C_FIXED, "if (x > high) x = high;", ""),
     Patch(
@@ -620,7 +620,7 @@ PATCHES = (
         "CONCATENATION forgets the inner axes",
         "wrong position",
         CONCATENATION,
-        "output + position * inner",
-        "output + position",
+        "position * (uint32_t)move.to[axis]",
+        "position",
     ),
 )

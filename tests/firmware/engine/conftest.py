@@ -35,6 +35,7 @@ from pytest_quantcheck.graph.model import (
     Rescale,
     Reshape,
     SigmoidInt16,
+    Slice,
     Softmax,
     SoftmaxInt16,
     Table,
@@ -232,6 +233,7 @@ def network() -> QuantGraph:
     x = b.add("MINIMUM", Extremum(), [x, b.random((1, 12))], (1, 4, 4, 12))
     x = b.add("MAXIMUM", Extremum(), [x, b.random((4, 4, 1))], (1, 4, 4, 12))
     x = b.add("PRELU", Prelu(0, 3, -4, _rule(0), _rule(-6)), [x, b.random((12,))], (1, 4, 4, 12))
+    x = b.add("TRANSPOSE", Slice(0, (192, 12, 48, 1)), [x], (1, 4, 4, 12))
     x = b.add("RELU", Rescale(0, -128, _rule(1), -128, 127), [x], (1, 4, 4, 12))
     x = b.add("MEAN", Mean((1,), -128, -128, _rule(-2)), [x], (1, 4, 12))
     x = b.add("RESHAPE", Reshape(), [x], (1, 48))
@@ -277,6 +279,7 @@ def wide_network() -> QuantGraph:
     q = b.add("AVERAGE_POOL_2D", Pool(Window(2, 2, 2, 2), -100, 9000), [x], (1, 4, 4, 6), "int16")
     x = b.add("CONCATENATION", Concatenation(3, low, high), [p, q], (1, 4, 4, 12), "int16")
     x = b.add("TANH", SigmoidInt16(24575, 12), [x], (1, 4, 4, 12), "int16")
+    x = b.add("STRIDED_SLICE", Slice(47, (0, 48, -12, -1)), [x], (1, 4, 4, 12), "int16")
     x = b.add("MEAN", Mean((1,), 0, 0, _rule(-1)), [x], (1, 4, 12), "int16")
     x = b.add("RESHAPE", Reshape(), [x], (1, 48), "int16")
     dense = FullyConnected(0, 0, 0, _wide_rule(-6), low, high)

@@ -238,7 +238,6 @@ def parameters_of(data: bytes, opcode: str) -> int:
         pytest.param("MUL", 16, -32, PARAM, id="mul: shift too far right"),
         pytest.param("MUL", 24, -32769, PARAM, id="mul: activation maximum below the minimum"),
         pytest.param("MEAN", 4, 1, PARAM, id="mean: zero point of int16"),
-        pytest.param("CONCATENATION", 4, 0, PARAM, id="concatenation: a clamp of int16"),
     ],
 )
 def test_parameters_of_int16_operators_are_refused(
@@ -246,6 +245,29 @@ def test_parameters_of_int16_operators_are_refused(
 ) -> None:
     at = parameters_of(wide_image, opcode) + field
     assert engine.run(changed(wide_image, at, "i", value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("opcode", "field", "value"),
+    [
+        pytest.param("SLICE", 0, 1, id="slice: one element behind the input"),
+        pytest.param("SLICE", 0, -1, id="slice: offset beyond 31 bits"),
+        pytest.param("SLICE", 8, -1, id="slice: before the input"),
+        pytest.param("SLICE", 8, 13, id="slice: stride behind the input"),
+        pytest.param("SLICE", 12, 0x7FFFFFFF, id="slice: stride beyond 32 bits"),
+        pytest.param("SLICE", 20, 1, id="slice: a stride without an axis"),
+        pytest.param("PRELU", 0, 128, id="prelu: input zero point beyond int8"),
+        pytest.param("PRELU", 4, -129, id="prelu: slope zero point beyond int8"),
+        pytest.param("PRELU", 12, -1, id="prelu: negative multiplier"),
+        pytest.param("PRELU", 24, 31, id="prelu: shift too far left"),
+        pytest.param("SUB", 0, 21, id="sub: left shift"),
+    ],
+)
+def test_parameters_of_int8_operators_are_refused(
+    engine: Engine, image: bytes, opcode: str, field: int, value: int
+) -> None:
+    at = parameters_of(image, opcode) + field
+    assert engine.run(changed(image, at, "i", value)).status == PARAM
 
 
 @pytest.mark.parametrize(("entry", "value"), [(0, -1), (300, -5), (511, 1), (512, 1), (512, -9)])

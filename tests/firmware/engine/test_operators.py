@@ -33,6 +33,7 @@ from pytest_quantcheck.graph.model import (
     Rescale,
     Reshape,
     SigmoidInt16,
+    Slice,
     Softmax,
     SoftmaxInt16,
     Table,
@@ -284,6 +285,26 @@ def pads(draw: st.DrawFn) -> QuantGraph:
 
 
 @st.composite
+def slices(draw: st.DrawFn) -> QuantGraph:
+    """Any view that stays inside its input, elements twice and backwards too."""
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
+    rank = draw(st.integers(0, 5))
+    out, strides = [], []
+    low = high = 0
+    for _ in range(rank):
+        out.append(draw(st.integers(1, 5)))
+        stride = draw(st.integers(-9, 9))
+        reach = (out[-1] - 1) * stride
+        if high - low + abs(reach) >= math.prod(shape):
+            stride = reach = 0
+        strides.append(stride)
+        low, high = low + min(reach, 0), high + max(reach, 0)
+    offset = draw(st.integers(-low, math.prod(shape) - 1 - high))
+    dtype = draw(DTYPES)
+    return graph_of("TRANSPOSE", Slice(offset, tuple(strides)), [(shape, dtype)], (tuple(out), dtype))
+
+
+@st.composite
 def concatenations(draw: st.DrawFn) -> QuantGraph:
     shape = draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
     axis = draw(st.integers(0, len(shape) - 1))
@@ -291,7 +312,7 @@ def concatenations(draw: st.DrawFn) -> QuantGraph:
     dtype = draw(DTYPES)
     parts = [(tuple(length if i == axis else n for i, n in enumerate(shape)), dtype) for length in lengths]
     out = tuple(sum(lengths) if i == axis else n for i, n in enumerate(shape))
-    limits = draw(clamps()) if dtype == "int8" else LIMITS[dtype]
+    limits = draw(clamps(dtype))
     return graph_of("CONCATENATION", Concatenation(axis, *limits), parts, (out, dtype))
 
 
@@ -371,6 +392,7 @@ OPERATORS = {
     "POOL": pools(),
     "MEAN": means(),
     "PAD": pads(),
+    "SLICE": slices(),
     "CONCATENATION": concatenations(),
     "SOFTMAX": softmaxes(),
     "SOFTMAX_INT16": wide_softmaxes(),

@@ -37,6 +37,7 @@ BLOCKS = {
     "SIGMOID_INT16": "sigmoid_params",
     "SUB": "add_params",
     "PRELU": "prelu_params",
+    "SLICE": "slice_params",
 }
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CRC = struct.Struct("<I")
