@@ -56,8 +56,8 @@ def quantize(
     if not model.onnx:
         raise UsageError(
             f"{model.source} is no ONNX model, and quantizer='onnx' takes no other; give "
-            "quantizer='tflite', or export the model to ONNX (Keras: model.export('net.onnx', format='onnx'); "
-            "TFLite: python -m tf2onnx.convert --tflite net.tflite --output net.onnx)"
+            "quantizer='tflite', or export the model to ONNX (Keras: "
+            "model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert --tflite net.tflite --output net.onnx)"
         )
     samples = representative(config.calibration, data, model.input_shapes, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))

@@ -1,0 +1,129 @@
+"""``onnxruntime``: ONNX models, float or QDQ, as onnxruntime's CPU provider runs them; a reference by name.
+
+Quantized models run on its integer kernels: int8 activations are allowed to (by default x86 computes such
+models in float), and uint8 ones take the kernels that cannot saturate on processors without VNNI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
+from pytest_quantcheck.graph.artefact import is_onnx
+from pytest_quantcheck.graph.onnx import Origin, origins
+from pytest_quantcheck.graph.onnx_proto import load_onnx, parse
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.integer import crc32
+from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
+
+INT8_ALLOWED = "session.qdqisint8allowed"  # source: onnxruntime_session_options_config_keys.h
+X64_PRECISE = "session.x64quantprecision"
+
+
+class OnnxruntimeRunner:
+    """onnxruntime on one thread, one sample at a time."""
+
+    name = "onnxruntime"
+
+    @property
+    def runtime(self) -> str:
+        """Implementation and version."""
+        return f"onnxruntime {version('onnxruntime')}"
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """See ``Runner``. Raises ``UsageError`` for other formats, ``ModelError`` for refused models."""
+        _require_onnx(model)
+        inputs = prepare.quantize_inputs(model, vectors)
+        shaped = prepare.model_inputs(model, inputs)
+        sources = origins(model.artefact) if operators else ()
+        session = _session(model.artefact, tuple(dict.fromkeys(source.name for source in sources)))
+        count = len(prepare.summary_of(model.artefact).outputs)
+        outputs: list[list[Array]] = [[] for _ in range(count)]
+        records: list[tuple[OperatorRecord, ...]] = []
+        for sample in range(len(inputs[0])):
+            values = _invoke(session, [x[sample] for x in shaped])
+            for parts, value in zip(outputs, list(values.values())[:count], strict=True):
+                parts.append(value)
+            if operators:
+                records.append(
+                    tuple(
+                        OperatorRecord(each.operator, each.kind, crc32(_as_in_graph(values, each)))
+                        for each in sources
+                    )
+                )
+        return Run(
+            self.name,
+            self.runtime,
+            model,
+            vectors,
+            inputs,
+            prepare.model_outputs(model, [np.stack(parts) for parts in outputs]),
+            operators=tuple(records),
+        )
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """See ``Runner``; the layout is that of the integer graph."""
+        _require_onnx(model)
+        for each in origins(model.artefact):
+            if each.operator == operator:
+                session = _session(model.artefact, (each.name,))
+                values = _invoke(session, [x[0] for x in prepare.one_inference(model, inputs)])
+                return _as_in_graph(values, each)
+        raise UsageError(f"model {model.name} has no operator {operator}")
+
+
+def _require_onnx(model: QuantizedModel) -> None:
+    if not is_onnx(model.artefact):
+        raise UsageError(
+            f"model {model.name} is a TFLite file, which onnxruntime does not run; "
+            "use tflm, integer or litert"
+        )
+
+
+def _as_in_graph(values: dict[str, Array], origin: Origin) -> Array:
+    return origin.in_graph(values[origin.name])
+
+
+@lru_cache(maxsize=16)
+def _session(artefact: bytes, more_outputs: tuple[str, ...] = ()) -> Any:
+    """A session for an artefact, which also hands out the tensors called ``more_outputs``."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("onnxruntime", "onnx", "the runner onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    signed = any(t.dtype == "int8" and t.data is None for t in prepare.summary_of(artefact).tensors)
+    options.add_session_config_entry(INT8_ALLOWED if signed else X64_PRECISE, "1")
+    content = _with_outputs(artefact, more_outputs) if more_outputs else artefact
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own types, which have no common public base
+        raise ModelError(f"onnxruntime refuses the model: {error}") from error
+
+
+def _with_outputs(artefact: bytes, names: tuple[str, ...]) -> bytes:
+    onnx = load_onnx()
+    model = parse(artefact)
+    known = {info.name for info in model.graph.output}
+    for name in names:
+        if name not in known:
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    return bytes(model.SerializeToString())
+
+
+def _invoke(session: Any, inputs: Sequence[Array]) -> dict[str, Array]:
+    """All outputs by name, the model's own first."""
+    feeds = {each.name: x for each, x in zip(session.get_inputs(), inputs, strict=True)}
+    try:
+        values = session.run(None, feeds)
+    except Exception as error:  # as above
+        raise ModelError(f"onnxruntime cannot run the model: {error}") from error
+    return {each.name: value for each, value in zip(session.get_outputs(), values, strict=True)}
