@@ -58,7 +58,8 @@ def multiply_by_float(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.Ar
     product, second = _to_24_digits(accumulator * digits)
     # product * 2**-bits; to the left it has 24 digits or more, beyond every type
     bits = _DIGITS - np.asarray(shift, np.int64) - first - second
-    return round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
+    steps: IntArray = round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
+    return steps
 
 
 def _to_24_digits(x: IntArray) -> tuple[IntArray, IntArray]:

@@ -45,9 +45,10 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     """The raw tensors that go into the model, (N, ...) each, in its own dtypes.
 
     ``Samples`` are divided by the input's scale in float32, rounded half away from zero, as TFLM's
-    QUANTIZE does (of ONNX models half to even, as onnxruntime's does), and saturated; a float32 input takes them as float32. ``Raw`` must already have the
-    dtype. Raises ``UsageError`` where number, shape or dtype do not fit, a value is not finite, or one
-    at a float32 input is so far out of range that runtimes do not agree on it.
+    QUANTIZE does (of ONNX models half to even, as onnxruntime's does), and saturated; a float32 input takes
+    them as float32. ``Raw`` must already have the dtype. Raises ``UsageError`` where number, shape or dtype
+    do not fit, a value is not finite, or one at a float32 input is so far out of range that runtimes do not
+    agree on it.
     """
     tensors = summary_of(model.artefact).input_tensors
     arrays = vectors.inputs if isinstance(vectors, Samples) else _tuple(vectors)
