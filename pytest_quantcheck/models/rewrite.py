@@ -172,6 +172,8 @@ def one_scale(per_channel: bytes, float_model: bytes) -> bytes:
             continue
         weights, bias = tree.input(operator, WEIGHTS), tree.input(operator, BIAS_OF.get(kind, 2))
         values = source.constant(named[weights.name], "<f4")
+        if values is None:  # computed by another operator, which gave them one scale
+            continue
         integers, scales = symmetric_int8(values, None)
         tree.quantized(weights, integers, scales, 0)
         if bias is None:
@@ -180,6 +182,7 @@ def one_scale(per_channel: bytes, float_model: bytes) -> bytes:
         step = input_scale * scales
         wide = "<i8" if bias.type == tree.schema.TensorType.INT64 else "<i4"
         reals = source.constant(named[bias.name], "<f4")
+        assert reals is not None  # the quantizer refuses a bias that is computed
         tree.quantized(bias, round_half_away(reals * (np.float32(1) / step)).astype(wide), step, 0)
     return tree.bytes()
 

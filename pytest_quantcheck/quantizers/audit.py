@@ -13,21 +13,24 @@ import numpy as np
 from pytest_quantcheck.data.finding import Finding
 from pytest_quantcheck.errors import QuantizationError
 from pytest_quantcheck.graph.artefact import is_onnx
-from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary, read_summary
+from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, read_summary
+from pytest_quantcheck.quantizers.audit_values import (
+    CHANNEL_AXIS,
+    INTEGER_RANGE,
+    audit_values,
+    weighted,
+    where,
+)
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.onnx_audit import audit_onnx
 
-# operator kind -> axis of its output channels in the weights (TFLite quantization specification)
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 # one scale is allowed for the rows of FULLY_CONNECTED in either granularity
 PER_CHANNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 EDGES = ("QUANTIZE", "DEQUANTIZE")
-INTEGER_RANGE = {
-    "int8": (-128, 127),
-    "uint8": (0, 255),
-    "int16": (-32768, 32767),
-    "int32": (-(2**31), 2**31 - 1),
-}
+# scheme with float activations -> type of its weights
+WEIGHTS_ONLY = {"dynamic": "int8", "float16": "float16"}
+ACTIVATIONS = {"int8": ("int8", "uint8"), "int16x8": ("int16",)}
+DYNAMIC_FROM = 1024  # elements; smaller weights stay in float
 BIAS_TOLERANCE = 1e-5  # relative; the quantizers compute input scale * weight scale in float32
 
 
@@ -39,15 +42,14 @@ def audit(artefact: bytes, config: QuantConfig | None = None) -> tuple[Finding, 
     if is_onnx(artefact):
         return audit_onnx(artefact, config)
     summary = read_summary(artefact)
-    checks: list[Callable[[Summary], Iterator[Finding]]] = [
-        _structure,
-        _float_operators,
-        _axes,
-        _parameters,
-        _biases,
-    ]
+    integers = config is None or config.scheme not in WEIGHTS_ONLY
+    checks: list[Callable[[Summary], Iterator[Finding]]] = [_structure, _axes, _parameters]
+    checks += [_float_operators, _biases] if integers else []
     findings = [finding for check in checks for finding in check(summary)]
+    if not findings and integers:
+        findings += audit_values(summary)
     if config is not None:
+        findings += _scheme(summary, config)
         findings += _edge_types(summary, config)
         findings += _granularity(summary, config)
     return tuple(findings)
@@ -64,23 +66,10 @@ def require(findings: tuple[Finding, ...], name: str) -> tuple[Finding, ...]:
 
 def granularity_of(summary: Summary) -> str:
     """``per_channel`` when any weights have several scales, else ``per_tensor``; ``""`` in float."""
-    weights = [w for _, w in _weights(summary) if len(w.scales)]
+    weights = [w for _, w in weighted(summary) if len(w.scales)]
     if not weights:
         return ""
     return "per_channel" if any(len(w.scales) > 1 for w in weights) else "per_tensor"
-
-
-def _where(operator: OperatorSummary) -> str:
-    return f"operator {operator.index} ({operator.kind})"
-
-
-def _weights(summary: Summary) -> Iterator[tuple[OperatorSummary, TensorSummary]]:
-    """Operators with constant weights, and those weights."""
-    for operator in summary.operators:
-        if operator.kind in CHANNEL_AXIS and len(operator.inputs) > 1 and operator.inputs[1] >= 0:
-            weights = summary.tensors[operator.inputs[1]]
-            if weights.data is not None:
-                yield operator, weights
 
 
 def _structure(summary: Summary) -> Iterator[Finding]:
@@ -96,7 +85,7 @@ def _structure(summary: Summary) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "custom_operator",
-                f"{_where(operator)} is not part of TFLite.",
+                f"{where(operator)} is not part of TFLite.",
                 "Build the layer from TFLite's own operators.",
             )
     for tensor in summary.input_tensors:
@@ -128,13 +117,13 @@ def _left_in_float(operator: OperatorSummary, how: str) -> Finding:
     return Finding(
         "error",
         "float_operator",
-        f"{_where(operator)} {how}.",
+        f"{where(operator)} {how}.",
         "The quantizer has no integer version of something here; replace the layer by one that it knows.",
     )
 
 
 def _axes(summary: Summary) -> Iterator[Finding]:
-    for operator, weights in _weights(summary):
+    for operator, weights in weighted(summary):
         if len(weights.scales) < 2:
             continue
         axis = CHANNEL_AXIS[operator.kind]
@@ -143,7 +132,7 @@ def _axes(summary: Summary) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "quantized_dimension",
-                f"The weights of {_where(operator)} have {len(weights.scales)} scales along axis "
+                f"The weights of {where(operator)} have {len(weights.scales)} scales along axis "
                 f"{weights.axis}, but {channels} output channels along axis {axis}.",
                 "The file is damaged or was written by a faulty quantizer; quantize again.",
             )
@@ -171,19 +160,19 @@ def _parameters(summary: Summary) -> Iterator[Finding]:
                 f"to {tensor.zero_points.max()}.",
                 "A zero point is a value of the tensor's own type; quantize again.",
             )
-    for operator, weights in _weights(summary):
+    for operator, weights in weighted(summary):
         if weights.dtype == "int8" and weights.zero_points.any():
             yield Finding(
                 "error",
                 "asymmetric_weights",
-                f"The weights of {_where(operator)} have a zero point other than 0.",
+                f"The weights of {where(operator)} have a zero point other than 0.",
                 "The TFLite specification wants symmetric int8 weights; quantize again.",
             )
 
 
 def _biases(summary: Summary) -> Iterator[Finding]:
     """A bias is int32 with the scale input * weights; anything else shifts every output."""
-    for operator, weights in _weights(summary):
+    for operator, weights in weighted(summary):
         if len(operator.inputs) < 3 or operator.inputs[2] < 0 or operator.kind == "TRANSPOSE_CONV":
             continue
         source, bias = summary.tensors[operator.inputs[0]], summary.tensors[operator.inputs[2]]
@@ -195,9 +184,43 @@ def _biases(summary: Summary) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "bias",
-                f"The bias of {_where(operator)} is {bias.dtype}, its scale is not input * weight scale.",
+                f"The bias of {where(operator)} is {bias.dtype}, its scale is not input * weight scale.",
                 "The file is damaged or was written by a faulty quantizer; quantize again.",
             )
+
+
+def _scheme(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
+    """The types inside the network are those of the scheme."""
+    wrong: list[str] = []
+    if config.scheme in WEIGHTS_ONLY:
+        wanted, least = WEIGHTS_ONLY[config.scheme], DYNAMIC_FROM if config.scheme == "dynamic" else 1
+        wrong = [
+            f"the weights of {where(operator)} are {weights.dtype}"
+            for operator, weights in weighted(summary)
+            if weights.elements >= least and weights.dtype != wanted
+        ]
+        wrong += [
+            f"tensor {tensor.index} ('{tensor.name}') is {tensor.dtype}"
+            for tensor in summary.tensors
+            if tensor.dtype in ("int8", "uint8", "int16", "float16")
+            and (tensor.dtype != wanted or tensor.data is None)
+        ]
+    elif config.scheme in ACTIVATIONS:
+        wrong = [
+            f"{where(operator)} computes in {summary.tensors[index].dtype}"
+            for operator in summary.operators
+            if operator.kind not in EDGES
+            for index in operator.outputs
+            if summary.tensors[index].dtype in ("int8", "uint8", "int16")
+            and summary.tensors[index].dtype not in ACTIVATIONS[config.scheme]
+        ]
+    if wrong:
+        yield Finding(
+            "error",
+            "scheme",
+            f"scheme={config.scheme} was asked for, but {wrong[0]} ({len(wrong)} such).",
+            "Quantize again, or ask for the scheme that the file has.",
+        )
 
 
 def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
@@ -216,7 +239,7 @@ def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
 
 
 def _granularity(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
-    for operator, weights in _weights(summary):
+    for operator, weights in weighted(summary):
         axis = CHANNEL_AXIS[operator.kind]
         channels = weights.shape[axis] if axis < len(weights.shape) else 1
         scales = len(weights.scales)
@@ -229,6 +252,6 @@ def _granularity(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
         yield Finding(
             "error",
             "granularity",
-            f"The weights of {_where(operator)} have {scales} scale(s) for {channels} channels, {asked}.",
+            f"The weights of {where(operator)} have {scales} scale(s) for {channels} channels, {asked}.",
             f"Quantize again with granularity={config.granularity}, or ask for what the file holds.",
         )

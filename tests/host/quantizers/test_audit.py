@@ -29,7 +29,7 @@ def weights(model, kind):
 
 
 def codes(artefact, config=None):
-    return [finding.code for finding in audit(artefact, config)]
+    return [finding.code for finding in audit(artefact, config) if finding.severity != "note"]
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +37,12 @@ def artefact(quantize_digits):
     return quantize_digits().artefact
 
 
-def test_a_sound_artefact_has_no_findings(artefact):
-    assert audit(artefact, QuantConfig()) == ()
+def test_a_sound_artefact_has_a_note_about_its_dense_layer_and_nothing_else(artefact, quantize_digits):
+    (note,) = audit(artefact, QuantConfig())
+    assert (note.severity, note.code) == ("note", "per_channel_dense")
+    assert "operator 8 (FULLY_CONNECTED) has 10 scales" in note.sentence
+    per_tensor = quantize_digits(granularity="per_tensor").artefact
+    assert audit(per_tensor, QuantConfig(granularity="per_tensor")) == ()
 
 
 @pytest.mark.parametrize(
@@ -52,11 +56,11 @@ def test_a_sound_artefact_has_no_findings(artefact):
     ],
 )
 def test_what_was_not_asked_for_is_an_error_with_a_remedy(artefact, asked, code):
-    findings = audit(artefact, QuantConfig(**asked))
+    findings = [f for f in audit(artefact, QuantConfig(**asked)) if f.severity != "note"]
     assert {f.code for f in findings} == {code}
     assert all(f.severity == "error" and f.remedy for f in findings)
     with pytest.raises(QuantizationError, match=rf"\[{code}\]"):
-        require(findings, "digits")
+        require(tuple(findings), "digits")
 
 
 def test_one_scale_where_one_per_channel_was_asked_for(quantize_digits):
@@ -170,6 +174,72 @@ def test_a_custom_operator_is_found(artefact, edited):
     found = audit(edited(artefact, change))
     assert [f.code for f in found] == ["custom_operator"]
     assert "CUSTOM:MyOp" in found[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "words"),
+    [
+        ({}, {"scheme": "int16x8", "input_type": "float32", "output_type": "float32"}, "computes in int8"),
+        ({"scheme": "int16x8"}, {}, "computes in int16"),
+        ({"scheme": "float16", "calibration": "none"}, {"scheme": "dynamic"}, "is float16"),
+        ({}, {"scheme": "dynamic"}, "is int8"),
+        ({}, {"scheme": "float16"}, "are int8"),
+    ],
+)
+def test_another_scheme_than_the_one_asked_for_is_found(quantize_digits, made, asked, words):
+    found = [f for f in audit(quantize_digits(**made).artefact, QuantConfig(**asked)) if f.code == "scheme"]
+    assert [f.severity for f in found] == ["error"]
+    assert words in found[0].sentence
+
+
+def values_of(model, tensor, change):
+    """Rewrite an int8 constant."""
+    buffer = model.buffers[tensor.buffer]
+    values = np.asarray(buffer.data, np.uint8).view(np.int8).reshape(tensor.shape).copy()
+    change(values)
+    buffer.data = values.reshape(-1).view(np.uint8)
+
+
+def test_a_layer_whose_output_cannot_change_is_found(artefact, edited):
+    def no_weights(model):
+        values_of(model, weights(model, DEPTHWISE), lambda values: values.fill(0))
+
+    def steps_too_wide(model):
+        op, graph = operator(model, FULLY_CONNECTED)
+        graph.tensors[op.outputs[0]].quantization.scale = np.array([1e4], "f4")
+
+    for change in (no_weights, steps_too_wide):
+        assert "constant_output" in codes(edited(artefact, change))
+
+
+def test_channels_that_one_outlier_leaves_a_few_steps_are_counted(quantize_digits, edited):
+    def stretch(model):
+        values_of(model, weights(model, CONV_2D), lambda values: values.__setitem__(slice(1, 4), 2))
+
+    artefact = quantize_digits(granularity="per_tensor").artefact
+    (finding,) = audit(edited(artefact, stretch))
+    assert (finding.severity, finding.code) == ("warning", "scale_outlier")
+    assert "In 3 of 16 channels of operator 0 (CONV_2D)" in finding.sentence
+
+
+def test_an_input_that_drowns_in_the_other_is_found(artefact, edited):
+    def drown(model):
+        op, graph = operator(model, ADD)
+        graph.tensors[op.outputs[0]].quantization.scale = np.array([1e5], "f4")
+
+    found = [f for f in audit(edited(artefact, drown)) if "(ADD)" in f.sentence]
+    assert {f.code for f in found} == {"scale_outlier"}
+
+
+def test_biases_cut_off_at_the_end_of_their_type_are_found(artefact, edited):
+    def cut(model):
+        op, graph = operator(model, CONV_2D)
+        buffer = model.buffers[graph.tensors[op.inputs[2]].buffer]
+        values = np.asarray(buffer.data, np.uint8).view(np.int32).copy()
+        values[0] = 2**31 - 1
+        buffer.data = values.view(np.uint8)
+
+    assert "bias_saturated" in codes(edited(artefact, cut))
 
 
 def test_what_is_no_flatbuffer_is_an_error():
