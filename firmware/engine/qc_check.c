@@ -1,6 +1,7 @@
 /* One operator against its tensors and parameters: what its kernel relies on, nothing less. */
 #include "qc_check.h"
 
+#include "qc_fixed_point.h"
 #include "qc_image.h"
 #include "qc_simd.h"
 
@@ -41,7 +42,8 @@ static int range_fits(const qc_tensor_t *t, int32_t low, int32_t high) {
 }
 
 static int multiplier_fits(int32_t multiplier, int32_t shift) {
-  return multiplier >= 0 && within(shift, -31, 30);
+  if (multiplier < 0 || within(shift, -31, 30)) return multiplier >= 0;
+  return within(shift, QC_FLOAT_SHIFT - 31, QC_FLOAT_SHIFT + 30) && (multiplier & 0x7f) == 0;
 }
 
 #define QC_PRODUCTS (1u << 24) /* products in one sum */
@@ -448,11 +450,12 @@ static qc_status_t check_rescale(const qc_rescale_params_t *p, const qc_tensor_t
 }
 
 static qc_status_t check_float_edge(const qc_float_edge_params_t *p, const qc_tensor_t *real,
-                                    const qc_tensor_t *quantized) {
+                                    const qc_tensor_t *quantized, uint32_t flags) {
   QC_REQUIRE(real->dtype == QC_FLOAT32 && is_integer(quantized), QC_ERR_UNSUPPORTED);
   QC_REQUIRE(qc_same_shape(real, quantized), QC_ERR_SHAPE);
   QC_REQUIRE(zero_point_fits(quantized, p->zero_point), QC_ERR_PARAM);
-  QC_REQUIRE(p->scale > 0 && p->scale < 0x7f800000u, QC_ERR_PARAM); /* positive and finite */
+  uint32_t scale = p->scale & ~flags; /* positive and finite */
+  QC_REQUIRE(scale > 0 && scale < 0x7f800000u, QC_ERR_PARAM);
   return QC_OK;
 }
 
@@ -524,9 +527,9 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
   case QC_OP_RESCALE:
     return check_rescale(p, in, out);
   case QC_OP_QUANTIZE:
-    return check_float_edge(p, in, out);
+    return check_float_edge(p, in, out, QC_HALF_EVEN);
   case QC_OP_DEQUANTIZE:
-    return check_float_edge(p, out, in);
+    return check_float_edge(p, out, in, 0);
   case QC_OP_TABLE:
     return check_lookup(image, p, in, out);
   case QC_OP_SOFTMAX_INT16:

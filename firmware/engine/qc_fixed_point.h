@@ -31,8 +31,15 @@ QC_INLINE int32_t qc_add_zero_point(int32_t x, int32_t zero_point) {
   return (int32_t)((uint32_t)x + (uint32_t)zero_point);
 }
 
+#define QC_FLOAT_SHIFT 128 /* added to a shift, it asks for the rule of float32 factors */
+
+/* x * multiplier / 2^31 * 2^(shift - QC_FLOAT_SHIFT) in float32, limited to 2^30 either way;
+ * multiplier >= 0 with its 7 low bits clear, -31 <= shift - QC_FLOAT_SHIFT <= 30. */
+int32_t qc_requantize_float(int32_t x, int32_t multiplier, int32_t shift);
+
 /* x * multiplier / 2^31 * 2^shift with both roundings; multiplier >= 0, -31 <= shift <= 30. */
 QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {
+  if (shift > 30) return qc_requantize_float(x, multiplier, shift);
   int32_t left = shift > 0 ? shift : 0;
   int32_t right = shift > 0 ? 0 : -shift;
   return qc_divide_by_power(qc_doubling_high_multiply(qc_shift_left(x, left), multiplier), right);

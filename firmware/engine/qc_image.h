@@ -199,6 +199,8 @@ typedef struct {
   int32_t act_min, act_max;
 } qc_rescale_params_t;
 
+#define QC_HALF_EVEN 0x80000000u /* in QUANTIZE's scale, whose sign it is: halves go to even */
+
 typedef struct {
   uint32_t scale; /* the bits of a float32 */
   int32_t zero_point;

@@ -94,6 +94,7 @@ _CRC_OFFSET, _CRC_START = 12, 16
 _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
 _PRODUCTS = 1 << 24  # in one sum
 _FAST, _WIDE = 1, 2
+_FLOAT_SHIFT = 128  # added to a shift, it asks for the rule of float32 factors
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
 _DEPTHWISE_GROUP = 4
@@ -380,13 +381,13 @@ class _Site:
 
     def rules(self, requantize: Requantize, channels: int) -> tuple[IntArray, IntArray]:
         """Multipliers and shifts, one per channel; a multiplier of 0 gets the shift -1."""
-        if requantize.rounding != "double":
-            self.fail(f"rounding {requantize.rounding!r} is not supported here; the engine rounds 'double'")
+        if requantize.rounding not in ("double", "float"):
+            self.fail(f"rounding {requantize.rounding!r} is not supported here; allowed: 'double', 'float'")
         multiplier = np.broadcast_to(requantize.multiplier, channels)
         shift = np.where(multiplier == 0, -1, np.broadcast_to(requantize.shift, channels))
         if multiplier.min() < 0 or multiplier.max() >= 1 << 31 or shift.min() < -31 or shift.max() > 30:
             self.fail(f"multipliers {multiplier} with shifts {shift} do not fit the engine")
-        return multiplier, shift
+        return multiplier, shift + _FLOAT_SHIFT * (requantize.rounding == "float")
 
 
 def _activation_types(site: _Site) -> str:
@@ -725,7 +726,9 @@ def _rescale(site: _Site, p: Rescale) -> _Lowered:
 
 def _float_edge(site: _Site, p: FloatEdge) -> _Lowered:
     site.require_dtypes("int8", "uint8", "int16", "float32")
-    return _Lowered(site.op.kind, struct.pack("<fi", p.scale, p.zero_point), site.op.inputs[:1])
+    half_even = site.op.kind == "QUANTIZE" and p.rounding == "half_even"
+    scale = -p.scale if half_even else p.scale  # positive otherwise: its sign is free to tell
+    return _Lowered(site.op.kind, struct.pack("<fi", scale, p.zero_point), site.op.inputs[:1])
 
 
 _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {

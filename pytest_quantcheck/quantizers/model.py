@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class QuantizedModel:
-    """An artefact (a ``.tflite`` flatbuffer or an ``.onnx`` QDQ model) with its name, configuration and float source.
+    """An artefact (``.tflite`` flatbuffer or ``.onnx`` QDQ model), its name, configuration and float source.
 
     ``float_model`` is the float model of the same network, in either format, empty when it is not known.
     ``manifest`` says how the artefact was made (source hash, calibration ids and hash, versions).
