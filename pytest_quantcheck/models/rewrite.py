@@ -42,7 +42,7 @@ class Tree:
 
     def bytes(self) -> bytes:
         """The flatbuffer."""
-        import flatbuffers
+        import flatbuffers  # type: ignore[import-untyped]
 
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")

@@ -42,6 +42,6 @@ def sound_families() -> tuple[Family, ...]:
             broken.append(error)
     if broken and not found:
         raise broken[0]
-    for error in broken:
-        warnings.warn(f"left out: {error}", RuntimeWarning, stacklevel=2)
+    for reason in broken:
+        warnings.warn(f"left out: {reason}", RuntimeWarning, stacklevel=2)
     return tuple(found)

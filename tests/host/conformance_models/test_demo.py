@@ -38,7 +38,7 @@ def test_every_model_is_what_its_manifest_says():
     assert [m.config for m in models] == list(CONFIGURATIONS)
     assert len({m.id for m in models}) == len(models) >= 4
     for model in models:
-        assert audit(model.artefact, model.config) == ()
+        assert {finding.severity for finding in audit(model.artefact, model.config)} <= {"note"}
         assert not model.random_calibration
         assert len(model.manifest["calibration"]["ids"]) == 126
         assert not set(model.manifest["calibration"]["ids"]) & set(demo_samples().names)
