@@ -48,15 +48,13 @@ def quantize_multiplier(real: npt.ArrayLike) -> tuple[IntArray, IntArray]:
 
 
 def saturating_rounding_doubling_high_mul(a: npt.ArrayLike, b: npt.ArrayLike) -> IntArray:
-    """``round(a * b / 2**31)`` for int32 ``a`` and ``b``, half away from zero, saturated to int32.
+    """``round(a * b / 2**31)`` for int32 ``a`` and ``b``, half up, saturated to int32.
 
-    ``(a * b + nudge) / 2**31`` truncated towards zero, ``nudge = 2**30`` or, for a negative product,
-    ``1 - 2**30``. Only ``a == b == -2**31`` saturates.
+    The source truncates ``(a * b + nudge) / 2**31`` towards zero, ``nudge = 2**30`` or, for a negative
+    product, ``1 - 2**30``: the same integer. Only ``a == b == -2**31`` saturates.
     Source: gemmlowp ``SaturatingRoundingDoublingHighMul``.
     """
-    product = int64(a) * int64(b)
-    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    return int64(np.minimum(divide_towards_zero_by_pot(nudged, 31), INT32_MAX))
+    return int64(np.minimum((int64(a) * int64(b) + (1 << 30)) >> 31, INT32_MAX))
 
 
 def divide_towards_zero_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> IntArray:
@@ -183,8 +181,7 @@ def _one_minus_over_one_plus(a: IntArray) -> IntArray:
 def _inverse_of_half(a: IntArray) -> IntArray:
     """``2 / (1 + a)`` in Q2.29 for Q0.31 ``a`` in [0, 1), by three Newton-Raphson steps."""
     mul = saturating_rounding_doubling_high_mul
-    total = a + INT32_MAX
-    half = divide_towards_zero_by_pot(total + np.where(total >= 0, 1, -1), 1)
+    half = (a + (1 << 31)) >> 1  # the source's rounded half of a + 1, its 1 being 2**31 - 1
     x = 1515870810 + mul(half, -1010580540)  # 48/17 - 32/17 * half, in Q2.29
     for _ in range(3):
         error = (1 << 29) - mul(half, x)
@@ -236,6 +233,4 @@ def _int16_multiplier(multiplier: int) -> int:
 
 def _high_mul_int16(a: IntArray, b: int) -> IntArray:
     """``round(a * b / 2**15)``, half up. Source: gemmlowp ``SaturatingRoundingDoublingHighMul``, 16 bits."""
-    product = a * b
-    nudge = np.where(product >= 0, 1 << 14, 1 - (1 << 14))
-    return saturate_int16(divide_towards_zero_by_pot(product + nudge, 15))
+    return saturate_int16((a * b + (1 << 14)) >> 15)
