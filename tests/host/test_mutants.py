@@ -97,7 +97,7 @@ def test_a_change_that_changes_nothing_is_no_mutant(tmp_path: Path) -> None:
 
 def result(key: str, caught_by: str | None, *, handmade: bool = False) -> Result:
     mutant = Mutant("f.py", key, "kind", "a", "b", Edit(0, 0, ""), handmade=handmade)
-    return Result(mutant, Failure(caught_by, NUMBER) if caught_by else None, 0.0)
+    return Result(mutant, Failure(caught_by, NUMBER) if caught_by else None)
 
 
 def complaints(results: list[Result], reasons: dict[str, str]) -> list[str]:

@@ -7,17 +7,18 @@ for a mutant that is caught or gone, or fewer than 98 % of the generated ones ar
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.mutants import report, sites
 from tests.mutants.edit import Mutant
 from tests.mutants.equivalents import REASONS
-from tests.mutants.run import BrokenSuiteError, Result, Workshop
+from tests.mutants.run import BrokenSuiteError, Failure, Result, Workshop
 
 PYTHON_COUNT, C_COUNT = 80, 120
 REPORT = sites.ROOT / "docs" / "mutants.md"
@@ -34,9 +35,7 @@ def main() -> int:
             print(f"no mutant has any of {options.only} in its name")
             return 2
         try:
-            print(f"{len(chosen)} mutants; first, the tests without any", flush=True)
-            workshop.prove_suite(chosen)
-            results = list(_told(workshop.run(chosen), len(chosen)))
+            results = _results(chosen, workshop, options.resume)
         except BrokenSuiteError as error:
             print(error)
             return 2
@@ -59,6 +58,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--markdown", nargs="?", type=Path, const=REPORT, help="write the tables here (default: %(const)s)"
     )
+    parser.add_argument(
+        "--resume", type=Path, help="results are added to this file, and what it has is not run again"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     return parser.parse_args()
 
@@ -73,13 +75,33 @@ def _chosen(options: argparse.Namespace, population: sites.Population, workshop:
     return [*handmade, *python, *c]
 
 
-def _told(results: Iterator[Result], count: int) -> Iterator[Result]:
-    for number, result in enumerate(results, 1):
+def _results(chosen: list[Mutant], workshop: Workshop, resume: Path | None) -> list[Result]:
+    """Of all mutants, in order; those that ``resume`` has are not run again."""
+    known = _read(resume) if resume else {}
+    new = [m for m in chosen if m.key not in known]
+    if new:
+        print(f"{len(new)} mutants; first, the tests without any", flush=True)
+        workshop.prove_suite(new)
+    for number, result in enumerate(workshop.run(new), 1):
         failure = result.failure
-        verdict = f"{failure.how}: {failure.test}" if failure else "SURVIVED"
-        print(f"[{number:3}/{count}] {result.seconds:5.1f} s  {result.mutant.key}", flush=True)
-        print(f"{'':18}{verdict}", flush=True)
-        yield result
+        print(f"[{number:3}/{len(new)}] {result.seconds:5.1f} s  {result.mutant.key}")
+        print(f"{'':18}{f'{failure.how}: {failure.test}' if failure else 'SURVIVED'}", flush=True)
+        known[result.mutant.key] = result.failure
+        if resume:
+            _append(resume, result)
+    return [Result(m, known[m.key]) for m in chosen]
+
+
+def _append(path: Path, result: Result) -> None:
+    failure = result.failure and asdict(result.failure)
+    with path.open("a") as file:
+        file.write(json.dumps({"mutant": result.mutant.key, "failure": failure}) + "\n")
+
+
+def _read(path: Path) -> dict[str, Failure | None]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return {row["mutant"]: Failure(**row["failure"]) if row["failure"] else None for row in rows}
 
 
 def _cpu_minutes() -> float:

@@ -75,8 +75,8 @@ PATCHES = (
         "the QUANTIZE kernel truncates",
         "truncation instead of rounding",
         QUANTIZE,
-        "(quotient + (1u << (right - 1))) >> right",
-        "quotient >> right",
+        "whole = (quotient + half) >> right",
+        "whole = quotient >> right",
     ),
     Patch(
         "the QUANTIZE kernel's division truncates",
@@ -131,8 +131,8 @@ PATCHES = (
         "the one overflowing product",
         "saturation forgotten",
         FIXED,
-        "int64(np.minimum(divide_towards_zero_by_pot(nudged, 31), INT32_MAX))",
-        "divide_towards_zero_by_pot(nudged, 31)",
+        "int64(np.minimum((int64(a) * int64(b) + (1 << 30)) >> 31, INT32_MAX))",
+        "(int64(a) * int64(b) + (1 << 30)) >> 31",
     ),
     Patch(
         "the reduced multiplier reaches 2**15",

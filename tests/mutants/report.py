@@ -24,6 +24,7 @@ ones are caught.
     make mutants MUTANTS=--markdown                          # and write this page
     make mutants MUTANTS="--only qc_pad.c"                   # all mutants with this in their names
     make mutants MUTANTS="--seed 2 --generated --c 50"       # another sample
+    make mutants MUTANTS="--resume build/mutants.jsonl"      # goes on where it was interrupted
 
 **Generated** mutants change one operator, comparison, number, shift, cast, sign, condition or statement of
 `pytest_quantcheck/numerics/` (from its syntax tree) or of the engine's kernels and arithmetic headers (from

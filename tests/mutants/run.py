@@ -78,7 +78,7 @@ class Result:
 
     mutant: Mutant
     failure: Failure | None
-    seconds: float
+    seconds: float = 0.0
 
 
 class Workshop:
@@ -102,7 +102,9 @@ class Workshop:
         for i in range(1, jobs):
             shutil.copytree(first, folder / str(i))
             self._free.put(folder / str(i))
-        self._objects: dict[str, list[bytes]] = {}
+        self._pristine = folder / "pristine"
+        shutil.copytree(first / "firmware", self._pristine / "firmware")
+        self._objects: dict[Path, list[bytes] | None] = {}
         self._timeout = PATIENCE
         self._seconds = folder / "seconds.json"
 
@@ -143,7 +145,13 @@ class Workshop:
 
     def _each(self, function: Callable[[Mutant], T], mutants: Iterable[Mutant]) -> Iterator[T]:
         with ThreadPoolExecutor(self._jobs) as pool:
-            yield from pool.map(function, mutants)
+            try:
+                yield from pool.map(function, mutants)
+            except BaseException:  # Ctrl-C ends what runs, too
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(_running):
+                    _kill(process)
+                raise
 
     @contextmanager
     def _copy(self) -> Iterator[Path]:
@@ -208,14 +216,22 @@ class Workshop:
         return _read(*_output(command, copy, environment, self._timeout), record)
 
     def _is_viable(self, mutant: Mutant) -> bool:
+        """For a header the first kernel that becomes another one decides."""
         if not _is_c(mutant):
             return True
-        with self._copy() as copy:
-            if mutant.file not in self._objects:
-                self._objects[mutant.file] = _objects(copy, mutant.file) or []
         with self._applied(mutant) as copy:
-            objects = _objects(copy, mutant.file)
-        return objects is not None and objects != self._objects[mutant.file]
+            for source in _sources(copy, mutant.file):
+                objects = _objects(copy, source)
+                if objects is None:
+                    return False
+                if objects != self._original_objects(source.relative_to(copy)):
+                    return True
+        return False
+
+    def _original_objects(self, source: Path) -> list[bytes] | None:
+        if source not in self._objects:
+            self._objects[source] = _objects(self._pristine, self._pristine / source)
+        return self._objects[source]
 
 
 def _is_c(mutant: Mutant) -> bool:
@@ -227,19 +243,25 @@ def _tests_of(mutant: Mutant) -> tuple[str, ...]:
     return C_TESTS if _is_c(mutant) or mutant.file == IMAGE_COMPILER else PYTHON_TESTS
 
 
-def _objects(copy: Path, file: str) -> list[bytes] | None:
-    """The object code of a source, of all kernels for a header; None where it does not compile."""
-    engine = copy / "firmware" / "engine"
-    sources = [copy / file] if file.endswith(".c") else sorted(engine.rglob("*.c"))
+def _sources(copy: Path, file: str) -> list[Path]:
+    """What a file is compiled with: itself, or for a header all kernels, those that name it first."""
+    path = copy / file
+    if path.suffix == ".c":
+        return [path]
+    sources = sorted((copy / "firmware" / "engine").rglob("*.c"))
+    return sorted(sources, key=lambda source: path.name not in source.read_text())
+
+
+def _objects(copy: Path, source: Path) -> list[bytes] | None:
+    """The object code of a source in both variants; None where it does not compile."""
+    include = [f"-I{copy}/firmware/engine", f"-I{copy}/firmware/include"]
     objects = []
-    for source in sources:
-        for variant in VARIANTS:
-            out = copy / "mutant.o"
-            command = ["cc", "-std=c11", "-O2", "-w", *variant, f"-I{engine}", f"-I{copy}/firmware/include"]
-            done = subprocess.run([*command, "-c", source, "-o", out], capture_output=True, check=False)
-            if done.returncode:
-                return None
-            objects.append(out.read_bytes())
+    for variant in VARIANTS:
+        command = ["cc", "-std=c11", "-O2", "-w", *variant, *include, "-S", source, "-o", "-"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode:
+            return None
+        objects.append(done.stdout)
     return objects
 
 
@@ -256,15 +278,25 @@ def _output(
         text=True,
         start_new_session=True,
     )
+    _running.add(process)
     try:
         output, _ = process.communicate(timeout=timeout)
         return process.returncode, output
     except subprocess.TimeoutExpired:
         return None, ""
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
+        _running.discard(process)
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """With its children, which share its session."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read(status: int | None, output: str, record: Path) -> Failure | None:
