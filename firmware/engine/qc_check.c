@@ -205,6 +205,21 @@ static qc_status_t check_depthwise(const qc_image_t *image, const qc_operator_t 
   return check_channels(image, p, out->shape[3], products);
 }
 
+static qc_status_t check_transpose_conv(const qc_image_t *image, const qc_conv_params_t *p,
+                                        const qc_tensor_t *in, const qc_tensor_t *out) {
+  qc_status_t status = check_conv_params(p, in, out);
+  if (status != QC_OK) return status;
+  QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
+  QC_REQUIRE(window_fits(&p->window, in) && window_fits(&p->window, out), QC_ERR_PARAM);
+  QC_REQUIRE(p->window.dilation_h == 1 && p->window.dilation_w == 1, QC_ERR_PARAM);
+  QC_REQUIRE(p->packing == QC_PACKING_PLAIN, QC_ERR_TYPE);
+  QC_REQUIRE(p->depth_multiplier == 0 && p->weight_zero_point == 0 && p->flags == 0, QC_ERR_PARAM);
+  uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w * in->shape[3];
+  QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
+  QC_REQUIRE(p->weights_bytes == products * out->shape[3], QC_ERR_SIZE);
+  return check_channels(image, p, out->shape[3], products);
+}
+
 static qc_status_t check_fully_connected(const qc_image_t *image, const qc_operator_t *op,
                                          const qc_conv_params_t *p, const qc_tensor_t *in,
                                          const qc_tensor_t *out) {
@@ -274,6 +289,31 @@ static qc_status_t check_prelu(const qc_prelu_params_t *p, const qc_tensor_t *x,
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->identity_multiplier, p->identity_shift), QC_ERR_PARAM);
   QC_REQUIRE(multiplier_fits(p->slope_multiplier, p->slope_shift), QC_ERR_PARAM);
+  return QC_OK;
+}
+
+static uint32_t from_end(const qc_tensor_t *t, uint32_t i) {
+  return t->shape[t->rank - i];
+}
+
+static qc_status_t check_matmul(const qc_matmul_params_t *p, const qc_tensor_t *a,
+                                const qc_tensor_t *b, const qc_tensor_t *out) {
+  QC_REQUIRE(a->dtype == QC_INT8 && b->dtype == QC_INT8 && out->dtype == QC_INT8,
+             QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(a->rank >= 2 && b->rank >= 2 && out->rank >= 2, QC_ERR_SHAPE);
+  QC_REQUIRE((p->flags & ~(uint32_t)(QC_ADJ_X | QC_ADJ_Y)) == 0, QC_ERR_PARAM);
+  uint32_t x = p->flags & QC_ADJ_X ? 1 : 0, y = p->flags & QC_ADJ_Y ? 1 : 0;
+  QC_REQUIRE(from_end(a, 2 - x) == from_end(out, 2) && from_end(b, 1 + y) == from_end(out, 1),
+             QC_ERR_SHAPE);
+  QC_REQUIRE(from_end(a, 1 + x) == from_end(b, 2 - y), QC_ERR_SHAPE);
+  qc_tensor_t batches[] = {*a, *b, *out};
+  for (size_t i = 0; i < 3; i++) batches[i].rank = (uint8_t)(batches[i].rank - 2);
+  QC_REQUIRE(broadcasts(&batches[0], &batches[2]) && broadcasts(&batches[1], &batches[2]),
+             QC_ERR_SHAPE);
+  QC_REQUIRE(zero_point_fits(a, p->input1_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(b, p->input2_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
+  QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
   return QC_OK;
 }
 
@@ -399,6 +439,30 @@ static qc_status_t check_table(const qc_image_t *image, uint32_t offset, uint32_
   return QC_OK;
 }
 
+/* Where the positions of a resized axis lie in the input. */
+static qc_status_t check_positions(const qc_image_t *image, uint32_t offset, uint32_t count,
+                                   const qc_tensor_t *in, uint32_t size) {
+  QC_REQUIRE(count <= UINT16_MAX, QC_ERR_SIZE);
+  qc_status_t status = check_table(image, offset, count * (uint32_t)sizeof(qc_position_t));
+  if (status != QC_OK) return status;
+  const qc_position_t *at = (const void *)(image->constants + offset);
+  for (uint32_t i = 0; i < count; i++) {
+    QC_REQUIRE(at[i].weight < 1024 && (at[i].weight == 0 || in->dtype == QC_INT8), QC_ERR_PARAM);
+    QC_REQUIRE(at[i].lower + (at[i].weight > 0 ? 1u : 0u) < size, QC_ERR_PARAM);
+  }
+  return QC_OK;
+}
+
+static qc_status_t check_resize(const qc_image_t *image, const qc_resize_params_t *p,
+                                const qc_tensor_t *in, const qc_tensor_t *out) {
+  QC_REQUIRE(are_activations(in, out), QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank == 4 && out->rank == 4, QC_ERR_SHAPE);
+  QC_REQUIRE(in->shape[0] == out->shape[0] && in->shape[3] == out->shape[3], QC_ERR_SHAPE);
+  qc_status_t status = check_positions(image, p->rows_offset, out->shape[1], in, in->shape[1]);
+  if (status != QC_OK) return status;
+  return check_positions(image, p->columns_offset, out->shape[2], in, in->shape[2]);
+}
+
 /* No value of the exponential is negative, and that of 0 is at least 2: sums have a reciprocal. */
 static int exponentials_fit(const int16_t *table) {
   for (uint32_t i = 0; i < QC_INTERPOLATED_ENTRIES; i++)
@@ -484,6 +548,9 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
       [QC_OP_MAXIMUM] = {0, 2, 1},
       [QC_OP_PRELU] = {sizeof(qc_prelu_params_t), 2, 1},
       [QC_OP_SLICE] = {sizeof(qc_slice_params_t), 1, 0},
+      [QC_OP_RESIZE] = {sizeof(qc_resize_params_t), 1, 0},
+      [QC_OP_BATCH_MATMUL] = {sizeof(qc_matmul_params_t), 2, 0},
+      [QC_OP_TRANSPOSE_CONV] = {sizeof(qc_conv_params_t), 1, 0},
   };
   return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
 }
@@ -522,6 +589,12 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
     return check_concatenation(image, op, p, out);
   case QC_OP_SLICE:
     return check_slice(p, in, out);
+  case QC_OP_RESIZE:
+    return check_resize(image, p, in, out);
+  case QC_OP_BATCH_MATMUL:
+    return check_matmul(p, in, qc_operator_input(image, op, 1), out);
+  case QC_OP_TRANSPOSE_CONV:
+    return check_transpose_conv(image, p, in, out);
   case QC_OP_SOFTMAX:
     return check_softmax(p, in, out);
   case QC_OP_RESCALE:
@@ -558,12 +631,16 @@ uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op) {
   const void *params = image->params + op->params_offset;
   const qc_conv_params_t *conv = params;
   const qc_pool_params_t *pool = params;
+  const qc_matmul_params_t *matmul = params;
   const qc_tensor_t *in = qc_operator_input(image, op, 0), *out = qc_operator_output(image, op);
   uint64_t channels = out->rank > 0 ? out->shape[out->rank - 1] : 1;
   switch ((qc_opcode_t)op->opcode) {
   case QC_OP_CONV_2D:
   case QC_OP_FULLY_CONNECTED:
+  case QC_OP_TRANSPOSE_CONV:
     return out->bytes / channels * conv->weights_bytes;
+  case QC_OP_BATCH_MATMUL: /* a row has as many elements as a sum has products, or a column has */
+    return (uint64_t)out->bytes * (matmul->flags & QC_ADJ_X ? from_end(in, 2) : from_end(in, 1));
   case QC_OP_DEPTHWISE_CONV_2D:
     return depthwise_work(conv, out);
   case QC_OP_AVERAGE_POOL_2D:

@@ -75,6 +75,9 @@ typedef enum {
   QC_OP_MAXIMUM = 21,
   QC_OP_PRELU = 22,
   QC_OP_SLICE = 23,
+  QC_OP_RESIZE = 24,
+  QC_OP_BATCH_MATMUL = 25,
+  QC_OP_TRANSPOSE_CONV = 26,
 } qc_opcode_t;
 
 enum { QC_STATE_EXECUTED = 0, QC_STATE_ELIDED = 1, QC_STATE_FUSED = 2 };
@@ -183,6 +186,23 @@ typedef struct {
 typedef struct {
   uint32_t table_offset;
 } qc_table_params_t;
+
+typedef struct {
+  uint32_t rows_offset, columns_offset;
+} qc_resize_params_t;
+
+/* A position of a resized axis: `weight` / 1024 of the way from `lower` to the next one. */
+typedef struct {
+  uint16_t lower, weight;
+} qc_position_t;
+
+enum { QC_ADJ_X = 1u, QC_ADJ_Y = 2u };
+
+typedef struct {
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  int32_t multiplier, shift;
+  uint32_t flags; /* QC_ADJ_X, QC_ADJ_Y: matrices whose axes are swapped */
+} qc_matmul_params_t;
 
 enum { QC_LOGISTIC = 0, QC_TANH = 1 };
 

@@ -90,6 +90,12 @@ void qc_concatenation(const qc_concatenation_params_t *params, qc_operand_t inpu
 void qc_slice(const qc_slice_params_t *params, qc_operand_t input, const qc_tensor_t *out,
               uint8_t *output);
 
+void qc_resize(const qc_resize_params_t *params, const uint8_t *constants, qc_operand_t input,
+               const qc_tensor_t *out, uint8_t *output);
+void qc_batch_matmul_s8(const qc_matmul_params_t *params, qc_operand_t a, qc_operand_t b,
+                        const qc_tensor_t *out, int8_t *output);
+void qc_transpose_conv2d_s8(const qc_conv_t *op);
+
 void qc_conv2d_s16(const qc_wide_conv_t *op);
 void qc_depthwise_conv2d_s16(const qc_wide_conv_t *op);
 void qc_fully_connected_s16(const qc_wide_conv_t *op);

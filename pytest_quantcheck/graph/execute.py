@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.model import (
     Add,
+    BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
@@ -33,17 +34,20 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    Resize,
     SigmoidInt16,
     Slice,
     Softmax,
     SoftmaxInt16,
     Table,
     Tensor,
+    TransposedConvolution,
     Window,
 )
 from pytest_quantcheck.numerics import tables
 from pytest_quantcheck.numerics.affine import dequantize, quantize
 from pytest_quantcheck.numerics.fixed_point import (
+    divide_towards_zero_by_pot,
     exp_on_negative_values,
     multiply_by_quantized_multiplier,
     multiply_by_reduced_multiplier,
@@ -196,7 +200,9 @@ def _windows(x: Array, window: Window, output: Tensor, fill: int) -> Array:
     return strided[..., :: window.dilation_h, :: window.dilation_w]
 
 
-def _finish(call: _Call, accumulator: IntArray, p: Convolution | FullyConnected) -> Array:
+def _finish(
+    call: _Call, accumulator: IntArray, p: Convolution | TransposedConvolution | FullyConnected
+) -> Array:
     """Sums are 64 bits wide where int16 kernels do not round twice, else 32 bits."""
     wide = call.output.dtype == np.int16 and p.requantize.rounding != "double"
     sums = accumulator if wide else wrap_int32(accumulator)
@@ -240,6 +246,35 @@ def _depthwise_sums(windows: Array, weights: Array) -> IntArray:
             cells = np.repeat(windows[..., i, j], multiplier, axis=4)
             total += cells * weights[0, i, j].astype(np.int32)
     return total
+
+
+def _transposed_convolution(call: _Call, p: TransposedConvolution) -> Array:
+    """Every kernel cell adds one picture of products to every stride_h-th row and stride_w-th column."""
+    x = call.input(0).astype(np.float64) - p.input_zero_point
+    weights = call.input(1)[0].astype(np.float64)
+    w, (height, width) = p.window, x.shape[2:4]
+    rows = (height - 1) * w.stride_h + w.kernel_h + w.stride_h
+    columns = (width - 1) * w.stride_w + w.kernel_w + w.stride_w
+    sums = np.zeros((*x.shape[:2], rows, columns, len(weights)), np.int64)
+    for i in range(w.kernel_h):
+        for j in range(w.kernel_w):
+            row, column = (
+                slice(i, i + height * w.stride_h, w.stride_h),
+                slice(j, j + width * w.stride_w, w.stride_w),
+            )
+            sums[:, :, row, column] += (x @ weights[:, i, j].T).astype(np.int64)
+    _, out_h, out_w, _ = call.output.shape
+    missing = [max(0, w.pad_top + out_h - rows), max(0, w.pad_left + out_w - columns)]
+    sums = np.pad(sums, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
+    seen: IntArray = sums[:, :, w.pad_top : w.pad_top + out_h, w.pad_left : w.pad_left + out_w]
+    return _finish(call, seen + call.bias, p)
+
+
+def _batch_matmul(call: _Call, p: BatchMatMul) -> Array:
+    a, b = _aligned(call, 0) - p.input1_zero_point, _aligned(call, 1) - p.input2_zero_point
+    a, b = (np.swapaxes(x, -1, -2) if swap else x for x, swap in ((a, p.adj_x), (b, p.adj_y)))
+    sums = wrap_int32(np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64))
+    return _clamp(_rescaled(sums, p.requantize, p.output_zero_point), *call.limits)
 
 
 def _fully_connected(call: _Call, p: FullyConnected) -> Array:
@@ -328,6 +363,17 @@ def _concatenation(call: _Call, p: Concatenation) -> Array:
     return _clamp(np.concatenate(whole, axis=p.axis + 1), p.act_min, p.act_max)
 
 
+def _resize(call: _Call, p: Resize) -> Array:
+    """Source: TFLM ``ResizeBilinearInteger``."""
+    x = call.input(0).astype(np.int64)
+    for axis, places in ((2, p.rows), (3, p.columns)):
+        lower, weight = places[:, 0], places[:, 1]
+        upper = np.take(x, lower + (weight > 0), axis)
+        weight = weight.reshape(-1, *(1,) * (4 - axis))
+        x = np.take(x, lower, axis) * (1024 - weight) + upper * weight
+    return divide_towards_zero_by_pot(x + np.where(x > 0, 1 << 19, -(1 << 19)), 20)
+
+
 def _softmax(call: _Call, p: Softmax) -> Array:
     """Source: TFLM ``reference_ops::Softmax`` for int8."""
     x = call.input(0).astype(np.int64)
@@ -383,7 +429,9 @@ def _float_edge(call: _Call, p: FloatEdge) -> Array:
 
 _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Convolution: _convolution,
+    TransposedConvolution: _transposed_convolution,
     FullyConnected: _fully_connected,
+    BatchMatMul: _batch_matmul,
     Add: _add,
     Mul: _mul,
     Extremum: _extremum,
@@ -394,6 +442,7 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Reshape: _reshape,
     Slice: _slice,
     Concatenation: _concatenation,
+    Resize: _resize,
     Softmax: _softmax,
     SoftmaxInt16: _softmax_int16,
     Table: _table,

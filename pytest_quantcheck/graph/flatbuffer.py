@@ -262,6 +262,7 @@ _CONVOLUTION = (
     "FusedActivationFunction",
 )
 _POOL = ("Padding", "StrideH", "StrideW", "FilterHeight", "FilterWidth", "FusedActivationFunction")
+_RESIZE = ("AlignCorners", "HalfPixelCenters")
 _SLICE_MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset")
 
 # operator kind -> (option table, its fields that decide a result), by their names in schema.fbs
@@ -281,6 +282,13 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "STRIDED_SLICE": ("StridedSliceOptions", _SLICE_MASKS),
     "PACK": ("PackOptions", ("Axis", "ValuesCount")),
     "SQUEEZE": ("SqueezeOptions", ()),
+    "TRANSPOSE_CONV": (
+        "TransposeConvOptions",
+        ("Padding", "StrideH", "StrideW", "FusedActivationFunction"),
+    ),
+    "BATCH_MATMUL": ("BatchMatMulOptions", ("AdjX", "AdjY")),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
     "UNPACK": ("UnpackOptions", ("Axis", "Num")),
     "SPLIT": ("SplitOptions", ("NumSplits",)),
     "GATHER": ("GatherOptions", ("Axis", "BatchDims")),

@@ -21,6 +21,7 @@ from pytest_quantcheck.errors import ImageError, UnsupportedOperatorError
 from pytest_quantcheck.graph import arena, execute
 from pytest_quantcheck.graph.model import (
     Add,
+    BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
@@ -38,12 +39,14 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    Resize,
     SigmoidInt16,
     Slice,
     Softmax,
     SoftmaxInt16,
     Table,
     Tensor,
+    TransposedConvolution,
     Window,
 )
 from pytest_quantcheck.numerics.fixed_point import reduced_multiplier, wrap_int32
@@ -78,6 +81,9 @@ OPCODES = (
     "MAXIMUM",
     "PRELU",
     "SLICE",
+    "RESIZE",
+    "BATCH_MATMUL",
+    "TRANSPOSE_CONV",
 )
 STATES = ("executed", "elided", "fused")
 PACKINGS = ("", "block4x4", "planes", "plain")
@@ -94,6 +100,7 @@ _CRC_OFFSET, _CRC_START = 12, 16
 _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
 _PRODUCTS = 1 << 24  # in one sum
 _FAST, _WIDE = 1, 2
+_ADJ_X, _ADJ_Y = 1, 2
 _FLOAT_SHIFT = 128  # added to a shift, it asks for the rule of float32 factors
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
@@ -522,9 +529,18 @@ def _fully_connected(site: _Site, p: FullyConnected) -> _Lowered:
     return _Lowered(site.op.kind, params, site.op.inputs[:1], scratch)
 
 
+def _transposed_convolution(site: _Site, p: TransposedConvolution) -> _Lowered:
+    """Weights as in the source. Output cells see different kernel cells, so that no bias can be folded."""
+    site.require_dtypes("int8")
+    weights = site.constant(1).astype(np.int8)
+    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    params = _conv_params(site, p, p.window, flat, weights.tobytes(), "plain", 0)
+    return _Lowered("TRANSPOSE_CONV", params, site.op.inputs[:1])
+
+
 def _conv_params(
     site: _Site,
-    p: Convolution | FullyConnected,
+    p: Convolution | TransposedConvolution | FullyConnected,
     window: Window,
     weights: IntArray,
     blob: bytes,
@@ -537,12 +553,14 @@ def _conv_params(
     bias = np.zeros(outputs, np.int64)
     if len(site.op.inputs) > 2 and site.op.inputs[2] >= 0:
         bias = site.constant(2).reshape(-1).astype(np.int64)
-    bias = bias - p.input_zero_point * (weights - weight_zero_point).sum(axis=1)
+    folded = not isinstance(p, TransposedConvolution)
+    if folded:
+        bias = bias - p.input_zero_point * (weights - weight_zero_point).sum(axis=1)
     multiplier, shift = site.rules(p.requantize, outputs)
     largest = products * _PRODUCT_LIMIT * (2 if weight_zero_point else 1) + int(np.abs(bias).max())
     if products >= _PRODUCTS:
         site.fail(f"{products} products make one output; the engine sums fewer than {_PRODUCTS}")
-    fast = largest < 1 << 30 and bool(np.all((shift < 0) & (shift >= -_FAST_SHIFT)))
+    fast = folded and largest < 1 << 30 and bool(np.all((shift < 0) & (shift >= -_FAST_SHIFT)))
     table = np.zeros(_up4(outputs), _CHANNEL)
     table["shift"] = -1
     table[:outputs]["bias"], table[:outputs]["multiplier"], table[:outputs]["shift"] = (
@@ -679,6 +697,21 @@ def _concatenation(site: _Site, p: Concatenation) -> _Lowered:
     return _Lowered("CONCATENATION", params, inputs, shapes=tuple(shapes))
 
 
+def _resize(site: _Site, p: Resize) -> _Lowered:
+    site.require_dtypes("int8", "int16")
+    tables = (p.rows.astype("<u2"), p.columns.astype("<u2"))
+    offsets = [site.constants.share(table.tobytes()) for table in tables]
+    return _Lowered("RESIZE", struct.pack("<2I", *offsets), site.op.inputs[:1])
+
+
+def _batch_matmul(site: _Site, p: BatchMatMul) -> _Lowered:
+    site.require_dtypes("int8", tensors=[site.graph.tensors[t] for t in (*site.op.inputs, *site.op.outputs)])
+    zeros = (p.input1_zero_point, p.input2_zero_point, p.output_zero_point)
+    flags = p.adj_x * _ADJ_X + p.adj_y * _ADJ_Y
+    params = struct.pack("<5iI", *zeros, *site.one(p.requantize), flags)
+    return _Lowered("BATCH_MATMUL", params, _activations(site))
+
+
 def _softmax(site: _Site, p: Softmax) -> _Lowered:
     site.require_dtypes("int8")
     if site.input.shape[-1] > 4095:
@@ -733,7 +766,9 @@ def _float_edge(site: _Site, p: FloatEdge) -> _Lowered:
 
 _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {
     Convolution: _convolution,
+    TransposedConvolution: _transposed_convolution,
     FullyConnected: _fully_connected,
+    BatchMatMul: _batch_matmul,
     Add: _add,
     Mul: _mul,
     Extremum: _extremum,
@@ -744,6 +779,7 @@ _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {
     Reshape: _reshape,
     Slice: _slice,
     Concatenation: _concatenation,
+    Resize: _resize,
     Softmax: _softmax,
     SoftmaxInt16: _softmax_int16,
     Table: _table,

@@ -18,11 +18,13 @@ from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.graph.flatbuffer import OperatorSummary
 from pytest_quantcheck.graph.model import (
     Add,
+    BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
     FloatEdge,
     FullyConnected,
+    IntArray,
     Mean,
     Mul,
     Pad,
@@ -33,12 +35,14 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    Resize,
     SigmoidInt16,
     Slice,
     Softmax,
     SoftmaxInt16,
     Table,
     Tensor,
+    TransposedConvolution,
     Window,
 )
 from pytest_quantcheck.numerics import fixed_point
@@ -52,6 +56,7 @@ TFLM_SOFTMAX_LIMIT = 512  # its exponent of the sum must stay below 32 bits
 SIGMOID_INTEGER_BITS = 4
 MAX_SHIFT = 30  # an int32_t cannot be shifted further
 MAX_REDUCED_SHIFT = 7  # nor a 48-bit sum
+MAX_RESIZED = 1 << 15  # height and width
 MAX_WIDE_BIAS = 1 << 46  # so that bias and products stay below 2**47
 
 
@@ -198,8 +203,10 @@ def lower(site: Site) -> tuple[Params, ...]:
     return params if isinstance(params, tuple) else (params,)
 
 
-def _window(site: Site, source: Tensor, kernel: tuple[int, int], dilation: tuple[int, int]) -> Window:
-    """Check the output's height and width against the window and find the padding before."""
+def _window(
+    site: Site, source: Tensor, target: Tensor, kernel: tuple[int, int], dilation: tuple[int, int]
+) -> Window:
+    """Check the target's height and width against the window and find the padding before."""
     strides = (site.option("StrideH"), site.option("StrideW"))
     if min(strides) < 1 or min(dilation) < 1 or min(kernel) < 1:
         site.fail(f"kernel {kernel}, stride {strides} and dilation {dilation} must be at least 1")
@@ -208,7 +215,7 @@ def _window(site: Site, source: Tensor, kernel: tuple[int, int], dilation: tuple
         site.fail(f"padding {site.option('Padding')} is not known; allowed: SAME, VALID")
     before = []
     for axis in (0, 1):
-        size, out = source.shape[axis + 1], site.output.shape[axis + 1]
+        size, out = source.shape[axis + 1], target.shape[axis + 1]
         reach = (kernel[axis] - 1) * dilation[axis] + 1
         expected = -(-size // strides[axis]) if same else (size - reach) // strides[axis] + 1
         if out != expected:
@@ -268,7 +275,7 @@ def _convolution(site: Site, depthwise: bool) -> Convolution:
     if np.any(scales.zero_point):
         site.fail("the weights have a zero point; int8 convolution weights are symmetric")
     dilation = (site.option("DilationHFactor"), site.option("DilationWFactor"))
-    window = _window(site, source, (weights.shape[1], weights.shape[2]), dilation)
+    window = _window(site, source, site.output, (weights.shape[1], weights.shape[2]), dilation)
     channels, depth = weights.shape[axis], source.shape[3]
     if site.output.shape[3] != channels or site.output.shape[0] != source.shape[0]:
         site.fail(
@@ -287,6 +294,59 @@ def _convolution(site: Site, depthwise: bool) -> Convolution:
     return Convolution(
         window, input_zero_point, output_zero_point, requantize, *site.clamp(), depth_multiplier=multiplier
     )
+
+
+def _transposed_convolution(site: Site) -> TransposedConvolution:
+    """Site inputs: activation, weights, bias. The padding is that of the convolution it transposes.
+
+    Source: TFLM ``transpose_conv.cc``.
+    """
+    site.arity(2, 3)
+    source, weights = site.input(0), site.input(1)
+    site.require_dtype(source, "int8")
+    input_scale, input_zero_point = site.activation_tensor(source)
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    site.constant(1, "int8")
+    for tensor in (source, weights, site.output):
+        site.require_rank(tensor, 4)
+    scales = _weight_scales(site, weights, 0)
+    if np.any(scales.zero_point):
+        site.fail("the weights have a zero point; int8 convolution weights are symmetric")
+    if site.option("FusedActivationFunction") != tflite.ActivationFunctionType.NONE:
+        site.fail("a fused activation is not supported here; allowed: NONE")
+    window = _window(site, site.output, source, (weights.shape[1], weights.shape[2]), (1, 1))
+    channels, depth = weights.shape[0], weights.shape[3]
+    if (source.shape[0], source.shape[3], channels) != (site.output.shape[0], depth, site.output.shape[3]):
+        site.fail(f"weights {weights.shape} do not lead from {source.shape} to {site.output.shape}")
+    _check_bias(site, channels, "int32")
+    real = float(input_scale) * scales.scale.astype(np.float64) / float(output_scale)
+    return TransposedConvolution(
+        window, input_zero_point, output_zero_point, site.requantize(real), *site.limits
+    )
+
+
+def _batch_matmul(site: Site) -> BatchMatMul:
+    site.arity(2)
+    site.require_dtype(site.input(0), "int8")
+    scale1, zero1 = site.activation_tensor(site.input(0))
+    scale2, zero2 = site.activation_tensor(site.input(1))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    swaps = bool(site.option("AdjX")), bool(site.option("AdjY"))
+    shapes = []
+    for tensor, swapped in zip((site.input(0), site.input(1)), swaps, strict=True):
+        site.require_rank(tensor, 2, 3, 4, 5)
+        *batch, rows, columns = tensor.shape
+        shapes.append((*batch, columns, rows) if swapped else tensor.shape)
+    a, b = shapes
+    try:
+        batch = list(np.broadcast_shapes(a[:-2], b[:-2]))
+    except ValueError:
+        site.fail(f"the axes before the last two of {a} and {b} do not broadcast")
+    if a[-1] != b[-2]:
+        site.fail(f"matrices of {a[-2:]} and {b[-2:]} cannot be multiplied")
+    site.require_shape(site.output, [*batch, a[-2], b[-1]])
+    real = float(scale1) * float(scale2) / float(output_scale)
+    return BatchMatMul(zero1, zero2, output_zero_point, site.requantize(real), *swaps)
 
 
 def _fully_connected(site: Site) -> FullyConnected:
@@ -414,7 +474,8 @@ def _pool(site: Site) -> Pool:
     site.require_rank(site.output, 4)
     if abs(float(input_scale) - float(output_scale)) > 1e-6 or input_zero_point != output_zero_point:
         site.fail("pooling cannot change scale or zero point")
-    window = _window(site, source, (site.option("FilterHeight"), site.option("FilterWidth")), (1, 1))
+    kernel = (site.option("FilterHeight"), site.option("FilterWidth"))
+    window = _window(site, source, site.output, kernel, (1, 1))
     if (site.output.shape[0], site.output.shape[3]) != (source.shape[0], source.shape[3]):
         site.fail(f"output shape {site.output.shape} does not fit input {source.shape}")
     return Pool(window, *site.clamp())
@@ -605,6 +666,49 @@ def _concatenation(site: Site) -> Concatenation:
     if site.option("FusedActivationFunction") != tflite.ActivationFunctionType.NONE:
         site.fail("a fused activation is not supported here; allowed: NONE")
     return Concatenation(axis, *site.limits)
+
+
+def _resize(site: Site) -> Resize:
+    site.arity(2)
+    source = site.input(0)
+    _require_one_scale(site, (source,))
+    for tensor in (source, site.output):
+        site.require_rank(tensor, 4)
+    if max(source.shape[1:3]) >= MAX_RESIZED:
+        site.fail(f"input {source.shape} is too large; sizes below {MAX_RESIZED} are allowed")
+    size = tuple(int(n) for n in site.constant(1, "int32").reshape(-1))
+    site.require_shape(site.output, (source.shape[0], *size, source.shape[3]))
+    nearest = site.summary.kind == "RESIZE_NEAREST_NEIGHBOR"
+    if not nearest:
+        site.require_dtype(source, "int8")
+    align, centers = bool(site.option("AlignCorners")), bool(site.option("HalfPixelCenters"))
+    if align and centers and not nearest:
+        site.fail("AlignCorners and HalfPixelCenters exclude each other")
+    positions = _nearest if nearest else _between
+    rows, columns = (positions(source.shape[i], site.output.shape[i], align, centers) for i in (1, 2))
+    if rows[-1, 0] >= source.shape[1] or columns[-1, 0] >= source.shape[2]:
+        site.fail(f"from {source.shape} to {site.output.shape}, its steps of 1/1024 lead beyond its input")
+    return Resize(rows, columns)
+
+
+def _nearest(size: int, out: int, align: bool, centers: bool) -> IntArray:
+    """Source: TFLM ``reference/resize_nearest_neighbor.h``, in float32."""
+    one = np.float32(1)
+    scale = (size - 1) / (one * (out - 1)) if align and out > 1 else size / (one * out)
+    at = (np.arange(out).astype(np.float32) + np.float32(0.5 if centers else 0)) * scale
+    lower = np.minimum(round_half_away(at) if align else np.floor(at), size - 1)
+    return np.stack([lower.astype(np.int64), np.zeros(out, np.int64)], axis=1)
+
+
+def _between(size: int, out: int, align: bool, centers: bool) -> IntArray:
+    """Source: TFLM ``ResizeBilinearInteger``, positions in steps of 1 / 1024."""
+    scale = (1024 * size + out // 2) // out
+    if align and out > 1:
+        scale = (1024 * (size - 1) + (out - 1) // 2) // (out - 1)
+    at = np.arange(out, dtype=np.int64) * scale + (scale // 2 - 512 if centers else 0)
+    at = np.maximum(at, 0)  # before the first position both neighbours are that one
+    lower, weight = at >> 10, at & 1023
+    return np.stack([lower, np.where(lower >= size - 1, 0, weight)], axis=1)
 
 
 def _softmax(site: Site) -> Softmax | SoftmaxInt16:
@@ -806,7 +910,9 @@ def _dequantize(site: Site) -> FloatEdge:
 _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "CONV_2D": lambda site: _convolution(site, depthwise=False),
     "DEPTHWISE_CONV_2D": lambda site: _convolution(site, depthwise=True),
+    "TRANSPOSE_CONV": _transposed_convolution,
     "FULLY_CONNECTED": _fully_connected,
+    "BATCH_MATMUL": _batch_matmul,
     "ADD": _add,
     "SUB": _add,
     "MUL": _mul,
@@ -827,6 +933,8 @@ _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "UNPACK": _unpack,
     "PACK": _pack,
     "CONCATENATION": _concatenation,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "RESIZE_BILINEAR": _resize,
     "SOFTMAX": _softmax,
     "LOGISTIC": _sigmoid,
     "TANH": _sigmoid,
@@ -841,7 +949,7 @@ _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
 SUPPORTED = tuple(_RULES)
 
 # where the activation, and behind it what else decides the result, stand among an operator's inputs
-_PLACES = {"SPLIT": (1, 0)}
+_PLACES = {"SPLIT": (1, 0), "TRANSPOSE_CONV": (2, 1, 3)}
 
 
 def activation_first(kind: str, inputs: Sequence[int]) -> tuple[int, ...]:

@@ -103,6 +103,22 @@ class Convolution:
 
 
 @dataclass(frozen=True, eq=False)
+class TransposedConvolution:
+    """TRANSPOSE_CONV (weights OHWI): input cell (y, x) adds its products with kernel cell (i, j) to output
+    cell ``(y * stride_h - pad_top + i, x * stride_w - pad_left + j)``. Accumulators are int32 and wrap.
+
+    Operator inputs: activation, weights, bias (index -1 when absent).
+    """
+
+    window: Window
+    input_zero_point: int
+    output_zero_point: int
+    requantize: Requantize
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, eq=False)
 class FullyConnected:
     """FULLY_CONNECTED, weights (outputs, depth); every leading axis of the input is a batch."""
 
@@ -112,6 +128,20 @@ class FullyConnected:
     requantize: Requantize
     act_min: int
     act_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class BatchMatMul:
+    """BATCH_MATMUL of the last two axes, swapped first where ``adj_x`` or ``adj_y`` says so; the axes before
+    them broadcast as in NumPy. Sums are int32.
+    """
+
+    input1_zero_point: int
+    input2_zero_point: int
+    output_zero_point: int
+    requantize: Requantize
+    adj_x: bool
+    adj_y: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +250,19 @@ class Concatenation:
 
 
 @dataclass(frozen=True, eq=False)
+class Resize:
+    """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR over NHWC.
+
+    ``rows`` and ``columns`` have an entry ``(lower, weight)`` for each position of the output: it lies
+    ``weight / 1024`` of the way from the input's position ``lower`` to the next one. Nearest neighbours have
+    the weight 0.
+    """
+
+    rows: IntArray
+    columns: IntArray
+
+
+@dataclass(frozen=True, eq=False)
 class Softmax:
     """SOFTMAX over the last axis, gemmlowp fixed point with 5 integer bits.
 
@@ -291,7 +334,9 @@ class FloatEdge:
 
 Params = Union[
     Convolution,
+    TransposedConvolution,
     FullyConnected,
+    BatchMatMul,
     Add,
     Mul,
     Extremum,
@@ -302,6 +347,7 @@ Params = Union[
     Reshape,
     Slice,
     Concatenation,
+    Resize,
     Softmax,
     SoftmaxInt16,
     Table,

@@ -159,6 +159,46 @@ class TfliteWriter:
         self.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [out], **options)
         return out
 
+    def transpose_conv(
+        self,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        *,
+        size: Pair,
+        weight_scale: float | Array,
+        scale: float,
+        zero_point: int = 0,
+        stride: Pair = (1, 1),
+        padding: str = "SAME",
+    ) -> Value:
+        """TRANSPOSE_CONV (weights OHWI) to a picture of ``size``."""
+        kernel = self.tensor(weights.shape, scale=weight_scale, axis=0, data=weights)
+        shape = (x.shape[0], *size, weights.shape[0])
+        out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
+        inputs = [self.constant(list(shape)), kernel, x]
+        if bias is not None:
+            inputs.append(self._bias(bias, x, weight_scale))
+        self.operator("TRANSPOSE_CONV", inputs, [out], **_window_options(stride, padding, "NONE"))
+        return out
+
+    def batch_matmul(
+        self,
+        a: Value,
+        b: Value,
+        *,
+        scale: float,
+        zero_point: int = 0,
+        adj_x: bool = False,
+        adj_y: bool = False,
+    ) -> Value:
+        """BATCH_MATMUL; ``adj_x`` and ``adj_y`` swap the last two axes first."""
+        rows, columns = a.shape[-1 if adj_x else -2], b.shape[-2 if adj_y else -1]
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), rows, columns)
+        out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
+        self.operator("BATCH_MATMUL", [a, b], [out], AdjX=adj_x, AdjY=adj_y)
+        return out
+
     def fully_connected(
         self,
         x: Value,
@@ -319,6 +359,21 @@ class TfliteWriter:
         place = axis % (len(shape) + 1)
         out = self._like(values[0], [*shape[:place], len(values), *shape[place:]])
         self.operator("PACK", values, [out], Axis=axis, ValuesCount=len(values))
+        return out
+
+    def resize(
+        self,
+        kind: str,
+        x: Value,
+        size: Pair,
+        *,
+        align_corners: bool = False,
+        half_pixel_centers: bool = False,
+    ) -> Value:
+        """RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR."""
+        out = self._like(x, (x.shape[0], *size, x.shape[3]))
+        options = {"AlignCorners": align_corners, "HalfPixelCenters": half_pixel_centers}
+        self.operator(kind, [x, self.constant(list(size))], [out], **options)
         return out
 
     def concatenation(self, values: Sequence[Value], axis: int) -> Value:

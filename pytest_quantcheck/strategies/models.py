@@ -24,7 +24,10 @@ Array = npt.NDArray[Any]
 
 _MOST_ELEMENTS = 1 << 26
 DTYPES = ("int8", "int16")
-_INT8_ONLY = ("PRELU", "HARD_SWISH", "LEAKY_RELU")
+_INT8_ONLY = (
+    *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
+    *("RESIZE_BILINEAR", "BATCH_MATMUL", "TRANSPOSE_CONV"),
+)
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -263,6 +266,34 @@ class _Net:
             **window,
         )
 
+    def transpose_conv(self, x: Value) -> Value:
+        stride = (self.integer(1, 3), self.integer(1, 3))
+        padding, channels = self.choice(("SAME", "VALID")), self.integer(1, 5)
+        kernel = (self.integer(1, 4), self.integer(1, 4))
+        size = []
+        for n, k, s in zip(x.shape[1:3], kernel, stride, strict=True):
+            # every size that a convolution with this window takes to the input's
+            least = (n - 1) * s + (1 if padding == "SAME" else k)
+            size.append(least + self.integer(0, s - 1))
+        weight_scale, scale = self.output_scales(x, channels, kernel[0] * kernel[1] * x.shape[3])
+        return self.writer.transpose_conv(
+            x,
+            self.weights((channels, *kernel, x.shape[3])),
+            self.bias(channels) if self.draw(st.booleans()) else None,
+            size=(size[0], size[1]),
+            weight_scale=weight_scale,
+            scale=scale,
+            zero_point=self.zero_point(),
+            stride=stride,
+            padding=padding,
+        )
+
+    def resize(self, kind: str, x: Value) -> Value:
+        size = (self.integer(1, 20), self.integer(1, 20))
+        align = self.draw(st.booleans())
+        centers = self.draw(st.booleans()) if kind == "RESIZE_NEAREST_NEIGHBOR" or not align else False
+        return self.writer.resize(kind, x, size, align_corners=align, half_pixel_centers=centers)
+
     def fully_connected(self, x: Value) -> Value:
         depth = math.prod(x.shape[1:])
         channels = self.integer(1, 9)
@@ -444,6 +475,31 @@ def _prelu_layer(net: _Net) -> tuple[list[Value], Value]:
     return [x], net.prelu(x, net.small_constant(x, net.scale(), net.zero_point()))
 
 
+def _matmul_layer(net: _Net) -> tuple[list[Value], Value]:
+    """Two inputs, or one and constant weights; batches of one side may be absent or 1."""
+    rows, depth, columns = (net.integer(1, 7) for _ in range(3))
+    adj_x, adj_y = net.draw(st.booleans()), net.draw(st.booleans())
+    batch = (1, *(net.integer(1, 3) for _ in range(net.integer(0, 1))))
+    shapes = [
+        (*batch, *((depth, rows) if adj_x else (rows, depth))),
+        (
+            *(net.choice((1, n)) for n in batch[net.integer(0, len(batch)) :]),
+            *((columns, depth) if adj_y else (depth, columns)),
+        ),
+    ]
+    a = net.source(shapes[0])
+    given = [a]
+    if len(shapes[1]) > 2 and net.draw(st.booleans()):
+        b = net.source(shapes[1])
+        given.append(b)
+    else:
+        data = net.rng.integers(-128, 127, shapes[1], endpoint=True)
+        b = net.writer.tensor(shapes[1], scale=net.scale(), zero_point=net.zero_point(), data=data)
+    spread = 74 * 74 * math.sqrt(depth) / 64 * 2.0 ** net.integer(-6, 6)
+    how: dict[str, Any] = {"scale": a.scale * b.scale * spread, "zero_point": net.zero_point()}
+    return given, net.writer.batch_matmul(a, b, adj_x=adj_x, adj_y=adj_y, **how)
+
+
 def _concatenation_layer(net: _Net) -> tuple[list[Value], Value]:
     first = net.source(net.shape4())
     axis = net.integer(0, 3)
@@ -499,7 +555,9 @@ def _dequantize_layer(net: _Net) -> tuple[list[Value], Value]:
 _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = {
     "CONV_2D": _unary(lambda net, x: net.conv_2d(x)),
     "DEPTHWISE_CONV_2D": _unary(lambda net, x: net.conv_2d(x, depthwise=True)),
+    "TRANSPOSE_CONV": _unary(_Net.transpose_conv),
     "FULLY_CONNECTED": _unary(lambda net, x: net.fully_connected(x)),
+    "BATCH_MATMUL": _matmul_layer,
     "ADD": _binary(_Net.add),
     "SUB": _binary(_Net.sub),
     "MUL": _binary(_Net.mul),
@@ -520,6 +578,8 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = 
     "UNPACK": _unary(_Net.unpack),
     "PACK": _pack_layer,
     "CONCATENATION": _concatenation_layer,
+    "RESIZE_NEAREST_NEIGHBOR": _unary(lambda net, x: net.resize("RESIZE_NEAREST_NEIGHBOR", x)),
+    "RESIZE_BILINEAR": _unary(lambda net, x: net.resize("RESIZE_BILINEAR", x)),
     "SOFTMAX": _softmax_layer,
     "LOGISTIC": _sigmoid_layer("LOGISTIC"),
     "TANH": _sigmoid_layer("TANH"),
@@ -594,6 +654,16 @@ def _moved(net: _Net, seen: Sequence[Value]) -> Value:
     return net.writer.pack(net.writer.unpack(x, axis)[::-1], axis)
 
 
+def _enlarged(net: _Net, seen: Sequence[Value]) -> Value:
+    """The newest value in another size; without much growth along a network."""
+    x = seen[-1]
+    if net.dtype != "int8" or x.shape[1] * x.shape[2] > 100:
+        return net.writer.resize("RESIZE_NEAREST_NEIGHBOR", x, (net.integer(1, 9), net.integer(1, 9)))
+    if net.draw(st.booleans()):
+        return net.transpose_conv(x)
+    return net.writer.resize("RESIZE_BILINEAR", x, (net.integer(1, 9), net.integer(1, 9)))
+
+
 _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     lambda net, seen: net.conv_2d(seen[-1]),
     lambda net, seen: net.conv_2d(seen[-1], depthwise=True),
@@ -608,4 +678,5 @@ _STEPS: tuple[Callable[[_Net, Sequence[Value]], Value], ...] = (
     _slopes,
     _extremes,
     _moved,
+    _enlarged,
 )

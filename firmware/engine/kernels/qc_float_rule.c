@@ -1,6 +1,6 @@
-/* Requantization by a float32 factor, as onnxruntime's integer kernels do it (MlasRequantizeOutput):
- * the sum, its product with the factor and the result are each rounded to nearest, even. SPEC.md,
- * section "Rounding". Integers only. */
+/* Requantization by a float32 factor, as onnxruntime's integer kernels do it
+ * (MlasRequantizeOutput): the sum, its product with the factor and the result are each rounded to
+ * nearest, even. SPEC.md, section "Rounding". Integers only. */
 #include "qc_fixed_point.h"
 
 enum { QC_DIGITS = 24 }; /* of a float32 */

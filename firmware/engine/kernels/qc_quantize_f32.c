@@ -1,8 +1,8 @@
 /* QUANTIZE: float32 to int8, uint8 or int16, round(x / scale) + zero point. The quotient is rounded
  * to a float32 first (to nearest, even), then to an integer, halves away from zero (TFLite
- * quantize.h, AffineQuantize) or to even (ONNX QuantizeLinear). Values beyond the type saturate; what is not a number gives the zero
- * point. Integers only: the result is the same on every core, with or without a floating-point
- * unit. */
+ * quantize.h, AffineQuantize) or to even (ONNX QuantizeLinear). Values beyond the type saturate;
+ * what is not a number gives the zero point. Integers only: the result is the same on every core,
+ * with or without a floating-point unit. */
 #include "qc_fixed_point.h"
 #include "qc_float32.h"
 #include "qc_kernels.h"

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from pytest_quantcheck.graph.model import (
     Add,
+    BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
@@ -34,12 +35,14 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    Resize,
     SigmoidInt16,
     Slice,
     Softmax,
     SoftmaxInt16,
     Table,
     Tensor,
+    TransposedConvolution,
     Window,
 )
 
@@ -234,6 +237,13 @@ def network() -> QuantGraph:
     x = b.add("MAXIMUM", Extremum(), [x, b.random((4, 4, 1))], (1, 4, 4, 12))
     x = b.add("PRELU", Prelu(0, 3, -4, _rule(0), _rule(-6)), [x, b.random((12,))], (1, 4, 4, 12))
     x = b.add("TRANSPOSE", Slice(0, (192, 12, 48, 1)), [x], (1, 4, 4, 12))
+    rows, columns = np.asarray([[0, 512], [3, 0], [2, 1023]]), np.asarray([[1, 300], [0, 0]])
+    x = b.add("RESIZE_BILINEAR", Resize(rows, columns), [x], (1, 3, 2, 12))
+    upwards = TransposedConvolution(Window(2, 3, 1, 2, 1, 1, 0, 1), 5, 7, _rule(-7), -128, 127)
+    weights = [b.random((12, 2, 3, 12)), b.random((12,), "int32", 5000)]
+    x = b.add("TRANSPOSE_CONV", upwards, [x, *weights], (1, 4, 4, 12))
+    product = BatchMatMul(7, 1, -3, _rule(-6), False, True)
+    x = b.add("BATCH_MATMUL", product, [x, b.random((4, 12, 12))], (1, 4, 4, 12))
     x = b.add("RELU", Rescale(0, -128, _rule(1), -128, 127), [x], (1, 4, 4, 12))
     x = b.add("MEAN", Mean((1,), -128, -128, _rule(-2)), [x], (1, 4, 12))
     x = b.add("RESHAPE", Reshape(), [x], (1, 48))

@@ -261,6 +261,13 @@ def test_parameters_of_int16_operators_are_refused(
         pytest.param("PRELU", 12, -1, id="prelu: negative multiplier"),
         pytest.param("PRELU", 24, 31, id="prelu: shift too far left"),
         pytest.param("SUB", 0, 21, id="sub: left shift"),
+        pytest.param("BATCH_MATMUL", 0, 128, id="matmul: zero point beyond int8"),
+        pytest.param("BATCH_MATMUL", 12, -1, id="matmul: negative multiplier"),
+        pytest.param("BATCH_MATMUL", 20, 4, id="matmul: unknown flag"),
+        pytest.param("TRANSPOSE_CONV", 4, 0, id="transposed convolution: stride 0"),
+        pytest.param("TRANSPOSE_CONV", 8, 2, id="transposed convolution: dilation"),
+        pytest.param("TRANSPOSE_CONV", 20, 1, id="transposed convolution: weight zero point"),
+        pytest.param("TRANSPOSE_CONV", 44, 1, id="transposed convolution: fast flag"),
     ],
 )
 def test_parameters_of_int8_operators_are_refused(
@@ -268,6 +275,41 @@ def test_parameters_of_int8_operators_are_refused(
 ) -> None:
     at = parameters_of(image, opcode) + field
     assert engine.run(changed(image, at, "i", value)).status == PARAM
+
+
+@pytest.mark.parametrize(
+    ("opcode", "field", "value", "status"),
+    [
+        pytest.param("TRANSPOSE_CONV", 52, 12, SIZE, id="transposed convolution: fewer weights"),
+        pytest.param("TRANSPOSE_CONV", 40, 1, TYPE, id="transposed convolution: another packing"),
+        pytest.param("BATCH_MATMUL", 20, 1, SHAPE, id="matmul: axes that do not fit when swapped"),
+        pytest.param("RESIZE", 0, 8, ALIGN, id="resize: rows not aligned"),
+        pytest.param("RESIZE", 4, 0x7FFFFFF0, BOUNDS, id="resize: columns outside"),
+    ],
+)
+def test_other_mistakes_of_int8_operators_have_their_status(
+    engine: Engine, image: bytes, opcode: str, field: int, value: int, status: int
+) -> None:
+    at = parameters_of(image, opcode) + field
+    assert engine.run(changed(image, at, "i", value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        pytest.param(0, 4, id="a row behind the last"),
+        pytest.param(1, 1024, id="a whole step"),
+        pytest.param(3, 1, id="between the last row and none"),
+    ],
+)
+def test_a_resized_position_outside_the_input_is_refused(
+    engine: Engine, image: bytes, entry: int, value: int
+) -> None:
+    """The table of rows is (0, 512), (3, 0), (2, 1023), of four."""
+    description = read_image(image)
+    table = struct.unpack_from("<I", image, parameters_of(image, "RESIZE"))[0]
+    at = description.constants_offset + table + 2 * entry
+    assert engine.run(changed(image, at, "H", value)).status == PARAM
 
 
 @pytest.mark.parametrize(("entry", "value"), [(0, -1), (300, -5), (511, 1), (512, 1), (512, -9)])

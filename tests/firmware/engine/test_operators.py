@@ -16,6 +16,7 @@ from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
     Add,
+    BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
@@ -32,12 +33,14 @@ from pytest_quantcheck.graph.model import (
     Requantize,
     Rescale,
     Reshape,
+    Resize,
     SigmoidInt16,
     Slice,
     Softmax,
     SoftmaxInt16,
     Table,
     Tensor,
+    TransposedConvolution,
     Window,
 )
 
@@ -317,6 +320,57 @@ def concatenations(draw: st.DrawFn) -> QuantGraph:
 
 
 @st.composite
+def resizes(draw: st.DrawFn) -> QuantGraph:
+    dtype, bilinear = draw(DTYPES), draw(st.booleans())
+    batch, height, width, channels = (draw(st.integers(1, 5)) for _ in range(4))
+    tables = []
+    for size in (height, width):
+        places = []
+        for _ in range(draw(st.integers(1, 6))):
+            lower = draw(st.integers(0, size - 1))
+            inside = bilinear and dtype == "int8" and lower + 1 < size
+            places.append((lower, draw(st.sampled_from([0, 1, 512, 700, 1023])) if inside else 0))
+        tables.append(np.asarray(places))
+    out = (batch, len(tables[0]), len(tables[1]), channels)
+    return graph_of(
+        "RESIZE_BILINEAR", Resize(*tables), [((batch, height, width, channels), dtype)], (out, dtype)
+    )
+
+
+@st.composite
+def matmuls(draw: st.DrawFn) -> QuantGraph:
+    rows, depth, columns = (draw(st.integers(1, 6)) for _ in range(3))
+    batch = tuple(draw(st.lists(st.integers(1, 3), max_size=3)))
+    adj_x, adj_y = draw(st.booleans()), draw(st.booleans())
+    shapes = []
+    for pair in ((depth, rows) if adj_x else (rows, depth), (columns, depth) if adj_y else (depth, columns)):
+        shapes.append((*(batch if draw(st.booleans()) else batch[1:]), *pair))
+    params = BatchMatMul(*(draw(ZERO_POINTS) for _ in range(3)), draw(rules()), adj_x, adj_y)
+    out = (*np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2]), rows, columns)
+    return graph_of("BATCH_MATMUL", params, [(shape, "int8") for shape in shapes], (out, "int8"))
+
+
+@st.composite
+def transposed_convolutions(draw: st.DrawFn) -> QuantGraph:
+    """Any window on any output, gaps and cells that nothing reaches included."""
+    batch, height, width, depth = draw(st.integers(1, 2)), *(draw(st.integers(1, 5)) for _ in range(3))
+    kernel, stride = [draw(st.integers(1, 4)) for _ in range(2)], [draw(st.integers(1, 4)) for _ in range(2)]
+    window = Window(*kernel, *stride, 1, 1, draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+    out_h, out_w, outputs = (draw(st.integers(1, 9)) for _ in range(3))
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 16)))
+    weights = rng.integers(-128, 128, (outputs, *kernel, depth)).astype(np.int8)
+    bias, rule = draw(sums("int8", rng, outputs))
+    zeros = draw(ZERO_POINTS), draw(ZERO_POINTS)
+    return graph_of(
+        "TRANSPOSE_CONV",
+        TransposedConvolution(window, *zeros, rule, *draw(clamps())),
+        [((batch, height, width, depth), "int8")],
+        ((batch, out_h, out_w, outputs), "int8"),
+        [weights, bias],
+    )
+
+
+@st.composite
 def softmaxes(draw: st.DrawFn) -> QuantGraph:
     shape = (*draw(st.lists(st.integers(1, 3), max_size=2)), draw(st.integers(1, 40)))
     shift = draw(st.integers(1, 27))
@@ -394,6 +448,9 @@ OPERATORS = {
     "PAD": pads(),
     "SLICE": slices(),
     "CONCATENATION": concatenations(),
+    "RESIZE": resizes(),
+    "BATCH_MATMUL": matmuls(),
+    "TRANSPOSE_CONV": transposed_convolutions(),
     "SOFTMAX": softmaxes(),
     "SOFTMAX_INT16": wide_softmaxes(),
     "TABLE": tables(),

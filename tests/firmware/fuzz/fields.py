@@ -16,7 +16,7 @@ from pytest_quantcheck.graph.image import ImageDescription, read_image
 from tests.firmware.fuzz.build import FIRMWARE
 
 HEADER, TENSOR, OPERATOR = "image_header", "tensor", "operator"
-CHANNEL, WIDE_CHANNEL = "channel", "wide_channel"
+CHANNEL, WIDE_CHANNEL, POSITION = "channel", "wide_channel", "position"
 BLOCKS = {
     "CONV_2D": "conv_params",
     "DEPTHWISE_CONV_2D": "conv_params",
@@ -38,9 +38,12 @@ BLOCKS = {
     "SUB": "add_params",
     "PRELU": "prelu_params",
     "SLICE": "slice_params",
+    "RESIZE": "resize_params",
+    "BATCH_MATMUL": "matmul_params",
+    "TRANSPOSE_CONV": "conv_params",
 }
-_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_CRC = struct.Struct("<I")
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_CRC = _WORD = struct.Struct("<I")
 _CRC_AT, _CRC_START = 12, 16
 _EDGES = (
     *(0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000),
@@ -143,13 +146,16 @@ def records(image: bytes) -> Iterator[tuple[str, str, int, int]]:
         if op.opcode in _CONVOLUTIONS:
             wide = description.tensors[op.inputs[0]].dtype == "int16"
             channel = WIDE_CHANNEL if wide else CHANNEL
-            yield channel, f"{channel} {op.opcode}", i, _channels(description, i)
+            yield channel, f"{channel} {op.opcode}", i, _constant(description, i, "channels_offset")
+        if op.opcode == "RESIZE":
+            yield POSITION, f"{POSITION} {op.opcode}", i, _constant(description, i, "rows_offset")
 
 
-def _channels(description: ImageDescription, operator: int) -> int:
-    params = description.operators[operator].params
-    fields = {field.name: field for field in structures()["conv_params"]}
-    return description.constants_offset + int(_CRC.unpack_from(params, fields["channels_offset"].offset)[0])
+def _constant(description: ImageDescription, operator: int, field: str) -> int:
+    """Where the table lies in the file that a field of an operator's parameters names."""
+    op = description.operators[operator]
+    fields = {each.name: each for each in structures()[BLOCKS[op.opcode]]}
+    return description.constants_offset + int(_WORD.unpack_from(op.params, fields[field].offset)[0])
 
 
 def mutations(image: bytes) -> Iterator[Mutation]:
