@@ -43,7 +43,9 @@ static int range_fits(const qc_tensor_t *t, int32_t low, int32_t high) {
 
 static int multiplier_fits(int32_t multiplier, int32_t shift) {
   if (multiplier < 0 || within(shift, -31, 30)) return multiplier >= 0;
-  return within(shift, QC_FLOAT_SHIFT - 31, QC_FLOAT_SHIFT + 30) && (multiplier & 0x7f) == 0;
+  int even = within(shift, QC_FLOAT_SHIFT - 31, QC_FLOAT_SHIFT + 30);
+  int odd = within(shift, QC_FLOAT_ODD_SHIFT - 31, QC_FLOAT_ODD_SHIFT + 30);
+  return (even || odd) && (multiplier & 0x7f) == 0;
 }
 
 #define QC_PRODUCTS (1u << 24) /* products in one sum */

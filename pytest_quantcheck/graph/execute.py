@@ -168,8 +168,9 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     """Per-channel entries run along the last axis."""
     if rule.rounding == "reduced":
         return wrap_int32(multiply_by_reduced_multiplier(x, rule.multiplier, rule.shift))
-    if rule.rounding == "float":
-        return np.clip(multiply_by_float(x, rule.multiplier, rule.shift), -_FAR, _FAR)
+    if rule.rounding in ("float", "float_odd"):
+        odd = int(rule.rounding == "float_odd")
+        return np.clip(multiply_by_float(x, rule.multiplier, rule.shift, odd=odd), -_FAR, _FAR)
     return multiply_by_quantized_multiplier(x, rule.multiplier, rule.shift, rule.rounding)
 
 

@@ -101,7 +101,7 @@ _PRODUCT_LIMIT = 1 << 14  # |int8 * int8|
 _PRODUCTS = 1 << 24  # in one sum
 _FAST, _WIDE = 1, 2
 _ADJ_X, _ADJ_Y = 1, 2
-_FLOAT_SHIFT = 128  # added to a shift, it asks for the rule of float32 factors
+_RULE_SHIFTS = {"double": 0, "float": 128, "float_odd": 256}  # added to a shift, to tell the rule
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
 _DEPTHWISE_GROUP = 4
@@ -388,13 +388,14 @@ class _Site:
 
     def rules(self, requantize: Requantize, channels: int) -> tuple[IntArray, IntArray]:
         """Multipliers and shifts, one per channel; a multiplier of 0 gets the shift -1."""
-        if requantize.rounding not in ("double", "float"):
-            self.fail(f"rounding {requantize.rounding!r} is not supported here; allowed: 'double', 'float'")
+        if requantize.rounding not in _RULE_SHIFTS:
+            allowed = ", ".join(_RULE_SHIFTS)
+            self.fail(f"rounding {requantize.rounding!r} is not supported here; allowed: {allowed}")
         multiplier = np.broadcast_to(requantize.multiplier, channels)
         shift = np.where(multiplier == 0, -1, np.broadcast_to(requantize.shift, channels))
         if multiplier.min() < 0 or multiplier.max() >= 1 << 31 or shift.min() < -31 or shift.max() > 30:
             self.fail(f"multipliers {multiplier} with shifts {shift} do not fit the engine")
-        return multiplier, shift + _FLOAT_SHIFT * (requantize.rounding == "float")
+        return multiplier, shift + _RULE_SHIFTS[requantize.rounding]
 
 
 def _activation_types(site: _Site) -> str:

@@ -61,7 +61,8 @@ class Requantize:
     ``rounding`` names the rule: ``"double"`` is gemmlowp's (saturating rounding doubling high
     multiply, then rounding right shift), ``"single"`` rounds once, ``"reduced"`` rounds the multiplier
     to 16 bits first and applies it to 64-bit sums (int16 activations), ``"float"`` multiplies in float32
-    with halves to even: the multiplier is a float32 then (``numerics.float_scale``).
+    with halves to even: the multiplier is a float32 then (``numerics.float_scale``). ``"float_odd"`` sends
+    halves to odd: what rounding to even after adding an odd zero point comes to.
     """
 
     multiplier: IntArray

@@ -47,8 +47,12 @@ def requantize(
     return clipped
 
 
-def multiply_by_float(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> IntArray:
+def multiply_by_float(
+    x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike, *, odd: int = 0
+) -> IntArray:
     """``rint(float32(x) * factor)`` of int32 ``x``, not saturated; arguments broadcast.
+
+    With ``odd=1`` the last rounding sends halves to odd: ``rint(v + z) - z`` for an odd integer z.
 
     The float32 ``factor`` is ``multiplier / 2**31 * 2**shift``, so that the 7 low bits of the int32
     multiplier are 0: ``quantize_multiplier`` of a float32 gives it. Roundings as in :func:`requantize`.
@@ -58,7 +62,9 @@ def multiply_by_float(x: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.Ar
     product, second = _to_24_digits(accumulator * digits)
     # product * 2**-bits; to the left it has 24 digits or more, beyond every type
     bits = _DIGITS - np.asarray(shift, np.int64) - first - second
-    steps: IntArray = round_shift(product, np.maximum(bits, 0), "half_even") << np.clip(-bits, 0, 34)
+    right = np.clip(bits, 0, 60)  # with 60, nothing is left of the product
+    whole = np.int64(odd) << right
+    steps: IntArray = (round_shift(product + whole, right, "half_even") - odd) << np.clip(-bits, 0, 34)
     return steps
 
 
