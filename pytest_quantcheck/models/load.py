@@ -61,7 +61,7 @@ def _is_keras_model(source: object) -> bool:
 
 def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
     if not path.exists():
-        raise UsageError(f"there is no model file {path}")
+        raise UsageError(f"there is no model file {path}; allowed: {ALLOWED}")
     name = name or path.stem
     suffix = path.suffix.lower()
     if path.is_dir():
