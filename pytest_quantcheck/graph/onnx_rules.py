@@ -66,6 +66,11 @@ def _rule(factor: npt.ArrayLike) -> Requantize:
     return Requantize(multiplier, shift, "float")
 
 
+def _after_zero_point(rule: Requantize, target: Target) -> Requantize:
+    """The rule of kernels that add the zero point before they round: QLinearAdd, Mul, AveragePool."""
+    return replace(rule, rounding="float_odd") if target.zero_point % 2 else rule
+
+
 def _factor(t: Translation, node: Any, first: Any, second: Any, output: Any) -> Requantize:
     try:
         return _rule(float_multiplier(first, second, output))
@@ -255,6 +260,7 @@ def _add(t: Translation, node: Any, _: Attributes) -> None:
     target = t.target(node)
     twice = 2 * float(max(a.scale, b.scale))
     first, second = (Requantize(*quantize_multiplier(np.atleast_1d(float(x.scale) / twice))) for x in (a, b))
+    factor = _factor(t, node, np.float32(twice), np.float32(2.0**-ADD_LEFT_SHIFT), target.scale)
     params = Add(
         ADD_LEFT_SHIFT,
         a.zero_point,
@@ -262,7 +268,7 @@ def _add(t: Translation, node: Any, _: Attributes) -> None:
         target.zero_point,
         first,
         second,
-        _factor(t, node, np.float32(twice), np.float32(2.0**-ADD_LEFT_SHIFT), target.scale),
+        _after_zero_point(factor, target) if kind_of(node) == "Add" else factor,
         target.act_min,
         target.act_max,
     )
@@ -272,7 +278,7 @@ def _add(t: Translation, node: Any, _: Attributes) -> None:
 def _mul(t: Translation, node: Any, _: Attributes) -> None:
     (a, b), shape, last = _operands(t, node)
     target = t.target(node)
-    factor = _factor(t, node, a.scale, b.scale, target.scale)
+    factor = _after_zero_point(_factor(t, node, a.scale, b.scale, target.scale), target)
     params = Mul(a.zero_point, b.zero_point, target.zero_point, factor, target.act_min, target.act_max)
     t.emit(node, "MUL", (a.index, b.index), shape, target, params, last)
 
@@ -317,7 +323,7 @@ def _average_pool(t: Translation, node: Any, given: Attributes) -> None:
         window,
         source.zero_point,
         target.zero_point,
-        _mean_factor(t, node, source, target, math.prod(kernel)),
+        _after_zero_point(_mean_factor(t, node, source, target, math.prod(kernel)), target),
         target.act_min,
         target.act_max,
         depth_multiplier=1,

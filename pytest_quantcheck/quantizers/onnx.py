@@ -23,6 +23,7 @@ from pytest_quantcheck import __version__
 from pytest_quantcheck.data.representative import Data, Representative, representative
 from pytest_quantcheck.errors import MissingExtraError, QuantizationError, UsageError
 from pytest_quantcheck.graph.onnx_proto import graph_inputs, in_order, load_onnx, opset, parse
+from pytest_quantcheck.graph.onnx_rules import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, SUPPORTED
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit import audit, require
@@ -57,7 +58,8 @@ def quantize(
         raise UsageError(
             f"{model.source} is no ONNX model, and quantizer='onnx' takes no other; give "
             "quantizer='tflite', or export the model to ONNX (Keras: "
-            "model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert --tflite net.tflite --output net.onnx)"
+            "model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert "
+            "--tflite net.tflite --output net.onnx)"
         )
     samples = representative(config.calibration, data, model.input_shapes, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
@@ -115,6 +117,7 @@ def _convert(model: FloatModel, config: QuantConfig, samples: Representative) ->
         except Exception as error:  # the quantizer raises whatever its steps raise
             raise QuantizationError(f"onnxruntime's quantizer refuses the model: {_short(error)}") from error
     _hoist_quantization(quantized.graph)
+    require(audit(bytes(quantized.SerializeToString())), model.name)  # names operators left in float
     if config.input_type != "float32":
         _fold_inputs(quantized.graph)
     if config.output_type != "float32":
@@ -164,7 +167,7 @@ def _quantized(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-    kinds = sorted({*QDQRegistry, *QLinearOpsRegistry})
+    kinds = sorted({*QDQRegistry, *QLinearOpsRegistry, *SUPPORTED})
     path = _prepared(content, OPSET_INT16 if config.scheme == "int16x8" else OPSET, folder)
     names = [info.name for info in graph_inputs(parse(content).graph)]
     calibrator = calibrate.create_calibrator(
@@ -191,10 +194,21 @@ def _quantized(
             "WeightSymmetric": True,
             "ActivationSymmetric": config.scheme == "int16x8",
             "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1},
+            "TensorQuantOverrides": _softmax_outputs(path, config.scheme),
         },
     )
     quantizer.quantize_model()
     return quantizer.model.model
+
+
+def _softmax_outputs(path: Path, scheme: str) -> dict[str, Any]:
+    """Softmax ends at 1: 256 steps of 1/256 as in the TFLite specification, not 255 of 1/255."""
+    if scheme == "int16x8":
+        return {}
+    zero = np.int8(SOFTMAX_ZERO_POINT) if scheme == "int8" else np.uint8(SOFTMAX_ZERO_POINT + 128)
+    chosen = {"scale": np.array(SOFTMAX_SCALE), "zero_point": np.array(zero)}
+    graph = load_onnx().load(path).graph
+    return {node.output[0]: [dict(chosen)] for node in graph.node if node.op_type == "Softmax"}
 
 
 _METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}

@@ -1,0 +1,168 @@
+"""ONNX networks made on the spot from a seed: whole float ones, and one quantized operator between its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Array = npt.NDArray[Any]
+TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
+
+
+class Net:
+    """A graph under construction; ``x`` values are names."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+
+    def input(self, name: str, *shape: int | str, dtype: str = "float32") -> str:
+        self.inputs.append(helper.make_tensor_value_info(name, TYPES[dtype], shape))
+        return name
+
+    def constant(self, values: Any, dtype: Any = np.float32) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        name = f"t{len(self.nodes)}"
+        node = helper.make_node(
+            kind, list(inputs), [name], f"{kind}_{len(self.nodes)}", domain=domain, **attributes
+        )
+        self.nodes.append(node)
+        return name
+
+    def normal(self, *shape: int, scale: float = 1.0) -> str:
+        return self.constant(self.rng.normal(0, scale, shape))
+
+    def conv(
+        self, x: str, outputs: int, inputs: int, kernel: int = 3, stride: int = 1, group: int = 1
+    ) -> str:
+        """Convolution, batch normalization and ReLU; as large as its input is at stride 1."""
+        depth = inputs // group
+        w = self.normal(outputs, depth, kernel, kernel, scale=(2 / (depth * kernel * kernel)) ** 0.5)
+        pad = kernel // 2
+        y = self.op("Conv", x, w, pads=[pad] * 4, strides=[stride] * 2, group=group)
+        scale, bias = self.constant(self.rng.uniform(0.7, 1.3, outputs)), self.normal(outputs, scale=0.2)
+        mean, variance = self.normal(outputs, scale=0.1), self.constant(self.rng.uniform(0.5, 1.5, outputs))
+        return self.op("Relu", self.op("BatchNormalization", y, scale, bias, mean, variance, epsilon=1e-3))
+
+    def model(
+        self, outputs: Mapping[str, Sequence[int | str]], dtype: str = "float32", opset: int = 17
+    ) -> bytes:
+        """The file, with the named outputs."""
+        infos = [helper.make_tensor_value_info(name, TYPES[dtype], shape) for name, shape in outputs.items()]
+        graph = helper.make_graph(self.nodes, "net", self.inputs, infos, self.constants)
+        domains = {node.domain for node in self.nodes if node.domain}
+        opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in sorted(domains))]
+        return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def residual(seed: int = 0, batch: int | str = "N") -> bytes:
+    """NCHW (3, 12, 10) to 5 classes: Conv + BatchNormalization, depthwise, a residual, a branch, pools."""
+    net = Net(seed)
+    x = net.input("image", batch, 3, 12, 10)
+    a = net.conv(x, 8, 3, stride=2)
+    b = net.conv(net.conv(a, 8, 8, group=8), 8, 8, kernel=1)
+    c = net.op("Add", a, b)
+    d = net.op(
+        "Concat",
+        net.op("MaxPool", c, kernel_shape=[2, 2], strides=[2, 2]),
+        net.op("AveragePool", c, kernel_shape=[2, 2], strides=[2, 2]),
+        axis=1,
+    )
+    e = net.op("GlobalAveragePool", net.op("Mul", d, net.op("Sigmoid", d)))
+    y = net.op("Gemm", net.op("Flatten", e), net.normal(16, 5, scale=0.4), net.normal(5, scale=0.3))
+    return net.model({net.op("Softmax", y, axis=1): (batch, 5)})
+
+
+def flattened(seed: int = 0) -> bytes:
+    """NCHW (2, 4, 6) with a Flatten whose order the dense layer relies on: channels outside."""
+    net = Net(seed)
+    x = net.input("image", 1, 2, 4, 6)
+    flat = net.op("Flatten", net.conv(x, 3, 2))
+    y = net.op("Gemm", flat, net.normal(7, 3 * 4 * 6, scale=0.2), net.normal(7), transB=1)
+    return net.model({y: (1, 7)})
+
+
+def two_inputs(seed: int = 0) -> bytes:
+    """An image and a vector, (2, 6, 6) and (5), to 4 values."""
+    net = Net(seed)
+    image, vector = net.input("image", 1, 2, 6, 6), net.input("vector", 1, 5)
+    a = net.op("Flatten", net.op("GlobalAveragePool", net.conv(image, 6, 2)))
+    b = net.op("Tanh", net.op("Gemm", vector, net.normal(5, 6), net.normal(6)))
+    y = net.op("MatMul", net.op("Sub", a, b), net.normal(6, 4))
+    return net.model({net.op("Add", y, net.normal(4)): (1, 4)})
+
+
+def lstm() -> bytes:
+    """Five steps of three values through an LSTM: what no quantizer here turns into integers."""
+    net = Net()
+    x = net.input("steps", 1, 5, 3)
+    turned = net.op("Transpose", x, perm=[1, 0, 2])
+    w, r = net.normal(1, 16, 3), net.normal(1, 16, 4)
+    y = net.op("LSTM", turned, w, r, hidden_size=4)
+    flat = net.op("Reshape", y, net.constant([1, 20], np.int64))
+    return net.model({net.op("Gemm", flat, net.normal(20, 2)): (1, 2)})
+
+
+def custom_domain() -> bytes:
+    """An operator that is not ONNX's own."""
+    net = Net()
+    x = net.input("x", 1, 4)
+    return net.model({net.op("Whiten", net.op("Relu", x), domain="com.example"): (1, 4)})
+
+
+@dataclass(frozen=True)
+class Q:
+    """Scale and zero point of an activation."""
+
+    scale: float
+    zero_point: int
+
+
+def between(
+    kind: str,
+    shapes: Sequence[Sequence[int]],
+    scales: Sequence[Q],
+    output: Q,
+    output_shape: Sequence[int],
+    *,
+    weights: Sequence[tuple[Array, Any, int]] = (),
+    dtype: str = "int8",
+    attributes: Mapping[str, Any] | None = None,
+    clamp: tuple[str, ...] = (),
+) -> bytes:
+    """One operator on integer inputs and outputs, between DequantizeLinear and QuantizeLinear.
+
+    ``weights`` are integer constants as (values, scales, axis); ``clamp`` is an operator behind it with the
+    constants it takes, such as ``("Clip", "0", "6")``.
+    """
+    net = Net()
+    given = []
+    for i, (shape, q) in enumerate(zip(shapes, scales, strict=True)):
+        x = net.input(f"x{i}", *shape, dtype=dtype)
+        given.append(net.op("DequantizeLinear", x, net.constant(q.scale), net.constant(q.zero_point, dtype)))
+    for values, scale, axis in weights:
+        zero = net.constant(np.zeros(np.shape(scale)), values.dtype)
+        parts = net.constant(values, values.dtype), net.constant(scale), zero
+        given.append(net.op("DequantizeLinear", *parts, axis=axis if np.ndim(scale) else 0))
+    y = net.op(kind, *given, **(attributes or {}))
+    if clamp:
+        y = net.op(clamp[0], y, *(net.constant(float(bound)) for bound in clamp[1:]))
+    out = net.op("QuantizeLinear", y, net.constant(output.scale), net.constant(output.zero_point, dtype))
+    return net.model({out: output_shape}, dtype)
+
+
+def structure(data: bytes) -> list[str]:
+    """The operator kinds of a file, in its order."""
+    return [node.op_type for node in onnx.load_from_string(data).graph.node]
