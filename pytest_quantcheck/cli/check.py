@@ -57,18 +57,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Reads a quantized model, compiles its device image and compares both with the target. "
         "Exit code 0: it will run; 1: it will not, and why.",
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a quantized .tflite file")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a quantized .tflite or .onnx file")
     parser.add_argument("--target", required=True, metavar="TARGET", help=f"one of {', '.join(TARGETS)}")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the model holds and the verdict; 0 when it will run, 1 when not."""
-    from pytest_quantcheck.graph.flatbuffer import read_summary
+    from pytest_quantcheck.graph.artefact import read_artefact_summary
     from pytest_quantcheck.runners.board import ram_bytes
 
     memory = _target(args.target)
     artefact = _read(args.model)
-    summary = read_summary(artefact)
+    summary = read_artefact_summary(artefact)
     _refuse_float(summary, args.model)
     print(f"{args.model}: {len(artefact)} bytes")
     _describe(summary)
@@ -85,17 +85,17 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage | None]:
     """The audit's findings and those of the target, and the device image where one can be made."""
-    from pytest_quantcheck.graph.flatbuffer import read_summary
+    from pytest_quantcheck.graph.artefact import read_artefact_graph, read_artefact_summary, supported_kinds
     from pytest_quantcheck.graph.image import compile_image
-    from pytest_quantcheck.graph.tflite import read_tflite
     from pytest_quantcheck.quantizers.audit import audit
 
     findings = list(audit(artefact))
     try:
-        image = compile_image(read_tflite(artefact))
+        image = compile_image(read_artefact_graph(artefact))
     except (ModelError, ImageError) as error:
         if not any(finding.severity == "error" for finding in findings):
-            findings += _unsupported(read_summary(artefact)) or [Finding("error", "model", f"{error}.")]
+            unsupported = _unsupported(read_artefact_summary(artefact), supported_kinds(artefact))
+            findings += unsupported or [Finding("error", "model", f"{error}.")]
         return findings, None
     findings += _sizes(image, memory)
     return findings, image
@@ -109,7 +109,7 @@ def _target(name: str) -> Memory:
 
 def _read(path: Path) -> bytes:
     if path.is_dir() and not (path / "saved_model.pb").is_file():
-        raise UsageError(f"{path} is a folder; give the name of a quantized .tflite file")
+        raise UsageError(f"{path} is a folder; give the name of a quantized .tflite or .onnx file")
     if path.suffix.lower() in FLOAT_SUFFIXES or path.is_dir():
         raise UsageError(_float_message(path))
     try:
@@ -126,8 +126,9 @@ def _refuse_float(summary: Summary, path: Path) -> None:
 
 
 def _float_message(path: Path) -> str:
+    suffix = ".onnx" if path.suffix.lower() == ".onnx" else ".tflite"
     return (
-        f"{path} is a float model; quantize it first: quantcheck quantize {path} -o {path.stem}_int8.tflite"
+        f"{path} is a float model; quantize it first: quantcheck quantize {path} -o {path.stem}_int8{suffix}"
     )
 
 
@@ -153,20 +154,18 @@ def _share(used: int, available_kib: int, what: str) -> str:
     return f"{used:>8} bytes, {used / (available_kib * KIB):.1%} of {available_kib} KiB {what}"
 
 
-def _unsupported(summary: Summary) -> list[Finding]:
+def _unsupported(summary: Summary, supported: tuple[str, ...]) -> list[Finding]:
     """One finding per operator kind that the engine does not know; all of them, not only the first."""
-    from pytest_quantcheck.graph.tflite import SUPPORTED
-
     return [
         Finding(
             "error",
             "unsupported_operator",
             f"{kind} is not supported.",
             "Replace the layer, or bring a runtime that has it (docs/porting.md). "
-            f"Supported: {', '.join(SUPPORTED)}.",
+            f"Supported: {', '.join(supported)}.",
         )
         for kind in summary.kinds
-        if kind not in (*SUPPORTED, *SHAPE_OPERATORS)
+        if kind not in (*supported, *SHAPE_OPERATORS)
     ]
 
 

@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=f"Exit code 1 when any raw output differs. {FORMAT}",
     )
     names = f"{', '.join(HOST_RUNNERS)} or a board of the inventory"
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite file")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite or .onnx file")
     parser.add_argument("--a", required=True, metavar="RUNNER", help=f"the reference: {names}")
     parser.add_argument("--b", required=True, metavar="RUNNER", help=f"what is compared with it: {names}")
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")

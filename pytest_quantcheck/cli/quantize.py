@@ -29,7 +29,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "-o", "--output", metavar="OUT", required=True, type=Path, help="the artefact to write"
     )
-    parser.add_argument("--quantizer", choices=quantizer_names(), default="tflite")
+    parser.add_argument(
+        "--quantizer", choices=quantizer_names(), help="default: onnx for a MODEL that is .onnx, else tflite"
+    )
     parser.add_argument(
         "--scheme", metavar="SCHEME", default="", help=f"{', '.join(SCHEMES)} (default: int8)"
     )
@@ -75,14 +77,15 @@ def run(args: argparse.Namespace) -> int:
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.registry import quantize
 
-    _check_output(args.output, quantizer(args.quantizer).suffix, args.model, args.data)
+    chosen = args.quantizer or ("onnx" if args.model.lower().endswith(".onnx") else "tflite")
+    _check_output(args.output, quantizer(chosen).suffix, args.model, args.data)
     text = args.calibration or ("all" if args.seed else None)
     config = QuantConfig(
         args.input_type,
         args.output_type,
         args.granularity,
         Calibration.parse(text, args.seed) if text else None,  # type: ignore[arg-type]
-        args.quantizer,
+        chosen,
         args.scheme,
         tuple(_option(text) for text in args.option),
     )

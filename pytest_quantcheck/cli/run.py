@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "with --profile, a row per operator."
         ),
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite file")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite or .onnx file")
     parser.add_argument("--board", required=True, metavar="NAME", help="a board of the inventory")
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
     parser.add_argument("--outputs", type=Path, metavar="Y.npy")

@@ -19,6 +19,7 @@ HOST_RUNNERS = {
     "integer": "pytest_quantcheck.runners.integer:IntegerRunner",
     "litert": "pytest_quantcheck.runners.litert:LitertRunner",
     "litert_reference": "pytest_quantcheck.runners.litert:LitertReferenceRunner",
+    "onnxruntime": "pytest_quantcheck.runners.onnxruntime:OnnxruntimeRunner",
 }
 
 

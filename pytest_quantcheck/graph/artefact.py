@@ -6,7 +6,7 @@ from pytest_quantcheck.graph.flatbuffer import Summary, read_summary
 from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.graph.onnx_proto import is_onnx, read_onnx_summary
 
-__all__ = ["is_onnx", "read_artefact_graph", "read_artefact_summary"]
+__all__ = ["is_onnx", "read_artefact_graph", "read_artefact_summary", "supported_kinds"]
 
 
 def read_artefact_summary(data: bytes) -> Summary:
@@ -23,3 +23,14 @@ def read_artefact_graph(data: bytes) -> QuantGraph:
     from pytest_quantcheck.graph.tflite import read_tflite
 
     return read_tflite(data)
+
+
+def supported_kinds(data: bytes) -> tuple[str, ...]:
+    """The operator kinds of the artefact's format that the integer graph knows."""
+    if is_onnx(data):
+        from pytest_quantcheck.graph.onnx_rules import SUPPORTED
+
+        return SUPPORTED
+    from pytest_quantcheck.graph import tflite
+
+    return tflite.SUPPORTED

@@ -11,21 +11,45 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Array, Samples
+from pytest_quantcheck.graph.artefact import is_onnx
 from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
 
 KEEP = 16  # a session looks at few models at a time
 
 
-def exact_runner() -> Runner:
-    """The runner whose integers are right: TFLM where its wheel is installed, else our interpreter."""
-    if find_spec("tflite_micro") is not None:
-        from pytest_quantcheck.runners.tflm import TflmRunner
+class ByFormat:
+    """One runner for TFLite files, another for ONNX models; called by the first one's name."""
 
-        return TflmRunner()
+    def __init__(self, tflite: Runner, onnx: Runner) -> None:
+        self.name = tflite.name
+        self._tflite, self._onnx = tflite, onnx
+
+    def _of(self, model: QuantizedModel) -> Runner:
+        return self._onnx if is_onnx(model.artefact) else self._tflite
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """See ``Runner``."""
+        return self._of(model).run(model, vectors, operators=operators)
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """See ``Runner``."""
+        return self._of(model).tensor(model, inputs, operator)
+
+
+def exact_runner() -> Runner:
+    """The runner whose integers are right: TFLM where its wheel is installed, else our interpreter.
+
+    ONNX models run on our interpreter: onnxruntime's own integers depend on the processor.
+    """
     from pytest_quantcheck.runners.integer import IntegerRunner
 
-    return IntegerRunner()
+    if find_spec("tflite_micro") is None:
+        return IntegerRunner()
+    from pytest_quantcheck.runners.tflm import TflmRunner
+
+    return ByFormat(TflmRunner(), IntegerRunner())
 
 
 class Remembering:
@@ -56,23 +80,25 @@ class Remembering:
 class FloatOutputs:
     """Outputs of the float source of a model, by ``runner`` (default: LiteRT, else TFLM).
 
-    Call it with a model and samples.
+    ONNX sources run on onnxruntime. Call it with a model and samples.
     """
 
     def __init__(self, runner: Runner | None = None) -> None:
         self._runner = runner or _float_runner()
+        self._onnx = OnnxruntimeRunner() if find_spec("onnxruntime") is not None else None
         self._outputs: dict[tuple[str, int], tuple[Samples, Array]] = {}
         self._lock = Lock()
 
     def __call__(self, model: QuantizedModel, samples: Samples) -> Array | None:
         """(N, ...) float32; None without a float source, or without a runner for it."""
-        if not model.float_model or self._runner is None:
+        runner = self._onnx if is_onnx(model.float_model) else self._runner
+        if not model.float_model or runner is None:
             return None
         key = (hashlib.sha256(model.float_model).hexdigest(), id(samples))
         with self._lock:
             if key not in self._outputs:
                 _make_room(self._outputs)
-                run = self._runner.run(QuantizedModel(f"{model.name} (float)", model.float_model), samples)
+                run = runner.run(QuantizedModel(f"{model.name} (float)", model.float_model), samples)
                 self._outputs[key] = samples, np.asarray(run.outputs[0], dtype=np.float32)
             return self._outputs[key][1]
 
