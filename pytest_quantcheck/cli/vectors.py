@@ -26,7 +26,7 @@ FORMAT = (
 
 
 def read_model(path: Path) -> QuantizedModel:
-    """A quantized model as it is: a ``.tflite`` or ``.onnx`` file. Raises ``UsageError`` and ``ModelError``."""
+    """A quantized model as it is, ``.tflite`` or ``.onnx``. Raises ``UsageError`` and ``ModelError``."""
     try:
         artefact = path.read_bytes()
     except OSError as error:
