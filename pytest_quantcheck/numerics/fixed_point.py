@@ -185,7 +185,7 @@ def _inverse_of_half(a: IntArray) -> IntArray:
     x = 1515870810 + mul(half, -1010580540)  # 48/17 - 32/17 * half, in Q2.29
     for _ in range(3):
         error = (1 << 29) - mul(half, x)
-        x = int64(np.clip(x + saturating_shift_left(mul(x, error), 2), INT32_MIN, INT32_MAX))
+        x = x + saturating_shift_left(mul(x, error), 2)
     return x
 
 

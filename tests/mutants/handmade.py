@@ -351,8 +351,8 @@ PATCHES = (
         "onnxruntime's rule rounds away",
         "ties of half to even",
         FLOAT,
-        'np.maximum(bits, 0), "half_even")',
-        'np.maximum(bits, 0), "half_away")',
+        'right, "half_even")',
+        'right, "half_away")',
     ),
     Patch(
         "RESCALE takes every byte as signed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -129,6 +130,62 @@ def test_a_multiplier_that_rounds_up_to_one_takes_the_next_shift() -> None:
 def test_multipliers_that_cannot_be_are_refused(real: float) -> None:
     with pytest.raises(ValueError, match="finite and not negative"):
         fp.quantize_multiplier(real)
+
+
+def exponential(a: int, integer_bits: int) -> int:
+    """gemmlowp ``exp_on_negative_values`` of one integer, its constants computed from what they mean."""
+    if a == 0:
+        return fp.INT32_MAX
+    mul, quarter = doubling_high_mul, 2 ** (29 - integer_bits)
+    rest = a % quarter - quarter
+    x = rest * 2**integer_bits + 2**28
+    x2 = mul(x, x)
+    tail = mul(half_away(Fraction(mul(x2, x2), 4)) + mul(x2, x), round(Fraction(2**31, 3))) + x2
+    eighth = round(math.exp(-1 / 8) * 2**31)
+    result = eighth + mul(eighth, x + half_away(Fraction(tail, 2)))
+    for digit in range(integer_bits + 2):
+        if (rest - a) // quarter >> digit & 1:
+            result = mul(result, round(math.exp(-(2.0 ** (digit - 2))) * 2**31))
+    return result
+
+
+def inverse(x: int) -> int:
+    """gemmlowp's 1 / x in Q0.31 for x in [1, 2) as Q1.31, its constants computed from what they mean."""
+    mul, half = doubling_high_mul, x // 2
+    y = round(Fraction(48, 17) * 2**29) + mul(half, -round(Fraction(32, 17) * 2**29))
+    for _ in range(3):
+        y += 4 * mul(y, 2**29 - mul(half, y))
+    return min(2 * y, fp.INT32_MAX)
+
+
+def magnitudes(bits: int) -> st.SearchStrategy[int]:
+    """Integers below 2**bits, small ones as often as large ones."""
+    return st.integers(0, bits).flatmap(lambda n: st.integers(0, (1 << n) - 1))
+
+
+@pytest.mark.parametrize("integer_bits", [4, 5])
+def test_the_exponential_is_that_of_gemmlowp_around_every_quarter(integer_bits: int) -> None:
+    quarters = np.arange(-(2**31), 0, 2 ** (29 - integer_bits))
+    values = [*quarters.tolist(), *(quarters + 1).tolist(), *(quarters[1:] - 1).tolist(), -1, 0]
+    found = fp.exp_on_negative_values(values, integer_bits).tolist()
+    assert found == [exponential(value, integer_bits) for value in values]
+
+
+@pytest.mark.parametrize("integer_bits", [4, 5])
+@given(values=st.lists(magnitudes(31).map(lambda x: -x), min_size=1, max_size=50))
+@settings(deadline=None)
+def test_the_exponential_is_that_of_gemmlowp(integer_bits: int, values: list[int]) -> None:
+    found = fp.exp_on_negative_values(values, integer_bits).tolist()
+    assert found == [exponential(value, integer_bits) for value in values]
+
+
+@settings(deadline=None)
+@given(st.lists(magnitudes(31), min_size=1, max_size=50))
+@example([0, 1, fp.INT32_MAX])
+def test_the_reciprocal_is_that_of_gemmlowp(fractions: list[int]) -> None:
+    scale, bits = fp.reciprocal(np.asarray(fractions) // 2 + 2**30, 12)
+    assert scale.tolist() == [inverse(2**31 + fraction // 2 * 2) for fraction in fractions]
+    assert set(bits.tolist()) == {11}
 
 
 @settings(deadline=None)
