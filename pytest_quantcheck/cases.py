@@ -20,6 +20,7 @@ import pytest
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.errors import CombinationError, UsageError
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.verdict.budget import QUANTITIES, Budget
 
 CONFIG_KEYS = tuple(field.name for field in fields(QuantConfig))
 SOURCE_KEYS = ("model", "data", "artefact")
@@ -323,3 +324,9 @@ def hardware(marks: Sequence[pytest.Mark]) -> dict[str, Any]:
     if merged.setdefault("io", "core") not in ("core", "all"):
         raise UsageError(f"hw(io={merged['io']!r}): allowed: 'core' (one case per integer core), 'all'")
     return {**merged, "tags": tags}
+
+
+def budget(marks: Sequence[pytest.Mark]) -> Budget | None:
+    """The merged ``budget`` marker, checked; None when there is none."""
+    merged = merge("budget", marks, tuple(QUANTITIES))
+    return Budget(merged) if marks else None

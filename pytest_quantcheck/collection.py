@@ -5,6 +5,7 @@ Imported when a test uses our fixtures; from there on it costs no NumPy either.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -17,6 +18,10 @@ from pytest_quantcheck.notes import run_notes
 from pytest_quantcheck.settings import inventory, settings
 
 Result = TypeVar("Result")
+_SAME_CORE = (
+    "on a board they share their integer core with one that is run and differ in input or output type only; "
+    "@pytest.mark.hw(io='all') runs them as well"
+)
 
 
 def mark(item: pytest.Item) -> None:
@@ -46,9 +51,15 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         collapse = on_board and hardware["io"] == "core"
         folder = str(metafunc.definition.path.parent)
         expansion = _checked(where, lambda: cases.expand(merged, folder, collapse_edges=collapse))
+        if collapse:
+            whole = cases.expand(merged, folder, collapse_edges=False)
+            run_notes(config).omitted += Counter(
+                {_SAME_CORE: len(whole.parameters) - len(expansion.parameters)}
+            )
+    _checked(where, lambda: cases.budget(list(metafunc.definition.iter_markers("budget"))))
     boards = _boards(config, hardware) if on_board else []
     if expansion is not None:
-        run_notes(config).impossible.update(expansion.impossible)
+        run_notes(config).omitted.update(expansion.impossible)
         if _too_many(config, where, expansion, boards):
             return
         parameters = [pytest.param(p.case, marks=p.marks, id=p.case.id) for p in expansion.parameters]
@@ -95,7 +106,7 @@ def _too_many(config: pytest.Config, where: str, expansion: cases.Expansion, boa
 def select_and_order(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect ``hw`` items that have no board, then put items of one board and image side by side."""
     without = [item for item in items if _needs_board(item) and not wanted_board(item)]
-    if without:
+    if without and not run_notes(config).usage_errors:
         _leave_out(config, items, without)
     if run_notes(config).usage_errors:
         items.clear()
@@ -122,10 +133,12 @@ def _side_by_side(items: list[pytest.Item]) -> list[pytest.Item]:
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], without: list[pytest.Item]) -> None:
     """Deselect items that cannot have a board; a usage error when nothing else was asked for."""
-    has_rig = not run_notes(config).usage_errors and inventory(config) is not None
+    rig = inventory(config)
+    has_rig = rig is not None
     reason = (
-        "no board of the rig matches their hw marker"
-        if has_rig
+        f"no board of the rig matches the hw marker of {without[0].nodeid}; the rig has "
+        f"{', '.join(f'{board.name} ({board.family}, {board.target})' for board in rig)}"
+        if rig is not None
         else "there is no rig; give --qc-rig virtual or --qc-rig FILE, or put a boards.toml into rootdir"
     )
     count = f"{len(without)} hw test{'s' if len(without) > 1 else ''}"

@@ -129,30 +129,17 @@ def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: 
 @pytest.fixture
 def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterator[Gate]:
     """``gate.check(run, ...)`` judges a run by exactness, scores and the ``budget`` marker."""
-    from pytest_quantcheck import outcome
+    from pytest_quantcheck import cases, outcome
 
     notes = item_notes(request.node)
-    limits = _merged_budget(request.node)
 
     def record(verdict: Verdict) -> None:
         outcome.record(request.node, cast("Row", verdict.row()))
 
-    made = quantcheck_session.gate(limits, record)
+    made = quantcheck_session.gate(cases.budget(list(request.node.iter_markers("budget"))), record)
     if "board" in request.fixturenames:
         made.device = request.getfixturevalue("board")
     if "quant_data" in request.fixturenames:
         made.data = request.getfixturevalue("quant_data")
     yield made
     notes.budget_used = made.budget is not None and made.budget.used
-
-
-def _merged_budget(item: pytest.Item) -> dict[str, Any]:
-    """All ``budget`` markers of a test, the nearest wins key by key."""
-    merged: dict[str, Any] = {}
-    for mark in reversed(list(item.iter_markers("budget"))):
-        if mark.args:
-            from pytest_quantcheck.errors import UsageError
-
-            raise UsageError(f"budget({mark.args[0]!r}): keys only, such as budget(arena_kib=32)")
-        merged.update(mark.kwargs)
-    return merged

@@ -20,15 +20,15 @@ REPORT_KEY = "quantcheck_rows"  # where rows travel on a report, through xdist t
 class RunNotes:
     """Of the whole run, in the controlling process; a pytest plug-in of its own.
 
-    ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``impossible``
-    combinations of a ``quant`` marker that no quantizer can do.
+    ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
+    combinations of a ``quant`` marker that are not run.
     """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.usage_errors: list[str] = []
         self.left_out: dict[str, int] = {}
-        self.impossible: Counter[str] = Counter()
+        self.omitted: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the rows of a report, whichever process made it."""

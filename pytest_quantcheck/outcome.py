@@ -113,7 +113,7 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
         for line in not_judged(rows):
             terminalreporter.write_line(line, yellow=True)
         terminalreporter.write_line(last_line(rows))
-    for reason, count in notes.impossible.items():
+    for reason, count in notes.omitted.items():
         noun = "combination" if count == 1 else "combinations"
         terminalreporter.write_line(f"{count} {noun} LEFT OUT: {reason}", yellow=True)
     for reason, count in notes.left_out.items():

@@ -136,12 +136,12 @@ def pytest_testnodedown(node: Any) -> None:
     if said:  # all workers collect the same items, so each says the same
         notes = run_notes(node.config)
         notes.usage_errors, notes.left_out = list(said["usage_errors"]), dict(said["left_out"])
-        notes.impossible = Counter(said["impossible"])
+        notes.omitted = Counter(said["omitted"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     notes = run_notes(config)
-    if notes.rows or notes.left_out or notes.impossible:
+    if notes.rows or notes.left_out or notes.omitted:
         from pytest_quantcheck import outcome
 
         outcome.summarize(terminalreporter, config)
@@ -157,7 +157,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         output[WORKER_KEY] = {
             "usage_errors": notes.usage_errors,
             "left_out": notes.left_out,
-            "impossible": dict(notes.impossible),
+            "omitted": dict(notes.omitted),
         }
     elif config.option.qc_report:
         from pytest_quantcheck import outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,10 @@ class Workshop:
         folder = Path(case.folder)
         found = self._once(case.data, folder, lambda: call_reference(case.data, folder))
         if not isinstance(found, Dataset):
-            raise UsageError(f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset")
+            raise UsageError(
+                f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset, such as "
+                "pytest_quantcheck.Dataset(calibration=Samples(x, y), test=Samples(x, y))"
+            )
         return found
 
     def quantized(
@@ -108,12 +111,12 @@ class Workshop:
             self._reference = Remembering(exact_runner())
         return self._reference
 
-    def gate(self, limits: Mapping[str, Any], record: Callable[[Verdict], None]) -> Gate:
-        """A gate for one test. ``limits`` are those of its ``budget`` marker."""
+    def gate(self, budget: Budget | None, record: Callable[[Verdict], None]) -> Gate:
+        """A gate for one test, with its budget."""
         return Gate(
             reference=self.reference,
             float_outputs=self._float_outputs,
-            budget=Budget(limits) if limits else None,
+            budget=budget,
             record=record,
         )
 

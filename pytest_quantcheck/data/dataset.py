@@ -45,6 +45,10 @@ class Samples:
             raise UsageError("sample ids are not unique")
         object.__setattr__(self, "ids", tuple(ids))
 
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.inputs)
+        return f"Samples({arrays}, {'no' if self.y is None else len(self)} labels)"
+
     @property
     def inputs(self) -> tuple[Array, ...]:
         """The inputs as a tuple, also when there is one."""

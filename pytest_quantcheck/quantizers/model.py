@@ -23,10 +23,10 @@ class QuantizedModel:
     """
 
     name: str
-    artefact: bytes
+    artefact: bytes = field(repr=False)
     config: QuantConfig | None = None
-    float_model: bytes = b""
-    manifest: dict[str, Any] = field(default_factory=dict)
+    float_model: bytes = field(default=b"", repr=False)
+    manifest: dict[str, Any] = field(default_factory=dict, repr=False)
     path: Path | None = None
 
     @property

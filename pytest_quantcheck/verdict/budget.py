@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.criterion import Criterion
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.runners.run import Run
 
 Limit = Union[float, Mapping[str, float]]
 
@@ -102,4 +104,8 @@ class Budget:
         value, allowed = quantity.text.format(measured), quantity.text.format(limit)
         if measured <= limit:
             return Criterion(key, True, f"{value}, limit {allowed}")
-        return Criterion(key, False, f"{value} exceed the limit of {allowed} by {measured / limit - 1:.1%}")
+        return Criterion(key, False, f"{value} exceed the limit of {allowed}: {_excess(measured / limit)}")
+
+
+def _excess(ratio: float) -> str:
+    return f"{ratio - 1:.1%} more" if ratio < 2 else f"{ratio:,.1f} times as much"

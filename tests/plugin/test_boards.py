@@ -72,7 +72,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     return go
 
 
-def test_a_board_runs_the_model_and_a_failure_shows_the_serial_log(run: Run, rig, pytester) -> None:
+def test_a_board_runs_the_model_and_a_failure_names_the_serial_log(run: Run, rig, pytester) -> None:
     rig(1)
     result = run(
         """
@@ -99,9 +99,8 @@ def test_host(quantized_model, request):
     result.stdout.fnmatch_lines(
         [
             "*test_good[[]nets-posix[]] PASSED*",
-            "*arena_kib: FAILED: 4.0 KiB of arena exceed the limit of 1.0 KiB of arena by 300.0%*",
+            "*arena_kib: FAILED: 4.0 KiB of arena exceed the limit of 1.0 KiB of arena: 4.0 times as much*",
             f"*serial log: */{log}*",
-            f"* serial log */{log} *",
             "*1 passed, 1 failed, 1 not judged, 0 rig faults*",
         ]
     )

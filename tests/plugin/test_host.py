@@ -68,7 +68,7 @@ def test_good(quantized_model, test_vectors, reference, gate):
     assert verdict.score.paired is not None
 
 def test_bad(quantized_model, test_vectors, reference, gate):
-    gate.check(reference.run(quantized_model, test_vectors), min_score=0.999, max_drop=-0.5)
+    gate.check(reference.run(quantized_model, test_vectors), min_score=0.999, max_drop=0, confidence=0.99)
 
 def test_marks(request):
     assert request.node.get_closest_marker("host") is None
@@ -85,7 +85,7 @@ def test_host_mark(request, gate):
         [
             "*AssertionError: digits*on tflm: 2 of 2 criteria failed*",
             "*min_score: FAILED: accuracy 9?.??%, at least 99.90% wanted*",
-            "*max_drop: FAILED: accuracy dropped by *, limit -50.00%*",
+            "*max_drop: FAILED: too few vectors (540): the drop lies in * (99% confidence), limit 0.00%*",
             "*accuracy 9?.??% on 540 samples, float 9?.??%; * lost, * gained, p = *, one sample is *",
             "*= quantcheck =*",
             "*2 passed, 2 failed, 0 not judged, 0 rig faults*",
@@ -171,22 +171,35 @@ def test_unused(gate):
 def test_used(quantized_model, test_vectors, reference, gate):
     gate.check(reference.run(quantized_model, test_vectors))
 
-@pytest.mark.budget(speed=3)
-def test_wrong(gate):
-    pass
-
 def test_none_of_ours():
     pass
 """,
         "--qc-vectors=5",
     )
-    result.assert_outcomes(passed=3, errors=2)
-    result.stdout.fnmatch_lines(
-        [
-            "the budget marker was not used: no gate.check judged it in this test",
-            "UsageError: budget(speed=3): unknown key; allowed: latency_ms*",
-        ]
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["the budget marker was not used: no gate.check judged it in this test"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "words"),
+    [
+        ("speed=3", "*test_wrong: budget(speed=3): unknown key 'speed'; allowed: latency_ms*"),
+        ("arena_kib=-1", "*test_wrong: budget(arena_kib=-1): -1 is no limit; allowed: a positive number*"),
+        ("", "*test_wrong: budget() limits nothing; allowed keys: latency_ms*"),
+        ("5", "*test_wrong: budget(5): keys only, such as budget(latency_ms=...)*"),
+    ],
+)
+def test_a_wrong_budget_is_an_error_before_anything_runs(run: Run, marker, words) -> None:
+    result = run(
+        f"""
+@pytest.mark.quant(artefact="nets:int8", data="nets:dataset")
+@pytest.mark.budget({marker})
+def test_wrong(quantized_model, gate):
+    raise AssertionError("ran")
+"""
     )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([words])
 
 
 def test_errors_of_ours_are_short_and_can_be_expected(run: Run) -> None:
@@ -222,7 +235,7 @@ def test_no_model(quantized_model):
     result.stdout.fnmatch_lines(
         [
             "ModelError (during the call): *",
-            "UsageError: data='nets:nothing' returned a NoneType; allowed: a Dataset",
+            "UsageError: data='nets:nothing' returned a NoneType; allowed: a Dataset, such as pytest_quantcheck.*",
             "UsageError: there are no data: give quant(data=*",
             "UsageError: artefact='no.tflite': there is no file */no.tflite",
             "UsageError: there is no model: give quant(model=*",

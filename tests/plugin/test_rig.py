@@ -109,7 +109,10 @@ def test_require_hw_makes_left_out_tests_a_usage_error(collect: Collect, lab: Pa
     result = collect(BOARD.format("target='gamma'"), "--qc-require-hw")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: --qc-require-hw: 1 hw test cannot run: no board of the rig matches their hw marker"]
+        [
+            "ERROR: --qc-require-hw: 1 hw test cannot run: no board of the rig matches the hw marker of "
+            "*test_it; the rig has desk-1 (posix, alpha), desk-2*"
+        ]
     )
 
 

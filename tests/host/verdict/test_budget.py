@@ -53,7 +53,7 @@ def test_what_a_run_cannot_tell_is_not_judged_and_says_why(make_run, limits, fac
 def test_a_failed_limit_says_how_far_it_was_missed(make_run) -> None:
     (criterion,) = Budget({"instructions": 800}).judge(make_run(**INSTRUCTIONS))
     assert str(criterion) == (
-        "instructions: FAILED: 1,000 instructions exceed the limit of 800 instructions by 25.0%"
+        "instructions: FAILED: 1,000 instructions exceed the limit of 800 instructions: 25.0% more"
     )
 
 
