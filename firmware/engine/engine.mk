@@ -4,3 +4,5 @@
 RUNTIME_SOURCES := engine/qc_engine.c engine/qc_image.c engine/qc_check.c \
   $(sort $(wildcard engine/kernels/*.c))
 RUNTIME_CFLAGS := -Iengine
+# Runs once per image or operator, not per element: small instead of fast.
+RUNTIME_SMALL := engine/qc_check.c engine/qc_engine.c
