@@ -23,3 +23,22 @@ def test_the_examples_run(page: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_numerics_page_has_examples() -> None:
     assert "numerics.md" in [page.name for page in PAGES]
+
+
+def test_the_reference_names_every_key_option_and_argument(pytestconfig: pytest.Config) -> None:
+    import inspect
+
+    from pytest_quantcheck import cases
+    from pytest_quantcheck.data.calibration import ALLOWED
+    from pytest_quantcheck.options import INI_KEYS
+    from pytest_quantcheck.verdict.budget import QUANTITIES
+    from pytest_quantcheck.verdict.gate import Gate
+    from pytest_quantcheck.verdict.metrics import METRICS
+
+    page = (DOCS / "reference.md").read_text(encoding="utf-8")
+    options = [f"--{name.replace('_', '-')}" for name in vars(pytestconfig.option) if name.startswith("qc_")]
+    arguments = list(inspect.signature(Gate.check).parameters)[2:]
+    calibrations = ALLOWED.replace("ids:a,b", "ids:").split(", ")
+    words = [*cases.QUANT_KEYS, *cases.HW_KEYS, *QUANTITIES, *METRICS, *arguments, *options, *INI_KEYS]
+    assert [word for word in (*words, *calibrations) if word not in page] == []
+    assert len(options) >= 10
