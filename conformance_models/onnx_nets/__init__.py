@@ -1,4 +1,4 @@
-"""ONNX networks made on the spot from a seed: whole float ones, and one quantized operator between its edges."""
+"""ONNX networks made on the spot from a seed: whole float ones, and one quantized operator with its edges."""
 
 from __future__ import annotations
 

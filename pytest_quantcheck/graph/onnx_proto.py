@@ -6,13 +6,14 @@ for ``graph.onnx``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.errors import MissingExtraError, ModelError
+from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
 from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary
 
 MAX_FILE_BYTES = 1 << 28
@@ -61,6 +62,17 @@ def parse(data: bytes) -> Any:
     if len(graph.node) > MAX_NODES:
         raise ModelError(f"the ONNX graph has {len(graph.node)} nodes; at most {MAX_NODES} are read")
     return model
+
+
+@contextlib.contextmanager
+def damage_told() -> Iterator[None]:
+    """What following a damaged model leads to (a name that is no text, a short list) as ``ModelError``."""
+    try:
+        yield
+    except QuantcheckError:
+        raise
+    except Exception as error:
+        raise ModelError(f"the ONNX file is damaged: {type(error).__name__}: {error}") from error
 
 
 def opset(model: Any) -> int:
@@ -203,7 +215,11 @@ def read_onnx_summary(data: bytes) -> Summary:
 
     Shapes are what the file states; of tensors in the middle it states none. Raises ``ModelError``.
     """
-    model = parse(data)
+    with damage_told():
+        return _summary(parse(data))
+
+
+def _summary(model: Any) -> Summary:
     graph = model.graph
     values = constants(graph)
     quantization = quantization_of(graph, values)
