@@ -82,11 +82,15 @@ def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
 
 def _from_archive(path: Path, cache: Cache, name: str) -> FloatModel:
     inner, content = mltk_archive.network_of(path)
+    origin = f"{path} ({inner})"
     with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
         file = Path(folder) / inner
         file.write_bytes(content)
-        model = _load_path(file, cache, name.removesuffix(".mltk"))
-    return replace(model, source=f"{path} ({inner})")
+        try:
+            model = _load_path(file, cache, name.removesuffix(".mltk"))
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(file), origin)) from error
+    return replace(model, source=origin)
 
 
 def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) -> FloatModel:

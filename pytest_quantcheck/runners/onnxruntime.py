@@ -43,12 +43,17 @@ class OnnxruntimeRunner:
         shaped = prepare.model_inputs(model, inputs)
         sources = origins(model.artefact) if operators else ()
         session = _session(model.artefact, tuple(dict.fromkeys(source.name for source in sources)))
-        count = len(prepare.summary_of(model.artefact).outputs)
+        tensors = prepare.summary_of(model.artefact).output_tensors
+        count = len(tensors)
         outputs: list[list[Array]] = [[] for _ in range(count)]
         records: list[tuple[OperatorRecord, ...]] = []
         for sample in range(len(inputs[0])):
             values = _invoke(session, [x[sample] for x in shaped])
-            for parts, value in zip(outputs, list(values.values())[:count], strict=True):
+            for parts, value, tensor in zip(outputs, list(values.values())[:count], tensors, strict=True):
+                if value.shape != tensor.shape:
+                    raise ModelError(
+                        f"output '{tensor.name}' is {tensor.shape} by the file, but {value.shape}"
+                    )
                 parts.append(value)
             if operators:
                 records.append(
@@ -106,7 +111,11 @@ def _session(artefact: bytes, more_outputs: tuple[str, ...] = ()) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own types, which have no common public base
-        raise ModelError(f"onnxruntime refuses the model: {error}") from error
+        raise ModelError(f"onnxruntime refuses the model: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _with_outputs(artefact: bytes, names: tuple[str, ...]) -> bytes:
@@ -125,5 +134,5 @@ def _invoke(session: Any, inputs: Sequence[Array]) -> dict[str, Array]:
     try:
         values = session.run(None, feeds)
     except Exception as error:  # as above
-        raise ModelError(f"onnxruntime cannot run the model: {error}") from error
+        raise ModelError(f"onnxruntime cannot run the model: {_first_line(error)}") from error
     return {each.name: value for each, value in zip(session.get_outputs(), values, strict=True)}

@@ -1,0 +1,313 @@
+"""onnxruntime against the exact integers, operator by operator: equal where it is equal, at most one step
+away and counted where it is not. Zero points are even and odd, scales make many ties.
+
+Equal: sums of products (Conv, Gemm, MatMul), means, functions, Softmax with its usual output, moved data.
+Not equal: Add, Sub and AveragePool compute in float32, whose noise decides some ties the other way; Softmax
+whose output scale is not 1/256 is rounded twice here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from conformance_models import onnx_nets as nets
+from conformance_models.onnx_nets import Q
+from pytest_quantcheck.data.calibration import Calibration
+from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.runners import host_runner
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
+
+pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+Array = npt.NDArray[Any]
+N = 40
+EDGES = [(dtype, odd) for dtype in ("int8", "uint8") for odd in (0, 1)]
+
+
+def difference(content: bytes, *inputs: Array) -> tuple[int, int, int]:
+    """How many outputs differ, by how much at most, of how many."""
+    model, vectors = QuantizedModel("one", content), Raw(inputs if len(inputs) > 1 else inputs[0])
+    theirs = OnnxruntimeRunner().run(model, vectors).outputs[0].astype(int)
+    ours = IntegerRunner().run(model, vectors).outputs[0].astype(int)
+    assert len(np.unique(ours)) > 4
+    away = np.abs(theirs - ours)
+    return int((away > 0).sum()), int(away.max()), away.size
+
+
+class Draw:
+    """Values and zero points of one type; ``odd`` is added to the output's zero point."""
+
+    def __init__(self, dtype: str, odd: int, seed: int = 0) -> None:
+        self.dtype, self.low = dtype, int(np.iinfo(dtype).min)
+        self.rng = np.random.default_rng(seed)
+        self.output_zero = self.low + 120 + odd
+
+    def values(self, *shape: int) -> Array:
+        return self.rng.integers(self.low, self.low + 256, shape).astype(self.dtype)
+
+    def weights(self, *shape: int, limit: int = 3) -> Array:
+        return self.rng.integers(-limit, limit + 1, shape).astype(np.int8)
+
+    def q(self, scale: float, zero: int = 100) -> Q:
+        return Q(scale, self.low + zero)
+
+
+def one(
+    d: Draw, kind: str, shape: tuple[int, ...], out: tuple[int, ...], scale: float = 1.0, **how: Any
+) -> tuple:
+    """The difference for one operator with one input in steps of 1/4, hence with ties."""
+    content = nets.between(
+        kind, [(1, *shape)], [d.q(0.25)], Q(scale, d.output_zero), (1, *out), dtype=d.dtype, **how
+    )
+    return difference(content, d.values(N, *shape))
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize(
+    ("name", "outputs", "depth", "attributes"),
+    [
+        ("plain", 6, 4, {}),
+        ("padded", 6, 4, {"pads": [2, 1, 0, 1], "strides": [2, 1]}),
+        ("dilated", 5, 4, {"dilations": [2, 1]}),
+        ("same", 5, 4, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+        ("grouped", 6, 2, {"group": 2}),
+        ("depthwise", 8, 1, {"group": 4}),
+    ],
+)
+def test_convolutions_are_equal(
+    dtype: str, odd: int, name: str, outputs: int, depth: int, attributes: dict[str, Any]
+) -> None:
+    d = Draw(dtype, odd)
+    weights = d.weights(outputs, depth, 3, 3)
+    scales = np.where(np.arange(outputs) % 2, 0.25, 0.017).astype(np.float32)
+    bias = d.rng.integers(-200, 200, outputs).astype(np.int32)
+    constants = [(weights, scales, 0), (bias, np.float32(0.25) * scales, 0)]
+    sizes = {"padded": (5, 9), "dilated": (5, 7), "same": (5, 5)}.get(name, (7, 7))
+    found = one(d, "Conv", (4, 9, 9), (outputs, *sizes), weights=constants, attributes=attributes)
+    assert found[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("kind", ["Gemm", "MatMul"])
+def test_dense_layers_are_equal(dtype: str, odd: int, kind: str, per_channel: bool) -> None:
+    d = Draw(dtype, odd)
+    weights = d.weights(20, 7)
+    scales: Any = np.full(7, 0.25) if per_channel else 0.25
+    assert one(d, kind, (20,), (7,), weights=[(weights, scales, 1)])[0] == 0
+
+
+def test_sums_beyond_24_bits_are_equal_on_the_integer_kernels() -> None:
+    """Float accumulation would lose the last digits: 4096 products of up to 2**14 reach 2**26."""
+    d = Draw("int8", 0)
+    weights = np.full((4096, 3), 127, np.int8)
+    weights[:, 1] = d.rng.integers(-128, 128, 4096)
+    content = nets.between(
+        "MatMul",
+        [(1, 4096)],
+        [Q(1, -128)],
+        Q(2.0**19, 0),
+        (1, 3),
+        weights=[(weights, np.full(3, 1.0), 1)],
+    )
+    x = d.rng.integers(-128, 128, (200, 4096)).astype(np.int8)
+    x[100:] = d.rng.integers(100, 128, (100, 1))
+    assert difference(content, x)[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+def test_products_of_two_inputs_are_equal(dtype: str, odd: int) -> None:
+    d = Draw(dtype, odd)
+    shape = (1, 3, 5, 7)
+    for scales in ((0.25, 0.0625, 1.0), (0.02, 0.013, 0.0171)):
+        content = nets.between(
+            "Mul",
+            [shape, shape],
+            [d.q(scales[0]), d.q(scales[1], 77)],
+            Q(scales[2], d.output_zero),
+            shape,
+            dtype=dtype,
+        )
+        assert difference(content, d.values(N, 3, 5, 7), d.values(N, 3, 5, 7))[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize("kind", ["Add", "Sub"])
+def test_sums_are_equal_but_for_ties_that_float32_does_not_see(dtype: str, odd: int, kind: str) -> None:
+    d = Draw(dtype, odd)
+    shape = (1, 3, 5, 7)
+
+    def away(*scales: float) -> tuple[int, int, int]:
+        quantized = [d.q(scales[0]), d.q(scales[1], 77)]
+        content = nets.between(
+            kind, [shape, shape], quantized, Q(scales[2], d.output_zero), shape, dtype=dtype
+        )
+        return difference(content, d.values(N, 3, 5, 7), d.values(N, 3, 5, 7))
+
+    assert away(0.5, 0.25, 1.0)[0] == 0  # ties that are exact in float32
+    assert away(0.0213, 0.0117, 0.0291)[0] == 0  # no ties
+    count, most, total = away(0.1, 0.3, 0.2)  # a quarter of all sums is nearly a tie
+    assert most <= 1
+    assert count <= total // 8
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize("size", [4, 7])
+def test_means_are_equal(dtype: str, odd: int, size: int) -> None:
+    d = Draw(dtype, odd)
+    assert one(d, "GlobalAveragePool", (5, size, size), (5, 1, 1), 0.125)[0] == 0
+    axes = {"axes": [2, 3], "keepdims": 0}
+    assert one(d, "ReduceMean", (5, size, size), (5,), 0.125, attributes=axes)[0] == 0
+    axes = {"axes": [1], "keepdims": 0}
+    assert one(d, "ReduceMean", (5, size, size), (size, size), 0.125, attributes=axes)[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+def test_averages_are_equal_but_for_some_ties(dtype: str, odd: int) -> None:
+    d = Draw(dtype, odd)
+    window = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    for scale, allowed in ((0.25, 0), (0.0371, 0.1)):  # of the averages of 4, a quarter are ties
+        content = nets.between(
+            "AveragePool",
+            [(1, 5, 6, 6)],
+            [d.q(scale, 120 + odd)],
+            Q(scale, d.output_zero),
+            (1, 5, 3, 3),
+            dtype=dtype,
+            attributes=window,
+        )
+        count, most, total = difference(content, d.values(N, 5, 6, 6))
+        assert most <= 1
+        assert count <= allowed * total
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+def test_padding_counts_where_the_model_says_so(dtype: str, odd: int) -> None:
+    window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}
+    count, most, total = one(Draw(dtype, odd), "AveragePool", (3, 6, 6), (3, 6, 6), 0.25, attributes=window)
+    assert most <= 1
+    assert count <= total // 50
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+        "LeakyRelu",
+        "HardSwish",
+        "HardSigmoid",
+        "Elu",
+        "Softplus",
+        "Abs",
+        "Neg",
+        "Identity",
+    ],
+)
+def test_functions_are_equal(dtype: str, odd: int, kind: str) -> None:
+    d = Draw(dtype, odd)
+    every = (np.arange(256) + d.low).astype(dtype).reshape(1, 256)
+    for scales in ((0.0391, 0.0171), (0.5, 1.0)):
+        scale = 1 / 128 if kind in ("Sigmoid", "Tanh", "HardSigmoid") else scales[1]
+        content = nets.between(
+            kind, [(1, 256)], [d.q(scales[0])], Q(scale, d.output_zero), (1, 256), dtype=dtype
+        )
+        assert difference(content, every)[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize("clamp", [("Relu",), ("Clip", "0", "6"), ("Clip", "-3.3", "7.7")])
+def test_a_clamp_behind_an_operator_is_equal(dtype: str, odd: int, clamp: tuple[str, ...]) -> None:
+    d = Draw(dtype, odd)
+    found = one(d, "Gemm", (20,), (7,), 0.25, weights=[(d.weights(20, 7), 0.25, 1)], clamp=clamp)
+    assert found[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+def test_moved_data_are_equal(dtype: str, odd: int) -> None:
+    d = Draw(dtype, odd)
+    for scale in (0.25, 0.5):  # the same scale, and another one
+        assert one(d, "Transpose", (2, 3, 4), (4, 2, 3), scale, attributes={"perm": [0, 3, 1, 2]})[0] == 0
+        assert one(d, "Flatten", (2, 3, 4), (24,), scale)[0] == 0
+        pool = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+        assert one(d, "MaxPool", (3, 6, 6), (3, 3, 3), scale, attributes=pool)[0] == 0
+        shapes = [(1, 3, 5, 5), (1, 2, 5, 5)]
+        content = nets.between(
+            "Concat",
+            shapes,
+            [d.q(0.25), d.q(0.5, 77)],
+            Q(scale, d.output_zero),
+            (1, 5, 5, 5),
+            dtype=dtype,
+            attributes={"axis": 1},
+        )
+        assert difference(content, d.values(N, 3, 5, 5), d.values(N, 2, 5, 5))[0] == 0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_softmax_is_at_most_one_step_away(dtype: str) -> None:
+    d = Draw(dtype, 0)
+    for scale, allowed in ((1 / 256, 0.01), (1 / 255, 0.2)):
+        content = nets.between("Softmax", [(1, 10)], [d.q(0.05)], Q(scale, d.low), (1, 10), dtype=dtype)
+        count, most, total = difference(content, d.values(400, 10))
+        assert most <= 1
+        assert count <= allowed * total
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> QuantizedModel:
+    from pytest_quantcheck.quantizers.cache import Cache
+
+    x = np.random.default_rng(0).normal(size=(16, 3, 12, 10)).astype(np.float32)
+    config = QuantConfig(quantizer="onnx", calibration=Calibration())
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    return quantize(nets.residual(), config, Samples(x), name="residual", cache=cache)
+
+
+def test_every_operator_is_recorded_in_the_graphs_layout(artefact: QuantizedModel) -> None:
+    x = np.random.default_rng(1).normal(size=(6, 3, 12, 10)).astype(np.float32)
+    theirs = OnnxruntimeRunner().run(artefact, Samples(x), operators=True)
+    ours = IntegerRunner().run(artefact, Samples(x), operators=True)
+    kinds = {record.kind for record in theirs.operators[0]}
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "CONCATENATION", "MEAN", "FULLY_CONNECTED"} <= kinds
+    for row, other in zip(theirs.operators, ours.operators, strict=True):
+        known = {record.index: record.crc32 for record in other}
+        first = [record for record in row if record.kind in ("CONV_2D", "MAX_POOL_2D", "ADD")]
+        assert [known[record.index] for record in first] == [record.crc32 for record in first]
+    index = next(record.index for record in theirs.operators[0] if record.kind == "CONV_2D")
+    one = [ours.inputs[0][:1]]
+    np.testing.assert_array_equal(
+        OnnxruntimeRunner().tensor(artefact, one, index), IntegerRunner().tensor(artefact, one, index)
+    )
+
+
+def test_an_operator_that_is_not_there_is_told(artefact: QuantizedModel) -> None:
+    with pytest.raises(UsageError, match="has no operator 999"):
+        OnnxruntimeRunner().tensor(artefact, [np.zeros((1, 3, 12, 10), np.int8)], 999)
+
+
+def test_the_runner_goes_by_its_name_and_runs_no_tflite_file() -> None:
+    runner = host_runner("onnxruntime")
+    assert runner.name == "onnxruntime"
+    content = (DATA / f"digits-{CONFIGURATIONS[0].id}.tflite").read_bytes()
+    with pytest.raises(UsageError, match="is a TFLite file"):
+        runner.run(QuantizedModel("digits", content), Raw(np.zeros((1, 8, 8, 1), np.int8)))
+
+
+def test_a_model_that_onnxruntime_refuses_is_a_model_error() -> None:
+    net = nets.Net()
+    content = net.model({net.op("Gemm", net.input("x", 1, 4), net.normal(5, 3)): (1, 3)})
+    with pytest.raises(ModelError, match="onnxruntime"):
+        OnnxruntimeRunner().run(QuantizedModel("bad", content), Samples(np.zeros((1, 4), np.float32)))
