@@ -7,10 +7,12 @@ no chip.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from pytest_quantcheck.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class BoardEntry:
         """
         port = os.path.realpath(self.port) if self.port.startswith("/") else self.port
         return tuple(sorted({self.probe, self.port, port} - {""} or {self.name}))
+
+    def check_settings(self, known: Container[str], named: str) -> None:
+        """``UsageError`` for a key of ``[board.settings]`` that nobody reads; ``named``: what is allowed."""
+        if unknown := sorted(key for key in self.settings if key not in known):
+            raise UsageError(
+                f"{self.source or self.name}: [board.settings] {unknown[0]} = {self.settings[unknown[0]]!r} "
+                f"is not known to the family {self.family}; allowed: {named}"
+            )
 
 
 @dataclass(frozen=True)

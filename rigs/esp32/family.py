@@ -77,6 +77,7 @@ class Esp32Family:
                 f"{entry.source or entry.name}: target={entry.target!r} is not known to the family esp32; "
                 f"allowed: {', '.join(self.targets())}. Other ESP32 chips need firmware of your own"
             )
+        entry.check_settings(("flash_baud",), "flash_baud")
         if entry.virtual or entry.target == VIRTUAL:
             return VirtualEsp32Board(entry, log_dir)
         if not entry.port:

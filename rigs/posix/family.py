@@ -37,4 +37,6 @@ class PosixFamily:
             raise UsageError(
                 f"{entry.source or entry.name}: target {entry.target!r} is not known; allowed: {TARGET}"
             )
+        known = ("flash", "max_baud", "pool", "runtime")
+        entry.check_settings(known, ", ".join(known))
         return PosixBoard(entry, log_dir)

@@ -46,6 +46,11 @@ class STM32Family:
         """Take a board into use; for the virtual one, start its process."""
         from rigs.stm32.board import STM32Board, VirtualSTM32Board
 
+        if entry.settings:
+            from pyocd.core.options import OPTIONS_INFO
+
+            known = {"flash", "usart", *OPTIONS_INFO}
+            entry.check_settings(known, "flash, usart (virtual boards), pyOCD's session options")
         if entry.virtual or entry.target == VIRTUAL:
             from rigs.stm32.virtual.qemu import require_qemu
 

@@ -407,7 +407,7 @@ class Peripherals:
         if self._owed < _MILLISECOND:
             start = time.monotonic()
             jump = start - self._quiet_since > _TRUE_MILLISECONDS
-            woken = self._sleep(_LONG_NAP if jump else min(_FIRST_NAP * 2 ** self._naps, _NAP))
+            woken = self._sleep(_LONG_NAP if jump else min(_FIRST_NAP * 2**self._naps, _NAP))
             self._owed += int((time.monotonic() - start) * TIMER_HZ)
             if woken or jump:
                 self._skipped_ticks += self._owed

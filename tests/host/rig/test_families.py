@@ -9,6 +9,7 @@ import pytest
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig import families
+from pytest_quantcheck.rig.board import BoardEntry
 
 pytestmark = pytest.mark.host
 
@@ -60,3 +61,19 @@ def test_a_broken_plug_in_is_named_and_stops_nobody_who_does_not_need_it(plug_in
     )
     assert words in done.stderr
     assert "Repair or uninstall broken-plug-in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "settings"),
+    [
+        ("esp32", "virtual-esp32c3", {"flash": "x"}),
+        ("esp32", "esp32c3", {"flash_bauds": "9600"}),
+        ("stm32", "virtual-stm32f405", {"flsh": "x"}),
+        ("stm32", "stm32f405xg", {"connect_node": "halt"}),
+        ("posix", "posix", {"pools": "1"}),
+    ],
+)
+def test_a_setting_that_nobody_reads_is_an_error(tmp_path, name, target, settings):
+    entry = BoardEntry("b", name, target, port="p", settings=settings)
+    with pytest.raises(UsageError, match=rf"{next(iter(settings))} = .* is not known to the family {name}"):
+        families.family(name).open(entry, tmp_path)
