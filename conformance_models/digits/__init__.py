@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,15 +63,15 @@ def dataset() -> Dataset:
     )
 
 
-def train() -> keras.Model:
-    """The network trained from scratch with fixed seeds (about ten seconds on one core)."""
+def train(untrained: Callable[[], keras.Model] = build) -> keras.Model:
+    """A network for these digits trained from scratch with fixed seeds (about ten seconds on one core)."""
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
     samples = dataset().calibration
-    model = build()
+    model = untrained()
     steps = EPOCHS * -(-len(samples) // BATCH)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
@@ -82,8 +83,12 @@ def train() -> keras.Model:
 
 def float_model() -> keras.Model:
     """The network with the weights of this folder."""
-    model = build()
-    with np.load(WEIGHTS, allow_pickle=False) as stored:
+    return restore(build(), WEIGHTS)
+
+
+def restore(model: keras.Model, path: Path) -> keras.Model:
+    """Give ``model`` the weights that ``save_weights`` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
         model.set_weights([stored[f"w{i:02d}"] for i in range(len(stored.files))])
     return model
 
