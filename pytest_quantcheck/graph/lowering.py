@@ -544,7 +544,10 @@ def _reshape(site: Site) -> Reshape:
     source = site.input(0)
     site.require_dtype(site.output, site.dtype)
     if int(np.prod(source.shape)) != int(np.prod(site.output.shape)):
-        site.fail(f"{source.shape} cannot become {site.output.shape}")
+        site.fail(
+            f"{source.shape} cannot become {site.output.shape}; where a file leaves the batch size open, "
+            f"convert the model again with batch size 1"
+        )
     return Reshape()
 
 

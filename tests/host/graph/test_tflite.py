@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pytest_quantcheck import strategies
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.image import compile_image, read_image
+from pytest_quantcheck.graph.model import Reshape
 from pytest_quantcheck.graph.tflite import read_summary, read_tflite
 from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value
 
@@ -86,6 +88,23 @@ def weights_off_centre(w: TfliteWriter, x: Value) -> Value:
     return w.fully_connected(x, weights, None, weight_scale=0.1, weight_zero_point=1, scale=1.0)
 
 
+def constants(kind: str, *values: list[int], **options: int) -> Build:
+    """An operator with constants behind its activation."""
+
+    def build(w: TfliteWriter, x: Value) -> Value:
+        out = w.tensor(x.shape, x.dtype, scale=x.scale, zero_point=x.zero_point)
+        w.operator(kind, [x, *map(w.constant, values)], [out], **options)
+        return out
+
+    return build
+
+
+def transposed(w: TfliteWriter, x: Value, size: tuple[int, int], padding: str) -> Value:
+    weights = np.ones((3, 2, 2, 2), np.int8)
+    how = {"weight_scale": 0.1, "scale": 0.1, "stride": (2, 2), "padding": padding}
+    return w.transpose_conv(x, weights, None, size=size, **how)  # type: ignore[arg-type]
+
+
 REFUSED: dict[str, tuple[Build, str]] = {
     "unknown operator": (
         raw_operator("ELU"),
@@ -147,6 +166,94 @@ REFUSED: dict[str, tuple[Build, str]] = {
         r"operator 1 \(MUL\): tensor 1 .* is int16; allowed here: int8",
     ),
     "softmax onto another scale": (raw_operator("SOFTMAX", Beta=1), "scale 1/256 and zero point -128"),
+    "extrema of two scales": (
+        lambda w, x: w.extremum("MINIMUM", x, w.tensor((1,), scale=0.2, data=[1])),
+        r"operator 0 \(MINIMUM\): tensor 1 .* another scale",
+    ),
+    "prelu on int16": (
+        int16(lambda w, x: w.prelu(x, w.tensor((1,), "int16", scale=0.2, data=[1]), scale=0.1)),
+        r"operator 1 \(PRELU\): .* is int16; allowed here: int8",
+    ),
+    "a slope per channel of another number": (
+        lambda w, x: w.prelu(x, w.tensor((3, 1, 1, 2), scale=0.1, data=np.ones((3, 1, 1, 2))), scale=0.1),
+        r"operator 0 \(PRELU\): .* its inputs give \(3, 4, 5, 2\)",
+    ),
+    "a negative leak": (
+        lambda w, x: w.leaky_relu(x, -0.5, scale=0.1),
+        r"operator 0 \(LEAKY_RELU\): alpha is -0.5; a finite number from 0 on",
+    ),
+    "hard swish onto a far finer scale": (
+        lambda w, x: w.hard_swish(x, scale=1e-5),
+        r"operator 0 \(HARD_SWISH\): its scales, 0.1 and 1e-05, do not fit",
+    ),
+    "a view with another scale": (
+        raw_operator("SQUEEZE", (1, 4, 5, 3)),
+        r"operator 0 \(SQUEEZE\): \(1, 4, 5, 2\) cannot become \(1, 4, 5, 3\)",
+    ),
+    "a permutation of other axes": (
+        constants("TRANSPOSE", [0, 1, 1, 3]),
+        r"operator 0 \(TRANSPOSE\): its permutation \[0, 1, 1, 3\] does not fit",
+    ),
+    "a slice with an ellipsis": (
+        constants("STRIDED_SLICE", [0] * 4, [1] * 4, [1] * 4, EllipsisMask=2),
+        r"operator 0 \(STRIDED_SLICE\): EllipsisMask 2 is not supported",
+    ),
+    "a slice of fewer axes": (
+        constants("STRIDED_SLICE", [0], [1], [1]),
+        r"operator 0 \(STRIDED_SLICE\): .* do not fit the 4 dimensions",
+    ),
+    "a slice of nothing": (
+        constants("STRIDED_SLICE", [0, 3, 0, 0], [1, 2, 5, 2], [1] * 4),
+        r"operator 0 \(STRIDED_SLICE\): takes nothing of axis 1",
+    ),
+    "a slice with a step of zero": (
+        constants("STRIDED_SLICE", [0] * 4, [1] * 4, [1, 0, 1, 1]),
+        r"operator 0 \(STRIDED_SLICE\): a stride is 0",
+    ),
+    "an index outside": (
+        constants("STRIDED_SLICE", [0, 4, 0, 0], [1, 5, 5, 2], [1] * 4, ShrinkAxisMask=2),
+        r"operator 0 \(STRIDED_SLICE\): index 4 lies outside axis 1",
+    ),
+    "parts that are not equal": (
+        lambda w, x: w.split(x, 2, 3)[0],
+        r"operator 0 \(SPLIT\): axis 2 of \(1, 4, 5, 2\) has no 3 equal parts",
+    ),
+    "an axis of a stack outside": (
+        raw_operator("PACK", (1, 1, 4, 5), Axis=5, ValuesCount=1),
+        r"operator 0 \(PACK\): axis 5 lies outside",
+    ),
+    "too few outputs of a stack": (
+        raw_operator("UNPACK", (1, 5, 2), Axis=1, Num=4),
+        r"operator 0 \(UNPACK\): has 1 outputs, 4 are allowed",
+    ),
+    "a resize to another size than it says": (
+        constants("RESIZE_BILINEAR", [8, 9], AlignCorners=False, HalfPixelCenters=False),
+        r"operator 0 \(RESIZE_BILINEAR\): .* its inputs give \(1, 8, 9, 2\)",
+    ),
+    "a bilinear resize of int16": (
+        int16(lambda w, x: w.resize("RESIZE_BILINEAR", x, (8, 9))),
+        r"operator 1 \(RESIZE_BILINEAR\): .* is int16; allowed here: int8",
+    ),
+    "corners and centres at once": (
+        lambda w, x: w.resize("RESIZE_BILINEAR", x, (8, 9), align_corners=True, half_pixel_centers=True),
+        r"operator 0 \(RESIZE_BILINEAR\): AlignCorners and HalfPixelCenters exclude",
+    ),
+    "a resize so large that its steps are too coarse": (
+        lambda w, x: w.resize("RESIZE_BILINEAR", x, (8192, 5)),
+        r"operator 0 \(RESIZE_BILINEAR\): from .* lead beyond its input",
+    ),
+    "matrices that do not fit": (
+        lambda w, x: w.batch_matmul(x, w.tensor((3, 2), scale=0.1, data=np.ones((3, 2))), scale=0.1),
+        r"operator 0 \(BATCH_MATMUL\): matrices of \(5, 2\) and \(3, 2\) cannot be multiplied",
+    ),
+    "a transposed convolution of another size": (
+        lambda w, x: transposed(w, x, (10, 10), "VALID"),
+        r"operator 0 \(TRANSPOSE_CONV\): output size 4 along axis 1, .* give 5",
+    ),
+    "a transposed convolution of int16": (
+        int16(lambda w, x: transposed(w, x, (8, 10), "SAME")),
+        r"operator 1 \(TRANSPOSE_CONV\): .* is int16; allowed here: int8",
+    ),
 }
 
 
@@ -218,6 +325,87 @@ def test_the_shape_operators_of_an_unknown_batch_size_fold_away() -> None:
     assert [(op.index, op.kind) for op in graph.operators] == [(3, "RESHAPE")]
     assert np.array_equal(graph.tensors[graph.operators[0].inputs[1]].data, [1, 40])
     assert len(graph.notes) == 3
+
+
+def test_the_shape_arithmetic_before_a_transposed_convolution_folds_away() -> None:
+    """Keras multiplies height and width by the strides, element by element."""
+
+    def upsample(w: TfliteWriter, x: Value) -> Value:
+        shape, packed = w.tensor((4,), "int32"), w.tensor((4,), "int32")
+        w.operator("SHAPE", [x], [shape])
+        sizes = []
+        for axis, factor in enumerate((1, 2, 2)):
+            size, scaled = w.tensor((), "int32"), w.tensor((), "int32")
+            ends = [w.constant([axis]), w.constant([axis + 1]), w.constant([1])]
+            w.operator("STRIDED_SLICE", [shape, *ends], [size], ShrinkAxisMask=1)
+            w.operator("MUL", [size, w.constant(factor)], [scaled], FusedActivationFunction=0)
+            sizes.append(scaled)
+        w.operator("PACK", [*sizes, w.constant(3)], [packed], Axis=0, ValuesCount=4)
+        out = w.tensor((1, 8, 10, 3), scale=0.1)
+        weights = w.tensor((3, 2, 2, 2), scale=0.1, data=np.ones((3, 2, 2, 2)))
+        w.operator("TRANSPOSE_CONV", [packed, weights, x], [out], Padding=0, StrideH=2, StrideW=2)
+        return out
+
+    graph = read_tflite(network(upsample))
+    assert [(op.index, op.kind) for op in graph.operators] == [(8, "TRANSPOSE_CONV")]
+    assert len(graph.notes) == 8
+
+
+def test_the_shape_arithmetic_of_a_dense_layer_on_sequences_folds_away() -> None:
+    """What TensorFlow writes for tensordot: gathered sizes, their products, a shape from both."""
+
+    def dense(w: TfliteWriter, x: Value) -> Value:
+        names = ("shape", "kept", "rows", "depth", "columns")
+        shape, kept, rows, depth, columns = (
+            w.tensor((n,) if n else (), "int32", name=name)
+            for name, n in zip(names, (4, 3, 0, 1, 0), strict=True)
+        )
+        packed = w.tensor((2,), "int32")
+        w.operator("SHAPE", [x], [shape])
+        w.operator("GATHER", [shape, w.constant([0, 1, 2])], [kept], Axis=0)
+        w.operator("REDUCE_PROD", [kept, w.constant([0])], [rows], KeepDims=False)
+        w.operator("GATHER", [shape, w.constant([3])], [depth], Axis=0)
+        w.operator("REDUCE_PROD", [depth, w.constant([0])], [columns], KeepDims=False)
+        w.operator("PACK", [rows, columns], [packed], Axis=0, ValuesCount=2)
+        out = w.tensor((20, 2), scale=0.1, zero_point=3)
+        w.operator("RESHAPE", [x, packed], [out])
+        return out
+
+    graph = read_tflite(network(dense))
+    assert [(op.index, op.kind) for op in graph.operators] == [(6, "RESHAPE")]
+    assert np.array_equal(graph.tensors[graph.operators[0].inputs[1]].data, [20, 2])
+
+
+def test_arithmetic_on_activations_and_with_activations_is_not_folded() -> None:
+    def clipped(w: TfliteWriter, x: Value) -> Value:
+        shape, doubled = w.tensor((4,), "int32"), w.tensor((4,), "int32")
+        w.operator("SHAPE", [x], [shape])
+        w.operator("MUL", [shape, w.constant([1, 1, 1, 1])], [doubled], FusedActivationFunction=1)
+        out = w.tensor((1, 40), scale=0.1, zero_point=3)
+        w.operator("RESHAPE", [x, doubled], [out])
+        return out
+
+    with pytest.raises(ModelError, match=r"operator 1 \(MUL\): .* is int32; allowed here: int8, int16"):
+        read_tflite(network(clipped))
+
+
+def test_moves_that_move_nothing_are_views() -> None:
+    def still(w: TfliteWriter, x: Value) -> Value:
+        x = w.transpose(x, (1, 0, 2, 3))
+        x = w.strided_slice(x, [slice(None), 0, slice(None), slice(None)])
+        (x,) = w.split(x, 0, 1)
+        return w.renamed("EXPAND_DIMS", x, [0])
+
+    graph = read_tflite(network(still))
+    assert {type(op.params) for op in graph.operators} == {Reshape}
+    assert {op.state for op in read_image(compile_image(graph).data).operators} == {"elided"}
+
+
+def test_an_operator_with_several_outputs_stands_in_the_graph_once_for_each() -> None:
+    graph = read_tflite(network(lambda w, x: w.pack(w.unpack(x, 3)[::-1], 3)))
+    assert [(op.index, op.kind) for op in graph.operators] == [(0, "UNPACK"), (0, "UNPACK"), (1, "PACK")]
+    x = np.arange(40, dtype=np.int8).reshape(1, 4, 5, 2)
+    assert np.array_equal(execute.run(graph, [x])[graph.outputs[0]], x[..., ::-1])
 
 
 def test_files_that_fill_only_the_old_operator_code_are_read() -> None:
