@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnxruntime
 import pytest
 
 from conformance_models import onnx_nets as nets
@@ -123,6 +125,39 @@ def test_sums_beyond_24_bits_are_equal_on_the_integer_kernels() -> None:
     x = d.rng.integers(-128, 128, (200, 4096)).astype(np.int8)
     x[100:] = d.rng.integers(100, 128, (100, 1))
     assert difference(content, x)[0] == 0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_large_weights_do_not_saturate_on_any_processor(dtype: str) -> None:
+    """Pairs of products of uint8 and int8 exceed the 16 bits that AVX2 sums them in."""
+    d = Draw(dtype, 0)
+    weights = np.where(np.arange(64 * 9).reshape(64, 9) % 5, 127, -128).astype(np.int8)
+    constants = [(weights, np.full(9, 0.003), 1)]
+    content = nets.between(
+        "MatMul", [(1, 64)], [d.q(0.1, 0)], d.q(7.0, 3), (1, 9), weights=constants, dtype=dtype
+    )
+    x = d.values(N, 64)
+    x[:20] = d.low + 255
+    assert difference(content, x)[0] == 0
+
+
+@pytest.mark.parametrize(("depth", "equal"), [(16, True), (8192, False)])
+def test_without_optimizations_sums_are_float_and_exact_up_to_24_bits_only(depth: int, equal: bool) -> None:
+    """Then DequantizeLinear, MatMul and QuantizeLinear run one after the other: why the runner optimizes."""
+    d = Draw("int8", 0)
+    weights = d.rng.integers(100, 128, (depth, 4)).astype(np.int8)
+    content = nets.between(
+        "MatMul", [(1, depth)], [Q(1, -128)], Q(4.0, 0), (1, 4), weights=[(weights, np.full(4, 1.0), 1)]
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    model = onnx.load_from_string(content)
+    model.graph.output.append(onnx.ValueInfoProto(name=model.graph.node[2].output[0]))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    x = d.rng.integers(100, 128, (N, depth)).astype(np.int8)
+    sums = np.concatenate([session.run(None, {"x0": row[None]})[1] for row in x])
+    exact = (x.astype(np.int64) + 128) @ weights.astype(np.int64)
+    assert bool((sums == exact).all()) is equal
 
 
 @pytest.mark.parametrize(("dtype", "odd"), EDGES)
