@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.image import compile_image, read_image
 from pytest_quantcheck.graph.model import Reshape
-from pytest_quantcheck.graph.tflite import read_summary, read_tflite
+from pytest_quantcheck.graph.tflite import SUPPORTED, read_summary, read_tflite
 from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value
 
 pytestmark = pytest.mark.host
@@ -434,6 +436,14 @@ def test_a_summary_tells_of_models_that_cannot_run_here() -> None:
     assert summary.kinds == ("LOGISTIC",)
     assert [(t.name, t.shape, t.dtype) for t in summary.input_tensors] == [("input", (1, 4, 5, 2), "float32")]
     assert summary.output_tensors[0].scales == np.float32(0.1)
+
+
+def test_the_table_of_operators_in_the_docs_is_complete() -> None:
+    listed: dict[str, bool] = {}
+    text = (Path(__file__).parents[3] / "docs" / "operators.md").read_text(encoding="utf-8")
+    for names, wide in re.findall(r"^\| ([A-Z0-9_, ]+) \| yes \| (yes|no) \|", text, re.MULTILINE):
+        listed.update(dict.fromkeys(names.split(", "), wide == "yes"))
+    assert listed == {kind: "int16" in strategies.layer_dtypes(kind) for kind in SUPPORTED}
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
