@@ -161,6 +161,11 @@ def _model(session: BoardSession) -> Iterator[Finding]:
     from pytest_quantcheck.runners.board import BoardRunner
     from pytest_quantcheck.runners.integer import IntegerRunner
 
+    if (kind := session.hello.artefact.partition(":")[0]) not in ("qcm", "tflite"):
+        yield Finding(
+            "model", f"not tried: no known model is of the kind {kind!r} that {session.hello.runtime} takes"
+        )
+        return
     model, samples = demo_models()[0], demo_samples().take(range(_SAMPLES))
     run = BoardRunner(session).run(model, samples)
     right = IntegerRunner().run(model, samples)

@@ -186,6 +186,14 @@ def test_check_says_ok_for_every_step_of_a_sound_board(desk, capsys):
     assert not [line for line in lines if line.startswith("FAIL")]
 
 
+def test_check_passes_a_board_whose_runtime_takes_models_of_another_kind(desk, capsys):
+    with (desk / "boards.toml").open("a") as file:
+        file.write(f'[[board]]\nname="mine"\nfamily="posix"\ntarget="posix"\nport="pty:{desk}/mine"\n')
+        file.write('[board.settings]\nruntime = "lookup"\n')
+    assert main(["boards", "--check", "mine"]) == 0
+    assert "not tried: no known model is of the kind 'lookup'" in capsys.readouterr().out
+
+
 def test_check_names_the_step_that_fails_and_what_to_do(desk, capsys):
     with (desk / "boards.toml").open("a") as file:
         file.write(f'[[board]]\nname="real"\nfamily="stm32"\ntarget="stm32f405xg"\nport="{desk}/ttyACM0"\n')
