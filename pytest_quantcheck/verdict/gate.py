@@ -234,7 +234,8 @@ class Gate:
             return None
         judged, inherited = run, ""
         if same and self.reference is not None and self.data is not None and len(run) < len(self.data.test):
-            judged, inherited = self.reference.run(run.model, self.data.test), self.reference.name
+            judged = self.reference.run(run.model, self.data.test)
+            inherited = judged.runner
         assert isinstance(judged.vectors, Samples)
         return self._measure(judged, judged.vectors, chosen, inherited)
 
