@@ -153,6 +153,8 @@ class Site:
     def requantize(self, real: Any, rounding: str = "double") -> Requantize:
         """Multipliers and shifts for real factors (float64, one or one per channel)."""
         values = np.atleast_1d(np.asarray(real, np.float64))
+        if not np.all(np.isfinite(values)):
+            self.fail("the ratio of its scales is not finite")
         multiplier, shift = quantize_multiplier(values)
         if shift.max() > (MAX_REDUCED_SHIFT if rounding == "reduced" else MAX_SHIFT):
             self.fail(f"the ratio of its scales, {values.max():g}, does not fit its arithmetic")
@@ -394,9 +396,10 @@ def _add(site: Site) -> Add:
     left_shift = ADD_LEFT_SHIFT[site.dtype]
     # TFLM computes ADD's factors in float64 and SUB's in float32
     number = np.float64 if site.summary.kind == "ADD" else np.float32
-    twice = 2 * number(max(scale1, scale2))
-    real = twice / (number(1 << left_shift) * number(output_scale))
-    if real >= 1:
+    with np.errstate(all="ignore"):
+        twice = 2 * number(max(scale1, scale2))
+        real = twice / (number(1 << left_shift) * number(output_scale))
+    if not real < 1:
         limit = f"2**{left_shift - 1}"
         site.fail(
             f"an input scale is {real:g} * {limit} times the output scale; less than {limit} is allowed"
@@ -565,7 +568,7 @@ def _view(site: Site, output: Tensor, offset: int, axes: Sequence[tuple[int, int
     whole = math.prod(output.shape) == math.prod(site.input(0).shape)
     if whole and tuple(stride for _, stride in moved) == plain:
         return Reshape()
-    return Slice(offset, tuple(stride for _, stride in axes))
+    return Slice(offset, tuple(stride if size > 1 else 0 for size, stride in axes))
 
 
 def _transpose(site: Site) -> Slice | Reshape:
@@ -637,7 +640,7 @@ def _unpack(site: Site) -> tuple[Slice | Reshape, ...]:
 
 
 def _pack(site: Site) -> Concatenation:
-    site.arity(site.option("ValuesCount"))
+    site.arity(max(1, site.option("ValuesCount")))
     sources = [site.input(i) for i in range(len(site.inputs))]
     _require_one_scale(site, sources)
     axis = _axis(site, site.option("Axis"), len(site.output.shape))
@@ -677,8 +680,9 @@ def _resize(site: Site) -> Resize:
     _require_one_scale(site, (source,))
     for tensor in (source, site.output):
         site.require_rank(tensor, 4)
-    if max(source.shape[1:3]) >= MAX_RESIZED:
-        site.fail(f"input {source.shape} is too large; sizes below {MAX_RESIZED} are allowed")
+    if max(*source.shape[1:3], *site.output.shape[1:3]) >= MAX_RESIZED:
+        sizes = f"from {source.shape} to {site.output.shape}"
+        site.fail(f"{sizes} is too large; heights and widths below {MAX_RESIZED} are allowed")
     size = tuple(int(n) for n in site.constant(1, "int32").reshape(-1))
     site.require_shape(site.output, (source.shape[0], *size, source.shape[3]))
     nearest = site.summary.kind == "RESIZE_NEAREST_NEIGHBOR"
@@ -802,7 +806,7 @@ def _leaky_relu(site: Site) -> Table:
     alpha = np.float32(site.option("Alpha"))
     if not 0 <= alpha < np.inf:
         site.fail(f"alpha is {alpha:g}; a finite number from 0 on is allowed")
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         factors = input_scale / output_scale, input_scale * alpha / output_scale
     steps = np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point
     identity, slope = (
@@ -822,10 +826,10 @@ def _hard_swish(site: Site) -> Table:
     site.require_dtype(site.input(0), "int8")
     input_scale, input_zero_point = site.activation_tensor(site.input(0))
     output_scale, output_zero_point = site.activation_tensor(site.output)
-    fine = np.float32(1 / 128) * input_scale
-    output, reluish = (
-        site.requantize(fine / scale) for scale in (output_scale, np.float32(3) / np.float32(32768))
-    )
+    with np.errstate(all="ignore"):
+        fine = np.float32(1 / 128) * input_scale
+        factors = fine / output_scale, fine / (np.float32(3) / np.float32(32768))
+    output, reluish = map(site.requantize, factors)
     if not -15 <= output.shift[0] <= 0 or reluish.shift[0] < -15:
         site.fail(f"its scales, {input_scale:g} and {output_scale:g}, do not fit its 16-bit arithmetic")
     steps = (np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point) << 7

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ MAX_TENSOR_BYTES = 1 << 26
 _DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32")
 
 Folded = dict[int, npt.NDArray[Any]]
+_Fold = Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], Union[npt.NDArray[Any], None]]
 
 
 def read_tflite(data: bytes) -> QuantGraph:
@@ -166,7 +167,7 @@ def _fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:
             continue
         value = _fold_operator(op, summary, folded)
         if value is not None and value.size <= _MOST_FOLDED:
-            folded[op.outputs[0]] = value.astype(np.int32)
+            folded[op.outputs[0]] = np.asarray(value).astype(np.int32)
             notes.append(f"{_name(op)} folded into a constant")
     return folded, tuple(notes)
 
@@ -209,18 +210,24 @@ def _slice_of(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any])
     return vector[first : last : int(stride[0])]
 
 
-def _fused(value: npt.NDArray[Any], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
-    return None if options["FusedActivationFunction"] else value
+def _combined(combine: np.ufunc) -> _Fold:
+    """Two constants, wrapped to 32 bits when they are stored; no activation."""
+
+    def fold(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
+        a, b = (value.astype(np.int64) for value in constants)
+        return None if options["FusedActivationFunction"] else np.asarray(combine(a, b))
+
+    return fold
 
 
 _MOST_FOLDED = 64  # elements: shapes, not data
-_FOLDS: dict[str, Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], npt.NDArray[Any] | None]] = {
+_FOLDS: dict[str, _Fold] = {
     "STRIDED_SLICE": _slice_of,
     "PACK": lambda c, options: np.stack(c, options["Axis"]),
-    "CONCATENATION": lambda c, options: _fused(np.concatenate(c, options["Axis"]), options),
-    "ADD": lambda c, options: _fused(np.add(*c), options),
-    "SUB": lambda c, options: _fused(np.subtract(*c), options),
-    "MUL": lambda c, options: _fused(np.multiply(*c), options),
+    "CONCATENATION": lambda c, options: np.concatenate(c, options["Axis"]),
+    "ADD": _combined(np.add),
+    "SUB": _combined(np.subtract),
+    "MUL": _combined(np.multiply),
     "GATHER": lambda c, options: np.take(c[0], c[1], options["Axis"]) if not options["BatchDims"] else None,
     "REDUCE_PROD": lambda c, options: np.prod(c[0], tuple(c[1].reshape(-1)), keepdims=options["KeepDims"]),
     "EXPAND_DIMS": lambda c, _: np.expand_dims(c[0], int(c[1].reshape(-1)[0])),
