@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 KIB = 1024
 FLOAT_SUFFIXES = (".keras", ".h5", ".hdf5")
-SHAPE_OPERATORS = ("SHAPE", "STRIDED_SLICE", "PACK")  # usually folded into constants when the graph is read
 STM32_FIRMWARE_FLASH_KIB = 256  # sectors 0 to 5, see firmware/ports/stm32f4/stm32f4.ld
 STM32_FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
 
@@ -156,6 +155,8 @@ def _share(used: int, available_kib: int, what: str) -> str:
 
 def _unsupported(summary: Summary, supported: tuple[str, ...]) -> list[Finding]:
     """One finding per operator kind that the engine does not know; all of them, not only the first."""
+    from pytest_quantcheck.graph.tflite import foldable_kinds
+
     return [
         Finding(
             "error",
@@ -165,7 +166,7 @@ def _unsupported(summary: Summary, supported: tuple[str, ...]) -> list[Finding]:
             f"Supported: {', '.join(supported)}.",
         )
         for kind in summary.kinds
-        if kind not in (*supported, *SHAPE_OPERATORS)
+        if kind not in (*supported, *foldable_kinds())
     ]
 
 

@@ -28,6 +28,11 @@ Folded = dict[int, npt.NDArray[Any]]
 _Fold = Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], Union[npt.NDArray[Any], None]]
 
 
+def foldable_kinds() -> tuple[str, ...]:
+    """The operators that may fold into constants, on shapes, whether or not they are supported otherwise."""
+    return ("SHAPE", *_FOLDS)
+
+
 def read_tflite(data: bytes) -> QuantGraph:
     """The integer graph of a quantized ``.tflite`` file (int8 or int16 inside; int8, uint8, int16, float32 at
     its edges).
@@ -163,7 +168,7 @@ def _fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:
     folded: Folded = {}
     notes = []
     for op in summary.operators:
-        if op.kind not in ("SHAPE", *_FOLDS) or len(op.outputs) != 1:
+        if op.kind not in foldable_kinds() or len(op.outputs) != 1:
             continue
         value = _fold_operator(op, summary, folded)
         if value is not None and value.size <= _MOST_FOLDED:

@@ -154,6 +154,6 @@ def test_a_saved_model_that_touches_files_is_refused(tmp_path, cache):
 
 
 def test_the_semantic_hash_sees_operator_options_of_every_kind():
-    """LEAKY_RELU's slope is an option that the integer graph's reader does not know."""
+    """LEAKY_RELU's slope is an option of the operator, not a tensor."""
     first, second = load(small(0.3)).tflite, load(small(0.2)).tflite
     assert semantic_sha256(first) != semantic_sha256(second)
