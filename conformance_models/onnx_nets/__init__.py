@@ -11,6 +11,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pytest_quantcheck.data.dataset import Dataset, Samples
+
 Array = npt.NDArray[Any]
 TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
@@ -166,3 +168,14 @@ def between(
 def structure(data: bytes) -> list[str]:
     """The operator kinds of a file, in its order."""
     return [node.op_type for node in onnx.load_from_string(data).graph.node]
+
+
+def residual_data(seed: int = 0) -> Dataset:
+    """Random images for ``residual``: 32 to calibrate, 24 to test."""
+    images = np.random.default_rng(seed).normal(size=(56, 3, 12, 10)).astype(np.float32)
+    ids = tuple(f"image{i}" for i in range(56))
+    return Dataset(
+        calibration=Samples(images[:32], ids=ids[:32]),
+        test=Samples(images[32:], ids=ids[32:]),
+        input_range=(-6, 6),
+    )
