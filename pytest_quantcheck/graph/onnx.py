@@ -164,9 +164,10 @@ class Translation:
 
     def run(self) -> None:
         """Translate inputs, nodes and outputs, in this order."""
+        nodes = in_order(self.source)
         for info in graph_inputs(self.source):
             self._input(info)
-        for node in in_order(self.source):
+        for node in nodes:
             self._node(node)
         for info in self.source.output:
             self._output(info)

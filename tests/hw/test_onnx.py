@@ -1,4 +1,4 @@
-"""An ONNX network on every board of the rig: onnxruntime's arithmetic in integers, by the plug-in's fixtures."""
+"""An ONNX network on every board of the rig: onnxruntime's arithmetic in integers, by our own fixtures."""
 
 from __future__ import annotations
 
