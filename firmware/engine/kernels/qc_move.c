@@ -27,13 +27,15 @@ void qc_move(const qc_move_t *move, const uint8_t *input, uint8_t *output) {
   for (;;) {
     copy_run(output, input, run * move->size);
     uint32_t i = axes;
-    while (i-- > 0) {
-      input += move->from[i] * size;
-      output += move->to[i] * size;
-      if (++index[i] < move->count[i]) break;
-      input -= (int32_t)move->count[i] * move->from[i] * size;
-      output -= (int32_t)move->count[i] * move->to[i] * size;
+    while (i-- > 0) { /* never beyond the last element: of an axis with one, no stride was checked */
+      if (++index[i] < move->count[i]) {
+        input += move->from[i] * size;
+        output += move->to[i] * size;
+        break;
+      }
       index[i] = 0;
+      input -= (int32_t)(move->count[i] - 1) * move->from[i] * size;
+      output -= (int32_t)(move->count[i] - 1) * move->to[i] * size;
     }
     if (i == UINT32_MAX) return;
   }
