@@ -31,9 +31,9 @@ ones are caught.
 their tokens). A sample is drawn from all of them by a hash of their text (seed {seed}), so that new code
 leaves the choice among the old as it was; C mutants that do not compile, or that compile to the same object
 code, are no mutants and are left out. **Hand-made** ones (`tests/mutants/handmade.py`) are mistakes that
-people make. A C mutant faces the tests of the engine in both kernel variants first, then again with
-sanitizers and damaged images; compiler warnings catch nothing here. Code that only an Arm core runs is left
-to the tests on the virtual boards.
+people make. A C mutant faces the tests of the engine in both kernel variants first; one that gives the
+right numbers faces sanitizers and damaged images, too; compiler warnings catch nothing here. Code that only
+an Arm core runs is left to the tests on the virtual boards.
 
 A mutant is caught by a *wrong number* (an assertion failed), by a *crash* (an exception, a signal, a
 sanitizer) or because a test came to *no end*. This page is written by the command; the last run took {took}.

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,24 +32,25 @@ TREE = (
     "pyproject.toml",
 )
 IMAGE_COMPILER = "pytest_quantcheck/graph/image.py"
+ENGINE = "tests/firmware/engine/"
 # likely catchers first
 C_TESTS = (
-    "tests/firmware/engine/test_operators.py",
-    "tests/firmware/engine/test_network.py",
-    "tests/firmware/engine/test_rare_values.py",
-    "tests/firmware/engine/test_zero_points.py",
-    "tests/firmware/engine/test_properties.py",
-    "tests/firmware/engine/test_differential.py",
+    ENGINE + "test_operators.py",
+    ENGINE + "test_network.py",
+    ENGINE + "test_rare_values.py",
+    ENGINE + "test_zero_points.py",
+    ENGINE + "test_properties.py",
+    ENGINE + "test_differential.py",
 )
-DAMAGED_IMAGES = "tests/firmware/engine/test_corrupt_images.py"
+# again for mutants that give the right numbers, with sanitizers
+SANITIZED_TESTS = (*C_TESTS[:4], ENGINE + "test_corrupt_images.py")
 PYTHON_TESTS = (
     "tests/host/numerics",
     "tests/host/test_properties.py",
     "tests/host/graph/test_execute.py",
     "tests/host/runners/test_prepare.py",
-    "tests/host/runners/test_litert.py",
-    "tests/firmware/engine/test_differential.py",
 )
+GRAPH_TESTS = (*PYTHON_TESTS[2:], ENGINE + "test_differential.py")
 PATIENCE = 900.0  # seconds for the tests without a mutant
 ATTEMPTS = 3  # to have a crash twice
 OPTIONS = ("-x", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider")
@@ -140,13 +141,19 @@ class Workshop:
                 return
 
     def run(self, mutants: Iterable[Mutant]) -> Iterator[Result]:
-        """The result of every mutant, in their order."""
-        return self._each(self._try, mutants)
+        """The result of every mutant, as they come."""
+        return self._each(self._try, mutants, as_completed)
 
-    def _each(self, function: Callable[[Mutant], T], mutants: Iterable[Mutant]) -> Iterator[T]:
+    def _each(
+        self,
+        function: Callable[[Mutant], T],
+        mutants: Iterable[Mutant],
+        order: Callable[[list[Future[T]]], Iterable[Future[T]]] = iter,
+    ) -> Iterator[T]:
         with ThreadPoolExecutor(self._jobs) as pool:
             try:
-                yield from pool.map(function, mutants)
+                for future in order([pool.submit(function, mutant) for mutant in mutants]):
+                    yield future.result()
             except BaseException:  # Ctrl-C ends what runs, too
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in list(_running):
@@ -178,7 +185,7 @@ class Workshop:
             tests = _tests_of(mutant)
             failure = self._sure_failure(copy, mutant, tests)
             if tests == C_TESTS and not failure:
-                failure = self._sure_failure(copy, mutant, (*tests, DAMAGED_IMAGES), sanitize=True)
+                failure = self._sure_failure(copy, mutant, SANITIZED_TESTS, sanitize=True)
         return Result(mutant, failure, time.monotonic() - started)
 
     def _sure_failure(
@@ -240,7 +247,9 @@ def _is_c(mutant: Mutant) -> bool:
 
 def _tests_of(mutant: Mutant) -> tuple[str, ...]:
     """What the engine computes comes from its kernels and from the image made for it."""
-    return C_TESTS if _is_c(mutant) or mutant.file == IMAGE_COMPILER else PYTHON_TESTS
+    if _is_c(mutant) or mutant.file == IMAGE_COMPILER:
+        return C_TESTS
+    return GRAPH_TESTS if "/graph/" in mutant.file else PYTHON_TESTS
 
 
 def _sources(copy: Path, file: str) -> list[Path]:

@@ -127,6 +127,10 @@ def test_parameters_that_cannot_be_are_refused(scale: float, zero_point: int, dt
         QuantParams(scale, zero_point, dtype)
 
 
+def test_a_scale_alone_means_symmetric_int8() -> None:
+    assert QuantParams(0.5) == QuantParams(0.5, 0, "int8")
+
+
 def test_the_usual_asymmetric_int8_range() -> None:
     scale, zero_point = affine.choose_parameters(0.0, 6.0)
     assert (float(scale), int(zero_point)) == (np.float32(6 / 255), -128)
@@ -231,10 +235,11 @@ def test_int32_differences_do_not_wrap() -> None:
     st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=4),
     st.floats(2.0**-20, 1.0, width=32),
     st.floats(2.0**-20, 1.0, width=32),
-    st.sampled_from((20, 32, 40, 63)),
+    st.sampled_from((2, 20, 32, 40, 63)),
     RULES,
 )
 @example([1.0, -1.0], 2.0**-40, 1.0, 32, "half_away")
+@example([1.0, -1.0], 0.5, 1.0, 2, "half_away")
 def test_biases_are_the_exact_quotient_and_saturate(
     bias: list[float], input_scale: float, weight_scale: float, bits: int, rule: Rounding
 ) -> None:
@@ -255,7 +260,12 @@ def test_biases_per_channel_have_the_scales_of_their_channels() -> None:
 
 @pytest.mark.parametrize(
     ("bias", "scale", "bits", "message"),
-    [(math.nan, 1.0, 32, "a bias is finite"), (1.0, 0.0, 32, "above 0"), (1.0, 1.0, 64, "allowed: 2 to 63")],
+    [
+        (math.nan, 1.0, 32, "a bias is finite"),
+        (1.0, 0.0, 32, "above 0"),
+        (1.0, 1.0, 1, "allowed: 2 to 63"),
+        (1.0, 1.0, 64, "allowed: 2 to 63"),
+    ],
 )
 def test_biases_that_cannot_be_are_refused(bias: float, scale: float, bits: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):

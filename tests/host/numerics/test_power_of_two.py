@@ -123,17 +123,16 @@ def test_an_unknown_cover_is_refused() -> None:
         p2.choose_exponent(1.0, cover="all")  # type: ignore[arg-type]
 
 
-def test_chips_round_as_esp_dl_does_on_them() -> None:
-    assert {chip: rule.rounding for chip, rule in p2.CHIP_RULES.items()} == {
-        "esp32": "half_up",
-        "esp32s2": "half_up",
-        "esp32c3": "half_up",
-        "esp32s3": "half_up",
-        "esp32p4": "half_even",
-        "esp32s31": "half_even",
+def test_chips_compute_as_esp_dl_does_on_them() -> None:
+    table = {  # rounding, weights per channel, bits of a bias beside int8 and int16
+        chip: (rule.rounding, rule.weights_per_channel, rule.bias_bits["int8"], rule.bias_bits["int16"])
+        for chip, rule in p2.CHIP_RULES.items()
     }
-    assert p2.CHIP_RULES["esp32s3"].bias_bits == {"int8": 20, "int16": 40}
-    assert [chip for chip, rule in p2.CHIP_RULES.items() if rule.weights_per_channel] == [
-        "esp32p4",
-        "esp32s31",
-    ]
+    assert table == {
+        "esp32": ("half_up", False, 32, 64),
+        "esp32s2": ("half_up", False, 32, 64),
+        "esp32c3": ("half_up", False, 32, 64),
+        "esp32s3": ("half_up", False, 20, 40),
+        "esp32p4": ("half_even", True, 32, 40),
+        "esp32s31": ("half_even", True, 32, 40),
+    }
