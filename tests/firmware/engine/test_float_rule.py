@@ -36,11 +36,12 @@ pytestmark = pytest.mark.host
 
 Array = npt.NDArray[Any]
 INT8 = (-128, 127)
-SHARED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = ("float", "float_odd")
+SHARED = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def factor(real: float) -> Requantize:
-    return Requantize(*quantize_multiplier(np.float64(np.float32(real)).reshape(1)), "float")
+def factor(real: float, rule: str = "float") -> Requantize:
+    return Requantize(*quantize_multiplier(np.float64(np.float32(real)).reshape(1)), rule)
 
 
 def result(
@@ -68,18 +69,25 @@ BIASES = st.one_of(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(-1000, 10
 
 
 @SHARED
-@given(FACTORS, st.lists(BIASES, min_size=4, max_size=8), st.integers(*INT8), st.integers(-3, 3))
+@given(
+    FACTORS,
+    st.sampled_from(RULES),
+    st.lists(BIASES, min_size=4, max_size=8),
+    st.integers(*INT8),
+    st.integers(-3, 3),
+)
 def test_any_sum_by_any_factor(
-    engine: Engine, real: float, biases: list[int], zero_point: int, x: int
+    engine: Engine, real: float, rule: str, biases: list[int], zero_point: int, x: int
 ) -> None:
-    params = FullyConnected(0, 0, zero_point, factor(real), *INT8)
+    params = FullyConnected(0, 0, zero_point, factor(real, rule), *INT8)
     weights = np.ones((len(biases), 1), np.int8)
     bias = np.asarray(biases, np.int32)
     result(engine, "FULLY_CONNECTED", params, [np.full((1, 1), x, np.int8)], (1, len(biases)), weights, bias)
 
 
-def test_halves_go_to_even(engine: Engine) -> None:
-    params = FullyConnected(0, 0, 0, factor(0.5), *INT8)
+@pytest.mark.parametrize("rule", RULES)
+def test_halves_go_to_even_or_to_odd(engine: Engine, rule: str) -> None:
+    params = FullyConnected(0, 0, 0, factor(0.5, rule), *INT8)
     bias = np.arange(-9, 10, dtype=np.int32)
     got = result(
         engine,
@@ -90,7 +98,8 @@ def test_halves_go_to_even(engine: Engine) -> None:
         np.zeros((19, 1), np.int8),
         bias,
     )
-    np.testing.assert_array_equal(got[0], np.rint(bias / 2))
+    odd = int(rule == "float_odd")
+    np.testing.assert_array_equal(got[0], np.rint(bias / 2 + odd) - odd)
 
 
 def test_a_sum_beyond_24_bits_is_rounded_first(engine: Engine) -> None:

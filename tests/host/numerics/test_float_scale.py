@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck.graph.write_tflite import TfliteWriter
 from pytest_quantcheck.numerics import float_scale
+from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.properties import exact
 
 pytestmark = pytest.mark.host
@@ -37,6 +38,18 @@ def test_it_is_the_float32_formula(xs: list[int], factor: float, zero_point: int
 def test_it_is_the_exact_rule(x: int, factor: float, dtype: str, zero_point: int) -> None:
     found = float_scale.requantize(x, factor, zero_point, dtype)
     assert found == exact.float_requantized(x, factor, zero_point, dtype)
+
+
+@given(st.lists(INT32, min_size=1, max_size=8), st.floats(2.0**-31, 2.0**20, width=32) | FACTORS)
+@example([1, 3, -1, -3, 5], 0.5)
+def test_halves_to_odd_are_halves_to_even_beside_an_odd_number(xs: list[int], factor: float) -> None:
+    """Exact below 2**52, where an odd number can be added to a float64."""
+    multiplier, shift = quantize_multiplier(float(np.float32(factor)))
+    found = float_scale.multiply_by_float(xs, multiplier, shift, odd=1)
+    with np.errstate(over="ignore"):
+        product = (np.array(xs, np.float32) * np.float32(factor)).astype(np.float64)
+    near = (np.abs(product) < 2.0**51) & (factor >= 2.0**-31)
+    assert found[near].tolist() == (np.rint(product + 1) - 1)[near].tolist()
 
 
 def test_the_factor_is_rounded_at_each_step_in_order() -> None:

@@ -123,7 +123,7 @@ def test_an_int16_convolution_with_an_int32_bias_has_no_common_result() -> None:
     assert not np.array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", HOST_RUNNERS)
+@pytest.mark.parametrize("name", sorted({*HOST_RUNNERS} - {"onnxruntime"}))  # which runs ONNX models
 def test_every_host_runner_gives_the_same_kind_of_run(name: str) -> None:
     writer = TfliteWriter()
     x = writer.tensor((1, 5, 5, 2), scale=0.05)
