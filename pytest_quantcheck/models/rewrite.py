@@ -72,11 +72,12 @@ class Tree:
         return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(tensor.shape)
 
     def set_constant(self, tensor: Any, content: Array) -> None:
-        """Give the tensor a buffer of its own with ``content``."""
-        buffer = self.schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(content).tobytes(), np.uint8)
-        self.model.buffers.append(buffer)
-        tensor.buffer = len(self.model.buffers) - 1
+        """Give the tensor ``content``, in a buffer of its own where others share the present one."""
+        if sum(other.buffer == tensor.buffer for other in self.graph.tensors) > 1:
+            self.model.buffers.append(self.schema.BufferT())
+            tensor.buffer = len(self.model.buffers) - 1
+        data = np.frombuffer(np.ascontiguousarray(content).tobytes(), np.uint8)
+        self.model.buffers[tensor.buffer].data = data
 
     def input(self, operator: Any, position: int) -> Any:
         """The tensor at ``position``; None when the operator has no such input."""
