@@ -35,9 +35,14 @@ def board_artefact(image: DeviceImage, patch: Callable[[bytes], bytes] = bytes) 
     return BoardArtefact.of(patch(image.data), ram_bytes(image))
 
 
+def _flatbuffer(model: QuantizedModel) -> BoardArtefact:
+    prepare.require_tflite(model.artefact, "this board's runtime")
+    return BoardArtefact.of(model.artefact)
+
+
 _MAKERS: Mapping[str, ArtefactMaker] = {
     "qcm": lambda model: board_artefact(compile_image(model.graph)),
-    "tflite": lambda model: BoardArtefact.of(model.artefact),
+    "tflite": _flatbuffer,
     "builtin": lambda model: BoardArtefact(b"", bytes.fromhex(model.sha256)),
 }
 

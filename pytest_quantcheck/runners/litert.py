@@ -96,6 +96,7 @@ def _interpreter(artefact: bytes, resolver: str, preserve: bool) -> Any:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError:
         raise MissingExtraError("ai-edge-litert", "virtual", "LiteRT") from None
+    prepare.require_tflite(artefact, "LiteRT")
     prepare.summary_of(artefact)
     try:
         with warnings.catch_warnings():

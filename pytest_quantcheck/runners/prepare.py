@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.artefact import read_artefact_summary
+from pytest_quantcheck.graph.artefact import is_onnx, read_artefact_summary
 from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
 from pytest_quantcheck.numerics.affine import dequantize, quantize
 from pytest_quantcheck.numerics.rounding import Rounding
@@ -34,6 +34,12 @@ _FAR = (
 def summary_of(artefact: bytes) -> Summary:
     """The artefact's tensors and operators, read once. Raises ``ModelError``."""
     return read_artefact_summary(artefact)
+
+
+def require_tflite(artefact: bytes, runner: str) -> None:
+    """Raises ``UsageError`` for an ONNX model, which ``runner`` cannot take."""
+    if is_onnx(artefact):
+        raise UsageError(f"this is an ONNX model, which {runner} does not run; use integer or onnxruntime")
 
 
 def sample_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -91,6 +91,7 @@ class TflmRunner:
     def _infer(
         self, model: QuantizedModel, inputs: Sequence[Array], tensors: list[int], *, fetch: bool
     ) -> list[Array]:
+        prepare.require_tflite(model.artefact, self.name)
         summary = prepare.summary_of(model.artefact)
         activations = sum(4 * max(0, t.elements) for t in summary.tensors if t.data is None)
         request = {
@@ -108,6 +109,7 @@ class TflmRunner:
 
 def source_operators(model: QuantizedModel) -> tuple[OperatorSummary, ...]:
     """The operators whose outputs can be compared: those that do not fold into constants."""
+    prepare.require_tflite(model.artefact, "tflm")
     summary = prepare.summary_of(model.artefact)
     folded = folded_operators(summary)
     return tuple(op for op in summary.operators if op.index not in folded and op.outputs)
