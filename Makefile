@@ -3,7 +3,7 @@
 # make firmware rebuilds the firmware images that ship inside rigs/
 # make fuzz    hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
 # make mutants  small mistakes in the arithmetic, each of which a test must catch
-# make bench   instructions per multiply-accumulate, code size, import cost
+# make bench   instructions per multiply-accumulate, code size, import cost, speed of quantizing
 # make faults the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make lint    ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #

@@ -24,6 +24,7 @@ COMMANDS = {
     "run": "run a quantized model on a board, with inputs and outputs as NumPy files",
     "compare": "find the first operator in which two runners differ",
     "boards": "list, find or check boards",
+    "cache": "say where conversions are kept and how many, or prune them",
 }
 
 

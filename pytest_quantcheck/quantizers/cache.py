@@ -20,10 +20,11 @@ from typing import Any
 import filelock
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.files import MAKING, write_whole
 
 SUFFIX = ".qcc"
 LOCK_SUFFIX = ".lock"
+LEFT_OVER_S = 3600.0  # writing an entry takes a moment, however long it took to make
 FORMAT = 1  # part of every key: a new layout makes new entries
 
 
@@ -42,12 +43,13 @@ def default_root() -> Path:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What ``prune`` removed and what is left."""
+    """What ``prune`` removed and what is left; ``leftovers`` are files of writers that were killed."""
 
     removed: int
     removed_bytes: int
     kept: int
     kept_bytes: int
+    leftovers: int = 0
 
 
 class Cache:
@@ -80,7 +82,8 @@ class Cache:
     def prune(self, *, max_age_days: float | None = None, max_bytes: int | None = None) -> Pruned:
         """Remove entries unused for more than ``max_age_days``, then the longest unused above ``max_bytes``.
 
-        With neither, everything goes. An entry that is being made is left alone.
+        With neither, everything goes. An entry that is being made is left alone. What a killed writer left
+        half done goes when it is an hour old.
         """
         everything = max_age_days is None and max_bytes is None
         oldest = time.time() - (max_age_days or 0) * 86400
@@ -93,7 +96,21 @@ class Cache:
                 removed, removed_bytes = removed + 1, removed_bytes + size
             else:
                 kept, kept_bytes = kept + 1, kept_bytes + size
-        return Pruned(removed, removed_bytes, kept, kept_bytes)
+        return Pruned(removed, removed_bytes, kept, kept_bytes, self._remove_leftovers())
+
+    def size(self) -> tuple[int, int]:
+        """How many entries there are, and their bytes."""
+        sizes = [status.st_size for _, status in self._entries()]
+        return len(sizes), sum(sizes)
+
+    def _remove_leftovers(self) -> int:
+        count = 0
+        for path in self.root.glob(f"*/{MAKING}*"):
+            with contextlib.suppress(FileNotFoundError):  # another process prunes too, or it is whole now
+                if time.time() - path.stat().st_mtime > LEFT_OVER_S:
+                    path.unlink()
+                    count += 1
+        return count
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

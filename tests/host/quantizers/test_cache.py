@@ -169,6 +169,16 @@ def test_pruning_by_size_keeps_what_was_used_last(cache):
     assert kept == {2, 0}
 
 
+def test_what_killed_writers_left_is_removed_when_it_is_old(cache):
+    cache.get_or_make(FACTS, Maker())
+    old, new = (entry(cache).with_name(f".making-{name}") for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    assert cache.prune(max_bytes=1 << 20).leftovers == 1
+    assert (old.exists(), new.exists(), cache.size()[0]) == (False, True, 1)
+
+
 def test_an_entry_in_the_making_is_not_pruned(cache, tmp_path):
     def make():
         cache._path(cache.key(FACTS)).write_bytes(b"half")
