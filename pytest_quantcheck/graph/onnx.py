@@ -197,12 +197,13 @@ class Translation:
             return
         if dtype not in ("int8", "uint8"):
             raise UnsupportedOperatorError(f"input '{info.name}' is {dtype}; supported: int8, uint8, float32")
+        if dtype == "uint8":
+            self.unsigned.add(info.name)
         scale, zero_point, kind = self._reader_parameters(info.name)
         index = self.add(info.name, sizes, dtype, scale, zero_point)
         self._inputs.append(index)
         value = Value(index, info.name, sizes, scale, zero_point - (SHIFT if kind == "uint8" else 0))
         if kind == "uint8":
-            self.unsigned.add(info.name)
             value = self.insert(
                 "QUANTIZE", value, sizes, Rescale(zero_point, value.zero_point, None, -128, 127)
             )
@@ -230,8 +231,12 @@ class Translation:
             lower(self, node)
 
     def _quantize(self, node: Any) -> None:
-        """At the model's own float input, or directly behind a DequantizeLinear: a change of scale."""
-        name, target = node.input[0], self.target_of(node)
+        """Of a constant, at the model's own float input, or behind a DequantizeLinear: a change of scale."""
+        name = node.input[0]
+        if name in self.constants:
+            self._quantize_constant(node)
+            return
+        target = self.target_of(node)
         if name in self.floats:
             index = self.floats[name]
             shape = self.tensors[index].shape
@@ -242,6 +247,15 @@ class Translation:
         if not isinstance(value, Value):
             self.fail(node, f"'{name}' is float and no input of the model; quantize the whole model")
         self.rescale(node, value, target)
+
+    def _quantize_constant(self, node: Any) -> None:
+        """Weights that the file holds as floats, with the QuantizeLinear that rounds them."""
+        data, scales = self._constant(node, 0), self._constant(node, 1).reshape(-1)
+        zeros = self._constant(node, 2).reshape(-1) if len(node.input) > 2 else np.zeros(1, np.uint8)
+        axis = int(attributes(node).get("axis", 1)) if len(scales) > 1 else None
+        self.constants[node.output[0]] = quantize(
+            data, scales, zeros, zeros.dtype, axis, rounding="half_even"
+        )
 
     def _dequantize(self, node: Any) -> None:
         name = node.input[0]
@@ -308,7 +322,10 @@ class Translation:
     def parameters(self, node: Any) -> tuple[np.float32, int, str]:
         """Scale, zero point and type of a QuantizeLinear or DequantizeLinear of a whole activation."""
         scale = self._constant(node, 1).reshape(-1)
-        zero = self._constant(node, 2).reshape(-1) if len(node.input) > 2 else np.zeros(1, np.uint8)
+        unsigned = node.op_type == "QuantizeLinear" or node.input[0] in self.unsigned
+        zero = np.zeros(1, np.uint8 if unsigned else np.int8)
+        if len(node.input) > 2 and node.input[2]:
+            zero = self._constant(node, 2).reshape(-1)
         if len(scale) != 1 or len(zero) != 1:
             self.fail(node, f"an activation has {len(scale)} scales; one is allowed")
         if zero.dtype.name not in ("int8", "uint8"):

@@ -41,7 +41,7 @@ from pytest_quantcheck.graph.onnx import (
     requantized,
 )
 from pytest_quantcheck.graph.onnx_proto import attributes, kind_of
-from pytest_quantcheck.numerics.affine import quantize
+from pytest_quantcheck.numerics.affine import quantize, quantize_bias
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.numerics.float_scale import float_multiplier
 
@@ -129,9 +129,14 @@ def _symmetric(t: Translation, node: Any, weights: Constant, channels: int, axis
 def _bias(
     t: Translation, node: Any, position: int, input_scale: np.float32, weights: Constant, channels: int
 ) -> list[int]:
-    """The index of the int32 bias, none where there is none."""
+    """The index of the int32 bias, none where there is none. One in float is rounded as onnxruntime does."""
     if len(node.input) <= position or not node.input[position]:
         return []
+    name = node.input[position]
+    if name in t.constants and t.constants[name].dtype == np.float32:
+        real = np.broadcast_to(t.constants[name].reshape(-1), channels)
+        integers, scales = quantize_bias(real, input_scale, weights.scale, rounding="half_even")
+        return [t.add(name, (channels,), "int32", scales, 0, integers.astype(np.int32))]
     bias = t.weights(node, position)
     expected = np.float64(input_scale) * weights.scale.astype(np.float64)
     data = bias.data.reshape(-1)

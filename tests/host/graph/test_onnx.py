@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from conformance_models import onnx_nets as nets
 from conformance_models.onnx_nets import Q
-from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, QuantcheckError, UnsupportedOperatorError
 from pytest_quantcheck.graph.artefact import is_onnx, read_artefact_graph, read_artefact_summary
 from pytest_quantcheck.graph.execute import run_batch
@@ -21,7 +21,10 @@ from pytest_quantcheck.graph.model import Convolution, FloatEdge, FullyConnected
 from pytest_quantcheck.graph.onnx import origins, read_onnx
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -152,6 +155,43 @@ def test_uint8_weights_are_int8_with_another_zero_point() -> None:
     params = read_onnx(net.model({y: (1, 3)}, "int8")).operators[0].params
     assert isinstance(params, FullyConnected)
     assert params.weight_zero_point == 120 - 128
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights_and_biases_that_the_file_holds_as_floats_are_rounded_as_onnxruntime_does(
+    per_channel: bool,
+) -> None:
+    """As training frameworks export them: QuantizeLinear of a float constant, and a plain float bias."""
+    net, rng = nets.Net(), np.random.default_rng(1)
+    scales = rng.uniform(0.01, 0.02, 4) if per_channel else np.asarray(0.015)
+    parts = net.constant(scales), net.constant(np.zeros(scales.shape), np.int8)
+    x = net.op(
+        "DequantizeLinear",
+        net.input("x", 1, 3, 6, 6, dtype="int8"),
+        net.constant(0.1),
+        net.constant(3, np.int8),
+    )
+    axis = {"axis": 0} if per_channel else {}
+    w = net.op(
+        "DequantizeLinear", net.op("QuantizeLinear", net.normal(4, 3, 3, 3), *parts, **axis), *parts, **axis
+    )
+    y = net.op("Conv", x, w, net.normal(4))
+    y = net.op("QuantizeLinear", y, net.constant(0.2), net.constant(-5, np.int8))
+    model = QuantizedModel("trained", net.model({y: (1, 4, 4, 4)}, "int8"))
+    vectors = Raw(rng.integers(-128, 128, (20, 3, 6, 6)).astype(np.int8))
+    ours, theirs = (
+        runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), OnnxruntimeRunner())
+    )
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_zero_point_that_is_left_out_is_zero_of_the_tensors_type() -> None:
+    net = nets.Net()
+    x = net.op("DequantizeLinear", net.input("x", 1, 4, dtype="int8"), net.constant(0.1))
+    y = net.op("QuantizeLinear", net.op("Relu", x), net.constant(0.1), net.constant(0, np.int8))
+    graph = read_onnx(net.model({y: (1, 4)}, "int8"))
+    x = np.asarray([[[-3, 0, 5, 127]]], np.int8)
+    assert run_batch(graph, [x])[graph.outputs[0]].tolist() == [[[0, 0, 5, 127]]]  # type: ignore[union-attr]
 
 
 def test_an_artefact_is_told_by_its_content(make: Callable[..., bytes]) -> None:
