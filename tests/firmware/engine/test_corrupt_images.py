@@ -279,12 +279,12 @@ def test_parameters_of_int8_operators_are_refused(
 
 @pytest.mark.parametrize("value", [1, -1, 0x7FFFFFFF, -0x80000000])
 def test_a_stride_of_an_axis_with_one_position_is_never_taken(
-    engine: Engine, image: bytes, value: int
+    engine: Engine, any_image: bytes, value: int
 ) -> None:
-    at = parameters_of(image, "SLICE") + 4
-    ran = engine.run(changed(image, at, "i", value))
+    at = parameters_of(any_image, "SLICE") + 4
+    ran = engine.run(changed(any_image, at, "i", value))
     assert ran.status == 0
-    assert ran.outputs == engine.run(image).outputs
+    assert ran.outputs == engine.run(any_image).outputs
 
 
 @pytest.mark.parametrize(
