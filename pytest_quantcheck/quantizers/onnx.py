@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck import __version__
+from pytest_quantcheck.data.finding import Finding
 from pytest_quantcheck.data.representative import Data, Representative, representative
 from pytest_quantcheck.errors import MissingExtraError, QuantizationError, UsageError
 from pytest_quantcheck.graph.onnx_proto import graph_inputs, in_order, load_onnx, opset, parse
@@ -63,7 +64,7 @@ def quantize(
         )
     samples = representative(config.calibration, data, model.input_shapes, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
-    findings = [*samples.findings, *require(audit(artefact, config), model.name)]
+    findings = [*samples.findings, *_layout(model), *require(audit(artefact, config), model.name)]
     manifest = {
         "name": model.name,
         "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
@@ -73,6 +74,18 @@ def quantize(
         "findings": [finding.to_dict() for finding in findings],
     }
     return QuantizedModel(model.name, artefact, config, model.onnx, manifest)
+
+
+def _layout(model: FloatModel) -> Iterator[Finding]:
+    """ONNX's convolutions want channels before pixels, most datasets have them behind."""
+    for tensor in model.summary.input_tensors:
+        if len(tensor.shape) == 4:
+            yield Finding(
+                "note",
+                "layout",
+                f"Input '{tensor.name}' keeps the file's layout, {tensor.shape}: NCHW in ONNX's terms.",
+                "Give samples and vectors in this layout.",
+            )
 
 
 def versions() -> dict[str, str]:

@@ -129,6 +129,8 @@ def test_equal_requests_give_equal_bytes_and_the_cache_answers(
 def test_the_artefact_goes_to_disk_with_its_manifest(cache: Cache, tmp_path: Path) -> None:
     model = make(cache, options={"method": "percentile", "percentile": 99.9})
     assert model.id == "net-onnx-i8-i8-perchannel-percentile99.9-cal100pct"
+    assert [finding["code"] for finding in model.manifest["findings"]] == ["layout"]
+    assert "(1, 3, 12, 10): NCHW" in model.manifest["findings"][0]["sentence"]
     write_artefact(model, tmp_path / "net.onnx")
     again = read_artefact(tmp_path / "net.onnx")
     assert again.config == model.config
