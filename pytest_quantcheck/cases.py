@@ -142,15 +142,18 @@ def override(merged: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[st
             allowed = ", ".join(k for k in QUANT_KEYS if k not in _NOT_TEXT)
             raise UsageError(f"--qc-set {key}={text}: unknown key {key!r}; allowed: {allowed}")
         values = text.split(",")
-        nearest[key] = [_seed(v) for v in values] if key == "seed" else values
+        nearest[key] = [_plain(key, value) for value in values]
     result = dict(merged)
     _replace_configs(result, nearest)
     result.update(nearest)
     return result
 
 
-def _seed(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+def _plain(key: str, text: str) -> object:
+    """A number or truth value where the key wants one; what is none stays a text, which is refused later."""
+    if key == "optimize":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return int(text) if key == "seed" and text.isdigit() else text
 
 
 def expand(merged: Mapping[str, Any], folder: str, *, collapse_edges: bool) -> Expansion:

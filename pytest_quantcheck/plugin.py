@@ -47,8 +47,9 @@ __all__ = [
 WORKER_KEY = "quantcheck"
 MARKERS = (
     "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, "
-    "scheme=, options=, seed=, configs=, strict=): quantize a model in every combination; lists multiply, "
-    "the nearest marker wins key by key; impossible combinations are left out, or an error when strict",
+    "scheme=, options=, optimize=, seed=, configs=, strict=): quantize a model in every combination; lists "
+    "multiply, the nearest marker wins key by key; impossible combinations are left out, or an error when "
+    "strict",
     "host: runs on this machine alone (given to tests that use quantcheck's fixtures, but not board)",
     "hw(family=, target=, tags=, io='core'|'all'): runs on boards (given to tests that use board)",
     "budget(latency_ms=, cycles=, instructions=, arena_kib=, flash_kib=, stack_kib=, firmware_kib=): upper "

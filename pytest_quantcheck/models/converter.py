@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import io
+import json
 import os
 import shutil
 import tempfile
@@ -20,7 +22,7 @@ import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
 from pytest_quantcheck.graph.flatbuffer import read_summary
-from pytest_quantcheck.models import rewrite
+from pytest_quantcheck.models import equalize, rewrite
 from pytest_quantcheck.models.keras_file import safe_copy
 
 TOUCHES_FILES = (
@@ -233,6 +235,50 @@ def weights_only(content: bytes, *, scheme: str) -> bytes:
     _tensorflow()
     with _refusals("rewriting"):
         return rewrite.float16(content) if scheme == "float16" else rewrite.dynamic_range(content)
+
+
+def optimize_tflite(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> bytes:
+    """``equalize.optimize`` on ``samples``: a line of JSON, the report, and behind it the float flatbuffer.
+
+    The report's ``float_difference`` is the largest change of an output, as a fraction of the largest output.
+    """
+    with _refusals("interpreter"):
+        made, report = equalize.optimize(content, lambda model, tensors: _outputs(model, samples, tensors))
+        differences = []
+        for before, after in zip(run_float(content, samples), run_float(made, samples), strict=True):
+            differences.append(float(np.abs(after - before).max() / (np.abs(before).max() or 1)))
+        report["float_difference"] = float(np.max(differences))
+    return json.dumps(report).encode() + b"\n" + made
+
+
+def tflite_outputs(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> bytes:
+    """What a model with float edges, quantized inside or not, answers to ``samples``, as ``.npz``."""
+    stored = io.BytesIO()
+    with _refusals("interpreter"):
+        np.savez(stored, *run_float(content, samples))
+    return stored.getvalue()
+
+
+def run_float(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+    """One (N, ...) array per output of a model with float edges."""
+    summary = read_summary(content)
+    return [np.stack(values) for values in zip(*_outputs(content, samples, summary.outputs), strict=True)]
+
+
+def _outputs(
+    content: bytes, samples: Sequence[npt.NDArray[np.float32]], tensors: Sequence[int]
+) -> Iterator[list[npt.NDArray[np.float32]]]:
+    """The values of ``tensors``, copied, sample by sample."""
+    interpreter = _tensorflow().lite.Interpreter(
+        model_content=content, experimental_preserve_all_tensors=True, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    inputs = read_summary(content).inputs
+    for i in range(len(samples[0])):
+        for tensor, array in zip(inputs, samples, strict=True):
+            interpreter.set_tensor(tensor, array[i : i + 1])
+        interpreter.invoke()
+        yield [interpreter.get_tensor(tensor) for tensor in tensors]
 
 
 @contextlib.contextmanager

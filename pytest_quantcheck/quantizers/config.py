@@ -19,8 +19,9 @@ SCHEMES = ("int8", "int16x8", "dynamic", "float16")
 class QuantConfig:
     """What is asked of a quantizer. What is left out is the usual of the quantizer's scheme.
 
-    ``options`` are a quantizer's own, as a mapping. Wrong values are ``UsageError``, values that cannot go
-    together ``CombinationError``; both name key, value and what is allowed.
+    ``options`` are a quantizer's own, as a mapping. ``optimize`` equalises weights before each layer gets
+    one scale. Wrong values are ``UsageError``, values that cannot go together ``CombinationError``; both
+    name key, value and what is allowed.
     """
 
     input_type: str = ""
@@ -30,6 +31,7 @@ class QuantConfig:
     quantizer: str = "tflite"
     scheme: str = ""
     options: tuple[tuple[str, Any], ...] = ()  # or a mapping
+    optimize: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.calibration, str):
@@ -47,6 +49,8 @@ class QuantConfig:
         _check_calibration(self, scheme)
         object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
         description.options(self)
+        if self.optimize:
+            _check_optimize(self)
 
     def _default(self, key: str, value: object) -> None:
         if getattr(self, key) in ("", None):
@@ -70,6 +74,7 @@ class QuantConfig:
             _SHORT[self.output_type],
             self.granularity.replace("_", ""),
             quantizer(self.quantizer).options(self),
+            "opt" if self.optimize else "",
             self.calibration.id,
         )
         return "-".join(part for part in parts if part)
@@ -106,6 +111,8 @@ def _check_known(config: QuantConfig) -> None:
     schemes = dict.fromkeys((*SCHEMES, *quantizer(config.quantizer).schemes))
     if config.scheme != "" and config.scheme not in schemes:
         raise UsageError(f"scheme={config.scheme!r} is not known; allowed: {', '.join(schemes)}")
+    if not isinstance(config.optimize, bool):
+        raise UsageError(f"optimize={config.optimize!r}: allowed: True, False")
     if config.calibration is not None and not isinstance(config.calibration, Calibration):
         raise UsageError(
             f"calibration={config.calibration!r}: allowed: a text such as '10%', or a Calibration"
@@ -129,6 +136,23 @@ def _check_calibration(config: QuantConfig, scheme: Scheme) -> None:
             f"calibration={config.calibration.text!r} is impossible with scheme={config.scheme!r}, which "
             "uses no samples; leave calibration out"
         )
+
+
+def _check_optimize(config: QuantConfig) -> None:
+    """Equalising gains where a layer has one scale, and only does harm where every channel has its own."""
+    description = quantizer(config.quantizer)
+    schemes = [name for name, each in description.schemes.items() if "per_tensor" in each.granularities]
+    if not description.optimizes:
+        beside, remedy = f"quantizer={config.quantizer!r}", "leave optimize out, or give quantizer='tflite'"
+    elif config.scheme not in schemes:
+        beside = f"scheme={config.scheme!r}, which has no per-tensor scales"
+        remedy = f"leave optimize out, or give scheme={schemes[0]!r}"
+    elif config.granularity != "per_tensor":
+        beside = f"granularity={config.granularity!r}, where it costs accuracy"
+        remedy = "give granularity='per_tensor', or leave optimize out"
+    else:
+        return
+    raise CombinationError(f"optimize=True is impossible with {beside}; {remedy}")
 
 
 def _impossible(config: QuantConfig, key: str, beside: str, allowed: tuple[str, ...]) -> CombinationError:

@@ -51,7 +51,8 @@ class Quantizer:
 
     ``suffix`` is that of its artefacts. ``function`` is ``package.module:function``, called as
     ``quantizers.tflite.quantize`` is. ``options`` checks ``config.options`` (raising ``UsageError``) and
-    returns what they add to the configuration's id, empty for the usual ones.
+    returns what they add to the configuration's id, empty for the usual ones. ``optimizes``: it knows
+    ``optimize=True``.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Quantizer:
     function: str
     schemes: Mapping[str, Scheme]
     options: Callable[[QuantConfig], str] = _no_options
+    optimizes: bool = False
 
     def quantize(self, source: Any, config: QuantConfig, data: Any = None, **how: Any) -> QuantizedModel:
         """Import ``function`` and call it."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck import __version__
+from pytest_quantcheck.data.finding import Finding
 from pytest_quantcheck.data.representative import Data, Representative, representative
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.models import converter
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.models.worker import shared_worker
+from pytest_quantcheck.quantizers import optimize
 from pytest_quantcheck.quantizers.audit import audit, require
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
@@ -42,11 +45,9 @@ def quantize(
     samples = (
         representative(config.calibration, data, model.input_shapes, input_range) if calibrated else None
     )
-    artefact = cache.get_or_make(
-        _facts(model, config, samples), lambda: _convert(model, config, samples, cache)
-    )
-    said = samples.findings if samples else ()
-    findings = [*said, *require(audit(artefact, config), model.name)]
+    network, report, said = _optimized(model, config, samples, cache)
+    artefact = _quantized(network, config, samples, cache)
+    findings = [*(samples.findings if samples else ()), *said, *require(audit(artefact, config), model.name)]
     manifest = {
         "name": model.name,
         "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
@@ -54,6 +55,7 @@ def quantize(
         "calibration": samples.to_dict() if samples else config.calibration.to_dict(),
         "versions": versions(),
         "findings": [finding.to_dict() for finding in findings],
+        **report,
     }
     return QuantizedModel(model.name, artefact, config, model.tflite, manifest)
 
@@ -65,6 +67,25 @@ def versions() -> dict[str, str]:
         "keras": converter.keras_version(),
         "pytest-quantcheck": __version__,
     }
+
+
+def _optimized(
+    model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache
+) -> tuple[FloatModel, dict[str, Any], list[Finding]]:
+    """The network to quantize; with ``optimize`` another than the model, and what the manifest says of it."""
+    if not config.optimize or samples is None:
+        return model, {}, []
+    network, report = optimize.optimize(model, samples, cache)
+    edges = replace(config, input_type="float32", output_type="float32")
+    report["rmse"] = optimize.measure(
+        model, network, lambda source: _quantized(source, edges, samples, cache), samples, cache
+    )
+    return network, {"optimize": report}, [optimize.finding(report)]
+
+
+def _quantized(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
+    facts = _facts(model, config, samples)
+    return cache.get_or_make(facts, lambda: _convert(model, config, samples, cache))
 
 
 def _facts(model: FloatModel, config: QuantConfig, samples: Representative | None) -> dict[str, Any]:

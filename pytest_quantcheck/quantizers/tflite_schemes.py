@@ -18,4 +18,5 @@ TFLITE = Quantizer(
         "dynamic": Scheme(_FLOAT, _FLOAT, ("per_channel",), calibrated=False),
         "float16": Scheme(_FLOAT, _FLOAT, (), calibrated=False),
     },
+    optimizes=True,
 )
