@@ -41,6 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
     parser.add_argument("--granularity", choices=GRANULARITIES, default="", help="default: per_channel")
     parser.add_argument(
+        "--optimize", action="store_true", help="equalise weights across layers first; with per_tensor"
+    )
+    parser.add_argument(
         "--option",
         action="append",
         default=[],
@@ -88,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         chosen,
         args.scheme,
         tuple(_option(text) for text in args.option),
+        args.optimize,
     )
     here = Path.cwd()
     data = load_data(args.data, here) if args.data else None
