@@ -92,7 +92,7 @@ class Workshop:
                 f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "
                 f"or a QuantizedModel"
             )
-        return QuantizedModel(case.name, made, None, model.tflite if model else b"")
+        return QuantizedModel(case.name, made, None, model.content if model else b"")
 
     def vectors(self, data: Dataset | None) -> Samples:
         """The test samples, the first N of them under ``--qc-vectors N``."""
