@@ -17,8 +17,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "cache",
         help="say where conversions are kept and how many, or prune them",
-        description="Conversions are kept by content. Without options: where, how many, how large. With "
-        "--prune the longest unused ones go until the rest is small enough; nothing that is being made is touched.",
+        description="Conversions are kept by content. Without options: where, how many, how large. "
+        "With --prune the longest unused ones go until the rest is small enough; nothing that is being made "
+        "is touched.",
     )
     parser.add_argument("--prune", action="store_true", help="remove what is too old or too much")
     parser.add_argument(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.config import DATA_TYPES, SCHEMES
 from pytest_quantcheck.quantizers.registry import GRANULARITIES, quantizer, quantizer_names
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.data.representative import Data
+    from pytest_quantcheck.quantizers.cache import Cache
+    from pytest_quantcheck.quantizers.config import QuantConfig
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,6 +73,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what random samples are drawn from, when no dataset says so",
     )
     parser.add_argument(
+        "--convergence",
+        metavar="FIGURE.svg",
+        type=Path,
+        help="also quantize with ever more samples; print how scales and accuracy settle, and draw it",
+    )
+    parser.add_argument(
         "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
     )
 
@@ -96,7 +108,10 @@ def run(args: argparse.Namespace) -> int:
     here = Path.cwd()
     data = load_data(args.data, here) if args.data else None
     span = tuple(args.input_range) if args.input_range else None
-    model = quantize(args.model, config, data, base=here, cache=Cache(args.cache), input_range=span)
+    cache = Cache(args.cache)
+    if args.convergence:
+        _converge(args, config, data, cache)
+    model = quantize(args.model, config, data, base=here, cache=cache, input_range=span)
     manifest = write_artefact(model, args.output)
     samples = model.manifest["calibration"]
     print(f"{args.output}: {len(model.artefact)} bytes, SHA-256 {model.sha256}")
@@ -106,6 +121,26 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}")
     print(f"  manifest: {manifest}")
     return 0
+
+
+def _converge(args: argparse.Namespace, config: QuantConfig, data: Data | None, cache: Cache) -> None:
+    """Print the table and write the figure."""
+    from pytest_quantcheck.files import write_whole
+    from pytest_quantcheck.report.convergence import convergence_svg, convergence_table
+    from pytest_quantcheck.workflows.convergence import convergence
+
+    if args.convergence.suffix != ".svg":
+        raise UsageError(
+            f"--convergence {args.convergence}: the figure is an SVG; give a name that ends in .svg"
+        )
+    check_file("--convergence", args.convergence, args.output, Path(args.data) if args.data else None)
+    rows = convergence(args.model, config, data, base=Path.cwd(), cache=cache, progress=_say)
+    print("\n".join(convergence_table(rows, "accuracy")))
+    write_whole(args.convergence, convergence_svg(rows, "accuracy").encode())
+
+
+def _say(line: str) -> None:
+    print(f"calibrating with {line} ...", file=sys.stderr, flush=True)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -62,6 +63,24 @@ def test_random_calibration_says_what_it_is_good_for(here, capsys):
     assert "accuracy cannot" in capsys.readouterr().out
 
 
+def test_convergence_shows_from_how_many_samples_on_nothing_moves(here, capsys):
+    samples = demo_samples()
+    parts = {"calibration": samples.take(range(25)), "test": samples.take(range(25, 60))}
+    arrays = {f"{part}_{key}": getattr(s, key) for part, s in parts.items() for key in ("x", "y", "ids")}
+    np.savez(here / "whole.npz", **arrays)
+    arguments = [MODEL, "-o", "out.tflite", "--data", "whole.npz", "--convergence", "figure.svg"]
+    assert main(["quantize", *arguments]) == 0
+    told = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in told if line[:8].strip().isdigit()]
+    assert [row[0] for row in rows] == ["1", "2", "5", "10", "20", "25"]
+    deviations = [float(row[1].rstrip("%")) for row in rows]
+    assert deviations[0] > 10 > deviations[-1] == 0
+    assert all(float(row[3].rstrip("%")) > 80 for row in rows)
+    assert any("within 5% of that with all 25" in line for line in told)
+    root = ElementTree.fromstring((here / "figure.svg").read_text())
+    assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -77,6 +96,11 @@ def test_random_calibration_says_what_it_is_good_for(here, capsys):
         ([MODEL, "-o", "out.tflite", "--granularity", "per_axis"], "invalid choice: 'per_axis'"),
         ([MODEL, "-o", "out.tflite", "--scheme", "int4"], "scheme='int4' is not known"),
         ([MODEL, "-o", "out.tflite", "--option", "bins"], "allowed: KEY=VALUE"),
+        ([MODEL, "-o", "out.tflite", "--data", "digits.npz", "--convergence", "x.png"], "ends in .svg"),
+        (
+            [MODEL, "-o", "out.tflite", "--calibration", "random", "--convergence", "x.svg"],
+            "nothing to converge to",
+        ),
         ([MODEL, "-o", "out.tflite", "--data", "digits.npz", "--seed", "-1"], "seed -1"),
         ([MODEL, "-o", "out.tflite", "--data", "digits.npz", "--calibration", "count:999"], "there are 540"),
     ],
