@@ -103,9 +103,8 @@ def values(graph: QuantGraph, seed: int) -> list[Array]:
 @st.composite
 def rules(draw: st.DrawFn, channels: int = 1, low: int = -12, high: int = 2) -> Requantize:
     """A requantization rule; mostly below one half, where the fast kernels work."""
-    multiplier = draw(
-        st.lists(st.integers(1 << 30, (1 << 31) - 1) | st.just(0), min_size=channels, max_size=channels)
-    )
+    values = st.integers((1 << 30) - (1 << 26), (1 << 31) - 1).map(lambda m: m if m >= 1 << 30 else 0)
+    multiplier = draw(st.lists(values, min_size=channels, max_size=channels))
     top = draw(st.sampled_from([-1, high]))
     shift = draw(st.lists(st.integers(low, top), min_size=channels, max_size=channels))
     return Requantize(np.asarray(multiplier, np.int64), np.asarray(shift, np.int64))
@@ -204,7 +203,9 @@ def fully_connected(draw: st.DrawFn) -> QuantGraph:
 @st.composite
 def broadcasts(draw: st.DrawFn) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
     """The shape of an output and those of its two inputs."""
-    out = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=5)))
+    short = st.lists(st.integers(1, 6), min_size=1, max_size=5)
+    tabled = st.tuples(st.integers(4, 9), st.integers(64, 80))  # of so many elements ADD makes tables
+    out = tuple(draw(short | tabled))
     shapes = [out, out]
     if draw(st.booleans()):
         which = draw(st.integers(0, 1))
@@ -216,16 +217,12 @@ def broadcasts(draw: st.DrawFn) -> tuple[tuple[int, ...], list[tuple[int, ...]]]
 @st.composite
 def adds(draw: st.DrawFn) -> QuantGraph:
     dtype, out, shapes = draw(DTYPES), *draw(broadcasts())
-    params = Add(
-        draw(st.sampled_from([20, 20, 7] if dtype == "int8" else [15, 15, 7])),
-        draw(zero_points(dtype)),
-        draw(zero_points(dtype)),
-        draw(zero_points(dtype)),
-        draw(rules(low=-8, high=0)),
-        draw(rules(low=-8, high=0)),
-        draw(rules(low=-20, high=0)),
-        *draw(clamps(dtype)),
-    )
+    left = draw(st.sampled_from([20, 20, 7] if dtype == "int8" else [15, 15, 7]))
+    zeros = [draw(zero_points(dtype)) for _ in range(3)]
+    first, second, last = (draw(rules(low=-8, high=0)) for _ in range(3))
+    gain = draw(st.integers(-4, 2)) - left - max(int(first.shift[0]), int(second.shift[0]))
+    last = Requantize(last.multiplier, np.asarray([min(gain, 0)]))  # to where few sums saturate
+    params = Add(left, *zeros, first, second, last, *draw(clamps(dtype)))
     kind = draw(st.sampled_from(["ADD", "SUB"]))
     return graph_of(kind, params, [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
 

@@ -203,3 +203,41 @@ def test_the_reciprocal_is_accurate(values: list[int]) -> None:
     found = scale / 2**31 / 2.0**bits
     exact = 2**19 / np.asarray(values)
     assert np.max(np.abs(found / exact - 1)) < 1e-7
+
+
+def saturated16(x: int) -> int:
+    return min(max(x, -(2**15)), 2**15 - 1)
+
+
+def high_mul_16(a: int, multiplier: int) -> int:
+    """By a 31-bit multiplier rounded to 15 bits."""
+    b = 2**15 - 1 if multiplier >= 2**31 - 1 - 2**15 else (multiplier + 2**15) // 2**16
+    nudge = 2**14 if a >= 0 else 1 - 2**14
+    return saturated16(truncated(Fraction(a * b + nudge, 2**15)))
+
+
+def hard_swish(x: int, output: tuple[int, int], reluish: tuple[int, int]) -> int:
+    """TFLM ``reference/hard_swish.h`` of one integer, in its order of steps."""
+    left, right = max(reluish[1], 0), max(-reluish[1], 0)
+    gate = saturated16(x * 2 ** (left - 1)) if left else x
+    gate = high_mul_16(gate, reluish[0])
+    gate = saturated16(gate * 2) if left else half_away(Fraction(gate, 2**right))
+    product = truncated(Fraction((gate + 2**15) // 2 * high_mul_16(x, output[0]), 2**15))
+    return half_away(Fraction(product, 2 ** -output[1]))
+
+
+TOP = st.integers(fp.INT32_MAX - 2**16, fp.INT32_MAX)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=20),
+    st.tuples(st.integers(1 << 30, fp.INT32_MAX) | TOP, st.integers(-15, 0)),
+    st.tuples(st.integers(1 << 30, fp.INT32_MAX) | TOP, st.integers(-15, 9)),
+)
+@example([2**15 - 1, -(2**15), 1], (fp.INT32_MAX, 0), (fp.INT32_MAX, 0))
+def test_hard_swish_takes_the_steps_of_tflm(
+    values: list[int], output: tuple[int, int], reluish: tuple[int, int]
+) -> None:
+    found = fp.hard_swish(values, output, reluish).tolist()
+    assert found == [hard_swish(x, output, reluish) for x in values]
