@@ -113,7 +113,7 @@ def _gives_integers(file: _File, node: Any) -> bool:
 
 
 def _parameters(file: _File) -> Iterator[Finding]:
-    for name, (scales, zeros, _, dtype) in file.quantization.items():
+    for name, (scales, _, _, _) in file.quantization.items():
         if not np.isfinite(scales).all() or (scales <= 0).any():
             worst = scales[~(np.isfinite(scales) & (scales > 0))][0]
             yield Finding(
@@ -122,11 +122,13 @@ def _parameters(file: _File) -> Iterator[Finding]:
                 f"Tensor '{name}' has the scale {worst:g}.",
                 "Scales are positive and finite; look for NaN in the weights and calibration samples.",
             )
-        if name in file.values and dtype == "int8" and zeros.any():
+    for node, name, _ in _weights(file):
+        _, zeros, _, dtype = file.quantization[name]
+        if dtype == "int8" and zeros.any():
             yield Finding(
                 "error",
                 "asymmetric_weights",
-                f"The weights '{name}' have a zero point other than 0.",
+                f"The weights of {_where(file.graph, node)} have a zero point other than 0.",
                 "int8 weights are symmetric here; quantize again.",
             )
 

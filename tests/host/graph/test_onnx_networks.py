@@ -1,0 +1,118 @@
+"""Networks of moved, padded and broadcast values: quantized, read, compiled, and equal to onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance_models.onnx_nets import Net
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
+from pytest_quantcheck.runners.prepare import dequantize_output
+
+pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+Build = Callable[[Net], dict[str, tuple[int, ...]]]
+
+
+def ints(net: Net, *values: int) -> str:
+    return net.constant(values, np.int64)
+
+
+def pointwise(net: Net, x: str, outputs: int, inputs: int) -> str:
+    return net.op("Conv", x, net.normal(outputs, inputs, 1, 1))
+
+
+def padded(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("Pad", net.input("x", 1, 3, 6, 5), ints(net, 0, 0, 1, 2, 0, 0, 0, 1), net.constant(0.0))
+    return {net.op("Conv", x, net.normal(4, 3, 3, 3)): (1, 4, 5, 6)}
+
+
+def padded_with_a_value(net: Net) -> dict[str, tuple[int, ...]]:
+    x = pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3)
+    return {net.op("Pad", x, ints(net, 0, 0, 1, 2, 0, 0, 0, 1), net.constant(0.5)): (1, 4, 7, 8)}
+
+
+def constants_per_channel(net: Net) -> dict[str, tuple[int, ...]]:
+    x = pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3)
+    return {net.op("Add", net.op("Mul", x, net.normal(4, 1, 1)), net.normal(1, 4, 1, 1)): (1, 4, 6, 5)}
+
+
+def squeeze_and_excite(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("Relu", pointwise(net, net.input("x", 1, 3, 6, 6), 4, 3))
+    gate = net.op("HardSigmoid", pointwise(net, net.op("GlobalAveragePool", x), 4, 4))
+    return {net.op("ReduceMean", net.op("Mul", x, gate), axes=[2, 3], keepdims=0): (1, 4)}
+
+
+def squeezed_and_unsqueezed(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("Conv", net.input("x", 1, 3, 6, 6), net.normal(4, 3, 6, 6))
+    return {net.op("Unsqueeze", net.op("Squeeze", x, ints(net, 2, 3)), ints(net, 1)): (1, 1, 4)}
+
+
+def relu6_and_leaky(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("Conv", net.input("x", 1, 3, 6, 6), net.normal(4, 3, 3, 3))
+    x = net.op("Clip", x, net.constant(0.0), net.constant(6.0))
+    x = net.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return {net.op("LeakyRelu", pointwise(net, x, 4, 4), alpha=0.1): (1, 4, 2, 2)}
+
+
+def shuffled_channels(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("Reshape", pointwise(net, net.input("x", 1, 4, 4, 6), 4, 4), ints(net, 1, 2, 2, 4, 6))
+    x = net.op("Transpose", x, perm=[0, 2, 1, 3, 4])
+    return {pointwise(net, net.op("Reshape", x, ints(net, 1, 4, 4, 6)), 3, 4): (1, 3, 4, 6)}
+
+
+def other_axes(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("Reshape", pointwise(net, net.input("x", 1, 4, 4, 6), 4, 4), ints(net, 0, 2, 8, -1))
+    return {pointwise(net, net.op("Transpose", x, perm=[0, 2, 1, 3]), 3, 8): (1, 3, 2, 6)}
+
+
+def hard_swish(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.op("HardSwish", pointwise(net, net.input("x", 1, 4, 4, 6), 4, 4))
+    return {net.op("Flatten", net.op("GlobalAveragePool", x)): (1, 4)}
+
+
+def softmax_over_channels(net: Net) -> dict[str, tuple[int, ...]]:
+    return {net.op("Softmax", pointwise(net, net.input("x", 1, 4, 4, 6), 5, 4), axis=1): (1, 5, 4, 6)}
+
+
+NETWORKS: tuple[Build, ...] = (
+    padded,
+    padded_with_a_value,
+    constants_per_channel,
+    squeeze_and_excite,
+    squeezed_and_unsqueezed,
+    relu6_and_leaky,
+    shuffled_channels,
+    other_axes,
+    hard_swish,
+    softmax_over_channels,
+)
+
+
+@pytest.mark.parametrize("scheme", ["int8", "uint8"])
+@pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
+def test_a_network_is_equal_to_onnxruntime_and_near_the_float_one(
+    build: Build, scheme: str, tmp_path: Path
+) -> None:
+    net = Net(1)
+    content = net.model(build(net))
+    shape = [dim.dim_value for dim in net.inputs[0].type.tensor_type.shape.dim]
+    x = Samples(np.random.default_rng(5).normal(size=(20, *shape[1:])).astype(np.float32))
+    model = quantize(content, QuantConfig(quantizer="onnx", scheme=scheme), x, cache=Cache(tmp_path))
+    theirs = OnnxruntimeRunner().run(model, x).outputs[0].astype(int)
+    run = IntegerRunner().run(model, x)
+    away = np.abs(theirs - run.outputs[0].astype(int))
+    assert (away.max(), (away > 0).mean() < 0.01) in ((0, True), (1, True))
+    floats = OnnxruntimeRunner().run(QuantizedModel("float", model.float_model), x).outputs[0]
+    assert np.abs(dequantize_output(model, run.outputs[0]) - floats).max() < 0.2 * floats.std()
+    assert compile_image(model.graph).arena_bytes > 0
