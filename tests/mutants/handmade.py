@@ -563,7 +563,7 @@ PATCHES = (
         "an axis that was copied is not left",
         "wrong position",
         KERNELS + "qc_move.c",
-        "input -= (int32_t)move->count[i] * move->from[i] * size;",
+        "input -= (int32_t)(move->count[i] - 1) * move->from[i] * size;",
         "",
     ),
     Patch("only the lower bound", "clamp in the wrong place", C_FIXED, "if (x > high) x = high;", ""),
