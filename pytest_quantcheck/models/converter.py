@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ TOUCHES_FILES = (
 )
 
 
+@cache
 def tensorflow_version() -> str:
     """The installed version, without importing it. Raises ``MissingExtraError``."""
     for package in ("tensorflow", "tensorflow-cpu", "tensorflow-intel"):
@@ -45,6 +47,7 @@ def tensorflow_version() -> str:
     raise MissingExtraError("tensorflow", "tensorflow", "Converting and quantizing models")
 
 
+@cache
 def keras_version() -> str:
     """The installed version, without importing it; it decides how layers become operators."""
     try:

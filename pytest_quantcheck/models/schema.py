@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import tflite
@@ -19,6 +20,7 @@ _NOT_FIELDS = ("GetRootAs", "Init")
 _NOT_VALUES = ("AsNumpy", "Length", "IsNone", "BufferHasIdentifier")
 
 
+@lru_cache(maxsize=8)  # a matrix asks for the same few models again and again
 def semantic_sha256(content: bytes) -> str:
     """Equal for ``.tflite`` files that compute the same: operators, shapes, types, scales, constants.
 

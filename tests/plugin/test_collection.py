@@ -106,6 +106,33 @@ def test_marks_of_parameters_reach_the_item(collect: Collect) -> None:
     assert ids(result) == ["b"]
 
 
+MATRIX = "scheme=['int8', 'int16x8', 'float16'], input_type=['int8', 'int16', 'float32']"
+
+
+def test_impossible_combinations_are_left_out_with_a_count_and_the_reason(
+    collect: Collect, pytester: pytest.Pytester
+) -> None:
+    result = collect(HOST.format(MATRIX))
+    assert ids(result) == [
+        "tflite-i8-i8-perchannel-cal100pct",
+        "tflite-int16x8-i16-i16-perchannel-cal100pct",
+        "tflite-f32-i8-perchannel-cal100pct",
+        "tflite-int16x8-f32-i16-perchannel-cal100pct",
+        "tflite-float16-f32-f32",
+    ]
+    lines = [line for line in result.outlines if "LEFT OUT" in line]
+    assert [line.partition(" LEFT OUT: ")[0] for line in lines] == ["1 combination"] * 4
+    assert "input_type='int8' is impossible with scheme='int16x8'; allowed: int16" in lines[0]
+    parallel = pytester.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider")
+    assert [line for line in parallel.outlines if "LEFT OUT" in line] == lines
+
+
+def test_strict_makes_impossible_combinations_an_error(collect: Collect) -> None:
+    result = collect(HOST.format(f"{MATRIX}, strict=True"))
+    result.stdout.fnmatch_lines(["*4 of 9 combinations cannot be made: input_type='int8' is impossible*"])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
 WRONG: list[tuple[str, list[str]]] = [
     ("modell='m.h5'", ["modell='m.h5'", "allowed: model, data, artefact, input_type"]),
     ("input_type='int7'", ["input_type='int7'", "allowed: int8, uint8, float32"]),
