@@ -471,3 +471,20 @@ def test_engine_equals_interpreter(engine: Engine, operator: str) -> None:
         np.testing.assert_array_equal(actual, expected)
 
     holds()
+
+
+@pytest.mark.parametrize("limits", [(-128, 127), (-100, 90)])
+@pytest.mark.parametrize("kind", ["ADD", "SUB"])
+def test_every_pair_of_int8_is_added_and_subtracted_alike(
+    engine: Engine, kind: str, limits: tuple[int, int]
+) -> None:
+    rules = [Requantize(np.asarray([1518500250]), np.asarray([shift])) for shift in (0, -1, -18)]
+    graph = graph_of(
+        kind, Add(20, 3, -7, 5, *rules, *limits), [((256, 256), "int8")] * 2, ((256, 256), "int8")
+    )
+    pairs = [np.ascontiguousarray(x) for x in np.mgrid[-128:128, -128:128].astype(np.int8)]
+    answer = engine.run_graph(graph, compile_image(graph).data, pairs)
+    assert answer.status == 0
+    expected = execute.run(graph, pairs)[graph.outputs[0]]
+    assert len(np.unique(expected)) == limits[1] - limits[0] + 1
+    np.testing.assert_array_equal(np.frombuffer(answer.outputs, np.int8).reshape(256, 256), expected)
