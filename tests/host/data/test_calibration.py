@@ -131,6 +131,41 @@ def test_the_choice_is_the_same_under_any_locale_and_hash_seed():
     assert len(seen) == 1
 
 
+FOLDER = """
+import locale, os, sys
+import numpy as np
+from pytest_quantcheck.data.calibration import Calibration
+from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.representative import representative
+
+locale.setlocale(locale.LC_ALL, "")
+names = [entry.name for entry in os.scandir(sys.argv[1])]  # as the file system lists them
+x = np.array([[float(open(os.path.join(sys.argv[1], name)).read())] for name in names], np.float32)
+samples = Samples(x, ids=names)
+for seed in (0, 123):
+    chosen = representative(Calibration.parse("count:4", seed), samples, [(1,)])
+    print(seed, chosen.sha256, *chosen.ids)
+"""
+
+
+def test_the_same_files_in_another_folder_listed_otherwise_under_another_locale_give_the_same_samples(
+    tmp_path,
+):
+    names = [f"{letter}{number}.wav" for letter in "zaÄäiIB" for number in (9, 10)]
+    seen = set()
+    for language, hash_seed in (("C", "1"), ("C.UTF-8", "2"), ("POSIX", "3")):
+        folder = tmp_path / language
+        folder.mkdir()
+        for name in random.Random(hash_seed).sample(names, len(names)):
+            (folder / name).write_text(str(names.index(name)))
+        environment = {**os.environ, "LC_ALL": language, "PYTHONUTF8": "1", "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", FOLDER, str(folder)]
+        seen.add(subprocess.check_output(command, env=environment, text=True, encoding="utf-8"))
+    (told,) = seen
+    zero, other = told.splitlines()
+    assert zero.split()[2:] != other.split()[2:]
+
+
 def test_another_seed_chooses_other_samples():
     first, second = (set(choose(Calibration.parse("20%", seed), IDS)) for seed in (0, 1))
     assert first != second
