@@ -16,9 +16,8 @@ _HOW = (NUMBER, CRASH, ENDLESS)
 _HEAD = """# Mutants
 
 Can the tests fail? `make mutants` makes one small mistake at a time in the arithmetic, in a copy of the
-tree, and runs the ordinary tests on it until the first one fails. It needs about half an hour on two cores
-and fails when a hand-made mutant survives, a survivor has no reason, or fewer than 98 % of the generated
-ones are caught.
+tree, and runs the ordinary tests on it until the first one fails. It fails when a hand-made mutant survives,
+a survivor has no reason, or fewer than 98 % of the generated ones are caught.
 
     make mutants                                             # everything below
     make mutants MUTANTS=--markdown                          # and write this page

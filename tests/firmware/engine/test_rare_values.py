@@ -15,6 +15,7 @@ from pytest_quantcheck.graph.model import (
     Convolution,
     FloatEdge,
     FullyConnected,
+    Mean,
     Operator,
     Params,
     QuantGraph,
@@ -84,3 +85,12 @@ def test_int16_windows_add_up_beyond_32_bits(engine: Engine, rule: str, dilation
     size = 20 - 9 * dilation
     output = Tensor(3, "", (1, size, size, 2), np.dtype("int16"))
     equal(engine, "CONV_2D", params, x, output, weights, np.asarray([5, -5], BIAS[rule]))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_mean_of_many_large_values_is_summed_in_32_bits(engine: Engine, sign: int, dtype: str) -> None:
+    top = np.iinfo(dtype).max
+    x = sign * np.random.default_rng(4).integers(top // 2, top, (1, 1024, 3), endpoint=True)
+    params = Mean((1,), 0, 0, Requantize(np.asarray([1 << 30]), np.asarray([-9])))
+    equal(engine, "MEAN", params, x.astype(dtype), Tensor(1, "", (1, 3), np.dtype(dtype)))
