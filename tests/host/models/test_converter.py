@@ -138,6 +138,31 @@ def test_a_saved_model_computes_the_same(tmp_path, cache):
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
+def test_a_saved_model_of_keras_2_with_the_state_of_its_optimizer_loads(tmp_path, cache):
+    """TensorFlow without Keras 2 stops at it: '_UserObject' object has no attribute 'add_slot'."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model, folder = small(), tmp_path / "saved"
+    model.export(folder, verbose=False)
+    proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    nodes = proto.meta_graphs[0].object_graph_def.nodes
+    first, second = [i for i, node in enumerate(nodes) if node.WhichOneof("kind") == "variable"][:2]
+    optimizer = nodes.add()
+    optimizer.user_object.identifier = "optimizer"
+    optimizer.slot_variables.add(
+        original_variable_node_id=first, slot_name="momentum", slot_variable_node_id=second
+    )
+    nodes[0].children.add(node_id=len(nodes) - 1, local_name="optimizer")
+    (folder / "saved_model.pb").write_bytes(proto.SerializeToString())
+    with pytest.raises(AttributeError, match="add_slot"):
+        tf.saved_model.load(str(folder))
+    x = np.random.default_rng(0).normal(size=(1, 6, 6, 2)).astype("f4")
+    np.testing.assert_allclose(
+        run_float(load(folder, cache=cache).tflite, x)[0], model(x), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_a_saved_model_that_touches_files_is_refused(tmp_path, cache):
     import tensorflow as tf
 
