@@ -19,6 +19,8 @@ from pytest_quantcheck.quantizers import tflite
 from pytest_quantcheck.quantizers.audit import granularity_of
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.verdict.reference import exact_runner
 
 pytestmark = pytest.mark.host
 
@@ -57,6 +59,27 @@ def test_every_combination_is_what_was_asked_for_and_still_knows_the_digits(
     assert summary.output_tensors[0].dtype == output_type
     assert granularity_of(summary) == granularity
     assert {f["severity"] for f in model.manifest["findings"]} <= {"note"}
+    assert accuracy(model.artefact, digits_data.test) >= 0.97
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_int16_activations_are_one_integer_model_for_both_exact_references(
+    quantize_digits, digits_data, granularity
+):
+    """Per-tensor with a depthwise layer is what TensorFlow cannot do, and rewriting can."""
+    model = quantize_digits(scheme="int16x8", granularity=granularity)
+    assert granularity_of(read_summary(model.artefact)) == granularity
+    few = digits_data.test.take(range(40))
+    oracle, own = (runner.run(model, few).outputs[0] for runner in (exact_runner(), IntegerRunner()))
+    assert np.array_equal(oracle, own)
+    assert np.mean(oracle.argmax(axis=1) == few.y) >= 0.95
+
+
+@pytest.mark.parametrize("scheme", ["dynamic", "float16"])
+def test_weights_alone_can_be_made_smaller_without_any_sample(float_digits, digits_data, cache, scheme):
+    model = tflite.quantize(float_digits, QuantConfig(scheme=scheme), cache=cache)
+    assert model.manifest["calibration"]["kind"] == "none"
+    assert len(model.artefact) < len(float_digits.tflite)
     assert accuracy(model.artefact, digits_data.test) >= 0.97
 
 
