@@ -523,7 +523,7 @@ PATCHES = (
         "return sum(params, a, b, -1);",
         "return sum(params, a, b, 1);",
     ),
-    Patch("SUB adds where it has tables", "wrong sign", ADD, "subtract ? -2 : 2", "2"),
+    Patch("SUB adds where it has tables", "wrong sign", ADD, "subtract ? -2 : 2", "subtract ? 2 : 2"),
     Patch(
         "RESIZE rounds half up",
         "half up on negatives",

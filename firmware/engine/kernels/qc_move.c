@@ -27,8 +27,8 @@ void qc_move(const qc_move_t *move, const uint8_t *input, uint8_t *output) {
   for (;;) {
     copy_run(output, input, run * move->size);
     uint32_t i = axes;
-    while (i-- >
-           0) { /* never beyond the last element: of an axis with one, no stride was checked */
+    /* Never beyond the last element: of an axis with one, no stride was checked. */
+    while (i-- > 0) {
       if (++index[i] < move->count[i]) {
         input += move->from[i] * size;
         output += move->to[i] * size;
