@@ -66,12 +66,14 @@ class Parameter:
 class Expansion:
     """All cases of one test function; ``factors`` tells where they came from.
 
-    ``impossible`` counts the combinations that no quantizer can do, by the reason.
+    ``impossible`` counts the combinations that no quantizer can do, by the reason, ``collapsed`` those that
+    share their integer core with one that is kept.
     """
 
     parameters: tuple[Parameter, ...]
     factors: Mapping[str, int]
     impossible: Mapping[str, int]
+    collapsed: int = 0
 
     def __str__(self) -> str:
         """``input_type (2) x granularity (2) = 4``."""
@@ -181,10 +183,12 @@ def expand(merged: Mapping[str, Any], folder: str, *, collapse_edges: bool) -> E
     names = _names(sources)
     parameters, impossible = _combine_all(factors, folder, names, strict=strict)
     counts = {key: len(values) for key, values in factors.items()}
+    whole = tuple(_unique(parameters))
+    kept = whole
     if collapse_edges:
-        parameters = _collapse(parameters)
+        kept = tuple(_unique(_collapse(parameters)))
         counts = {key: count for key, count in counts.items() if key not in _EDGES}
-    return Expansion(tuple(_unique(parameters)), counts, impossible)
+    return Expansion(kept, counts, impossible, len(whole) - len(kept))
 
 
 def _values(key: str, given: object) -> list[Value]:

@@ -289,7 +289,8 @@ static qc_status_t invoke(qc_runtime_t *self, qc_operator_hook_t hook, void *use
     execute(engine, op);
     if (!hook) continue;
     const qc_tensor_t *out = qc_operator_output(&engine->image, op);
-    if (!hook(user, i, op->source_index, arena_at(engine, out), out->bytes)) break;
+    const uint32_t source = op->source_index | (uint32_t)op->source_output << 16;
+    if (!hook(user, i, source, arena_at(engine, out), out->bytes)) break;
   }
   return QC_OK;
 }

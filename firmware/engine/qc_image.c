@@ -127,7 +127,7 @@ static qc_status_t check_operator(const qc_image_t *image, const qc_operator_t *
   if (op->state > QC_STATE_FUSED) return QC_ERR_TYPE;
   if (op->state == QC_STATE_FUSED) return QC_ERR_UNSUPPORTED;
   if ((op->state == QC_STATE_ELIDED) != (op->opcode == QC_OP_RESHAPE)) return QC_ERR_PARAM;
-  if (op->reserved0 != 0 || op->reserved1 != 0) return QC_ERR_PARAM;
+  if (op->reserved != 0) return QC_ERR_PARAM;
   if (op->inputs == 0 || op->outputs != 1) return QC_ERR_SIZE;
   if (facts->inputs != 0 && op->inputs != facts->inputs) return QC_ERR_SIZE;
   if (op->params_bytes != facts->params_bytes) return QC_ERR_SIZE;

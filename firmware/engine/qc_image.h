@@ -87,11 +87,11 @@ typedef struct {
   uint8_t state;
   uint16_t source_index;
   uint8_t inputs, outputs;
-  uint16_t reserved0;
+  uint16_t source_output; /* which of the source operator's outputs this one makes */
   uint32_t list; /* index into the lists section: inputs, then outputs */
   uint32_t params_offset, params_bytes;
   uint32_t scratch_offset, scratch_bytes;
-  uint32_t reserved1;
+  uint32_t reserved;
 } qc_operator_t;
 
 enum { QC_PACKING_BLOCK4X4 = 1, QC_PACKING_PLANES = 2, QC_PACKING_PLAIN = 3 };

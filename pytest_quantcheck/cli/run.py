@@ -20,6 +20,7 @@ from pytest_quantcheck.cli.vectors import (
     write_outputs,
 )
 from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.graph.model import output_of, source_of
 from pytest_quantcheck.runners.run import Run
 
 
@@ -87,7 +88,8 @@ def summary(result: Run) -> dict[str, Any]:
     if result.operators:
         content["operators"] = [
             {
-                "index": records[0].index,
+                "index": source_of(records[0].index),
+                "output": output_of(records[0].index),
                 "kind": records[0].kind,
                 "counters": [record.counter for record in records],
                 "crc32": [record.crc32 for record in records],

@@ -202,7 +202,7 @@ def _overwritable(
     if isinstance(op.params, Reshape):
         if op.inputs[0] not in owners:
             raise UnsupportedOperatorError(
-                f"operator {op.index} ({op.kind}): its input is a constant; it must be an activation"
+                f"operator {op.source} ({op.kind}): its input is a constant; it must be an activation"
             )
         return owners[op.inputs[0]]
     if not isinstance(op.params, _IN_PLACE):

@@ -48,6 +48,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     TransposedConvolution,
     Window,
+    operator_index,
 )
 from pytest_quantcheck.numerics.fixed_point import reduced_multiplier, wrap_int32
 from pytest_quantcheck.numerics.tables import exp_table, reciprocal_table, sigmoid_table
@@ -183,10 +184,10 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
             _OPERATOR.pack(
                 OPCODES.index(item.opcode),
                 STATES.index("elided" if item.opcode == "RESHAPE" else "executed"),
-                op.index,
+                op.source,
                 len(inputs),
                 1,
-                0,
+                op.output,
                 len(lists),
                 len(params),
                 len(item.params),
@@ -358,7 +359,7 @@ class _Site:
     constants: _Constants
 
     def fail(self, reason: str) -> NoReturn:
-        raise UnsupportedOperatorError(f"operator {self.op.index} ({self.op.kind}): {reason}")
+        raise UnsupportedOperatorError(f"operator {self.op.source} ({self.op.kind}): {reason}")
 
     @property
     def input(self) -> Tensor:
@@ -825,12 +826,25 @@ def read_image(data: bytes) -> ImageDescription:
 def _operator_record(
     data: bytes, fields: tuple[int, ...], lists: tuple[int, ...], params_at: int
 ) -> OperatorRecord:
-    opcode, state, source_index, inputs, _, _, at, params, params_bytes, scratch, scratch_bytes, _ = fields
+    (
+        opcode,
+        state,
+        source_index,
+        inputs,
+        _,
+        source_output,
+        at,
+        params,
+        params_bytes,
+        scratch,
+        scratch_bytes,
+        _,
+    ) = fields
     start = params_at + params
     return OperatorRecord(
         OPCODES[opcode],
         STATES[state],
-        source_index,
+        operator_index(source_index, source_output),
         lists[at : at + inputs],
         lists[at + inputs],
         data[start : start + params_bytes],

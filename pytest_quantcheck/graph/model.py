@@ -360,11 +360,11 @@ Params = Union[
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator. ``kind`` is TFLite's name (``CONV_2D``); ``index`` counts in the source graph.
+    """One operator. ``kind`` is TFLite's name (``CONV_2D``).
 
     ``inputs`` and ``outputs`` are positions in ``QuantGraph.tensors``; -1 means absent. The activation
     comes first. What has several outputs in the source (SPLIT, UNPACK) stands in the graph once for each
-    of them, under one index.
+    of them. ``index`` tells them apart: see ``operator_index``.
     """
 
     index: int
@@ -372,6 +372,37 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     params: Params
+
+    @property
+    def source(self) -> int:
+        """Its number in the source graph."""
+        return source_of(self.index)
+
+    @property
+    def output(self) -> int:
+        """Which of the source operator's outputs it makes."""
+        return output_of(self.index)
+
+
+_OUTPUT_SHIFT = 16
+
+
+def operator_index(source: int, output: int = 0) -> int:
+    """What names an operator of the graph in records and on the link.
+
+    The number of its operator in the source, below 65536, and above that which of its outputs it makes.
+    """
+    return source | output << _OUTPUT_SHIFT
+
+
+def source_of(index: int) -> int:
+    """The number in the source of what ``operator_index`` named."""
+    return index & ((1 << _OUTPUT_SHIFT) - 1)
+
+
+def output_of(index: int) -> int:
+    """The output of what ``operator_index`` named."""
+    return index >> _OUTPUT_SHIFT
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary, read_summary
 from pytest_quantcheck.graph.lowering import SUPPORTED, Site, activation_first, lower, note
-from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor
+from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
 
 __all__ = ["SUPPORTED", "Summary", "read_summary", "read_tflite"]
 
@@ -62,9 +62,15 @@ def read_tflite(data: bytes) -> QuantGraph:
     return QuantGraph(
         tuple(tensors),
         tuple(
-            Operator(op.index, op.kind, activation_first(op.kind, op.inputs), (output,), params)
+            Operator(
+                operator_index(op.index, number),
+                op.kind,
+                activation_first(op.kind, op.inputs),
+                (output,),
+                params,
+            )
             for op, site in zip(sources, sites, strict=True)
-            for output, params in zip(op.outputs, lower(site), strict=True)
+            for number, (output, params) in enumerate(zip(op.outputs, lower(site), strict=True))
         ),
         summary.inputs,
         summary.outputs,

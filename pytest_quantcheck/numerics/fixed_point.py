@@ -206,7 +206,7 @@ def tanh(a: npt.ArrayLike, integer_bits: int = 4) -> IntArray:
 
 
 def hard_swish(x: npt.ArrayLike, output: tuple[int, int], reluish: tuple[int, int]) -> IntArray:
-    """``x * min(max(x + 3, 0), 6) / 6`` for int16 ``x``; ``(multiplier, shift)`` pairs with int32 multipliers.
+    """``x * min(max(x + 3, 0), 6) / 6`` for int16 ``x``; ``(multiplier, shift)`` pairs, int32 multipliers.
 
     ``output`` (its shift at most 0) leads from ``x`` to the output's scale, ``reluish`` to one where 3 is
     2**15. All products are of 16 bits. Source: TFLM ``reference/hard_swish.h``.

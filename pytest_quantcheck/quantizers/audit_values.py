@@ -56,8 +56,8 @@ def _per_channel_dense(summary: Summary) -> Iterator[Finding]:
             yield Finding(
                 "note",
                 "per_channel_dense",
-                f"{where(operator)} has {len(weights.scales)} scales; runtimes older than TFLM's pull request "
-                "2602 read the first only, and compute garbage without a word.",
+                f"{where(operator)} has {len(weights.scales)} scales; runtimes older than TFLM's pull "
+                "request 2602 read the first only, and compute garbage without a word.",
                 "Where an old TFLM or CMSIS-NN runs the model, quantize with granularity=per_tensor.",
             )
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
+from pytest_quantcheck.errors import MissingExtraError, ModelError
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import crc32
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
-from pytest_quantcheck.runners.tflm import source_operators, source_outputs
+from pytest_quantcheck.runners.tflm import source_outputs, written_by
 
 
 class LitertRunner:
@@ -48,8 +48,8 @@ class LitertRunner:
             if operators:
                 records.append(
                     tuple(
-                        OperatorRecord(op.index, op.kind, crc32(interpreter.get_tensor(tensor)))
-                        for op, tensor in sources
+                        OperatorRecord(index, kind, crc32(interpreter.get_tensor(tensor)))
+                        for index, kind, tensor in sources
                     )
                 )
         return Run(
@@ -64,12 +64,10 @@ class LitertRunner:
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``."""
-        for op in source_operators(model):
-            if op.index == operator:
-                interpreter = self._interpreter(model.artefact, True)
-                _invoke(interpreter, [x[0] for x in prepare.one_inference(model, inputs)])
-                return np.array(interpreter.get_tensor(op.outputs[0]))
-        raise UsageError(f"model {model.name} has no operator {operator}")
+        tensor = written_by(model, operator)
+        interpreter = self._interpreter(model.artefact, True)
+        _invoke(interpreter, [x[0] for x in prepare.one_inference(model, inputs)])
+        return np.array(interpreter.get_tensor(tensor))
 
     def _interpreter(self, artefact: bytes, preserve: bool) -> Any:
         return _interpreter(artefact, self.resolver, preserve)

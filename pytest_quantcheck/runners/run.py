@@ -17,7 +17,7 @@ Vectors = Union[Samples, Raw]
 
 @dataclass(frozen=True)
 class OperatorRecord:
-    """What one operator's output was: ``index`` and ``kind`` as in the source graph.
+    """What one operator's output was: ``kind`` as in the source graph, ``index`` its ``operator_index``.
 
     ``crc32`` is over the output's bytes in the source layout (NHWC, little-endian), one inference;
     ``counter`` is in the run's unit. Either is None when the runner does not report it.

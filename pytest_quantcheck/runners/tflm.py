@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
-from pytest_quantcheck.graph.flatbuffer import OperatorSummary
+from pytest_quantcheck.graph.model import operator_index, source_of
 from pytest_quantcheck.graph.tflite import folded_operators
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
@@ -54,7 +54,7 @@ class TflmRunner:
         """See ``Runner``. Raises ``ModelError`` when TFLM refuses the model or dies of it."""
         inputs = prepare.quantize_inputs(model, vectors)
         sources = source_outputs(model) if operators else ()
-        wanted = [tensor for _, tensor in sources]
+        wanted = [tensor for _, _, tensor in sources]
         outputs: list[list[Array]] = [[] for _ in prepare.summary_of(model.artefact).outputs]
         records: list[tuple[OperatorRecord, ...]] = []
         shaped = prepare.model_inputs(model, inputs)
@@ -65,7 +65,8 @@ class TflmRunner:
                 parts.append(value)
             records.extend(
                 tuple(
-                    OperatorRecord(op.index, op.kind, int(c)) for (op, _), c in zip(sources, row, strict=True)
+                    OperatorRecord(index, kind, int(c))
+                    for (index, kind, _), c in zip(sources, row, strict=True)
                 )
                 for row in sums
             )
@@ -82,11 +83,8 @@ class TflmRunner:
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``."""
-        for op in source_operators(model):
-            if op.index == operator:
-                one = prepare.one_inference(model, inputs)
-                return self._infer(model, one, [op.outputs[0]], fetch=True)[-1]
-        raise UsageError(f"model {model.name} has no operator {operator}")
+        one = prepare.one_inference(model, inputs)
+        return self._infer(model, one, [written_by(model, operator)], fetch=True)[-1]
 
     def _infer(
         self, model: QuantizedModel, inputs: Sequence[Array], tensors: list[int], *, fetch: bool
@@ -107,17 +105,26 @@ class TflmRunner:
         return [unpack(part) for part in parts]
 
 
-def source_operators(model: QuantizedModel) -> tuple[OperatorSummary, ...]:
-    """The operators whose outputs can be compared: those that do not fold into constants."""
+def source_outputs(model: QuantizedModel) -> tuple[tuple[int, str, int], ...]:
+    """What can be compared, ``(operator_index, kind, tensor)``: all that operators write which do not fold
+    into constants."""
     prepare.require_tflite(model.artefact, "tflm")
     summary = prepare.summary_of(model.artefact)
     folded = folded_operators(summary)
-    return tuple(op for op in summary.operators if op.index not in folded and op.outputs)
+    return tuple(
+        (operator_index(op.index, number), op.kind, tensor)
+        for op in summary.operators
+        if op.index not in folded
+        for number, tensor in enumerate(op.outputs)
+    )
 
 
-def source_outputs(model: QuantizedModel) -> tuple[tuple[OperatorSummary, int], ...]:
-    """The operators that can be compared, each once for every tensor that it writes."""
-    return tuple((op, tensor) for op in source_operators(model) for tensor in op.outputs)
+def written_by(model: QuantizedModel, operator: int) -> int:
+    """The tensor of an ``operator_index``. ``UsageError`` when the model has no such operator."""
+    for index, _, tensor in source_outputs(model):
+        if index == operator:
+            return tensor
+    raise UsageError(f"model {model.name} has no operator {source_of(operator)}")
 
 
 class Worker:

@@ -33,10 +33,10 @@ _PROBE = 8  # steps of a zero point: enough to stand above the rounding
 class Divergence:
     """What ``locate`` found.
 
-    ``operator`` is the index in the source graph, None when every operator agrees and only the
-    returned output differs. ``steps`` lists ``(difference in LSB, elements)``, most frequent first;
-    for a float32 tensor it is empty. ``evidence`` is empty when the cause is only suggested by the
-    pattern.
+    ``operator`` is the number in the source graph, ``output`` which of its outputs; None when every
+    operator agrees and only the returned output differs. ``steps`` lists ``(difference in LSB,
+    elements)``, most frequent first; for a float32 tensor it is empty. ``evidence`` is empty when the
+    cause is only suggested by the pattern.
     """
 
     sample: str
@@ -51,6 +51,7 @@ class Divergence:
     pattern: str
     cause: str
     evidence: str = ""
+    output: int = 0
 
     @property
     def largest(self) -> int:
@@ -60,7 +61,9 @@ class Divergence:
     @property
     def where(self) -> str:
         """The operator in words: ``operator 3 (CONV_2D)``."""
-        return "the returned output" if self.operator is None else f"operator {self.operator} ({self.kind})"
+        if self.operator is None:
+            return "the returned output"
+        return f"operator {self.operator} ({self.kind}){f', output {self.output}' if self.output else ''}"
 
     def __str__(self) -> str:
         lines = [
@@ -221,7 +224,8 @@ def _describe(
     cause, evidence = proven or (suggestion, "")
     return Divergence(
         **found,
-        operator=operator.index,
+        operator=operator.source,
+        output=operator.output,
         kind=operator.kind,
         tensor=graph.output_of(operator).name,
         elements=int(np.count_nonzero(wrong != right)),

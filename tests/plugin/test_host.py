@@ -235,7 +235,7 @@ def test_no_model(quantized_model):
     result.stdout.fnmatch_lines(
         [
             "ModelError (during the call): *",
-            "UsageError: data='nets:nothing' returned a NoneType; allowed: a Dataset, such as pytest_quantcheck.*",
+            "UsageError: data='nets:nothing' returned a NoneType; allowed: a Dataset, such as *",
             "UsageError: there are no data: give quant(data=*",
             "UsageError: artefact='no.tflite': there is no file */no.tflite",
             "UsageError: there is no model: give quant(model=*",

@@ -405,7 +405,8 @@ def test_moves_that_move_nothing_are_views() -> None:
 
 def test_an_operator_with_several_outputs_stands_in_the_graph_once_for_each() -> None:
     graph = read_tflite(network(lambda w, x: w.pack(w.unpack(x, 3)[::-1], 3)))
-    assert [(op.index, op.kind) for op in graph.operators] == [(0, "UNPACK"), (0, "UNPACK"), (1, "PACK")]
+    places = [(op.source, op.output, op.kind) for op in graph.operators]
+    assert places == [(0, 0, "UNPACK"), (0, 1, "UNPACK"), (1, 0, "PACK")]
     x = np.arange(40, dtype=np.int8).reshape(1, 4, 5, 2)
     assert np.array_equal(execute.run(graph, [x])[graph.outputs[0]], x[..., ::-1])
 

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_quantcheck.data.dataset import Array, Samples
+from pytest_quantcheck.data.dataset import Array, Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.model import Convolution, Operator, QuantGraph
+from pytest_quantcheck.graph.write_tflite import TfliteWriter
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run, Vectors
+from pytest_quantcheck.runners.tflm import TflmRunner
 from pytest_quantcheck.verdict.divergence import Divergence, locate
 
 pytestmark = pytest.mark.host
@@ -242,3 +244,25 @@ def test_runs_of_other_vectors_cannot_be_compared(model: QuantizedModel, vectors
     runner = IntegerRunner()
     with pytest.raises(UsageError, match="not the same vectors"):
         locate(runner.run(model, vectors), runner.run(model, vectors.take([0])), runner)
+
+
+@pytest.mark.parametrize(("nth", "words"), [(0, "operator 0 (SPLIT)"), (1, "operator 0 (SPLIT), output 1")])
+def test_each_output_of_an_operator_has_a_place_of_its_own(nth: int, words: str) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 4, 8), scale=0.1, zero_point=0)
+    first, second = writer.split(x, 2, 2)
+    split = QuantizedModel("split", writer.finish([x], [writer.concatenation([second, first], 2)]))
+    rows = Raw(np.random.default_rng(1).integers(-128, 128, (3, 4, 8), dtype=np.int8)[:, None])
+    change = change_params("SPLIT", nth, offset=lambda offset: 4 - offset)
+    device = Changed(change)
+    found = locate(device.run(split, rows), IntegerRunner().run(split, rows), device)
+    assert found is not None
+    assert (found.operator, found.output, found.where) == (0, nth, words)
+    assert found.elements > 8
+    host = TflmRunner()
+    run, tflm = (runner.run(split, rows, operators=True) for runner in (IntegerRunner(), host))
+    assert [each.crc32 for each in run.operators[0]] == [each.crc32 for each in tflm.operators[0]]
+    assert [each.index for each in run.operators[0]] == [each.index for each in tflm.operators[0]]
+    one = [array[0] for array in run.inputs]
+    index = run.operators[0][nth].index
+    assert np.array_equal(IntegerRunner().tensor(split, one, index), host.tensor(split, one, index))
