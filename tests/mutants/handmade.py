@@ -539,11 +539,11 @@ PATCHES = (
         "*b",
     ),
     Patch(
-        "TRANSPOSE_CONV forgets the input's zero point",
-        "zero point forgotten",
+        "TRANSPOSE_CONV adds the input's zero point",
+        "sign of the zero point",
         KERNELS + "qc_transpose_conv2d_s8.c",
         "a[c] - zero_point",
-        "a[c]",
+        "a[c] + zero_point",
     ),
     Patch(
         "BATCH_MATMUL swaps no axes",
