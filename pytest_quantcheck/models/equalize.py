@@ -209,29 +209,24 @@ class Network:
     def _fold_all(self) -> int:
         """Fold MUL and ADD by constants behind layers; returns how many of them."""
         folded = 0
-        while any(self._fold(operator) for operator in self.tree.graph.operators):
-            folded += 1
+        for operator in list(self.tree.graph.operators):
+            while self._fold(operator):
+                folded += 1
         self.left.clear()  # the indices were those of before
         return folded
 
     def _fold(self, operator: Any) -> bool:
         """Fold the MUL or ADD behind one layer into it, as batch norms are: per channel or by one number."""
-        if self.tree.kind(operator) not in LAYERS:
-            return False
-        layer = self._layer(0, operator)
-        if layer is None or layer.activation != NONE:
+        if self.tree.kind(operator) not in LAYERS or _fused(operator) != NONE:
             return False
         after = self._only_reader(operator.outputs[0])
         kind = "" if isinstance(after, str) else self.tree.kind(after)
-        if kind not in ("MUL", "ADD"):
+        layer = self._layer(0, operator) if kind in ("MUL", "ADD") else None
+        if layer is None:
             return False
         position = 1 if after.inputs[0] == operator.outputs[0] else 0
         values, channels = self._float(after, position), len(layer.bias)
-        if (
-            values is None
-            or values.size not in (1, channels)
-            or values.shape[-1:] not in ((1,), (channels,), ())
-        ):
+        if values is None or (values.size > 1 and {values.size, values.shape[-1]} != {channels}):
             return False
         values = np.broadcast_to(values.reshape(-1), channels)
         if kind == "MUL":

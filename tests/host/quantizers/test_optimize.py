@@ -388,6 +388,18 @@ def test_a_batch_norm_left_behind_a_layer_is_folded_into_it(cache, kind):
     assert same(model.tflite, made.tflite, samples(net.rng, 20).inputs[0], 1e-5)
 
 
+def test_a_factor_of_each_row_is_no_batch_norm(cache):
+    net = Net(np.random.default_rng(12))
+    net.drawn("CONV_2D", 6, activation="NONE")
+    net.pointwise("MUL", net.x, net.rng.normal(size=(6, 1, 1)))  # six rows, and six channels too
+    net.drawn("CONV_2D", 4, activation="NONE")
+    model, seen = net.model(), samples(net.rng)
+    made, report = optimize.optimize(model, seen, cache)
+    assert report["folded_operators"] == 0
+    assert report["left"]["MUL follows"] == ["CONV_2D 0"]
+    assert made.semantic_sha256 == model.semantic_sha256
+
+
 def test_a_keras_batch_norm_is_folded_with_its_own_epsilon(cache):
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(0)
