@@ -51,15 +51,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         collapse = on_board and hardware["io"] == "core"
         folder = str(metafunc.definition.path.parent)
         expansion = _checked(where, lambda: cases.expand(merged, folder, collapse_edges=collapse))
-        if collapse:
-            whole = cases.expand(merged, folder, collapse_edges=False)
-            run_notes(config).omitted += Counter(
-                {_SAME_CORE: len(whole.parameters) - len(expansion.parameters)}
-            )
     _checked(where, lambda: cases.budget(list(metafunc.definition.iter_markers("budget"))))
     boards = _boards(config, hardware) if on_board else []
     if expansion is not None:
-        run_notes(config).omitted.update(expansion.impossible)
+        run_notes(config).omitted += Counter(expansion.impossible)
+        if boards:
+            run_notes(config).omitted += Counter({_SAME_CORE: expansion.collapsed})
         if _too_many(config, where, expansion, boards):
             return
         parameters = [pytest.param(p.case, marks=p.marks, id=p.case.id) for p in expansion.parameters]

@@ -143,12 +143,27 @@ def test_on_hardware_edge_types_share_one_core(collect: Collect, lab: Path) -> N
     def test_it_all(board, quantized_model):
         pass
     """
-    items = [line.partition("::")[2] for line in collect(source).outlines if "::" in line]
+    result = collect(source)
+    result.stdout.fnmatch_lines(["10 combinations LEFT OUT: on a board they share their integer core *"])
+    items = [line.partition("::")[2] for line in result.outlines if "::" in line]
     assert [item for item in items if item.startswith("test_it[")] == [
         "test_it[kws-tflite-u8-i8-perchannel-cal100pct-beta]",
         "test_it[kws-tflite-u8-i8-pertensor-cal100pct-beta]",
     ]
     assert len(items) == 2 + 12
+
+
+def test_a_value_given_twice_is_an_error_of_the_test_that_says_so(collect: Collect, lab: Path) -> None:
+    result = collect("""
+    import pytest
+
+    @pytest.mark.quant(model="kws.h5", input_type=["int8", "int8"])
+    def test_it(board, quantized_model):
+        pass
+    """)
+    result.stdout.fnmatch_lines(
+        ["*test_it: two cases would be called 'kws-tflite-i8-i8-perchannel-cal100pct'*"]
+    )
 
 
 def test_wrong_hw_markers_are_collection_errors(
