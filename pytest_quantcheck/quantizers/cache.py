@@ -7,6 +7,7 @@ atomically and checked when read; a lock per key makes parallel test processes w
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ SUFFIX = ".qcc"
 LOCK_SUFFIX = ".lock"
 LEFT_OVER_S = 3600.0  # writing an entry takes a moment, however long it took to make
 FORMAT = 1  # part of every key: a new layout makes new entries
+_DECIDING = ("models", "quantizers", "graph", "numerics", "data")
 
 
 def default_root() -> Path:
@@ -39,6 +41,17 @@ def default_root() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "pytest-quantcheck"
+
+
+@functools.cache
+def code_sha256() -> str:
+    """Of the files that decide what a conversion gives: nothing that older code made comes out of a cache."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for folder in _DECIDING:
+        for path in sorted((package / folder).glob("*.py")):
+            digest.update(f"{folder}/{path.name}".encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,9 @@ class Cache:
 
     @staticmethod
     def key(facts: Mapping[str, Any]) -> str:
-        """SHA-256 over plain values in canonical JSON."""
-        text = json.dumps({"format": FORMAT, **facts}, sort_keys=True, separators=(",", ":"))
+        """SHA-256 over plain values in canonical JSON, and over the code that makes things of them."""
+        whole = {"format": FORMAT, "code": code_sha256(), **facts}
+        text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def get_or_make(self, facts: Mapping[str, Any], make: Callable[[], bytes]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import pytest_quantcheck
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.cache import Cache, default_root
 
@@ -195,3 +197,22 @@ def test_the_folder_is_where_the_platform_keeps_caches(monkeypatch):
     assert default_root() == Path("/xdg/pytest-quantcheck")
     monkeypatch.setenv("QC_CACHE", "/mine")
     assert default_root() == Path("/mine")
+
+
+def test_another_version_of_the_converting_code_makes_it_anew(tmp_path):
+    package = Path(pytest_quantcheck.__file__).parent
+    shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    shutil.copytree(package / "data", tmp_path / package.name / "data")
+    script = "from pytest_quantcheck.quantizers.cache import Cache; print(Cache.key({}))"
+
+    def key():
+        run = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return run.stdout
+
+    first = key()
+    assert first.strip() == Cache.key({})
+    with (tmp_path / package.name / "quantizers" / "tflite.py").open("a") as file:
+        file.write("# changed\n")
+    assert key() != first
