@@ -238,8 +238,7 @@ static qc_status_t run(qc_context_t *context, qc_request_t *request) {
   qc_put_u32(out, qc_port_stack_peak());
   qc_put_u32(out, result->record_count);
   uint8_t inlined = 0;
-  if (!result->stopped)
-    status = put_outputs(context, out, qc_get_u16(request->data + 2), &inlined);
+  if (!result->stopped) status = put_outputs(context, out, qc_get_u16(request->data + 2), &inlined);
   out->data[0] = (uint8_t)(result->stopped | result->disturbed << 1 | inlined << 2);
   return status;
 }
