@@ -32,9 +32,9 @@ typedef struct {
   uint32_t bytes;
 } qc_io_t;
 
-/* Called after each operator with its output, in the source layout. An operator with several outputs
- * calls it once for each, with 65536 times the output's number added to source_index. Return 0 to stop
- * the run there (the output stays readable until the next run). */
+/* Called after each operator with its output, in the source layout. An operator with several
+ * outputs calls it once for each, with 65536 times the output's number added to source_index.
+ * Return 0 to stop the run there (the output stays readable until the next run). */
 typedef int (*qc_operator_hook_t)(void *user, uint32_t index, uint32_t source_index,
                                   const void *output, uint32_t bytes);
 
