@@ -88,7 +88,7 @@ typedef struct {
   uint16_t source_index;
   uint8_t inputs, outputs;
   uint16_t source_output; /* which of the source operator's outputs this one makes */
-  uint32_t list; /* index into the lists section: inputs, then outputs */
+  uint32_t list;          /* index into the lists section: inputs, then outputs */
   uint32_t params_offset, params_bytes;
   uint32_t scratch_offset, scratch_bytes;
   uint32_t reserved;
