@@ -457,9 +457,12 @@ def _transpose(t: Translation, node: Any, given: Attributes) -> None:
         t.fail(node, f"perm {order} does not fit {value.shape}")
     if value.channels_last:  # axis a of the model lies at NHWC.index(a)
         order = tuple(NHWC.index(axis) for axis in order)
-    target = t.target(node)
-    moved = replace(t.permuted(value, order), channels_last=False)
-    if target.whole and (value.scale, value.zero_point) == (target.scale, target.zero_point):
+    _arrive(t, node, replace(t.permuted(value, order), channels_last=False), t.target(node))
+
+
+def _arrive(t: Translation, node: Any, moved: Value, target: Target) -> None:
+    """Values that were moved become the node's output, on another scale where it has one."""
+    if target.whole and (moved.scale, moved.zero_point) == (target.scale, target.zero_point):
         t.emit(node, "RESHAPE", (moved.index,), moved.shape, target, Reshape())
     else:
         t.rescale(node, moved, target)
@@ -503,15 +506,14 @@ def _fill(t: Translation, node: Any) -> float:
 
 
 def _softmax(t: Translation, node: Any, given: Attributes) -> None:
+    """Over any axis: it goes behind the others and back, by name only where no element moves."""
     value = t.activation(node, 0)
     rank = len(value.shape)
     axis = int(given.get("axis", -1)) % rank
-    if value.channels_last and NHWC.index(axis) != rank - 1:
-        value = t.model_layout(value)
-    elif value.channels_last:
+    if value.channels_last and axis == 1:
         axis = rank - 1
-    if math.prod(value.shape[axis + 1 :]) != 1:
-        t.fail(node, f"normalises axis {axis} of {value.shape}; the last one is supported")
+    else:
+        value = t.model_layout(value)
     target = t.target(node)
     real = float(value.scale) * (1 << (31 - SOFTMAX_INTEGER_BITS))
     if not real > 1:
@@ -519,11 +521,18 @@ def _softmax(t: Translation, node: Any, given: Attributes) -> None:
     multiplier, shift = quantize_multiplier(min(real, 2.0**31 - 1))
     radius = ((1 << SOFTMAX_INTEGER_BITS) - 1) * 2 ** (31 - SOFTMAX_INTEGER_BITS) / (1 << int(shift))
     params = Softmax(int(multiplier), int(shift), -math.floor(radius))
-    made = replace(value, scale=SOFTMAX_SCALE, zero_point=SOFTMAX_ZERO_POINT)
-    if target.whole and (target.scale, target.zero_point) == (SOFTMAX_SCALE, SOFTMAX_ZERO_POINT):
+    order = [*(a for a in range(rank) if a != axis), axis]
+    moved = value if axis == rank - 1 else t.permuted(value, order)
+    same = target.whole and (target.scale, target.zero_point) == (SOFTMAX_SCALE, SOFTMAX_ZERO_POINT)
+    if same and moved is value:
         t.emit(node, "SOFTMAX", (value.index,), value.shape, target, params, value.channels_last)
+        return
+    made = replace(moved, scale=SOFTMAX_SCALE, zero_point=SOFTMAX_ZERO_POINT)
+    made = t.between("SOFTMAX", (moved.index,), made, params)
+    if moved is value:
+        t.rescale(node, made, target)
     else:
-        t.rescale(node, t.between("SOFTMAX", (value.index,), made, params), target)
+        _arrive(t, node, t.permuted(made, [order.index(a) for a in range(rank)]), target)
 
 
 def _function(t: Translation, node: Any, given: Attributes) -> None:

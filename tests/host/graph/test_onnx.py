@@ -221,7 +221,6 @@ POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
             integer("AveragePool", 2, 4, 4, out=(2, 3, 3), attributes={**POOL, "pads": [1, 1, 1, 1]}),
             "count_include_pad=0",
         ),
-        (integer("Softmax", 3, 4, attributes={"axis": 1}), "normalises axis 1"),
         (integer("Conv", 4, 5, 5, out=(2, 3, 3), weights=WEIGHTS), "do not fit 4 input channels"),
         (
             integer("Conv", 3, 5, 5, out=(2, 3, 3), weights=[(WEIGHTS[0][0], np.full(3, 0.1), 1)]),

@@ -301,6 +301,31 @@ def test_softmax_is_at_most_one_step_away(dtype: str) -> None:
         assert count <= allowed * total
 
 
+@pytest.mark.parametrize("scale", [1 / 256, 1 / 200])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((4, 1), 1),
+        ((4, 1, 1), 1),
+        ((4, 3, 1), 1),
+        ((4, 3, 1), 2),
+        ((3, 1, 4), 1),
+        ((3, 4), -2),
+        ((2, 3, 4), 2),
+    ],
+)
+def test_softmax_normalises_the_axis_that_is_asked_for(
+    shape: tuple[int, ...], axis: int, scale: float
+) -> None:
+    d = Draw("int8", 0)
+    content = nets.between(
+        "Softmax", [(1, *shape)], [d.q(0.05)], Q(scale, -128), (1, *shape), attributes={"axis": axis}
+    )
+    count, most, total = difference(content, d.values(N, *shape))
+    assert most <= 1
+    assert count <= total // 5
+
+
 @pytest.fixture(scope="module")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> QuantizedModel:
     from pytest_quantcheck.quantizers.cache import Cache
