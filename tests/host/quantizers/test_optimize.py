@@ -150,13 +150,19 @@ def chains(draw):
     net = Net(np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
     activation = st.sampled_from(["NONE", "RELU", "RELU", "RELU6"])
     for _ in range(draw(st.integers(2, 6))):
-        step = draw(st.sampled_from(["pointwise", "conv", "depthwise", "depthwise", "residual", "pool"]))
+        kinds = ["pointwise", "conv", "grouped", "depthwise", "depthwise", "residual", "pool"]
+        step = draw(st.sampled_from(kinds))
         how = {"spread": draw(st.sampled_from([0.0, 1.0, 3.0])), "activation": draw(activation)}
         how["padding"] = draw(st.sampled_from(["SAME", "VALID"])) if net.x.shape[1] > 3 else "SAME"
         wide = net.x.shape[-1]
         if step == "pointwise":
             net.drawn("CONV_2D", draw(st.integers(2, 6)), **how)
-        elif step == "conv":
+        elif step == "grouped" and wide % 2 == 0:
+            del how["spread"]
+            net.layer(
+                "CONV_2D", net.rng.uniform(-1, 1, (4, 3, 3, wide // 2)), net.rng.uniform(-1, 1, 4), **how
+            )
+        elif step in ("conv", "grouped"):
             net.drawn("CONV_2D", draw(st.integers(2, 6)), 3, **how)
         elif step == "depthwise":
             net.drawn("DEPTHWISE_CONV_2D", wide * draw(st.sampled_from([1, 1, 2])), 3, **how)
