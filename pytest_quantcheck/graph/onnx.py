@@ -37,12 +37,14 @@ from pytest_quantcheck.graph.onnx_proto import (
     graph_inputs,
     in_order,
     kind_of,
+    opset,
     parse,
     value_type,
 )
 from pytest_quantcheck.numerics.affine import quantize
 
 MAX_TENSOR_BYTES = 1 << 26
+MIN_OPSET = 13  # the first whose DequantizeLinear has an axis, and whose Softmax has one axis
 NHWC = (0, 2, 3, 1)
 NCHW = (0, 3, 1, 2)
 FUSED = ("Relu", "Clip")  # before a QuantizeLinear they are a clamp of its integers
@@ -126,6 +128,12 @@ def origins(data: bytes) -> tuple[Origin, ...]:
 
 def _translate(data: bytes) -> Translation:
     model = parse(data)
+    if opset(model) < MIN_OPSET:
+        raise UnsupportedOperatorError(
+            f"the model has operator set {opset(model)}, in which Softmax and Pad mean something else; "
+            f"sets from {MIN_OPSET} on are read. Convert it with onnx.version_converter.convert_version("
+            f"model, {MIN_OPSET}), or quantize the float model with quantcheck quantize"
+        )
     with damage_told():
         translation = Translation(model.graph)
         translation.run()
@@ -392,11 +400,10 @@ class Translation:
         return min(max(low, least), most), min(max(high, least), most)
 
     def clip_bounds(self, node: Any) -> tuple[float, float]:
-        """The bounds of a Clip: constants, or attributes before operator set 11."""
+        """The bounds of a Clip, which must be constants."""
         least, most = (self.constant_input(node, i) for i in (1, 2))
-        given = attributes(node)
-        low = float(least.reshape(-1)[0]) if least is not None else float(given.get("min", -np.inf))
-        high = float(most.reshape(-1)[0]) if most is not None else float(given.get("max", np.inf))
+        low = float(least.reshape(-1)[0]) if least is not None else -np.inf
+        high = float(most.reshape(-1)[0]) if most is not None else np.inf
         return low, high
 
     def add(

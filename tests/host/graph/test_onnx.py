@@ -267,6 +267,18 @@ def test_a_bias_of_another_scale_is_refused(make: Callable[..., bytes]) -> None:
         read_onnx(model.SerializeToString())
 
 
+@pytest.mark.parametrize("version", [10, 12])
+def test_older_operator_sets_are_refused_with_what_to_do(version: int) -> None:
+    """Softmax without an axis flattened all behind axis 1; the fill of Pad was an attribute."""
+    model = onnx.load_from_string(integer("Softmax", 3, 4))
+    model.opset_import[0].version = version
+    told = f"operator set {version}.*sets from 13 on are read.*version_converter"
+    with pytest.raises(UnsupportedOperatorError, match=told):
+        read_onnx(model.SerializeToString())
+    model.opset_import[0].version = 13
+    assert kinds(read_onnx(model.SerializeToString()))[-1] == "QUANTIZE"
+
+
 def test_a_cycle_is_damage() -> None:
     model = onnx.load_from_string(integer("Relu", 4))
     model.graph.node[0].input[0] = model.graph.node[1].output[0]
