@@ -359,9 +359,11 @@ def _global_average_pool(t: Translation, node: Any, _: Attributes) -> None:
 def _reduce_mean(t: Translation, node: Any, given: Attributes) -> None:
     source = t.activation(node, 0)
     rank = len(source.shape)
-    axes = t.constant_input(node, 1)
-    listed = axes.reshape(-1).tolist() if axes is not None else given.get("axes", range(rank))
-    chosen = sorted({int(a) % rank for a in listed})
+    axes = _listed(t, node, given, "axes", [])
+    if not axes and given.get("noop_with_empty_axes", 0):
+        t.rescale(node, source, t.target(node))
+        return
+    chosen = sorted({_axis(t, node, a, rank) for a in axes or range(rank)})
     keep = bool(given.get("keepdims", 1))
     if source.channels_last and (keep or chosen == [2, 3]):
         chosen = sorted(NHWC.index(a) for a in chosen)
@@ -390,7 +392,7 @@ def _concat(t: Translation, node: Any, given: Attributes) -> None:
     last = any(value.channels_last for value in values)
     values = [t.rescaled(t.nhwc(value) if last else value, target) for value in values]
     rank = len(values[0].shape)
-    axis = int(given["axis"]) % rank
+    axis = _axis(t, node, given["axis"], rank)
     axis = NHWC.index(axis) if last else axis
     shape = list(values[0].shape)
     shape[axis] = sum(value.shape[axis] for value in values)
@@ -428,11 +430,13 @@ def _new_shape(t: Translation, node: Any, given: Attributes, shape: tuple[int, .
         return tuple(math.prod(shape) // max(known, 1) if n == -1 else n for n in sizes)
     if kind == "Squeeze":
         axes = _listed(t, node, given, "axes", [a for a, n in enumerate(shape) if n == 1])
-        gone = {int(a) % rank for a in axes}
+        gone = {_axis(t, node, a, rank) for a in axes}
+        if any(shape[a] != 1 for a in gone):
+            t.fail(node, f"axes {list(axes)} of {shape} are not all 1")
         return tuple(n for a, n in enumerate(shape) if a not in gone)
     axes = _listed(t, node, given, "axes")
     full = rank + len(axes)
-    new = {int(a) % full for a in axes}
+    new = {_axis(t, node, a, full) for a in axes}
     left = iter(shape)
     return tuple(1 if a in new else next(left) for a in range(full))
 
@@ -448,6 +452,13 @@ def _listed(
     if found is None:
         t.fail(node, f"its {name} must be a constant")
     return list(found)
+
+
+def _axis(t: Translation, node: Any, axis: int, rank: int) -> int:
+    """An axis counted from the front."""
+    if not -rank <= axis < rank:
+        t.fail(node, f"axis {axis} of {rank} dimensions")
+    return axis % rank
 
 
 def _transpose(t: Translation, node: Any, given: Attributes) -> None:
@@ -509,7 +520,7 @@ def _softmax(t: Translation, node: Any, given: Attributes) -> None:
     """Over any axis: it goes behind the others and back, by name only where no element moves."""
     value = t.activation(node, 0)
     rank = len(value.shape)
-    axis = int(given.get("axis", -1)) % rank
+    axis = _axis(t, node, given.get("axis", -1), rank)
     if value.channels_last and axis == 1:
         axis = rank - 1
     else:

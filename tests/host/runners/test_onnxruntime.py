@@ -207,6 +207,23 @@ def test_means_are_equal(dtype: str, odd: int, size: int) -> None:
     assert one(d, "ReduceMean", (5, size, size), (size, size), 0.125, attributes=axes)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("axes", "noop", "out"),
+    [((), 1, (1, 4, 3)), ((), 0, (1, 1, 1)), (None, 1, (1, 4, 3)), (None, 0, (1, 1, 1))],
+)
+def test_a_mean_without_axes_is_over_all_or_none(axes: Any, noop: int, out: tuple[int, ...]) -> None:
+    net = nets.Net()
+    parts = net.constant(0.25), net.constant(3, np.int8)
+    x = net.op("DequantizeLinear", net.input("x0", 1, 4, 3, dtype="int8"), *parts)
+    given = [] if axes is None else [net.constant(axes, np.int64)]
+    y = net.op("ReduceMean", x, *given, noop_with_empty_axes=noop)
+    y = net.op("QuantizeLinear", y, net.constant(0.03), net.constant(0, np.int8))
+    content = net.model({y: out}, "int8", opset=18)
+    count, most, total = difference(content, Draw("int8", 0).values(N, 4, 3))
+    assert (most <= 1, total) == (True, N * int(np.prod(out)))
+    assert count <= total // 50
+
+
 @pytest.mark.parametrize(("dtype", "odd"), EDGES)
 def test_averages_are_equal_but_for_some_ties(dtype: str, odd: int) -> None:
     d = Draw(dtype, odd)
