@@ -30,6 +30,7 @@ from pytest_quantcheck.graph.model import (
     Table,
     Tensor,
 )
+from pytest_quantcheck.graph.onnx_attributes import unread
 from pytest_quantcheck.graph.onnx_proto import (
     attributes,
     constants,
@@ -176,6 +177,7 @@ class Translation:
         for info in graph_inputs(self.source):
             self._input(info)
         for node in nodes:
+            self._check_attributes(node)
             self._node(node)
         for info in self.source.output:
             self._output(info)
@@ -224,6 +226,12 @@ class Translation:
         raise UnsupportedOperatorError(
             f"the integer input '{name}' has no DequantizeLinear behind it: its scale is not known"
         )
+
+    def _check_attributes(self, node: Any) -> None:
+        from pytest_quantcheck.graph.onnx_rules import SUPPORTED
+
+        if kind_of(node) in SUPPORTED and (told := unread(kind_of(node), attributes(node))):
+            self.fail(node, told)
 
     def _node(self, node: Any) -> None:
         kind = kind_of(node)
@@ -303,9 +311,23 @@ class Translation:
             value = replace(value, index=out)
         else:
             raise UnsupportedOperatorError(f"output '{name}' is computed in float; quantize the whole model")
+        self._check_declared(info, self.tensors[value.index])
         if value.index in (*self._inputs, *self._outputs):
             raise UnsupportedOperatorError(f"output '{name}' is an input or another output as it is")
         self._outputs.append(value.index)
+
+    def _check_declared(self, info: Any, tensor: Tensor) -> None:
+        """What the file says of an output must be what comes out; open sizes say nothing."""
+        shape, dtype = value_type(info)
+        sizes = shape if info.type.tensor_type.HasField("shape") else tensor.shape
+        fits = len(sizes) == len(tensor.shape) and all(
+            n == m or not isinstance(n, int) for n, m in zip(sizes, tensor.shape, strict=True)
+        )
+        if not fits or dtype != tensor.dtype.name:
+            raise ModelError(
+                f"output '{info.name}' is {dtype} {sizes} by the file, but its operators give "
+                f"{tensor.dtype.name} {tensor.shape}; export the model again"
+            )
 
     # --- what the rules use --------------------------------------------------------------------
 

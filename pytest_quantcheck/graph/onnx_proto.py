@@ -163,8 +163,13 @@ def graph_inputs(graph: Any) -> list[Any]:
 def in_order(graph: Any) -> list[Any]:
     """The nodes so that each follows those it reads from; onnxruntime's quantizer appends them as they come.
 
-    Raises ``ModelError`` for a cycle.
+    Raises ``ModelError`` for a cycle, and for a tensor that two of them write.
     """
+    written = {each.name for each in (*graph.input, *graph.initializer)}
+    for name in (name for node in graph.node for name in node.output if name):
+        if name in written:
+            raise ModelError(f"the ONNX graph writes the tensor '{name}' twice; export the model again")
+        written.add(name)
     makers = {name: node for node in graph.node for name in node.output if name}
     waiting = {id(node): {id(makers[n]) for n in node.input if n in makers} for node in graph.node}
     readers: dict[int, list[Any]] = {}
@@ -178,7 +183,7 @@ def in_order(graph: Any) -> list[Any]:
             if not waiting[id(reader)]:
                 ready.append(reader)
     if len(ready) != len(graph.node):
-        raise ModelError("the ONNX graph has a cycle, or two operators write one tensor")
+        raise ModelError("the ONNX graph has a cycle")
     return ready
 
 

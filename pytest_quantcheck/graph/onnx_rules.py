@@ -87,6 +87,8 @@ def _conv(t: Translation, node: Any, given: Attributes) -> None:
     if weights.data.ndim != 4 or len(source.shape) != 4:
         t.fail(node, f"{weights.data.ndim - 2} spatial axes; 2 are supported")
     outputs, depth, height, width = weights.data.shape
+    if tuple(given.get("kernel_shape", (height, width))) != (height, width):
+        t.fail(node, f"kernel_shape {given['kernel_shape']} is not that of its weights {weights.data.shape}")
     groups, channels = int(given.get("group", 1)), source.shape[3]
     if groups * depth != channels or outputs % groups:
         t.fail(node, f"weights {weights.data.shape} in {groups} groups do not fit {channels} input channels")
@@ -133,7 +135,11 @@ def _bias(
     if len(node.input) <= position or not node.input[position]:
         return []
     name = node.input[position]
-    if name in t.constants and t.constants[name].dtype == np.float32:
+    plain = name in t.constants and t.constants[name].dtype == np.float32
+    shape = t.constants[name].shape if plain else t.weights(node, position).data.shape
+    if shape[-1:] not in ((), (1,), (channels,)) or math.prod(shape[:-1]) != 1:
+        t.fail(node, f"its bias has the shape {shape}; one value, or {channels} in one row, are supported")
+    if plain:
         real = np.broadcast_to(t.constants[name].reshape(-1), channels)
         integers, scales = quantize_bias(real, input_scale, weights.scale, rounding="half_even")
         return [t.add(name, (channels,), "int32", scales, 0, integers.astype(np.int32))]
@@ -144,9 +150,8 @@ def _bias(
         t.fail(node, f"its bias is {data.dtype.name}; int32 with zero point 0 is supported")
     if not np.allclose(bias.scale, expected, rtol=BIAS_TOLERANCE, atol=0):
         t.fail(node, "its bias scale is not the product of input and weight scale")
-    if data.size != channels:
-        data = np.broadcast_to(data, channels) if data.size == 1 else t.fail(node, f"{data.size} biases")
-    return [t.add(node.input[position], (channels,), "int32", bias.scale, 0, np.ascontiguousarray(data))]
+    data = np.ascontiguousarray(np.broadcast_to(data, channels))
+    return [t.add(name, (channels,), "int32", bias.scale, 0, data)]
 
 
 def _window(
@@ -550,6 +555,9 @@ def _function(t: Translation, node: Any, given: Attributes) -> None:
     """A function of one value: all 256 results."""
     value = t.activation(node, 0)
     kind = kind_of(node)
+    training = t.constant_input(node, 2) if kind == "Dropout" else None
+    if training is not None and training.any():
+        t.fail(node, "training_mode=True is not supported; export the model for inference")
     low, high = t.clip_bounds(node) if kind == "Clip" else (-np.inf, np.inf)
     x = real_values(value).astype(np.float64)
     with np.errstate(over="ignore"):

@@ -249,6 +249,101 @@ def test_what_cannot_run_is_refused_by_name(content: bytes, told: str) -> None:
         read_onnx(content)
 
 
+def dense(bias: tuple[int, ...], *, float_bias: bool) -> bytes:
+    """Two rows of three values to two units, with a bias of the given shape."""
+    net = nets.Net()
+    x = net.op(
+        "DequantizeLinear", net.input("x", 2, 3, dtype="int8"), net.constant(0.1), net.constant(0, np.int8)
+    )
+    w = net.op(
+        "DequantizeLinear",
+        net.constant(np.ones((3, 2)), np.int8),
+        net.constant(0.5),
+        net.constant(0, np.int8),
+    )
+    values = np.arange(np.prod(bias, dtype=int)).reshape(bias)
+    if float_bias:
+        b = net.constant(values)
+    else:
+        scale = net.constant(np.float32(0.1) * np.float32(0.5))
+        b = net.op("DequantizeLinear", net.constant(values, np.int32), scale)
+    y = net.op("QuantizeLinear", net.op("Gemm", x, w, b), net.constant(0.1), net.constant(0, np.int8))
+    return net.model({y: (2, 2)}, "int8")
+
+
+@pytest.mark.parametrize("float_bias", [True, False])
+def test_a_bias_per_row_is_refused_and_not_taken_for_one_per_unit(float_bias: bool) -> None:
+    for shape in ((2, 1), (2, 2), (3,)):
+        with pytest.raises(UnsupportedOperatorError, match="its bias has the shape"):
+            read_onnx(dense(shape, float_bias=float_bias))
+    for shape in ((2,), (1, 2), (1,), (1, 1), ()):
+        assert kinds(read_onnx(dense(shape, float_bias=float_bias))) == ["FULLY_CONNECTED"]
+
+
+def with_attribute(content: bytes, kind: str, **attribute: Any) -> bytes:
+    model = onnx.load_from_string(content)
+    node = next(node for node in model.graph.node if node.op_type == kind)
+    node.attribute.append(onnx.helper.make_attribute(*next(iter(attribute.items()))))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute", "told"),
+    [
+        ("DequantizeLinear", {"block_size": 2}, r"\(DequantizeLinear.*attribute block_size=2.*: axis"),
+        (
+            "Relu",
+            {"slope": 0.5},
+            r"operator 1 \(Relu 'Relu_1'\): its attribute slope=0\.5 is not supp.*: none",
+        ),
+        ("QuantizeLinear", {"output_dtype": 2}, r"\(QuantizeLinear.*attribute output_dtype=2"),
+    ],
+)
+def test_an_attribute_that_is_not_read_is_refused_by_name(
+    kind: str, attribute: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=told):
+        read_onnx(with_attribute(integer("Relu", 4), kind, **attribute))
+
+
+def test_an_attribute_without_effect_is_read() -> None:
+    content = with_attribute(integer("Relu", 4), "DequantizeLinear", block_size=0)
+    assert kinds(read_onnx(content)) == ["RELU"]
+
+
+def test_a_clamp_that_is_fused_has_its_attributes_checked_too() -> None:
+    content = nets.between("Neg", [(1, 4)], [Q(0.1, 0)], Q(0.1, 0), (1, 4), clamp=("Relu",))
+    with pytest.raises(UnsupportedOperatorError, match=r"\(Relu.*attribute slope"):
+        read_onnx(with_attribute(content, "Relu", slope=0.5))
+
+
+def test_a_kernel_shape_that_contradicts_the_weights_is_refused() -> None:
+    content = integer("Conv", 3, 5, 5, out=(2, 3, 3), weights=WEIGHTS, attributes={"kernel_shape": [1, 1]})
+    with pytest.raises(UnsupportedOperatorError, match=r"kernel_shape \[1, 1\] is not that of its weights"):
+        read_onnx(content)
+
+
+@pytest.mark.parametrize("out", [(3, 2), (6,), (2, 4), (1, 2, 3)])
+def test_an_output_of_another_shape_than_the_file_says_is_damage(out: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="by the file, but its operators give int8"):
+        read_onnx(integer("Relu", 2, 3, out=out))
+
+
+def test_an_output_of_another_type_than_the_file_says_is_damage() -> None:
+    model = onnx.load_from_string(integer("Relu", 4))
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    with pytest.raises(ModelError, match=r"is uint8 \(1, 4\) by the file, but its operators give int8"):
+        read_onnx(model.SerializeToString())
+
+
+def test_a_tensor_that_is_written_twice_is_damage() -> None:
+    model = onnx.load_from_string(integer("Relu", 4))
+    twice = model.graph.node[1]
+    model.graph.node.append(twice)
+    with pytest.raises(ModelError, match=f"writes the tensor '{twice.output[0]}' twice"):
+        read_onnx(model.SerializeToString())
+
+
 def test_int16_activations_are_refused_since_onnxruntime_computes_them_in_float(
     make: Callable[..., bytes],
 ) -> None:
