@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_quantcheck.errors import MissingExtraError, ModelError
+from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
 
 CODE_LAYERS = ("Lambda",)  # their configuration is marshalled Python bytecode
 FRAMEWORK = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
@@ -48,7 +48,9 @@ def _zip_config(path: Path) -> Any:
             if archive.getinfo("config.json").file_size > MAX_CONFIG_BYTES:
                 raise ModelError(f"{path} is not a sound Keras model: its config.json is larger than 64 MiB")
             return json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RecursionError) as error:
+    except QuantcheckError:
+        raise
+    except Exception as error:  # zipfile, its decoders and json raise a dozen kinds on damaged files
         hint = _other_format(path)
         raise ModelError(f"{path} is not a sound .keras file ({error}){hint}") from error
 

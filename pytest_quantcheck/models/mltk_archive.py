@@ -9,7 +9,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.errors import ModelError, QuantcheckError
 
 SUFFIX = ".mltk.zip"
 MAX_MEMBER_BYTES = 256 << 20
@@ -37,8 +37,10 @@ def network_of(path: Path) -> tuple[str, bytes]:
                 _check_path(path, member)
             member = _network(path, members)
             return PurePosixPath(member.filename).name, _content(path, archive, member)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path} is not a sound MLTK archive ({error})") from error
+    except QuantcheckError:
+        raise
+    except Exception as error:  # zipfile and its decoders raise a dozen kinds on damaged files
+        raise ModelError(f"{path} is not a sound MLTK archive ({type(error).__name__}: {error})") from error
 
 
 def _check_path(path: Path, member: zipfile.ZipInfo) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -105,6 +107,23 @@ def test_damaged_files_are_errors(tmp_path, folder, suffix, content):
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
     refused(path, folder, "not a sound")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damaged_content_is_told_however_it_is_packed(tmp_path, folder, packing):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", packing) as file:
+        file.writestr("config.json", json.dumps(sequential()) + " " * 3000)
+        file.writestr("model.weights.h5", b"")
+    sound = path.read_bytes()
+    start, told = 30 + len("config.json"), 0  # some bits of a packing mean nothing
+    for at in range(start, start + 60):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 0xFF]) + sound[at + 1 :])
+        try:
+            safe_copy(path, folder).unlink()
+        except ModelError as error:
+            told += "not a sound .keras file" in str(error)
+    assert told > 50
 
 
 def test_an_h5_file_named_keras_is_told_so(write_h5, folder):

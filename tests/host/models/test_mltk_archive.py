@@ -102,3 +102,19 @@ def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"no zip at all")
     with pytest.raises(ModelError, match="not a sound MLTK archive"):
         load(path)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damaged_content_is_told_however_it_is_packed(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "net.mltk.zip"
+    with zipfile.ZipFile(path, "w", packing) as file:
+        file.writestr("net.h5", bytes(range(256)) * 40)
+    sound = path.read_bytes()
+    refused = 0
+    for at in range(36, 96):  # behind the header of the member; some bits of a packing mean nothing
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 0xFF]) + sound[at + 1 :])
+        try:
+            assert network_of(path)[1] == bytes(range(256)) * 40
+        except ModelError as error:
+            refused += "net.mltk.zip is not a sound MLTK archive" in str(error)
+    assert refused > 50
