@@ -6,6 +6,8 @@ becomes 1. The layout of inputs and outputs (NCHW as a rule) stays the file's.
 
 from __future__ import annotations
 
+import graphlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.graph.onnx_proto import (
     CUSTOM,
     MAX_FILE_BYTES,
+    MAX_NODES,
     graph_inputs,
     kind_of,
     load_onnx,
@@ -29,6 +32,7 @@ QUANTIZED_KINDS = (
     "ConvInteger",
     "MatMulInteger",
 )
+MAX_DEPTH = 100  # of functions that call functions
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 
@@ -82,30 +86,83 @@ def _external(tensor: Any, folder: Path | None, room: int) -> bytes:
     what = f"tensor '{tensor.name}' lies in the file {location!r}"
     if folder is None:
         raise ModelError(f"{what}, but the model was given as bytes; give its file name")
-    home = folder.resolve()
-    path = (home / location).resolve()
-    if not location or Path(location).is_absolute() or not path.is_relative_to(home):
-        raise ModelError(f"{what}, outside of the model's folder; put it beside the model")
     try:
+        home = folder.resolve()
+        path = (home / location).resolve()
+        if not location or Path(location).is_absolute() or not path.is_relative_to(home):
+            raise ModelError(f"{what}, outside of the model's folder; put it beside the model")
+        if path.exists() and not path.is_file():  # a folder, or a pipe that nobody writes to
+            raise ModelError(f"{what}, which is no file; put it beside the model")
         offset, size = int(entries.get("offset", 0)), path.stat().st_size
         length = int(entries.get("length", size - offset))
-    except (OSError, ValueError) as error:
+        if offset < 0 or not 0 <= length <= size - offset:
+            raise ModelError(f"{what} at {offset} with {length} bytes, but the file has {size}")
+        if length > room:
+            raise ModelError(f"the model's external data have more than {MAX_FILE_BYTES} bytes")
+        with path.open("rb") as file:
+            file.seek(offset)
+            content: bytes = file.read(length)
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL in a name; RuntimeError: a loop
         raise ModelError(f"{what}, which cannot be read ({error}); put it beside the model") from error
-    if offset < 0 or not 0 <= length <= size - offset:
-        raise ModelError(f"{what} at {offset} with {length} bytes, but the file has {size}")
-    if length > room:
-        raise ModelError(f"the model's external data have more than {MAX_FILE_BYTES} bytes")
-    with path.open("rb") as file:
-        file.seek(offset)
-        content: bytes = file.read(length)
     return content
 
 
 def _inlined(onnx: Any, model: Any) -> Any:
+    _check_expansion(model)
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # whatever the C++ code raises
         raise ModelError(f"the model's local functions cannot be inlined: {_first_line(error)}") from error
+
+
+def _check_expansion(model: Any) -> None:
+    """Functions that call others twice each grow without bound: what they come to is counted first."""
+    bodies = {_called(function, function.name): list(_nodes(function.node)) for function in model.functions}
+    calls = {
+        key: {_called(node, node.op_type) for node in nodes} & bodies.keys() for key, nodes in bodies.items()
+    }
+    try:
+        order = list(graphlib.TopologicalSorter(calls).static_order())
+    except graphlib.CycleError as error:
+        raise ModelError(
+            "the model's local functions call themselves; export it without functions"
+        ) from error
+    costs: dict[tuple[str, str, str], tuple[int, int, int]] = {}
+    for key in order:
+        costs[key] = _expanded(bodies[key], costs)
+    nodes, size, depth = _expanded(list(_nodes(model.graph.node)), costs)
+    if nodes > MAX_NODES or size > MAX_FILE_BYTES or depth > MAX_DEPTH:
+        raise ModelError(
+            f"the model's local functions come to {nodes} nodes and {size} bytes, {depth} calls deep; at "
+            f"most {MAX_NODES}, {MAX_FILE_BYTES} and {MAX_DEPTH} are read. Export it without functions"
+        )
+
+
+def _called(where: Any, name: str) -> tuple[str, str, str]:
+    return where.domain, name, getattr(where, "overload", "")  # overload: since IR version 10
+
+
+def _nodes(nodes: Any) -> Iterator[Any]:
+    """The nodes, and those of their subgraphs."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            for graph in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                waiting.extend(graph.node)
+
+
+def _expanded(
+    nodes: list[Any], costs: dict[tuple[str, str, str], tuple[int, int, int]]
+) -> tuple[int, int, int]:
+    """Nodes, bytes and depth of calls after inlining."""
+    each = [
+        (1, node.ByteSize(), 0) if (key := _called(node, node.op_type)) not in costs else costs[key]
+        for node in nodes
+    ]
+    depth = 1 + max((deep for _, _, deep in each), default=0)
+    return sum(n for n, _, _ in each), sum(size for _, size, _ in each), depth
 
 
 def _check_operators(graph: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def test_external_data_beside_the_model_are_taken_in(tmp_path: Path) -> None:
         ("/etc/hostname", {}, "outside of the model's folder"),
         ("", {}, "outside of the model's folder"),
         ("missing.bin", {}, "cannot be read"),
+        ("w.bin\0", {}, "cannot be read"),
+        (".", {}, "which is no file"),
+        ("pipe", {}, "which is no file"),
+        ("loop", {}, "cannot be read"),
+        ("w.bin/deeper", {}, "cannot be read"),
         ("w.bin", {"offset": "40", "length": "48"}, "but the file has 48"),
         ("w.bin", {"offset": "-1"}, "but the file has 48"),
         ("w.bin", {"offset": "many"}, "cannot be read"),
@@ -95,6 +101,8 @@ def test_external_data_lie_in_the_models_folder(
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "w.bin").write_bytes(bytes(48))
+    (folder / "loop").symlink_to(folder / "loop")
+    os.mkfifo(folder / "pipe")
     with pytest.raises(ModelError, match=told):
         load(external(folder, location, **more))
 
@@ -172,6 +180,37 @@ def test_local_functions_are_inlined() -> None:
     )
     model.functions.append(function)
     assert nets.structure(load(model.SerializeToString()).onnx) == ["Add"]
+
+
+def calling(*bodies: list[str]) -> bytes:
+    """Functions f0, f1, ... in the graph; each body names what it calls, one after the other."""
+    net = nets.Net()
+    model: Any = onnx.load_from_string(net.model({net.op("f0", net.input("x", 1, 4), domain="own"): (1, 4)}))
+    for i, body in enumerate(bodies):
+        steps = [
+            helper.make_node(kind, [f"v{j}"], [f"v{j + 1}"], domain="own" if kind[0] == "f" else "")
+            for j, kind in enumerate(body)
+        ]
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+        model.functions.append(helper.make_function("own", f"f{i}", ["v0"], [f"v{len(body)}"], steps, opsets))
+    return bytes(model.SerializeToString())
+
+
+def test_functions_that_grow_without_bound_are_counted_before_they_are_inlined() -> None:
+    doubling = [[f"f{i + 1}"] * 2 for i in range(40)] + [["Relu"]]
+    with pytest.raises(ModelError, match=f"come to {2**40} nodes"):
+        load(calling(*doubling), name="net")
+    chain = [[f"f{i + 1}"] for i in range(3000)] + [["Relu"]]
+    with pytest.raises(ModelError, match="3002 calls deep"):
+        load(calling(*chain), name="net")
+    assert (
+        nets.structure(load(calling(["f1", "f1"], ["Relu", "Neg"]), name="net").onnx) == ["Relu", "Neg"] * 2
+    )
+
+
+def test_functions_that_call_themselves_are_refused() -> None:
+    with pytest.raises(ModelError, match="call themselves"):
+        load(calling(["f1"], ["Relu", "f0"]), name="net")
 
 
 def test_equal_files_have_equal_hashes() -> None:
