@@ -439,8 +439,7 @@ class Translation:
         axis: int = 0,
     ) -> int:
         """A tensor of the graph; returns its index."""
-        if min(shape, default=1) < 1 or np.prod([int(n) for n in shape], dtype=np.float64) > MAX_TENSOR_BYTES:
-            raise ModelError(f"tensor '{name}' has the shape {tuple(shape)}")
+        check_size(name, shape)
         quantization = None
         if scale is not None:
             scales, zeros = (
@@ -529,6 +528,14 @@ class Translation:
             return value
         wanted = replace(value, scale=target.scale, zero_point=target.zero_point)
         return self.between("QUANTIZE", (value.index,), wanted, Table(requantized(value, target)))
+
+
+def check_size(name: str, shape: Sequence[int]) -> None:
+    """Raises ``ModelError`` for a tensor without elements, or with more than can be meant."""
+    if min(shape, default=1) < 1 or math.prod(int(n) for n in shape) > MAX_TENSOR_BYTES:
+        raise ModelError(
+            f"tensor '{name}' has the shape {tuple(shape)}; from 1 to {MAX_TENSOR_BYTES} elements are allowed"
+        )
 
 
 def moves_nothing(shape: Sequence[int], order: Sequence[int]) -> bool:

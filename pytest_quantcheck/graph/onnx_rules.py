@@ -36,6 +36,7 @@ from pytest_quantcheck.graph.onnx import (
     Target,
     Translation,
     Value,
+    check_size,
     quantized,
     real_values,
     requantized,
@@ -47,6 +48,7 @@ from pytest_quantcheck.numerics.float_scale import float_multiplier
 
 ADD_LEFT_SHIFT = 20
 SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, SOFTMAX_INTEGER_BITS = np.float32(1 / 256), -128, 5
+MAX_WINDOW = 65_535  # kernel, stride, dilation and padding are 16 bits wide on a board
 BIAS_TOLERANCE = 1e-5  # relative; the quantizer multiplies the scales in another precision
 
 Attributes = dict[str, Any]
@@ -164,8 +166,15 @@ def _window(
     auto = given.get("auto_pad", "NOTSET")
     if given.get("ceil_mode", 0):
         t.fail(node, "ceil_mode=1 is not supported; export with ceil_mode=0")
-    if len(strides) != 2 or len(dilations) != 2 or len(pads) != 4 or min((*strides, *dilations)) < 1:
-        t.fail(node, f"strides {strides}, dilations {dilations}, pads {pads}; two spatial axes are supported")
+    lengths = [len(each) for each in (kernel, strides, dilations, pads)]
+    if lengths != [2, 2, 2, 4] or min((*kernel, *strides, *dilations)) < 1:
+        t.fail(
+            node,
+            f"kernel {kernel}, strides {strides}, dilations {dilations}, pads {pads}; two spatial axes are "
+            "supported",
+        )
+    if max((*kernel, *strides, *dilations, *pads)) > MAX_WINDOW:
+        t.fail(node, f"kernel {kernel}, pads {pads}: no size above {MAX_WINDOW} is supported")
     before, out = [], []
     for axis in (0, 1):
         size, reach = shape[axis + 1], (kernel[axis] - 1) * dilations[axis] + 1
@@ -327,8 +336,9 @@ def _average_pool(t: Translation, node: Any, given: Attributes) -> None:
     if not inside and not given.get("count_include_pad", 0):
         t.fail(node, "windows over the border with count_include_pad=0 are not supported; pad before it")
     channels = source.shape[3]
-    ones = np.ones((1, *kernel, channels), np.int8)
-    weights = t.add(f"{node.output[0]}_ones", ones.shape, "int8", np.float32(1), 0, ones, 3)
+    name, sizes = f"{node.output[0]}_ones", (1, *kernel, channels)
+    check_size(name, sizes)  # before there is such an array
+    weights = t.add(name, sizes, "int8", np.float32(1), 0, np.ones(sizes, np.int8), 3)
     params = Convolution(
         window,
         source.zero_point,

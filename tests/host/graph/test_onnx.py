@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -315,6 +316,21 @@ def test_a_clamp_that_is_fused_has_its_attributes_checked_too() -> None:
     content = nets.between("Neg", [(1, 4)], [Q(0.1, 0)], Q(0.1, 0), (1, 4), clamp=("Relu",))
     with pytest.raises(UnsupportedOperatorError, match=r"\(Relu.*attribute slope"):
         read_onnx(with_attribute(content, "Relu", slope=0.5))
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [(8192, r"has the shape \(1, 8192, 8192, 24\); from 1 to"), (70_000, "no size above 65535")],
+)
+def test_a_huge_pool_is_refused_before_anything_is_allocated(size: int, told: str) -> None:
+    pool = {"kernel_shape": [size] * 2, "pads": [size - 1] * 4, "count_include_pad": 1}
+    content = integer("AveragePool", 24, 2, 2, out=(24, size, size), attributes=pool)
+    tracemalloc.start()
+    with pytest.raises(QuantcheckError, match=told):
+        read_onnx(content)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 << 20
 
 
 def test_a_kernel_shape_that_contradicts_the_weights_is_refused() -> None:
