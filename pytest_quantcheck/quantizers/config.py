@@ -118,11 +118,13 @@ def _check_known(config: QuantConfig) -> None:
             f"calibration={config.calibration!r}: allowed: a text such as '10%', or a Calibration"
         )
     try:
-        dict(config.options)
+        given = dict(config.options)
     except (TypeError, ValueError):
         raise UsageError(
             f"options={config.options!r}: allowed: a mapping such as {{'method': 'percentile'}}"
         ) from None
+    if len(given) < len(config.options):
+        raise UsageError(f"options={config.options!r}: a key is given twice; leave one out")
 
 
 def _check_calibration(config: QuantConfig, scheme: Scheme) -> None:

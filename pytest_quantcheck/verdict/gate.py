@@ -184,6 +184,9 @@ class Gate:
         if score is None and not explicit and run.model.random_calibration:
             criteria.append(Criterion("accuracy", None, "the calibration was random"))
         criteria += _judge_score(score, max_drop, min_score, confidence)
+        if score is not None and len(run.outputs) > 1:
+            others = f"the score is that of the first of {len(run.outputs)} outputs; exactness covers all"
+            criteria.append(Criterion("other_outputs", None, others))
         criteria += self.budget.judge(run) if self.budget else []
         verdict = Verdict(name or run.model.id, run, tuple(criteria), same, score, divergence)
         self.record(verdict)

@@ -99,3 +99,8 @@ def test_a_configuration_survives_json(config):
 def test_unknown_keys_are_errors():
     with pytest.raises(UsageError, match=r"unknown key 'granularty'; allowed: .*granularity"):
         QuantConfig.from_dict({"granularty": "per_tensor"})
+
+
+def test_an_option_given_twice_is_an_error():
+    with pytest.raises(UsageError, match="given twice"):
+        QuantConfig(quantizer="onnx", options=(("method", "entropy"), ("method", "percentile")))

@@ -287,3 +287,13 @@ def test_the_reference_runs_once_for_the_same_model_and_vectors(model, few) -> N
     assert runner.run(model, few.take([0])) is not runner.run(model, few)
     assert runner.run(model, few, operators=True).operators
     assert inner.runs == (False, False, True)
+
+
+def test_of_several_outputs_the_score_says_which_it_is_of(make, model, samples) -> None:
+    run = IntegerRunner().run(model, samples)
+    verdict = make().check(replace(run, outputs=run.outputs * 2), exact=False)
+    (left,) = verdict.not_judged
+    assert (
+        str(left)
+        == "other_outputs: not judged: the score is that of the first of 2 outputs; exactness covers all"
+    )
