@@ -136,6 +136,10 @@ def _convert(model: FloatModel, config: QuantConfig, samples: Representative) ->
     if config.output_type != "float32":
         _fold_outputs(quantized.graph)
     _sort(quantized.graph)
+    try:
+        load_onnx().checker.check_model(quantized)
+    except Exception as error:  # ValidationError has no public base
+        raise QuantizationError(f"ONNX's checker refuses the quantized model: {_short(error)}") from error
     return bytes(quantized.SerializeToString(deterministic=True))
 
 
@@ -264,19 +268,22 @@ def _hoist_quantization(graph: Any) -> None:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     made_by_dequantizing = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
-    for position in reversed(range(len(graph.node))):
-        node = graph.node[position]
+    for node in reversed(list(graph.node)):
         behind = readers.get(node.output[0], []) if node.output else []
         if node.op_type not in MOVES or len(behind) != 1 or behind[0].op_type != "QuantizeLinear":
             continue
         source = node.input[0]
         if source in made_by_dequantizing:
             continue
-        pair = _pair(source, behind[0])
-        node.input[0] = pair[1].output[0]
-        for new in reversed(pair):
-            graph.node.insert(position, new)
-        readers[source] = [pair[0]] + [each for each in readers[source] if each is not node]
+        others = [each for each in readers[source] if each is not node]
+        quantizing = next((each for each in others if each.op_type == "QuantizeLinear"), None)
+        if quantizing is None:  # else another reader has the same values quantized already
+            quantizing, dequantizing = _pair(source, behind[0])
+            graph.node.extend([quantizing, dequantizing])
+            readers[quantizing.output[0]] = [dequantizing]
+            others.append(quantizing)
+        node.input[0] = readers[quantizing.output[0]][0].output[0]
+        readers[source] = others
 
 
 def _pair(name: str, like: Any) -> tuple[Any, Any]:

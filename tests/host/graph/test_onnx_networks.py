@@ -85,6 +85,19 @@ def softmax_over_channels(net: Net) -> dict[str, tuple[int, ...]]:
     return {net.op("Softmax", pointwise(net, net.input("x", 1, 4, 4, 6), 5, 4), axis=1): (1, 5, 4, 6)}
 
 
+def input_moved_twice(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.input("x", 1, 3, 4)
+    flat = ints(net, 1, 12)
+    turned = net.op("Reshape", net.op("Transpose", x, perm=[0, 2, 1]), flat)
+    return {net.op("MatMul", net.op("Add", net.op("Reshape", x, flat), turned), net.normal(12, 4)): (1, 4)}
+
+
+def input_moved_and_used(net: Net) -> dict[str, tuple[int, ...]]:
+    x = net.input("x", 1, 4, 4)
+    turned = net.op("Transpose", x, perm=[0, 2, 1])
+    return {net.op("Add", net.op("MatMul", x, net.normal(4, 4)), turned): (1, 4, 4)}
+
+
 NETWORKS: tuple[Build, ...] = (
     padded,
     padded_with_a_value,
@@ -96,6 +109,8 @@ NETWORKS: tuple[Build, ...] = (
     other_axes,
     hard_swish,
     softmax_over_channels,
+    input_moved_twice,
+    input_moved_and_used,
 )
 
 
@@ -116,3 +131,14 @@ def test_a_network_is_equal_to_onnxruntime_and_near_the_float_one(
     floats = OnnxruntimeRunner().run(QuantizedModel("float", model.float_model), x).outputs[0]
     assert np.abs(dequantize_output(model, run.outputs[0]) - floats).max() < 0.2 * floats.std()
     assert compile_image(model.graph).arena_bytes > 0
+
+
+def test_an_input_that_is_moved_twice_is_quantized_once(tmp_path: Path) -> None:
+    net = Net(1)
+    content = net.model(input_moved_twice(net))
+    x = Samples(np.random.default_rng(5).normal(size=(20, 3, 4)).astype(np.float32))
+    config = QuantConfig(quantizer="onnx", input_type="float32", output_type="float32")
+    model = quantize(content, config, x, cache=Cache(tmp_path))
+    assert [op.kind for op in model.graph.operators].count("QUANTIZE") == 1
+    theirs, ours = (runner.run(model, x).outputs[0] for runner in (OnnxruntimeRunner(), IntegerRunner()))
+    np.testing.assert_array_equal(theirs, ours)
