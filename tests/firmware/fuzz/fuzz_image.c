@@ -31,7 +31,8 @@ static int record(void *user, uint32_t index, uint32_t source_index, const void 
                   uint32_t bytes) {
   journal_t *journal = user;
   const qc_operator_t *op = &journal->operators[index];
-  if (source_index != op->source_index) fuzz_fail("a hook was told another operator");
+  if (source_index != (op->source_index | (uint32_t)op->source_output << 16))
+    fuzz_fail("a hook was told another operator");
   journal->crc = qc_crc32(journal->crc, output, bytes);
   memset(journal->arena + op->scratch_offset, BLANK, op->scratch_bytes);
   return 1;
