@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.data.finding import Finding
+from pytest_quantcheck.errors import UnsupportedOperatorError
+from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.graph.model import Operator, QuantGraph, Tensor
+from pytest_quantcheck.graph.onnx import read_onnx
 from pytest_quantcheck.graph.onnx_proto import (
     CUSTOM,
     attributes,
@@ -23,6 +27,7 @@ from pytest_quantcheck.graph.onnx_proto import (
     quantization_of,
     value_type,
 )
+from pytest_quantcheck.quantizers.audit_values import CHANNEL_AXIS, audit_values
 from pytest_quantcheck.quantizers.config import QuantConfig
 
 QDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -40,8 +45,10 @@ def audit_onnx(artefact: bytes, config: QuantConfig | None = None) -> tuple[Find
         graph = parse(artefact).graph
         file = _File(graph)
         findings = [*_custom(graph), *_float_operators(file), *_parameters(file)]
+        if not findings:
+            findings += _values(file, artefact)
         if config is not None:
-            findings += [*_edge_types(file, config), *_granularity(file, config)]
+            findings += [*_scheme(file, config), *_edge_types(file, config), *_granularity(file, config)]
     return tuple(findings)
 
 
@@ -144,6 +151,74 @@ def _weights(file: _File) -> Iterator[tuple[Any, str, int]]:
         shape = file.values[maker.input[0]].shape
         by_rows = kind_of(node) == "Conv" or (kind_of(node) == "Gemm" and attributes(node).get("transB", 0))
         yield node, maker.input[0], shape[0 if by_rows else 1]
+
+
+def _values(file: _File, artefact: bytes) -> Iterator[Finding]:
+    """What the numbers can express, of those networks that run in integers."""
+    try:
+        graph = read_onnx(artefact)
+    except UnsupportedOperatorError:
+        return
+    for finding in audit_values(_as_summary(file, graph)):
+        if finding.code != "per_channel_dense":  # of runtimes that read TFLite files
+            yield finding
+
+
+def _as_summary(file: _File, graph: QuantGraph) -> Summary:
+    """The integer graph in the terms of ``audit_values``."""
+    return Summary(
+        tuple(
+            OperatorSummary(op.index, _kind(file, graph, op), op.inputs, op.outputs) for op in graph.operators
+        ),
+        tuple(_tensor(tensor) for tensor in graph.tensors),
+        graph.inputs,
+        graph.outputs,
+        1,
+        "",
+        "half_even",
+    )
+
+
+def _kind(file: _File, graph: QuantGraph, op: Operator) -> str:
+    """The graph's, but for operators whose weights are not the model's own, or not symmetric."""
+    nodes = file.graph.node
+    pool = op.index < len(nodes) and kind_of(nodes[op.index]) == "AveragePool"
+    weights = graph.tensors[op.inputs[1]] if op.kind in CHANNEL_AXIS else None
+    shifted = (
+        weights is not None and weights.quantization is not None and weights.quantization.zero_point.any()
+    )
+    return f"UNWEIGHTED:{op.kind}" if pool or shifted else op.kind
+
+
+def _tensor(tensor: Tensor) -> TensorSummary:
+    q, data = tensor.quantization, tensor.data
+    return TensorSummary(
+        tensor.index,
+        tensor.name,
+        tensor.shape,
+        tensor.dtype.name,
+        q.scale if q else np.zeros(0, np.float32),
+        q.zero_point if q else np.zeros(0, np.int64),
+        q.axis if q else 0,
+        None if data is None else np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8),
+    )
+
+
+def _scheme(file: _File, config: QuantConfig) -> Iterator[Finding]:
+    """All activations have the type that the scheme is named after."""
+    wanted = {"int16x8": "int16"}.get(config.scheme, config.scheme)
+    wrong = [
+        f"tensor '{name}' is {dtype}"
+        for name, (_, _, _, dtype) in file.quantization.items()
+        if name not in file.values and dtype != wanted
+    ]
+    if wrong:
+        yield Finding(
+            "error",
+            "scheme",
+            f"scheme={config.scheme} was asked for, but {wrong[0]} ({len(wrong)} such).",
+            "Quantize again, or ask for the scheme that the file has.",
+        )
 
 
 def _edge_types(file: _File, config: QuantConfig) -> Iterator[Finding]:

@@ -223,3 +223,42 @@ def test_the_audit_reads_the_file(cache: Cache) -> None:
     assert "custom_operator" in codes(changed(model, operator_of_another_domain))
     float_codes = codes(nets.residual())
     assert float_codes == {"float_operator"}
+
+
+def test_a_file_of_another_scheme_is_told(cache: Cache) -> None:
+    edges = {"input_type": "float32", "output_type": "float32"}
+    schemes = ("int8", "uint8", "int16x8")
+    found = {scheme: make(cache, scheme=scheme, **edges).artefact for scheme in schemes}
+    for has, artefact in found.items():
+        for asked in schemes:
+            told = codes(artefact, config(scheme=asked, **edges))
+            assert told == (set() if asked == has else {"scheme"}), (has, asked)
+
+
+def dense(weights: np.ndarray, weight_scale: float, output_scale: float) -> bytes:
+    return nets.between(
+        "MatMul",
+        [(1, 4)],
+        [nets.Q(0.1, 0)],
+        nets.Q(output_scale, 0),
+        (1, weights.shape[1]),
+        weights=[(weights.astype(np.int8), weight_scale, 1)],
+    )
+
+
+def test_an_output_that_never_changes_is_told() -> None:
+    assert codes(dense(np.full((4, 2), 100), 0.01, 0.1)) == set()
+    assert codes(dense(np.full((4, 2), 100), 0.01, 1e6)) == {"constant_output"}
+    assert codes(dense(np.zeros((4, 2)), 0.01, 0.1)) == {"constant_output"}
+
+
+def test_a_scale_that_an_outlier_has_stretched_is_told() -> None:
+    weights = np.full((4, 2), 2)
+    weights[:, 1] = 127
+    assert codes(dense(weights, 0.01, 0.1)) == {"scale_outlier"}
+
+
+def test_the_ones_of_a_pool_are_no_weights() -> None:
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    q = nets.Q(0.1, 0)
+    assert codes(nets.between("AveragePool", [(1, 3, 4, 4)], [q], q, (1, 3, 2, 2), attributes=pool)) == set()
