@@ -248,7 +248,31 @@ def _prepared(content: bytes, least_opset: int, folder: Path) -> Path:
     source, target = folder / "float.onnx", folder / "prepared.onnx"
     onnx.save(model, source)
     quant_pre_process(source, target, skip_symbolic_shape=True)
+    model = onnx.load(target)
+    if _split_sums(model.graph):
+        onnx.save(onnx.shape_inference.infer_shapes(model), target)
     return target
+
+
+def _split_sums(graph: Any) -> int:
+    """Make Gemm and Add again of each Gemm whose third input is computed; returns of how many.
+
+    onnxruntime fuses a MatMul and any Add behind it, but has no integer Gemm for other than constants.
+    """
+    constant = {tensor.name for tensor in graph.initializer}
+    fused = [
+        node
+        for node in graph.node
+        if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] and node.input[2] not in constant
+        if all(each.f == 1 for each in node.attribute if each.name == "beta")
+    ]
+    for node in fused:
+        total, product = node.output[0], f"{node.output[0]}_product"
+        added, node.output[0] = node.input.pop(), product
+        graph.node.append(load_onnx().helper.make_node("Add", [product, added], [total], f"{node.name}_sum"))
+    if fused:
+        _sort(graph)
+    return len(fused)
 
 
 def _sort(graph: Any) -> None:

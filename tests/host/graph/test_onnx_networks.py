@@ -98,6 +98,13 @@ def input_moved_and_used(net: Net) -> dict[str, tuple[int, ...]]:
     return {net.op("Add", net.op("MatMul", x, net.normal(4, 4)), turned): (1, 4, 4)}
 
 
+def sum_of_two_products(net: Net) -> dict[str, tuple[int, ...]]:
+    """onnxruntime fuses the Add with the second MatMul: a Gemm whose bias is computed."""
+    x = net.input("x", 1, 12)
+    one = net.op("Tanh", net.op("MatMul", x, net.normal(12, 4)))
+    return {net.op("Add", net.op("MatMul", net.op("Sigmoid", x), net.normal(12, 4)), one): (1, 4)}
+
+
 NETWORKS: tuple[Build, ...] = (
     padded,
     padded_with_a_value,
@@ -111,6 +118,7 @@ NETWORKS: tuple[Build, ...] = (
     softmax_over_channels,
     input_moved_twice,
     input_moved_and_used,
+    sum_of_two_products,
 )
 
 
