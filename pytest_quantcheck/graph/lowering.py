@@ -394,11 +394,8 @@ def _add(site: Site) -> Add:
     output_scale, output_zero_point = site.activation_tensor(site.output)
     _require_broadcast(site)
     left_shift = ADD_LEFT_SHIFT[site.dtype]
-    # TFLM computes ADD's factors in float64 and SUB's in float32
-    number = np.float64 if site.summary.kind == "ADD" else np.float32
-    with np.errstate(all="ignore"):
-        twice = 2 * number(max(scale1, scale2))
-        real = twice / (number(1 << left_shift) * number(output_scale))
+    twice = 2 * float(max(scale1, scale2))
+    real = twice / ((1 << left_shift) * float(output_scale))
     if not real < 1:
         limit = f"2**{left_shift - 1}"
         site.fail(
@@ -409,8 +406,8 @@ def _add(site: Site) -> Add:
         zero1,
         zero2,
         output_zero_point,
-        site.requantize(number(scale1) / twice),
-        site.requantize(number(scale2) / twice),
+        site.requantize(float(scale1) / twice),
+        site.requantize(float(scale2) / twice),
         site.requantize(real),
         *site.clamp(),
     )
@@ -797,7 +794,7 @@ def _sigmoid_int16(site: Site, scale: float) -> SigmoidInt16:
 
 
 def _leaky_relu(site: Site) -> Table:
-    """Factors are products of float32. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
+    """Factors are products of float64. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
     site.arity(1)
     site.require_shape(site.output, site.input(0).shape)
     site.require_dtype(site.input(0), "int8")
@@ -806,8 +803,10 @@ def _leaky_relu(site: Site) -> Table:
     alpha = np.float32(site.option("Alpha"))
     if not 0 <= alpha < np.inf:
         site.fail(f"alpha is {alpha:g}; a finite number from 0 on is allowed")
-    with np.errstate(all="ignore"):
-        factors = input_scale / output_scale, input_scale * alpha / output_scale
+    factors = (
+        float(input_scale) / float(output_scale),
+        float(input_scale) * float(alpha) / float(output_scale),
+    )
     steps = np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point
     identity, slope = (
         fixed_point.multiply_by_quantized_multiplier(steps, rule.multiplier[0], rule.shift[0])
