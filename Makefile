@@ -10,7 +10,8 @@
 # demo, test and fuzz do their whole set-up first; see tools/setup.sh.
 
 PYTHON := .venv/bin/python
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# one more than there are cores: many tests wait for a board
+JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 
 .PHONY: demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults
 
@@ -21,7 +22,7 @@ demo: setup-demo
 	@.venv/bin/quantcheck demo
 
 test: setup-dev
-	@$(PYTHON) -m pytest --numprocesses $(JOBS) $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 fuzz: FUZZ_SECONDS ?= 1800
 fuzz: setup-fuzz

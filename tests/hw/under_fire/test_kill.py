@@ -10,5 +10,5 @@ pytestmark = pytest.mark.hw
 
 
 def test_after_kill_9_nothing_is_left_and_the_next_run_works(tmp_path):
-    moments = kill_often(tmp_path, 5, seed=11, each_next_run=False)
+    moments = kill_often(tmp_path, 3, seed=11, each_next_run=False)
     assert [str(moment) for moment in moments if moment.left] == []
