@@ -1,0 +1,144 @@
+"""Drawn ONNX networks of a few operators: quantized, read, compiled, and compared with onnxruntime.
+
+An operator whose inputs are equal is one step away at most; what follows from such a step is not judged,
+since it can grow on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conformance_models.onnx_nets import Net
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.onnx import origins
+from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
+
+pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+Shape = tuple[int, ...]
+Layer = Callable[["Drawer", str, Shape], tuple[str, Shape]]
+FUNCTIONS = ("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Elu", "Softplus", "Abs")
+
+
+class Drawer:
+    """A network under construction, and what is drawn for it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.net = Net(seed)
+
+    def below(self, n: int) -> int:
+        return int(self.rng.integers(n))
+
+    def network(self) -> tuple[bytes, Shape]:
+        """The file, and its input's shape without the batch."""
+        first: Shape = tuple(int(n) for n in self.rng.integers(1, 7, 1 + self.below(3)))
+        x, shape = self.net.input("x", 1, *first), (1, *first)
+        if self.below(2):
+            x, shape = turned(self, x, shape)
+        x, shape = dense(self, x, shape)  # onnxruntime leaves some operators in float where nothing is before
+        for _ in range(1 + self.below(5)):
+            layers = [*ANYWHERE, *(IMAGES if len(shape) == 4 else ())]
+            x, shape = layers[self.below(len(layers))](self, x, shape)
+        return self.net.model({x: shape}), first
+
+
+def function(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    return d.net.op(FUNCTIONS[d.below(len(FUNCTIONS))], x), shape
+
+
+def dense(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    units = 1 + d.below(6)
+    y = d.net.op("MatMul", x, d.net.normal(shape[-1], units, scale=shape[-1] ** -0.5))
+    return d.net.op("Add", y, d.net.normal(units)), (*shape[:-1], units)
+
+
+def branch(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    """Joined with a function of itself."""
+    other, _ = function(d, x, shape)
+    kind = ("Add", "Sub", "Mul", "Concat")[d.below(4)]
+    if kind != "Concat":
+        return d.net.op(kind, x, other), shape
+    axis = 1 + d.below(len(shape) - 1)
+    sizes = tuple(2 * n if a == axis else n for a, n in enumerate(shape))
+    return d.net.op("Concat", x, other, axis=axis), sizes
+
+
+def turned(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    order = [0, *(1 + int(a) for a in d.rng.permutation(len(shape) - 1))]
+    return d.net.op("Transpose", x, perm=order), tuple(shape[a] for a in order)
+
+
+def flat(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    return d.net.op("Flatten", x), (1, int(np.prod(shape)))
+
+
+def reversed_sizes(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    sizes = (1, *reversed(shape[1:]))
+    return d.net.op("Reshape", x, d.net.constant(sizes, np.int64)), sizes
+
+
+def softmax(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    """Over two values or more: for one of uint8 onnxruntime's 256/256 wraps to 0."""
+    axes = [a for a, n in enumerate(shape) if n > 1]
+    return (d.net.op("Softmax", x, axis=axes[d.below(len(axes))]) if axes else x), shape
+
+
+def mean(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    axis = 1 + d.below(len(shape) - 1)
+    return d.net.op("ReduceMean", x, axes=[axis]), tuple(1 if a == axis else n for a, n in enumerate(shape))
+
+
+def convolution(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    outputs, kernel = 1 + d.below(5), (1, 3)[d.below(2)]
+    return d.net.conv(x, outputs, shape[1], kernel), (1, outputs, *shape[2:])
+
+
+def depthwise(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    return d.net.conv(x, shape[1], shape[1], 3, group=shape[1]), shape
+
+
+def pool(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    window = [min(2, n) for n in shape[2:]]
+    sizes = [n - w + 1 for n, w in zip(shape[2:], window, strict=True)]
+    return d.net.op(("MaxPool", "AveragePool")[d.below(2)], x, kernel_shape=window), (1, shape[1], *sizes)
+
+
+def global_pool(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    return d.net.op("GlobalAveragePool", x), (1, shape[1], 1, 1)
+
+
+ANYWHERE: tuple[Layer, ...] = (function, dense, branch, turned, flat, reversed_sizes, softmax, mean)
+IMAGES: tuple[Layer, ...] = (convolution, convolution, depthwise, pool, global_pool)
+
+
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=12)
+def test_a_drawn_network_follows_onnxruntime(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    drawer = Drawer(seed)
+    content, shape = drawer.network()
+    x = Samples(drawer.rng.normal(size=(20, *shape)).astype(np.float32))
+    config = QuantConfig(quantizer="onnx", scheme=("int8", "uint8")[seed % 2])
+    model = quantize(content, config, x, cache=Cache(tmp_path_factory.mktemp("drawn")))
+    assert compile_image(model.graph).arena_bytes > 0
+    theirs, ours = OnnxruntimeRunner(), IntegerRunner()
+    found = ours.run(model, x)
+    equal = np.arange(20) < 4  # the samples that are judged, as long as no operator has differed
+    for origin in origins(model.artefact):
+        for sample in np.flatnonzero(equal):
+            inputs = [values[sample : sample + 1] for values in found.inputs]
+            one, other = (r.tensor(model, inputs, origin.operator).astype(int) for r in (theirs, ours))
+            assert np.abs(one - other).max() <= 1, origin
+            equal[sample] = (one == other).all()
+    outputs = theirs.run(model, x).outputs[0]
+    np.testing.assert_array_equal(outputs[equal], found.outputs[0][equal])
