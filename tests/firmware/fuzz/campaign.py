@@ -57,7 +57,7 @@ class Campaign:
             f"-max_total_time={seconds}",
             f"-max_len={LARGEST_INPUT}",
             f"-timeout={SLOWEST}",
-            "-rss_limit_mb=1024",
+            "-rss_limit_mb=4096",
             "-use_value_profile=1",
             "-print_final_stats=1",
             f"-artifact_prefix={findings}/",
