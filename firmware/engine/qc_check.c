@@ -300,8 +300,7 @@ static uint32_t from_end(const qc_tensor_t *t, uint32_t i) {
 
 static qc_status_t check_matmul(const qc_matmul_params_t *p, const qc_tensor_t *a,
                                 const qc_tensor_t *b, const qc_tensor_t *out) {
-  QC_REQUIRE(a->dtype == QC_INT8 && b->dtype == QC_INT8 && out->dtype == QC_INT8,
-             QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(are_activations(a, out) && b->dtype == a->dtype, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(a->rank >= 2 && b->rank >= 2 && out->rank >= 2, QC_ERR_SHAPE);
   QC_REQUIRE((p->flags & ~(uint32_t)(QC_ADJ_X | QC_ADJ_Y)) == 0, QC_ERR_PARAM);
   uint32_t x = p->flags & QC_ADJ_X ? 1 : 0, y = p->flags & QC_ADJ_Y ? 1 : 0;
@@ -315,7 +314,12 @@ static qc_status_t check_matmul(const qc_matmul_params_t *p, const qc_tensor_t *
   QC_REQUIRE(zero_point_fits(a, p->input1_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(b, p->input2_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
-  QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
+  if (a->dtype == QC_INT8) {
+    QC_REQUIRE(multiplier_fits(p->multiplier, p->shift), QC_ERR_PARAM);
+    return QC_OK;
+  }
+  QC_REQUIRE(from_end(a, 1 + x) <= 1u << 17, QC_ERR_UNSUPPORTED); /* sums to 2^47 */
+  QC_REQUIRE(within(p->multiplier, 0, INT16_MAX) && within(p->shift, 8, 46), QC_ERR_PARAM);
   return QC_OK;
 }
 
@@ -426,7 +430,8 @@ static qc_status_t check_slice(const qc_slice_params_t *p, const qc_tensor_t *in
 
 static qc_status_t check_softmax(const qc_softmax_params_t *p, const qc_tensor_t *in,
                                  const qc_tensor_t *out) {
-  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(out->dtype == QC_INT8 || out->dtype == QC_INT16, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(in->rank > 0 && qc_same_shape(in, out), QC_ERR_SHAPE);
   QC_REQUIRE(in->shape[in->rank - 1] < 4096, QC_ERR_UNSUPPORTED); /* the sum has 12 integer bits */
   QC_REQUIRE(p->multiplier >= 0 && p->left_shift <= 31, QC_ERR_PARAM);

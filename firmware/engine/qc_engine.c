@@ -177,15 +177,14 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
     qc_resize(p, constants, in, out, output);
     break;
   case QC_OP_BATCH_MATMUL:
-    qc_batch_matmul_s8(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out,
-                       output);
+    qc_batch_matmul(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
     break;
   case QC_OP_TRANSPOSE_CONV:
     conv = conv_of(engine, op, p, in, out);
     qc_transpose_conv2d_s8(&conv);
     break;
   case QC_OP_SOFTMAX:
-    qc_softmax_s8(p, in, output);
+    qc_softmax_s8(p, in, out, output);
     break;
   case QC_OP_RESCALE:
     qc_rescale(p, in, out, output);

@@ -78,7 +78,9 @@ void qc_max_pool_s8(const qc_pool_t *op);
 void qc_mean_s8(const qc_mean_params_t *params, qc_operand_t input, int8_t *output);
 void qc_pad(const qc_pad_params_t *params, qc_operand_t input, const qc_tensor_t *out,
             uint8_t *output);
-void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, int8_t *output);
+/* The output is int8 or int16. */
+void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+                   void *output);
 void qc_rescale(const qc_rescale_params_t *params, qc_operand_t input, const qc_tensor_t *out,
                 void *output);
 void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
@@ -92,8 +94,8 @@ void qc_slice(const qc_slice_params_t *params, qc_operand_t input, const qc_tens
 
 void qc_resize(const qc_resize_params_t *params, const uint8_t *constants, qc_operand_t input,
                const qc_tensor_t *out, uint8_t *output);
-void qc_batch_matmul_s8(const qc_matmul_params_t *params, qc_operand_t a, qc_operand_t b,
-                        const qc_tensor_t *out, int8_t *output);
+void qc_batch_matmul(const qc_matmul_params_t *params, qc_operand_t a, qc_operand_t b,
+                     const qc_tensor_t *out, void *output);
 void qc_transpose_conv2d_s8(const qc_conv_t *op);
 
 void qc_conv2d_s16(const qc_wide_conv_t *op);

@@ -274,7 +274,9 @@ def _transposed_convolution(call: _Call, p: TransposedConvolution) -> Array:
 def _batch_matmul(call: _Call, p: BatchMatMul) -> Array:
     a, b = _aligned(call, 0) - p.input1_zero_point, _aligned(call, 1) - p.input2_zero_point
     a, b = (np.swapaxes(x, -1, -2) if swap else x for x, swap in ((a, p.adj_x), (b, p.adj_y)))
-    sums = wrap_int32(np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64))
+    sums = np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64)
+    if call.output.dtype == np.int8:
+        sums = wrap_int32(sums)
     return _clamp(_rescaled(sums, p.requantize, p.output_zero_point), *call.limits)
 
 
@@ -376,7 +378,7 @@ def _resize(call: _Call, p: Resize) -> Array:
 
 
 def _softmax(call: _Call, p: Softmax) -> Array:
-    """Source: TFLM ``reference_ops::Softmax`` for int8."""
+    """Source: TFLM ``reference_ops::Softmax`` from int8 to int8 or int16."""
     x = call.input(0).astype(np.int64)
     difference = x - x.max(axis=-1, keepdims=True)
     counted = difference >= p.diff_min
@@ -386,8 +388,9 @@ def _softmax(call: _Call, p: Softmax) -> Array:
     terms = np.where(counted, rounding_divide_by_pot(exponentials, _SUM_INTEGER_BITS), 0)
     scale, bits = reciprocal(terms.sum(axis=-1, keepdims=True), _SUM_INTEGER_BITS)
     product = saturating_rounding_doubling_high_mul(scale, exponentials)
-    result = rounding_divide_by_pot(product, bits + 31 - 8) - 128
-    return np.where(counted, np.clip(result, -128, 127), -128)
+    low, high = call.limits
+    result = rounding_divide_by_pot(product, bits + 31 - 8 * call.output.dtype.itemsize) + low
+    return np.where(counted, np.clip(result, low, high), low)
 
 
 def _softmax_int16(call: _Call, p: SoftmaxInt16) -> Array:

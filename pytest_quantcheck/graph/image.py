@@ -108,6 +108,7 @@ _TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in s
 _DEPTHWISE_GROUP = 4
 _INT16_SUM = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
 _INT16_SOFTMAX = 1 << 16  # exponentials in one 32-bit sum
+_INT16_PRODUCTS = 1 << 17  # products of two int16 in one sum of 47 bits
 _LARGEST_BIAS = 1 << 46  # of 64 bits
 
 
@@ -707,15 +708,21 @@ def _resize(site: _Site, p: Resize) -> _Lowered:
 
 
 def _batch_matmul(site: _Site, p: BatchMatMul) -> _Lowered:
-    site.require_dtypes("int8", tensors=[site.graph.tensors[t] for t in (*site.op.inputs, *site.op.outputs)])
+    if _activation_types(site) == "int8":
+        rule = site.one(p.requantize)
+    else:
+        if site.input.shape[-2 if p.adj_x else -1] > _INT16_PRODUCTS:
+            site.fail("its sums may leave 47 bits")
+        rule = (int(reduced_multiplier(p.requantize.multiplier)[0]), 15 - int(p.requantize.shift[0]))
     zeros = (p.input1_zero_point, p.input2_zero_point, p.output_zero_point)
     flags = p.adj_x * _ADJ_X + p.adj_y * _ADJ_Y
-    params = struct.pack("<5iI", *zeros, *site.one(p.requantize), flags)
+    params = struct.pack("<5iI", *zeros, *rule, flags)
     return _Lowered("BATCH_MATMUL", params, _activations(site))
 
 
 def _softmax(site: _Site, p: Softmax) -> _Lowered:
-    site.require_dtypes("int8")
+    site.require_dtypes("int8", tensors=[site.input])
+    site.require_dtypes("int8", "int16")
     if site.input.shape[-1] > 4095:
         site.fail(f"normalises {site.input.shape[-1]} values; at most 4095 fit its 12-bit sum")
     params = struct.pack("<iIi", p.input_multiplier, p.input_left_shift, p.diff_min)

@@ -329,7 +329,6 @@ def _transposed_convolution(site: Site) -> TransposedConvolution:
 
 def _batch_matmul(site: Site) -> BatchMatMul:
     site.arity(2)
-    site.require_dtype(site.input(0), "int8")
     scale1, zero1 = site.activation_tensor(site.input(0))
     scale2, zero2 = site.activation_tensor(site.input(1))
     output_scale, output_zero_point = site.activation_tensor(site.output)
@@ -348,7 +347,8 @@ def _batch_matmul(site: Site) -> BatchMatMul:
         site.fail(f"matrices of {a[-2:]} and {b[-2:]} cannot be multiplied")
     site.require_shape(site.output, [*batch, a[-2], b[-1]])
     real = float(scale1) * float(scale2) / float(output_scale)
-    return BatchMatMul(zero1, zero2, output_zero_point, site.requantize(real), *swaps)
+    rounding = "double" if site.dtype == "int8" else "reduced"
+    return BatchMatMul(zero1, zero2, output_zero_point, site.requantize(real, rounding), *swaps)
 
 
 def _fully_connected(site: Site) -> FullyConnected:
@@ -726,8 +726,10 @@ def _softmax(site: Site) -> Softmax | SoftmaxInt16:
         _require_unit_scale(site)
         # TFLM divides by a step of the exponential's table
         return SoftmaxInt16(site.requantize(float(scale) * float(site.option("Beta")) / (10.0 / 65535.0)))
-    if site.activation_tensor(site.output) != (np.float32(1 / 256), INT8_MIN):
-        site.fail("the output must have scale 1/256 and zero point -128")
+    site.require_dtype(site.output, "int8", "int16")
+    values = -2 * site.limits[0]  # 256 or 65536
+    if site.per_tensor(site.output) != (np.float32(1 / values), site.limits[0]):
+        site.fail(f"the output must have scale 1/{values} and zero point {site.limits[0]}")
     real = float(site.option("Beta")) * float(scale) * (1 << (31 - SOFTMAX_INTEGER_BITS))
     if not real > 1:
         site.fail(f"beta * scale = {real / 2**26:g} is too small; more than 2**-26 is allowed")

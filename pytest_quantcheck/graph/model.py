@@ -134,7 +134,7 @@ class FullyConnected:
 @dataclass(frozen=True, eq=False)
 class BatchMatMul:
     """BATCH_MATMUL of the last two axes, swapped first where ``adj_x`` or ``adj_y`` says so; the axes before
-    them broadcast as in NumPy. Sums are int32.
+    them broadcast as in NumPy. Sums are int32; of int16 int64, with a reduced multiplier.
     """
 
     input1_zero_point: int
@@ -267,8 +267,8 @@ class Resize:
 class Softmax:
     """SOFTMAX over the last axis, gemmlowp fixed point with 5 integer bits.
 
-    ``input_multiplier`` and ``input_left_shift`` hold beta * scale * 2**26; differences below
-    ``diff_min`` give zero.
+    The input is int8, the output int8 or int16. ``input_multiplier`` and ``input_left_shift`` hold
+    beta * scale * 2**26; differences below ``diff_min`` give zero.
     """
 
     input_multiplier: int

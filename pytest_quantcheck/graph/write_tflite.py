@@ -384,9 +384,13 @@ class TfliteWriter:
         self.operator("CONCATENATION", values, [out], Axis=axis, FusedActivationFunction=_activation("NONE"))
         return out
 
-    def softmax(self, x: Value, beta: float = 1.0) -> Value:
-        """SOFTMAX over the last axis with the output scale that TFLite prescribes."""
-        out = self._below_one(x, 8)
+    def softmax(self, x: Value, beta: float = 1.0, dtype: str | None = None) -> Value:
+        """SOFTMAX over the last axis with the output scale that TFLite prescribes; ``dtype="int16"`` also
+        from int8."""
+        if x.dtype == "int8" and dtype == "int16":
+            out = self.tensor(x.shape, dtype, scale=2.0**-16, zero_point=-(2**15))
+        else:
+            out = self._below_one(x, 8)
         self.operator("SOFTMAX", [x], [out], Beta=beta)
         return out
 

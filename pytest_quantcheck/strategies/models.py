@@ -26,7 +26,7 @@ _MOST_ELEMENTS = 1 << 26
 DTYPES = ("int8", "int16")
 _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
-    *("RESIZE_BILINEAR", "BATCH_MATMUL", "TRANSPOSE_CONV"),
+    *("RESIZE_BILINEAR", "TRANSPOSE_CONV"),
 )
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
@@ -493,9 +493,10 @@ def _matmul_layer(net: _Net) -> tuple[list[Value], Value]:
         b = net.source(shapes[1])
         given.append(b)
     else:
-        data = net.rng.integers(-128, 127, shapes[1], endpoint=True)
-        b = net.writer.tensor(shapes[1], scale=net.scale(), zero_point=net.zero_point(), data=data)
-    spread = 74 * 74 * math.sqrt(depth) / 64 * 2.0 ** net.integer(-6, 6)
+        info = np.iinfo(net.dtype)
+        data = net.rng.integers(info.min, info.max, shapes[1], endpoint=True)
+        b = net.writer.tensor(shapes[1], net.dtype, scale=net.scale(), zero_point=net.zero_point(), data=data)
+    spread = 0.334 * math.sqrt(depth) * 2.0 ** (net.bits + net.integer(-6, 6))
     how: dict[str, Any] = {"scale": a.scale * b.scale * spread, "zero_point": net.zero_point()}
     return given, net.writer.batch_matmul(a, b, adj_x=adj_x, adj_y=adj_y, **how)
 
@@ -524,7 +525,8 @@ def _pack_layer(net: _Net) -> tuple[list[Value], Value]:
 def _softmax_layer(net: _Net) -> tuple[list[Value], Value]:
     shape = (*net.shape4()[: net.integer(0, 3)], net.integer(1, 40))
     x = net.source(shape if len(shape) > 1 else (1, *shape))
-    return [x], net.writer.softmax(x, net.choice((1.0, 0.3, 2.5)))
+    beta, dtype = net.choice((1.0, 0.3, 2.5)), net.choice((net.dtype, "int16"))
+    return [x], net.writer.softmax(x, beta, dtype)
 
 
 def _quantize_layer(net: _Net) -> tuple[list[Value], Value]:

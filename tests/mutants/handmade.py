@@ -534,7 +534,7 @@ PATCHES = (
     Patch(
         "BATCH_MATMUL forgets a zero point",
         "zero point forgotten",
-        KERNELS + "qc_batch_matmul_s8.c",
+        KERNELS + "qc_batch_matmul.c",
         "*b - p->input2_zero_point",
         "*b",
     ),
@@ -548,7 +548,7 @@ PATCHES = (
     Patch(
         "BATCH_MATMUL swaps no axes",
         "wrong position",
-        KERNELS + "qc_batch_matmul_s8.c",
+        KERNELS + "qc_batch_matmul.c",
         "adj_x ? 1 : width_a, step_a",
         "width_a, step_a",
     ),

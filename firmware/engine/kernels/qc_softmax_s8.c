@@ -1,5 +1,6 @@
-/* SOFTMAX over the last axis, int8 in and out (scale 1/256, zero point -128): TFLite's
- * reference_ops/softmax.h on gemmlowp fixed point. Names below give integer bits: q5 is Q5.26. */
+/* SOFTMAX over the last axis, int8 in, int8 (scale 1/256, zero point -128) or int16 (1/65536,
+ * -32768) out: TFLite's reference_ops/softmax.h on gemmlowp fixed point. Names below give integer
+ * bits: q5 is Q5.26. */
 #include "qc_fixed_point.h"
 #include "qc_kernels.h"
 
@@ -66,8 +67,9 @@ static int32_t exp_of(const qc_softmax_params_t *p, int32_t difference) {
       qc_doubling_high_multiply(qc_shift_left(difference, (int32_t)p->left_shift), p->multiplier));
 }
 
+/* A row to one of the two outputs; the other is NULL. */
 static void softmax_row(const qc_softmax_params_t *p, const int8_t *x, uint32_t depth,
-                        int8_t *output) {
+                        int8_t *output, int16_t *wide) {
   int32_t largest = INT8_MIN, sum = 0; /* the sum in Q12.19 */
   for (uint32_t i = 0; i < depth; i++)
     if (x[i] > largest) largest = x[i];
@@ -75,20 +77,29 @@ static void softmax_row(const qc_softmax_params_t *p, const int8_t *x, uint32_t 
   int32_t headroom = leading_zeros((uint32_t)sum);
   int32_t mantissa = (int32_t)(((uint32_t)sum << headroom) - 0x80000000u);
   int32_t inverse = one_over_one_plus(mantissa);
-  int32_t shift = 12 - headroom + 31 - 8;
+  int32_t shift = 12 - headroom + 31 - (wide ? 16 : 8);
   for (uint32_t i = 0; i < depth; i++) {
     int32_t e = exp_of(p, x[i] - largest), y = 0; /* far more than 256 equal inputs: all 0 */
     if (shift <= 31) y = qc_divide_by_power(qc_doubling_high_multiply(inverse, e), shift);
-    output[i] = (int8_t)qc_clamp(y + INT8_MIN, INT8_MIN, INT8_MAX);
+    if (wide)
+      wide[i] = (int16_t)qc_clamp(y + INT16_MIN, INT16_MIN, INT16_MAX);
+    else
+      output[i] = (int8_t)qc_clamp(y + INT8_MIN, INT8_MIN, INT8_MAX);
   }
 }
 
-void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, int8_t *output) {
+void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+                   void *output) {
   const int8_t *x = input.data;
-  uint32_t depth = input.tensor->shape[input.tensor->rank - 1];
-  for (uint32_t rows = qc_elements(input.tensor) / depth; rows > 0; rows--) {
-    softmax_row(params, x, depth, output);
+  int8_t *narrow = out->dtype == QC_INT8 ? output : NULL;
+  int16_t *wide = out->dtype == QC_INT16 ? output : NULL;
+  uint32_t depth = out->shape[out->rank - 1];
+  for (uint32_t rows = qc_elements(out) / depth; rows > 0; rows--) {
+    softmax_row(params, x, depth, narrow, wide);
     x += depth;
-    output += depth;
+    if (wide)
+      wide += depth;
+    else
+      narrow += depth;
   }
 }

@@ -237,6 +237,11 @@ def parameters_of(data: bytes, opcode: str) -> int:
         pytest.param("MUL", 16, -32, PARAM, id="mul: shift too far right"),
         pytest.param("MUL", 24, -32769, PARAM, id="mul: activation maximum below the minimum"),
         pytest.param("MEAN", 4, 1, PARAM, id="mean: zero point of int16"),
+        pytest.param("BATCH_MATMUL", 0, 1, PARAM, id="matmul: zero point of int16"),
+        pytest.param("BATCH_MATMUL", 12, 1 << 15, PARAM, id="matmul: multiplier of 16 bits"),
+        pytest.param("BATCH_MATMUL", 16, 7, PARAM, id="matmul: shift too short"),
+        pytest.param("BATCH_MATMUL", 16, 47, PARAM, id="matmul: shift too long"),
+        pytest.param("BATCH_MATMUL", 20, 2, SHAPE, id="matmul: axes of int16 that do not fit when swapped"),
     ],
 )
 def test_parameters_of_int16_operators_are_refused(

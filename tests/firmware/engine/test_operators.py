@@ -342,9 +342,15 @@ def matmuls(draw: st.DrawFn) -> QuantGraph:
     shapes = []
     for pair in ((depth, rows) if adj_x else (rows, depth), (columns, depth) if adj_y else (depth, columns)):
         shapes.append((*(batch if draw(st.booleans()) else batch[1:]), *pair))
-    params = BatchMatMul(*(draw(ZERO_POINTS) for _ in range(3)), draw(rules()), adj_x, adj_y)
     out = (*np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2]), rows, columns)
-    return graph_of("BATCH_MATMUL", params, [(shape, "int8") for shape in shapes], (out, "int8"))
+    dtype = draw(st.sampled_from(["int8", "int16"]))
+    if dtype == "int8":
+        zeros, rule = [draw(ZERO_POINTS) for _ in range(3)], draw(rules())
+    else:
+        zeros, rule = [0, 0, 0], draw(rules(low=-31, high=7))
+        rule = Requantize(rule.multiplier, rule.shift, "reduced")
+    params = BatchMatMul(zeros[0], zeros[1], zeros[2], rule, adj_x, adj_y)
+    return graph_of("BATCH_MATMUL", params, [(shape, dtype) for shape in shapes], (out, dtype))
 
 
 @st.composite
@@ -373,7 +379,7 @@ def softmaxes(draw: st.DrawFn) -> QuantGraph:
     shift = draw(st.integers(1, 27))
     radius = math.floor(31 * 2**26 / 2**shift)
     params = Softmax(draw(st.integers(1 << 30, (1 << 31) - 1)), shift, -radius)
-    return graph_of("SOFTMAX", params, [(shape, "int8")], (shape, "int8"))
+    return graph_of("SOFTMAX", params, [(shape, "int8")], (shape, draw(st.sampled_from(["int8", "int16"]))))
 
 
 @st.composite
