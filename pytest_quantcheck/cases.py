@@ -107,6 +107,26 @@ def _names(sources: Mapping[str, Sequence[Value]]) -> dict[str, str]:
     }
 
 
+def marks(node: pytest.Item, name: str) -> list[pytest.Mark]:
+    """The markers of that name, nearest first; those of a class before those of its base classes, which
+    ``iter_markers`` gives the other way round.
+    """
+    found: list[pytest.Mark] = []
+    for each in reversed(node.listchain()):
+        own = [mark for mark in each.own_markers if mark.name == name]
+        if isinstance(each, pytest.Class):
+            rank = {id(mark): at for at, base in enumerate(each.obj.__mro__) for mark in _written(base)}
+            own.sort(key=lambda mark: rank.get(id(mark), -1))
+        found += own
+    return found
+
+
+def _written(base: type) -> list[pytest.Mark]:
+    """The markers on a class itself."""
+    given = base.__dict__.get("pytestmark", [])
+    return [getattr(mark, "mark", mark) for mark in (given if isinstance(given, list) else [given])]
+
+
 def merge(name: str, marks: Sequence[pytest.Mark], allowed: Sequence[str]) -> dict[str, Any]:
     """One dict from the markers called ``name``, given nearest first: the nearest wins, key by key."""
     merged: dict[str, Any] = {}

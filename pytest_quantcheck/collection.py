@@ -35,10 +35,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     where = f"{metafunc.definition.nodeid}: "
     on_board = BOARD in metafunc.fixturenames
-    hardware = _checked(where, lambda: cases.hardware(list(metafunc.definition.iter_markers("hw"))))
+    hardware = _checked(where, lambda: cases.hardware(cases.marks(metafunc.definition, "hw")))
     expansion = None
     if CASE in metafunc.fixturenames:
-        marks = list(metafunc.definition.iter_markers("quant"))
+        marks = cases.marks(metafunc.definition, "quant")
         if not marks:
             raise pytest.Collector.CollectError(
                 f"{where}uses quantcheck's fixtures without a quant marker; add "
@@ -51,7 +51,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         collapse = on_board and hardware["io"] == "core"
         folder = str(metafunc.definition.path.parent)
         expansion = _checked(where, lambda: cases.expand(merged, folder, collapse_edges=collapse))
-    _checked(where, lambda: cases.budget(list(metafunc.definition.iter_markers("budget"))))
+    _checked(where, lambda: cases.budget(cases.marks(metafunc.definition, "budget")))
     boards = _boards(config, hardware) if on_board else []
     if expansion is not None:
         run_notes(config).omitted += Counter(expansion.impossible)

@@ -136,7 +136,7 @@ def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterat
     def record(verdict: Verdict) -> None:
         outcome.record(request.node, cast("Row", verdict.row()))
 
-    made = quantcheck_session.gate(cases.budget(list(request.node.iter_markers("budget"))), record)
+    made = quantcheck_session.gate(cases.budget(cases.marks(request.node, "budget")), record)
     if "board" in request.fixturenames:
         made.device = request.getfixturevalue("board")
     if "quant_data" in request.fixturenames:

@@ -76,6 +76,32 @@ def test_the_nearest_marker_wins_key_by_key(collect: Collect) -> None:
     assert ids(result) == ["m-tflite-u8-f32-perchannel-cal30pct"]
 
 
+def test_a_class_overrides_the_markers_of_its_base_classes(collect: Collect) -> None:
+    result = collect(
+        """
+import pytest
+
+@pytest.mark.quant(model="base.h5", input_type="uint8", calibration="10%")
+class Base:
+    pass
+
+@pytest.mark.quant(model="outer.h5", input_type="float32")
+@pytest.mark.quant(model="derived.h5")
+class TestDerived(Base):
+    def test_it(self, quantized_model):
+        pass
+
+    @pytest.mark.quant(model="own.h5")
+    def test_own(self, quantized_model):
+        pass
+"""
+    )
+    assert ids(result) == [
+        "derived-tflite-f32-i8-perchannel-cal10pct",
+        "own-tflite-f32-i8-perchannel-cal10pct",
+    ]
+
+
 @pytest.mark.parametrize(
     ("module", "function", "expected"),
     [
