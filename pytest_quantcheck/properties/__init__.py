@@ -11,6 +11,13 @@ AssertionError with the smallest counterexample. Each docstring names the bug th
 ``QUANTIZER_PROPERTIES`` lists those of ``quantize(x, params)``, to parametrize a test with.
 """
 
+from pytest_quantcheck.errors import MissingExtraError
+
+try:
+    import hypothesis  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("hypothesis", "properties", "Checking properties") from error
+
 from pytest_quantcheck.numerics.affine import QuantParams
 from pytest_quantcheck.properties.domain import Domain
 from pytest_quantcheck.properties.integers import (

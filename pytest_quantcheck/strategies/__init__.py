@@ -1,5 +1,12 @@
 """Hypothesis strategies that users import: numbers, and quantized models. Needs the package hypothesis."""
 
+from pytest_quantcheck.errors import MissingExtraError
+
+try:
+    import hypothesis  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("hypothesis", "properties", "Drawing numbers and models") from error
+
 from pytest_quantcheck.strategies.models import (
     ACTIVATIONS,
     DTYPES,

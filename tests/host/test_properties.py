@@ -3,7 +3,9 @@ number that says what is wrong."""
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -13,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_quantcheck import properties
+from pytest_quantcheck.errors import MissingExtraError
 from pytest_quantcheck.graph.write_tflite import TfliteWriter
 from pytest_quantcheck.numerics import affine, fixed_point, float_scale, power_of_two
 from pytest_quantcheck.properties import QUANTIZER_PROPERTIES, Domain, QuantParams
@@ -353,3 +356,13 @@ def test_a_bias_that_wraps_is_found() -> None:
 
     with pytest.raises(AssertionError, match=r"bias .* becomes -?\d+, it should be -?2147483647"):
         properties.biases_saturate(wrapping)
+
+
+@pytest.mark.parametrize("package", ["properties", "strategies"])
+def test_without_hypothesis_its_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"pytest_quantcheck.{package}"
+    for module in [module for module in sys.modules if module.startswith(name)]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(MissingExtraError, match=r"'hypothesis'.*pytest-quantcheck\[properties\]"):
+        importlib.import_module(name)
