@@ -1,7 +1,7 @@
 """Read an ONNX QDQ model into the integer graph: values, layouts, edges. Operators: ``onnx_rules.py``.
 
 Every operator stands between DequantizeLinear and QuantizeLinear; together they are one integer operator.
-The graph computes in NHWC and int8: four-dimensional tensors are transposed where an operator needs it,
+The graph computes in NHWC and int8: tensors with spatial axes are transposed where an operator needs it,
 uint8 ones are shifted by 128. Inputs and outputs keep the model's own layout and type. The arithmetic is
 onnxruntime's (``numerics.float_scale``).
 """
@@ -29,6 +29,7 @@ from pytest_quantcheck.graph.model import (
     Slice,
     Table,
     Tensor,
+    operator_index,
 )
 from pytest_quantcheck.graph.onnx_attributes import unread
 from pytest_quantcheck.graph.onnx_proto import (
@@ -46,8 +47,6 @@ from pytest_quantcheck.numerics.affine import quantize
 
 MAX_TENSOR_BYTES = 1 << 26
 MIN_OPSET = 13  # the first whose DequantizeLinear has an axis, and whose Softmax has one axis
-NHWC = (0, 2, 3, 1)
-NCHW = (0, 3, 1, 2)
 FUSED = ("Relu", "Clip")  # before a QuantizeLinear they are a clamp of its integers
 SHIFT = 128  # from uint8 to int8
 
@@ -58,7 +57,7 @@ Array = npt.NDArray[Any]
 class Value:
     """An integer activation: a tensor of the graph, int8, with its scale and zero point.
 
-    ``channels_last`` tells that the model's NCHW tensor lies as NHWC. ``name`` is the model's.
+    ``channels_last`` tells that the model's NCHW tensor lies as NHWC (NCW as NWC). ``name`` is the model's.
     """
 
     index: int
@@ -82,7 +81,7 @@ class Origin:
 
     def in_graph(self, value: Array) -> Array:
         """The model's own value as it must stand in the graph."""
-        moved = value.transpose(NHWC) if self.channels_last else value
+        moved = value.transpose(nhwc_order(value.ndim)) if self.channels_last else value
         shaped = np.ascontiguousarray(moved).reshape(self.shape)
         return (shaped ^ 0x80).view(np.int8) if self.shifted else shaped
 
@@ -390,21 +389,22 @@ class Translation:
             zero_point -= SHIFT
         return Target(name, scale, zero_point)
 
-    def target(self, node: Any) -> Target:
-        """What follows an operator: its QuantizeLinear, and a clamp that stands in between."""
-        low, high, clamps, at = -np.inf, np.inf, [], node
+    def target(self, node: Any, output: int = 0) -> Target:
+        """What follows an operator's output: its QuantizeLinear, and a clamp that stands in between."""
+        low, high, clamps, name = -np.inf, np.inf, [], node.output[output]
         while True:
-            readers = self.readers.get(at.output[0], [])
-            if len(at.output) != 1 or len(readers) != 1:
+            readers = self.readers.get(name, [])
+            if len(readers) != 1:
                 self.fail(node, f"its output goes to {len(readers)} operators unquantized; one is allowed")
             (at,) = readers
+            name = at.output[0]
             if kind_of(at) == "QuantizeLinear":
                 break
             if kind_of(at) not in FUSED:
                 self.fail(node, f"its output goes to {kind_of(at)} unquantized")
             low, high = self._narrowed(at, low, high)
-            clamps.append(at.output[0])
-        self.done.update((*clamps, at.output[0]))
+            clamps.append(name)
+        self.done.update((*clamps, name))
         target = self.target_of(at)
         bounds = np.asarray([low, high], np.float32)
         finite = np.where(np.isfinite(bounds), bounds, 0)
@@ -462,11 +462,12 @@ class Translation:
         target: Target,
         params: Params,
         channels_last: bool = False,
+        output: int = 0,
     ) -> None:
         """The operator of a node; its output is the model's integer tensor ``target``."""
         out = self.add(target.name, shape, "int8", target.scale, target.zero_point)
         value = Value(out, target.name, tuple(shape), target.scale, target.zero_point, channels_last)
-        position = self.position[node.output[0]]
+        position = operator_index(self.position[node.output[0]], output)
         self.operators.append(Operator(position, kind, tuple(inputs), (out,), params))
         self._origin(position, kind, value)
         self.values[target.name] = value
@@ -494,13 +495,17 @@ class Translation:
 
     def nhwc(self, value: Value) -> Value:
         """The value with its channels last."""
-        if value.channels_last or len(value.shape) != 4:
+        rank = len(value.shape)
+        if value.channels_last or rank not in (3, 4):
             return value
-        return self._laid(value, NHWC, True)
+        return self._laid(value, nhwc_order(rank), True)
 
     def model_layout(self, value: Value) -> Value:
         """The value as it lies in the model."""
-        return self._laid(value, NCHW, False) if value.channels_last else value
+        if not value.channels_last:
+            return value
+        rank = len(value.shape)
+        return self._laid(value, (0, rank - 1, *range(1, rank - 1)), False)
 
     def _laid(self, value: Value, order: tuple[int, ...], channels_last: bool) -> Value:
         key = (value.index, channels_last)
@@ -514,13 +519,13 @@ class Translation:
         shape = tuple(value.shape[axis] for axis in order)
         if moves_nothing(value.shape, order):
             return self.insert("RESHAPE", value, shape, Reshape())
-        steps = [math.prod(value.shape[axis + 1 :]) for axis in range(len(value.shape))]
+        steps = row_major(value.shape)
         return self.insert("TRANSPOSE", value, shape, Slice(0, tuple(steps[axis] for axis in order)))
 
-    def rescale(self, node: Any, value: Value, target: Target) -> None:
+    def rescale(self, node: Any, value: Value, target: Target, output: int = 0) -> None:
         """A change of scale or clamp: DequantizeLinear and QuantizeLinear with nothing in between."""
         table = Table(np.clip(requantized(value, target), target.act_min, target.act_max))
-        self.emit(node, "QUANTIZE", (value.index,), value.shape, target, table, value.channels_last)
+        self.emit(node, "QUANTIZE", (value.index,), value.shape, target, table, value.channels_last, output)
 
     def rescaled(self, value: Value, target: Target) -> Value:
         """A value with the scale of ``target``, as an operator that stands nowhere in the model."""
@@ -536,6 +541,16 @@ def check_size(name: str, shape: Sequence[int]) -> None:
         raise ModelError(
             f"tensor '{name}' has the shape {tuple(shape)}; from 1 to {MAX_TENSOR_BYTES} elements are allowed"
         )
+
+
+def nhwc_order(rank: int) -> tuple[int, ...]:
+    """Where the model's axes stand when the second one has gone behind the others: NHWC of NCHW."""
+    return (0, *range(2, rank), 1)
+
+
+def row_major(shape: Sequence[int]) -> list[int]:
+    """By how many elements neighbours along each axis are apart."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def moves_nothing(shape: Sequence[int], order: Sequence[int]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 _WINDOW = ("auto_pad", "dilations", "kernel_shape", "pads", "strides")
 _READ: dict[str, tuple[str, ...]] = {
     "Conv": (*_WINDOW, "group"),
+    "ConvTranspose": (*_WINDOW, "group", "output_padding"),
     "Gemm": ("alpha", "beta", "transA", "transB"),
     "MaxPool": (*_WINDOW, "ceil_mode"),
     "AveragePool": (*_WINDOW, "ceil_mode", "count_include_pad"),
@@ -16,6 +17,16 @@ _READ: dict[str, tuple[str, ...]] = {
     "Reshape": ("allowzero",),
     "Flatten": ("axis",),
     "Transpose": ("perm",),
+    "Split": ("axis", "num_outputs"),
+    "Resize": (
+        "antialias",
+        "axes",
+        "coordinate_transformation_mode",
+        "exclude_outside",
+        "keep_aspect_ratio_policy",
+        "mode",
+        "nearest_mode",
+    ),
     "Pad": ("mode",),
     "Softmax": ("axis",),
     "LeakyRelu": ("alpha",),
@@ -27,6 +38,7 @@ _READ: dict[str, tuple[str, ...]] = {
 # Attributes that mean nothing at these values: the order of indices that nobody reads, blocks of no size, ...
 _WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
     "MaxPool": {"storage_order": (0, 1)},
+    "Resize": {"cubic_coeff_a": (), "extrapolation_value": ()},  # of modes that are not supported
     "Dropout": {"seed": ()},
     "QuantizeLinear": {"block_size": (0,), "output_dtype": (0,), "precision": (0, 1), "saturate": (0, 1)},
     "DequantizeLinear": {"block_size": (0,), "output_dtype": (0, 1)},

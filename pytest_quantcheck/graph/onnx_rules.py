@@ -23,23 +23,28 @@ from pytest_quantcheck.graph.model import (
     Mean,
     Mul,
     Pad,
+    Params,
     Pool,
     Requantize,
     Reshape,
+    Resize,
+    Slice,
     Softmax,
     Table,
+    TransposedConvolution,
     Window,
 )
 from pytest_quantcheck.graph.onnx import (
-    NHWC,
     Constant,
     Target,
     Translation,
     Value,
     check_size,
+    nhwc_order,
     quantized,
     real_values,
     requantized,
+    row_major,
 )
 from pytest_quantcheck.graph.onnx_proto import attributes, kind_of
 from pytest_quantcheck.numerics.affine import quantize, quantize_bias
@@ -48,6 +53,8 @@ from pytest_quantcheck.numerics.float_scale import float_multiplier
 
 ADD_LEFT_SHIFT = 20
 SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, SOFTMAX_INTEGER_BITS = np.float32(1 / 256), -128, 5
+MAX_RESIZED = 32_768  # sizes and positions are 16 bits wide on a board, with a sign
+HALF = np.float32(0.5)
 MAX_WINDOW = 65_535  # kernel, stride, dilation and padding are 16 bits wide on a board
 BIAS_TOLERANCE = 1e-5  # relative; the quantizer multiplies the scales in another precision
 
@@ -84,13 +91,9 @@ def _factor(t: Translation, node: Any, first: Any, second: Any, output: Any) -> 
 
 
 def _conv(t: Translation, node: Any, given: Attributes) -> None:
-    source = t.nhwc(t.activation(node, 0))
-    weights = t.weights(node, 1)
-    if weights.data.ndim != 4 or len(source.shape) != 4:
-        t.fail(node, f"{weights.data.ndim - 2} spatial axes; 2 are supported")
-    outputs, depth, height, width = weights.data.shape
-    if tuple(given.get("kernel_shape", (height, width))) != (height, width):
-        t.fail(node, f"kernel_shape {given['kernel_shape']} is not that of its weights {weights.data.shape}")
+    source, given = _image(t, node, given)
+    weights, cells = _kernel(t, node, given)
+    outputs, depth, height, width = cells.shape
     groups, channels = int(given.get("group", 1)), source.shape[3]
     if groups * depth != channels or outputs % groups:
         t.fail(node, f"weights {weights.data.shape} in {groups} groups do not fit {channels} input channels")
@@ -99,7 +102,7 @@ def _conv(t: Translation, node: Any, given: Attributes) -> None:
     _symmetric(t, node, weights, outputs, 0)
     depthwise = depth == 1 and groups > 1
     layout = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-    data = np.ascontiguousarray(weights.data.transpose(layout))
+    data = np.ascontiguousarray(cells.transpose(layout))
     axis = 3 if depthwise else 0
     inputs = [
         source.index,
@@ -116,7 +119,104 @@ def _conv(t: Translation, node: Any, given: Attributes) -> None:
         depth_multiplier=outputs // groups if depthwise else 0,
     )
     kind = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
-    t.emit(node, kind, inputs, (source.shape[0], *shape, outputs), target, params, channels_last=True)
+    _emit_image(t, node, kind, inputs, (source.shape[0], *shape, outputs), target, params)
+
+
+def _conv_transpose(t: Translation, node: Any, given: Attributes) -> None:
+    """Its weights are (inputs, outputs, height, width); ``pads`` are those of the convolution it transposes.
+
+    Source: ONNX ``ConvTranspose``.
+    """
+    source, given = _image(t, node, given)
+    weights, cells = _kernel(t, node, given)
+    depth, outputs, height, width = cells.shape
+    if given.get("group", 1) != 1 or tuple(given.get("dilations", (1, 1))) != (1, 1):
+        t.fail(node, "groups and dilations other than 1 are not supported")
+    if given.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        t.fail(node, f"auto_pad {given['auto_pad']!r} is not supported; export it with pads")
+    if depth != source.shape[3]:
+        t.fail(node, f"weights {weights.data.shape} do not fit {source.shape[3]} input channels")
+    _symmetric(t, node, weights, outputs, 1)
+    window, shape = _transposed_window(t, node, given, source.shape, (height, width))
+    target = t.target(node)
+    data = np.ascontiguousarray(cells.transpose(1, 2, 3, 0))
+    inputs = [
+        source.index,
+        t.add(node.input[1], data.shape, "int8", weights.scale, weights.zero_point, data, 0),
+        *_bias(t, node, 2, source.scale, weights, outputs),
+    ]
+    factor = _factor(t, node, source.scale, weights.scale, target.scale)
+    bounds = target.act_min, target.act_max
+    params = TransposedConvolution(window, source.zero_point, target.zero_point, factor, *bounds)
+    _emit_image(t, node, "TRANSPOSE_CONV", inputs, (source.shape[0], *shape, outputs), target, params)
+
+
+def _transposed_window(
+    t: Translation, node: Any, given: Attributes, shape: Sequence[int], kernel: tuple[int, int]
+) -> tuple[Window, tuple[int, int]]:
+    """Window and output height and width of a ConvTranspose over an NHWC input."""
+    strides = tuple(given.get("strides", (1, 1)))
+    pads = tuple(given.get("pads", (0, 0, 0, 0)))
+    more = tuple(given.get("output_padding", (0, 0)))
+    if [len(each) for each in (strides, pads, more)] != [2, 4, 2] or min(*strides, *kernel) < 1:
+        t.fail(node, f"kernel {kernel}, strides {strides}, pads {pads}, output_padding {more} do not fit")
+    if min(*pads, *more) < 0 or max(*kernel, *strides, *pads, *more) > MAX_WINDOW:
+        t.fail(node, f"pads {pads}, output_padding {more}: sizes from 0 to {MAX_WINDOW} are supported")
+    out = [
+        strides[axis] * (shape[axis + 1] - 1) + kernel[axis] + more[axis] - pads[axis] - pads[axis + 2]
+        for axis in (0, 1)
+    ]
+    if min(out) < 1:
+        t.fail(node, f"kernel {kernel} and pads {pads} leave nothing of an input of {tuple(shape)}")
+    return Window(*kernel, *strides, 1, 1, pads[0], pads[1]), (out[0], out[1])
+
+
+_WINDOWED = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0}
+
+
+def _image(t: Translation, node: Any, given: Attributes) -> tuple[Value, Attributes]:
+    """The input as NHWC, and the attributes for two spatial axes: with one, the image has one row."""
+    source = t.nhwc(t.activation(node, 0))
+    if not source.channels_last:
+        t.fail(node, f"{len(source.shape) - 2} spatial axes; 1 and 2 are supported")
+    if len(source.shape) == 4:
+        return source, given
+    batch, length, channels = source.shape
+    lengths = {name: given[name] for name in _WINDOWED if name in given}
+    if any(len(each) != 1 for each in lengths.values()) or len(given.get("pads", (0, 0))) != 2:
+        t.fail(node, "its kernel, strides, dilations or pads do not fit one spatial axis")
+    wide = {**given, **{name: (_WINDOWED[name], *each) for name, each in lengths.items()}}
+    if "pads" in given:
+        wide["pads"] = (0, given["pads"][0], 0, given["pads"][1])
+    return t.insert("RESHAPE", source, (batch, 1, length, channels), Reshape()), wide
+
+
+def _kernel(t: Translation, node: Any, given: Attributes) -> tuple[Constant, npt.NDArray[Any]]:
+    """The weights, and their integers with two spatial axes."""
+    weights = t.weights(node, 1)
+    data = weights.data
+    cells = data.reshape(*data.shape[:2], 1, data.shape[2]) if data.ndim == 3 else data
+    if cells.ndim != 4 or data.ndim != len(t.activation(node, 0).shape):
+        t.fail(node, f"weights {data.shape} do not fit an input of {t.activation(node, 0).shape}")
+    if tuple(given.get("kernel_shape", cells.shape[2:])) != cells.shape[2:]:
+        t.fail(node, f"kernel_shape {given['kernel_shape']} is not that of its weights {data.shape}")
+    return weights, cells
+
+
+def _emit_image(
+    t: Translation,
+    node: Any,
+    kind: str,
+    inputs: Sequence[int],
+    shape: tuple[int, ...],
+    target: Target,
+    params: Params,
+) -> None:
+    """An operator over images; the row is taken away again where the model has one spatial axis."""
+    t.emit(node, kind, inputs, shape, target, params, channels_last=True)
+    if len(t.activation(node, 0).shape) == 3:
+        made = t.values[target.name]
+        t.values[target.name] = t.insert("RESHAPE", made, (shape[0], *shape[2:]), Reshape())
 
 
 def _symmetric(t: Translation, node: Any, weights: Constant, channels: int, axis: int) -> None:
@@ -242,10 +342,11 @@ def _operands(t: Translation, node: Any) -> tuple[list[Value], tuple[int, ...], 
     if all(isinstance(x, Constant) for x in values):
         t.fail(node, "both of its inputs are constants")
     last = any(isinstance(x, Value) and x.channels_last for x in values)
-    if last and any(isinstance(x, Value) and len(x.shape) not in (1, 4) for x in values):
+    rank = max(len(x.shape) if isinstance(x, Value) else x.data.ndim for x in values)
+    if last and any(isinstance(x, Value) and len(x.shape) not in (1, rank) for x in values):
         values = [t.model_layout(x) if isinstance(x, Value) else x for x in values]
         last = False
-    found = [_operand(t, node, i, x, last) for i, x in enumerate(values)]
+    found = [_operand(t, node, i, x, rank if last else 0) for i, x in enumerate(values)]
     try:
         shape = np.broadcast_shapes(*(x.shape for x in found))
     except ValueError:
@@ -253,10 +354,11 @@ def _operands(t: Translation, node: Any) -> tuple[list[Value], tuple[int, ...], 
     return found, shape, last
 
 
-def _operand(t: Translation, node: Any, position: int, x: Value | Constant, last: bool) -> Value:
+def _operand(t: Translation, node: Any, position: int, x: Value | Constant, last: int) -> Value:
+    """An input; ``last`` is the rank at which channels lie behind, 0 in the model's layout."""
     if isinstance(x, Value):
         if last and len(x.shape) == 1:  # broadcasts along W in the model
-            shape = (1, 1, x.shape[0], 1)
+            shape = (*(1,) * (last - 2), x.shape[0], 1)
             return t.insert("RESHAPE", x, shape, Reshape())
         return t.nhwc(x) if last else x
     if len(x.scale) != 1 or x.data.dtype != np.int8:
@@ -266,11 +368,11 @@ def _operand(t: Translation, node: Any, position: int, x: Value | Constant, last
         )
     data = x.data
     if last:
-        data = data.reshape((1,) * (4 - data.ndim) + data.shape).transpose(NHWC)
+        data = data.reshape((1,) * (last - data.ndim) + data.shape).transpose(nhwc_order(last))
     data = np.ascontiguousarray(data)
     zero_point = int(x.zero_point[0])
     index = t.add(node.input[position], data.shape, "int8", x.scale, zero_point, data)
-    return Value(index, node.input[position], data.shape, x.scale[0], zero_point, last)
+    return Value(index, node.input[position], data.shape, x.scale[0], zero_point, bool(last))
 
 
 def _add(t: Translation, node: Any, _: Attributes) -> None:
@@ -306,25 +408,24 @@ def _mul(t: Translation, node: Any, _: Attributes) -> None:
 
 
 def _max_pool(t: Translation, node: Any, given: Attributes) -> None:
-    source = t.nhwc(t.activation(node, 0))
+    source, given = _image(t, node, given)
     target = t.target(node)
-    if tuple(given.get("dilations", (1, 1))) != (1, 1) or len(source.shape) != 4:
-        t.fail(node, "dilations other than 1, or other than two spatial axes, are not supported")
+    if tuple(given.get("dilations", (1, 1))) != (1, 1):
+        t.fail(node, "dilations other than 1 are not supported")
     window, shape = _window(t, node, given, source.shape, tuple(given["kernel_shape"]))
     full = (source.shape[0], *shape, source.shape[3])
     if target.whole and (source.scale, source.zero_point) == (target.scale, target.zero_point):
-        t.emit(node, "MAX_POOL_2D", (source.index,), full, target, Pool(window, -128, 127), True)
+        _emit_image(t, node, "MAX_POOL_2D", (source.index,), full, target, Pool(window, -128, 127))
         return
     pooled = t.between("MAX_POOL_2D", (source.index,), replace(source, shape=full), Pool(window, -128, 127))
-    t.rescale(node, pooled, target)
+    table = Table(np.clip(requantized(pooled, target), target.act_min, target.act_max))
+    _emit_image(t, node, "QUANTIZE", (pooled.index,), full, target, table)
 
 
 def _average_pool(t: Translation, node: Any, given: Attributes) -> None:
     """A depthwise convolution with ones: cells of the padding count where the model says so."""
-    source = t.nhwc(t.activation(node, 0))
+    source, given = _image(t, node, given)
     target = t.target(node)
-    if len(source.shape) != 4:
-        t.fail(node, "other than two spatial axes are not supported")
     kernel = tuple(given["kernel_shape"])
     window, shape = _window(t, node, given, source.shape, kernel)
     inside = window.pad_top == window.pad_left == 0 and all(
@@ -349,7 +450,7 @@ def _average_pool(t: Translation, node: Any, given: Attributes) -> None:
         depth_multiplier=1,
     )
     full = (source.shape[0], *shape, channels)
-    t.emit(node, "DEPTHWISE_CONV_2D", (source.index, weights), full, target, params, True)
+    _emit_image(t, node, "DEPTHWISE_CONV_2D", (source.index, weights), full, target, params)
 
 
 def _mean_factor(t: Translation, node: Any, source: Value, target: Target, count: int) -> Requantize:
@@ -366,9 +467,9 @@ def _mean_factor(t: Translation, node: Any, source: Value, target: Target, count
 
 def _global_average_pool(t: Translation, node: Any, _: Attributes) -> None:
     source = t.nhwc(t.activation(node, 0))
-    if len(source.shape) != 4:
-        t.fail(node, "other than two spatial axes are not supported")
-    _mean(t, node, source, (1, 2), True)
+    if not source.channels_last:
+        t.fail(node, f"{len(source.shape) - 2} spatial axes; 1 and 2 are supported")
+    _mean(t, node, source, tuple(range(1, len(source.shape) - 1)), True)
 
 
 def _reduce_mean(t: Translation, node: Any, given: Attributes) -> None:
@@ -380,8 +481,8 @@ def _reduce_mean(t: Translation, node: Any, given: Attributes) -> None:
         return
     chosen = sorted({_axis(t, node, a, rank) for a in axes or range(rank)})
     keep = bool(given.get("keepdims", 1))
-    if source.channels_last and (keep or chosen == [2, 3]):
-        chosen = sorted(NHWC.index(a) for a in chosen)
+    if source.channels_last and (keep or chosen == list(range(2, rank))):
+        chosen = sorted(nhwc_order(rank).index(a) for a in chosen)
     else:
         source = t.model_layout(source)
     _mean(t, node, source, tuple(chosen), keep)
@@ -408,7 +509,7 @@ def _concat(t: Translation, node: Any, given: Attributes) -> None:
     values = [t.rescaled(t.nhwc(value) if last else value, target) for value in values]
     rank = len(values[0].shape)
     axis = _axis(t, node, given["axis"], rank)
-    axis = NHWC.index(axis) if last else axis
+    axis = nhwc_order(rank).index(axis) if last else axis
     shape = list(values[0].shape)
     shape[axis] = sum(value.shape[axis] for value in values)
     if any(
@@ -481,8 +582,8 @@ def _transpose(t: Translation, node: Any, given: Attributes) -> None:
     order = tuple(given.get("perm", reversed(range(len(value.shape)))))
     if sorted(order) != list(range(len(value.shape))):
         t.fail(node, f"perm {order} does not fit {value.shape}")
-    if value.channels_last:  # axis a of the model lies at NHWC.index(a)
-        order = tuple(NHWC.index(axis) for axis in order)
+    if value.channels_last:
+        order = tuple(nhwc_order(len(order)).index(axis) for axis in order)
     _arrive(t, node, replace(t.permuted(value, order), channels_last=False), t.target(node))
 
 
@@ -492,6 +593,179 @@ def _arrive(t: Translation, node: Any, moved: Value, target: Target) -> None:
         t.emit(node, "RESHAPE", (moved.index,), moved.shape, target, Reshape())
     else:
         t.rescale(node, moved, target)
+
+
+def _slice(t: Translation, node: Any, _: Attributes) -> None:
+    value = t.activation(node, 0)
+    rank = len(value.shape)
+    starts, ends = (_numbers(t, node, i, name) for i, name in ((1, "starts"), (2, "ends")))
+    axes = _numbers(t, node, 3, "axes", list(range(len(starts))))
+    steps = _numbers(t, node, 4, "steps", [1] * len(starts))
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        t.fail(node, f"starts {starts}, ends {ends}, axes {axes} and steps {steps} do not fit")
+    ranges = [range(n) for n in value.shape]
+    for axis, *bounds in zip(axes, starts, ends, steps, strict=True):
+        at = _place(value, _axis(t, node, axis, rank))
+        ranges[at] = ranges[at][slice(*_stop_before(bounds))]
+    _view(t, node, value, ranges, 0)
+
+
+def _stop_before(bounds: list[int]) -> tuple[int, int | None, int]:
+    """ONNX ends a walk backwards at the very front with a number below every index, Python with None."""
+    start, end, step = bounds
+    return start, (None if step < 0 and end <= -(1 << 31) + 1 else end), step
+
+
+def _split(t: Translation, node: Any, given: Attributes) -> None:
+    """Each output that somebody reads is a view."""
+    value = t.activation(node, 0)
+    at = _place(value, _axis(t, node, int(given.get("axis", 0)), len(value.shape)))
+    whole, count = value.shape[at], len(node.output)
+    even = -(-whole // count)
+    equal = [even] * (count - 1) + [whole - even * (count - 1)]
+    sizes = _numbers(t, node, 1, "split", equal)
+    if len(sizes) != count or sum(sizes) != whole or min(sizes) < 1:
+        t.fail(node, f"{whole} values do not split into {sizes}")
+    for output, size in enumerate(sizes):
+        first = sum(sizes[:output])
+        if t.readers.get(node.output[output]):
+            ranges = [range(first, first + size) if a == at else range(n) for a, n in enumerate(value.shape)]
+            _view(t, node, value, ranges, output)
+
+
+def _place(value: Value, axis: int) -> int:
+    """Where an axis of the model lies in the graph."""
+    return nhwc_order(len(value.shape)).index(axis) if value.channels_last else axis
+
+
+def _numbers(
+    t: Translation, node: Any, position: int, name: str, default: list[int] | None = None
+) -> list[int]:
+    """A constant list of integers among the inputs."""
+    values = t.constant_input(node, position)
+    if values is None and default is None:
+        t.fail(node, f"its {name} must be a constant")
+    return default or [] if values is None else [int(v) for v in values.reshape(-1)]
+
+
+def _view(t: Translation, node: Any, value: Value, ranges: Sequence[range], output: int) -> None:
+    """The elements at ``ranges`` of each axis become the node's output."""
+    shape = tuple(len(each) for each in ranges)
+    if 0 in shape:
+        t.fail(node, f"nothing is left of {value.shape}")
+    steps = row_major(value.shape)
+    offset = sum(each.start * step for each, step in zip(ranges, steps, strict=True))
+    strides = tuple(each.step * step for each, step in zip(ranges, steps, strict=True))
+    kind, target = {"Slice": "STRIDED_SLICE"}.get(kind_of(node), "SPLIT"), t.target(node, output)
+    if target.whole and (value.scale, value.zero_point) == (target.scale, target.zero_point):
+        view = Slice(offset, strides)
+        t.emit(node, kind, (value.index,), shape, target, view, value.channels_last, output)
+    else:
+        t.rescale(node, t.insert(kind, value, shape, Slice(offset, strides)), target, output)
+
+
+def _resize(t: Translation, node: Any, given: Attributes) -> None:
+    """Nearest positions as onnxruntime has them; linear ones in steps of 1/1024, rounded once."""
+    mode, told = given.get("mode", "nearest"), _not_resized(given)
+    if told:
+        t.fail(node, f"{told} is not supported")
+    source = t.nhwc(t.activation(node, 0))
+    rank = len(source.shape)
+    if rank not in (3, 4):
+        t.fail(node, f"{rank - 2} spatial axes; 1 and 2 are supported")
+    image = source if rank == 4 else t.insert("RESHAPE", source, _with_row(source.shape), Reshape())
+    shape, scales = _resized(t, node, given, source)
+    if shape[0] != source.shape[0] or shape[-1] != source.shape[-1]:
+        t.fail(node, f"from {source.shape} to {shape} (channels last); only spatial axes may change")
+    full = shape if rank == 4 else _with_row(shape)
+    factors = scales if rank == 4 else (1.0, 1.0, *scales[1:])
+    if max(*image.shape[1:3], *full[1:3]) >= MAX_RESIZED:
+        t.fail(node, f"from {source.shape} to {shape}; heights and widths below {MAX_RESIZED} are supported")
+    positions = _nearest if mode == "nearest" else _between
+    rows, columns = (positions(given, image.shape[i], full[i], factors[i]) for i in (1, 2))
+    target, params = t.target(node), Resize(rows, columns)
+    kind = "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR"
+    if target.whole and (source.scale, source.zero_point) == (target.scale, target.zero_point):
+        _emit_image(t, node, kind, (image.index,), full, target, params)
+        return
+    if mode != "nearest":
+        t.fail(node, "the scale of its output must be that of its input, without a clamp behind it")
+    made = t.insert(kind, image, full, params)
+    table = Table(np.clip(requantized(made, target), target.act_min, target.act_max))
+    _emit_image(t, node, "QUANTIZE", (made.index,), full, target, table)
+
+
+def _with_row(shape: Sequence[int]) -> tuple[int, ...]:
+    return (shape[0], 1, *shape[1:])
+
+
+def _not_resized(given: Attributes) -> str | None:
+    """The first attribute of a Resize whose value is not supported."""
+    allowed = {
+        "mode": ("nearest", "linear"),
+        "coordinate_transformation_mode": _COORDINATES,
+        "nearest_mode": tuple(_NEAREST),
+        "keep_aspect_ratio_policy": ("stretch",),
+        "antialias": (0,),
+        "exclude_outside": (0,),
+    }
+    return next(
+        (f"{n}={given[n]!r}" for n, values in allowed.items() if given.get(n, values[0]) not in values), None
+    )
+
+
+def _resized(
+    t: Translation, node: Any, given: Attributes, source: Value
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The shape in the graph, and the factor of each axis."""
+    rank = len(source.shape)
+    axes = [_place(source, _axis(t, node, int(a), rank)) for a in given.get("axes", range(rank))]
+    shape, factors = list(source.shape), [np.float32(1)] * rank
+    scales, sizes = t.constant_input(node, 2), t.constant_input(node, 3)
+    asked = sizes if scales is None or not scales.size else scales
+    if asked is None or asked.size != len(axes) or not np.all(asked > 0):
+        t.fail(node, "its scales or sizes must be constants above 0, one for each axis")
+    for axis, value in zip(axes, asked.reshape(-1), strict=True):
+        before = shape[axis]
+        if asked is sizes:
+            shape[axis], factors[axis] = int(value), np.float32(value) / np.float32(before)
+        else:
+            shape[axis], factors[axis] = int(np.float32(before) * np.float32(value)), np.float32(value)
+    return tuple(shape), tuple(float(f) for f in factors)
+
+
+_COORDINATES = ("half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners")
+_NEAREST: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]] = {
+    "round_prefer_floor": lambda x: np.ceil(x - HALF),
+    "round_prefer_ceil": lambda x: np.floor(x + HALF),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+def _coordinates(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.float32]:
+    """Where the output's cells lie in the input, in float32. Source: ONNX ``Resize``."""
+    mode = given.get("coordinate_transformation_mode", "half_pixel")
+    x, factor = np.arange(out).astype(np.float32), np.float32(scale)
+    if factor == 1:
+        return x
+    if out == 1 and mode in ("pytorch_half_pixel", "align_corners"):
+        return np.zeros_like(x)
+    if mode == "align_corners":
+        return x * np.float32(size - 1) / np.float32(out - 1)
+    return x / factor if mode == "asymmetric" else (x + HALF) / factor - HALF
+
+
+def _nearest(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.int64]:
+    at = _NEAREST[given.get("nearest_mode", "round_prefer_floor")](_coordinates(given, size, out, scale))
+    lower = np.clip(at, 0, size - 1).astype(np.int64)
+    return np.stack([lower, np.zeros_like(lower)], axis=1)
+
+
+def _between(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.int64]:
+    at = np.clip(_coordinates(given, size, out, scale), 0, size - 1)
+    steps = np.rint(at.astype(np.float64) * 1024).astype(np.int64)
+    return np.stack([steps >> 10, steps & 1023], axis=1)
 
 
 def _pad(t: Translation, node: Any, given: Attributes) -> None:
@@ -508,7 +782,7 @@ def _pad(t: Translation, node: Any, given: Attributes) -> None:
         real = _fill(t, node)
     pairs = list(zip(pads[:rank], pads[rank:], strict=True))
     if value.channels_last:
-        pairs = [pairs[axis] for axis in NHWC]
+        pairs = [pairs[axis] for axis in nhwc_order(rank)]
     moved = t.rescaled(value, target)
     shape = [n + before + after for n, (before, after) in zip(value.shape, pairs, strict=True)]
     if not target.whole:
@@ -606,6 +880,7 @@ _RULES: dict[str, Callable[[Translation, Any, Attributes], None]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "ConvTranspose": _conv_transpose,
     "Add": _add,
     "Sub": _add,
     "Mul": _mul,
@@ -619,6 +894,9 @@ _RULES: dict[str, Callable[[Translation, Any, Attributes], None]] = {
     "Squeeze": _reshape,
     "Unsqueeze": _reshape,
     "Transpose": _transpose,
+    "Slice": _slice,
+    "Split": _split,
+    "Resize": _resize,
     "Pad": _pad,
     "Softmax": _softmax,
     **dict.fromkeys(_FUNCTIONS, _function),

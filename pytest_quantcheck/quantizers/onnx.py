@@ -23,7 +23,7 @@ from pytest_quantcheck import __version__
 from pytest_quantcheck.data.finding import Finding
 from pytest_quantcheck.data.representative import Data, Representative, representative
 from pytest_quantcheck.errors import MissingExtraError, QuantizationError, UsageError
-from pytest_quantcheck.graph.onnx_proto import graph_inputs, in_order, load_onnx, opset, parse
+from pytest_quantcheck.graph.onnx_proto import graph_inputs, load_onnx, opset, parse
 from pytest_quantcheck.graph.onnx_rules import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, SUPPORTED
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
@@ -32,10 +32,10 @@ from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.quantizers.onnx_options import OnnxOptions
+from pytest_quantcheck.quantizers.onnx_rewrite import rewrite, sort
 
 OPSET = 17  # what older models are converted to: per-channel scales came with 13
 OPSET_INT16 = 21  # the first whose own QuantizeLinear knows int16
-MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity")  # move data, compute nothing
 
 
 def quantize(
@@ -129,13 +129,12 @@ def _convert(model: FloatModel, config: QuantConfig, samples: Representative) ->
             raise
         except Exception as error:  # the quantizer raises whatever its steps raise
             raise QuantizationError(f"onnxruntime's quantizer refuses the model: {_short(error)}") from error
-    _hoist_quantization(quantized.graph)
     require(audit(bytes(quantized.SerializeToString())), model.name)  # names operators left in float
     if config.input_type != "float32":
         _fold_inputs(quantized.graph)
     if config.output_type != "float32":
         _fold_outputs(quantized.graph)
-    _sort(quantized.graph)
+    sort(quantized.graph)
     try:
         load_onnx().checker.check_model(quantized)
     except Exception as error:  # ValidationError has no public base
@@ -214,6 +213,8 @@ def _quantized(
             "TensorQuantOverrides": _softmax_outputs(path, config.scheme),
         },
     )
+    for name in names:  # else it leaves in float what it finds no quantized input of
+        quantizer.quantize_activation_tensor(name)
     quantizer.quantize_model()
     return quantizer.model.model
 
@@ -249,80 +250,9 @@ def _prepared(content: bytes, least_opset: int, folder: Path) -> Path:
     onnx.save(model, source)
     quant_pre_process(source, target, skip_symbolic_shape=True)
     model = onnx.load(target)
-    if _split_sums(model.graph):
+    if rewrite(model.graph):
         onnx.save(onnx.shape_inference.infer_shapes(model), target)
     return target
-
-
-def _split_sums(graph: Any) -> int:
-    """Make Gemm and Add again of each Gemm whose third input is computed; returns of how many.
-
-    onnxruntime fuses a MatMul and any Add behind it, but has no integer Gemm for other than constants.
-    """
-    constant = {tensor.name for tensor in graph.initializer}
-    fused = [
-        node
-        for node in graph.node
-        if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] and node.input[2] not in constant
-        if all(each.f == 1 for each in node.attribute if each.name == "beta")
-    ]
-    for node in fused:
-        total, product = node.output[0], f"{node.output[0]}_product"
-        added, node.output[0] = node.input.pop(), product
-        graph.node.append(load_onnx().helper.make_node("Add", [product, added], [total], f"{node.name}_sum"))
-    if fused:
-        _sort(graph)
-    return len(fused)
-
-
-def _sort(graph: Any) -> None:
-    """ONNX wants operators behind those they read from; the quantizer appends them as they come."""
-    nodes = [type(node).FromString(node.SerializeToString()) for node in in_order(graph)]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _hoist_quantization(graph: Any) -> None:
-    """Put a QuantizeLinear also before operators at the inputs that only move data, with the same parameters.
-
-    onnxruntime leaves them in float. Quantizing element by element commutes with moving elements exactly.
-    """
-    readers: dict[str, list[Any]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    made_by_dequantizing = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
-    for node in reversed(list(graph.node)):
-        behind = readers.get(node.output[0], []) if node.output else []
-        if node.op_type not in MOVES or len(behind) != 1 or behind[0].op_type != "QuantizeLinear":
-            continue
-        source = node.input[0]
-        if source in made_by_dequantizing:
-            continue
-        others = [each for each in readers[source] if each is not node]
-        quantizing = next((each for each in others if each.op_type == "QuantizeLinear"), None)
-        if quantizing is None:  # else another reader has the same values quantized already
-            quantizing, dequantizing = _pair(source, behind[0])
-            graph.node.extend([quantizing, dequantizing])
-            readers[quantizing.output[0]] = [dequantizing]
-            others.append(quantizing)
-        node.input[0] = readers[quantizing.output[0]][0].output[0]
-        readers[source] = others
-
-
-def _pair(name: str, like: Any) -> tuple[Any, Any]:
-    """QuantizeLinear and DequantizeLinear of a tensor, with the parameters of another QuantizeLinear."""
-    helper = load_onnx().helper
-    parameters, domain = list(like.input[1:]), like.domain
-    integer, real = f"{name}_QuantizeLinear_Output", f"{name}_DequantizeLinear_Output"
-    return (
-        helper.make_node(
-            "QuantizeLinear", [name, *parameters], [integer], f"{name}_QuantizeLinear", domain=domain
-        ),
-        helper.make_node(
-            "DequantizeLinear", [integer, *parameters], [real], f"{name}_DequantizeLinear", domain=domain
-        ),
-    )
 
 
 def _fold_inputs(graph: Any) -> None:
@@ -345,12 +275,17 @@ def _fold_outputs(graph: Any) -> None:
     for info in graph.output:
         makers = [node for node in graph.node if info.name in node.output]
         readers = [node for node in graph.node if info.name in node.input]
-        if len(makers) != 1 or makers[0].op_type != "DequantizeLinear" or readers:
-            raise QuantizationError(_not_folded("output", info.name, makers + readers))
+        if len(makers) != 1 or makers[0].op_type != "DequantizeLinear":
+            raise QuantizationError(_not_folded("output", info.name, makers))
         (node,) = makers
         _retype(graph, info, node.input[2])
         integer = node.input[0]
-        graph.node.remove(node)
+        if readers:  # they go on with the real values, by another name
+            node.output[0] = f"{info.name}_DequantizeLinear_Output"
+            for reader in readers:
+                reader.input[:] = [node.output[0] if name == info.name else name for name in reader.input]
+        else:
+            graph.node.remove(node)
         for other in graph.node:
             for names in (other.input, other.output):
                 for position, name in enumerate(names):
