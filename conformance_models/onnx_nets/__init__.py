@@ -36,12 +36,15 @@ class Net:
         return name
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        name = f"t{len(self.nodes)}"
-        node = helper.make_node(
-            kind, list(inputs), [name], f"{kind}_{len(self.nodes)}", domain=domain, **attributes
-        )
+        return self.ops(kind, 1, *inputs, domain=domain, **attributes)[0]
+
+    def ops(self, kind: str, outputs: int, *inputs: str, domain: str = "", **attributes: Any) -> list[str]:
+        """An operator with several outputs."""
+        at = len(self.nodes)
+        names = [f"t{at}" + (f"_{i}" if i else "") for i in range(outputs)]
+        node = helper.make_node(kind, list(inputs), names, f"{kind}_{at}", domain=domain, **attributes)
         self.nodes.append(node)
-        return name
+        return names
 
     def normal(self, *shape: int, scale: float = 1.0) -> str:
         return self.constant(self.rng.normal(0, scale, shape))
@@ -106,6 +109,39 @@ def two_inputs(seed: int = 0) -> bytes:
     return net.model({net.op("Add", y, net.normal(4)): (1, 4)})
 
 
+def sequence(seed: int = 0) -> bytes:
+    """A signal, 4 channels of 30 values, to 3 classes: one spatial axis all along."""
+    net = Net(seed)
+    x = net.input("signal", 1, 4, 30)
+    x = net.op("Relu", net.op("Conv", x, net.normal(6, 4, 5, scale=0.3), net.normal(6), pads=[2, 2]))
+    x = net.op("MaxPool", x, kernel_shape=[2], strides=[2])
+    y = net.op("Relu", net.op("Conv", x, net.normal(6, 1, 3, scale=0.6), group=6, pads=[2, 0], dilations=[1]))
+    x = net.op("Add", x, net.op("Conv", y, net.normal(6, 6, 1, scale=0.4)))
+    x = net.op("ConvTranspose", x, net.normal(6, 5, 4, scale=0.4), net.normal(5), strides=[2], pads=[1, 1])
+    x = net.op("Flatten", net.op("GlobalAveragePool", x))
+    return net.model({net.op("Gemm", x, net.normal(5, 3), net.normal(3)): (1, 3)})
+
+
+def decoder(seed: int = 0) -> bytes:
+    """An image (3, 6, 4): an activation at its input, a split, enlarged in three ways, cut to (5, 10, 8)."""
+    net = Net(seed)
+    x = net.conv(net.op("LeakyRelu", net.input("image", 1, 3, 6, 4), alpha=0.2), 6, 3)
+    one, other = net.ops("Split", 2, x, net.constant([2, 4], np.int64), axis=1)
+    w = net.normal(2, 3, 3, 3, scale=0.5)
+    up = net.op(
+        "ConvTranspose", one, w, net.normal(3), strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]
+    )
+    near, between = net.ops("Split", 2, other, net.constant([2, 2], np.int64), axis=1)
+    twice = net.constant([1, 1, 2, 2])
+    near = net.op(
+        "Resize", near, "", twice, coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )
+    between = net.op("Resize", between, "", twice, mode="linear")
+    y = net.op("Concat", up, near, between, axis=1)
+    bounds = [[1, 1, 7], [6, 11, -9], [1, 2, 3], [1, 1, -1]]
+    return net.model({net.op("Slice", y, *(net.constant(b, np.int64) for b in bounds)): (1, 5, 10, 8)})
+
+
 def lstm() -> bytes:
     """Five steps of three values through an LSTM: what no quantizer here turns into integers."""
     net = Net()
@@ -143,11 +179,12 @@ def between(
     dtype: str = "int8",
     attributes: Mapping[str, Any] | None = None,
     clamp: tuple[str, ...] = (),
+    parameters: Sequence[Array | None] = (),
 ) -> bytes:
     """One operator on integer inputs and outputs, between DequantizeLinear and QuantizeLinear.
 
-    ``weights`` are integer constants as (values, scales, axis); ``clamp`` is an operator behind it with the
-    constants it takes, such as ``("Clip", "0", "6")``.
+    ``weights`` are integer constants as (values, scales, axis), ``parameters`` further inputs that are not
+    quantized; ``clamp`` is an operator behind it with the constants it takes, such as ``("Clip", "0", "6")``.
     """
     net = Net()
     given = []
@@ -158,6 +195,7 @@ def between(
         zero = net.constant(np.zeros(np.shape(scale)), values.dtype)
         parts = net.constant(values, values.dtype), net.constant(scale), zero
         given.append(net.op("DequantizeLinear", *parts, axis=axis if np.ndim(scale) else 0))
+    given += ["" if values is None else net.constant(values, values.dtype) for values in parameters]
     y = net.op(kind, *given, **(attributes or {}))
     if clamp:
         y = net.op(clamp[0], y, *(net.constant(float(bound)) for bound in clamp[1:]))

@@ -168,7 +168,8 @@ def _transposed_window(
     ]
     if min(out) < 1:
         t.fail(node, f"kernel {kernel} and pads {pads} leave nothing of an input of {tuple(shape)}")
-    return Window(*kernel, *strides, 1, 1, pads[0], pads[1]), (out[0], out[1])
+    window = Window(*kernel, strides[0], strides[1], pad_top=pads[0], pad_left=pads[1])
+    return window, (out[0], out[1])
 
 
 _WINDOWED = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0}
@@ -703,15 +704,19 @@ def _not_resized(given: Attributes) -> str | None:
     """The first attribute of a Resize whose value is not supported."""
     allowed = {
         "mode": ("nearest", "linear"),
-        "coordinate_transformation_mode": _COORDINATES,
+        _COORDINATE: _COORDINATES,
         "nearest_mode": tuple(_NEAREST),
         "keep_aspect_ratio_policy": ("stretch",),
         "antialias": (0,),
         "exclude_outside": (0,),
     }
-    return next(
-        (f"{n}={given[n]!r}" for n, values in allowed.items() if given.get(n, values[0]) not in values), None
-    )
+    for name, values in allowed.items():
+        if given.get(name, values[0]) not in values:
+            return f"{name}={given[name]!r}"
+    rounding = given.get("mode", "nearest"), given.get("nearest_mode")
+    if rounding == ("nearest", "round_prefer_ceil") and given.get(_COORDINATE) == "asymmetric":
+        return "asymmetric coordinates with round_prefer_ceil"  # onnxruntime rounds some below a half up
+    return None
 
 
 def _resized(
@@ -734,6 +739,7 @@ def _resized(
     return tuple(shape), tuple(float(f) for f in factors)
 
 
+_COORDINATE = "coordinate_transformation_mode"
 _COORDINATES = ("half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners")
 _NEAREST: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]] = {
     "round_prefer_floor": lambda x: np.ceil(x - HALF),
@@ -745,7 +751,7 @@ _NEAREST: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 def _coordinates(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.float32]:
     """Where the output's cells lie in the input, in float32. Source: ONNX ``Resize``."""
-    mode = given.get("coordinate_transformation_mode", "half_pixel")
+    mode = given.get(_COORDINATE, "half_pixel")
     x, factor = np.arange(out).astype(np.float32), np.float32(scale)
     if factor == 1:
         return x

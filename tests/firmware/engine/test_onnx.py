@@ -25,6 +25,8 @@ NETWORKS = {
     "residual": (nets.residual, [(3, 12, 10)]),
     "flattened": (nets.flattened, [(2, 4, 6)]),
     "two inputs": (nets.two_inputs, [(2, 6, 6), (5,)]),
+    "sequence": (nets.sequence, [(4, 30)]),
+    "decoder": (nets.decoder, [(3, 6, 4)]),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from pytest_quantcheck.runners.prepare import dequantize_output
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-Build = Callable[[Net], dict[str, tuple[int, ...]]]
+Outputs = dict[str, tuple[Any, ...]]
+Build = Callable[[Net], Outputs]
 
 
 def ints(net: Net, *values: int) -> str:
@@ -32,77 +34,161 @@ def pointwise(net: Net, x: str, outputs: int, inputs: int) -> str:
     return net.op("Conv", x, net.normal(outputs, inputs, 1, 1))
 
 
-def padded(net: Net) -> dict[str, tuple[int, ...]]:
+def padded(net: Net) -> Outputs:
     x = net.op("Pad", net.input("x", 1, 3, 6, 5), ints(net, 0, 0, 1, 2, 0, 0, 0, 1), net.constant(0.0))
     return {net.op("Conv", x, net.normal(4, 3, 3, 3)): (1, 4, 5, 6)}
 
 
-def padded_with_a_value(net: Net) -> dict[str, tuple[int, ...]]:
+def padded_with_a_value(net: Net) -> Outputs:
     x = pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3)
     return {net.op("Pad", x, ints(net, 0, 0, 1, 2, 0, 0, 0, 1), net.constant(0.5)): (1, 4, 7, 8)}
 
 
-def constants_per_channel(net: Net) -> dict[str, tuple[int, ...]]:
+def constants_per_channel(net: Net) -> Outputs:
     x = pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3)
     return {net.op("Add", net.op("Mul", x, net.normal(4, 1, 1)), net.normal(1, 4, 1, 1)): (1, 4, 6, 5)}
 
 
-def squeeze_and_excite(net: Net) -> dict[str, tuple[int, ...]]:
+def squeeze_and_excite(net: Net) -> Outputs:
     x = net.op("Relu", pointwise(net, net.input("x", 1, 3, 6, 6), 4, 3))
     gate = net.op("HardSigmoid", pointwise(net, net.op("GlobalAveragePool", x), 4, 4))
     return {net.op("ReduceMean", net.op("Mul", x, gate), axes=[2, 3], keepdims=0): (1, 4)}
 
 
-def squeezed_and_unsqueezed(net: Net) -> dict[str, tuple[int, ...]]:
+def squeezed_and_unsqueezed(net: Net) -> Outputs:
     x = net.op("Conv", net.input("x", 1, 3, 6, 6), net.normal(4, 3, 6, 6))
     return {net.op("Unsqueeze", net.op("Squeeze", x, ints(net, 2, 3)), ints(net, 1)): (1, 1, 4)}
 
 
-def relu6_and_leaky(net: Net) -> dict[str, tuple[int, ...]]:
+def relu6_and_leaky(net: Net) -> Outputs:
     x = net.op("Conv", net.input("x", 1, 3, 6, 6), net.normal(4, 3, 3, 3))
     x = net.op("Clip", x, net.constant(0.0), net.constant(6.0))
     x = net.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
     return {net.op("LeakyRelu", pointwise(net, x, 4, 4), alpha=0.1): (1, 4, 2, 2)}
 
 
-def shuffled_channels(net: Net) -> dict[str, tuple[int, ...]]:
+def shuffled_channels(net: Net) -> Outputs:
     x = net.op("Reshape", pointwise(net, net.input("x", 1, 4, 4, 6), 4, 4), ints(net, 1, 2, 2, 4, 6))
     x = net.op("Transpose", x, perm=[0, 2, 1, 3, 4])
     return {pointwise(net, net.op("Reshape", x, ints(net, 1, 4, 4, 6)), 3, 4): (1, 3, 4, 6)}
 
 
-def other_axes(net: Net) -> dict[str, tuple[int, ...]]:
+def other_axes(net: Net) -> Outputs:
     x = net.op("Reshape", pointwise(net, net.input("x", 1, 4, 4, 6), 4, 4), ints(net, 0, 2, 8, -1))
     return {pointwise(net, net.op("Transpose", x, perm=[0, 2, 1, 3]), 3, 8): (1, 3, 2, 6)}
 
 
-def hard_swish(net: Net) -> dict[str, tuple[int, ...]]:
+def hard_swish(net: Net) -> Outputs:
     x = net.op("HardSwish", pointwise(net, net.input("x", 1, 4, 4, 6), 4, 4))
     return {net.op("Flatten", net.op("GlobalAveragePool", x)): (1, 4)}
 
 
-def softmax_over_channels(net: Net) -> dict[str, tuple[int, ...]]:
+def softmax_over_channels(net: Net) -> Outputs:
     return {net.op("Softmax", pointwise(net, net.input("x", 1, 4, 4, 6), 5, 4), axis=1): (1, 5, 4, 6)}
 
 
-def input_moved_twice(net: Net) -> dict[str, tuple[int, ...]]:
+def input_moved_twice(net: Net) -> Outputs:
     x = net.input("x", 1, 3, 4)
     flat = ints(net, 1, 12)
     turned = net.op("Reshape", net.op("Transpose", x, perm=[0, 2, 1]), flat)
     return {net.op("MatMul", net.op("Add", net.op("Reshape", x, flat), turned), net.normal(12, 4)): (1, 4)}
 
 
-def input_moved_and_used(net: Net) -> dict[str, tuple[int, ...]]:
+def input_moved_and_used(net: Net) -> Outputs:
     x = net.input("x", 1, 4, 4)
     turned = net.op("Transpose", x, perm=[0, 2, 1])
     return {net.op("Add", net.op("MatMul", x, net.normal(4, 4)), turned): (1, 4, 4)}
 
 
-def sum_of_two_products(net: Net) -> dict[str, tuple[int, ...]]:
+def sum_of_two_products(net: Net) -> Outputs:
     """onnxruntime fuses the Add with the second MatMul: a Gemm whose bias is computed."""
     x = net.input("x", 1, 12)
     one = net.op("Tanh", net.op("MatMul", x, net.normal(12, 4)))
     return {net.op("Add", net.op("MatMul", net.op("Sigmoid", x), net.normal(12, 4)), one): (1, 4)}
+
+
+def activation_at_the_input(net: Net) -> Outputs:
+    return {pointwise(net, net.op("Relu", net.input("x", 1, 3, 6, 5)), 4, 3): (1, 4, 6, 5)}
+
+
+def pool_at_the_input(net: Net) -> Outputs:
+    x = net.op("MaxPool", net.input("x", 1, 3, 6, 6), kernel_shape=[2, 2], strides=[2, 2])
+    return {pointwise(net, net.op("Concat", x, x, axis=1), 4, 6): (1, 4, 3, 3)}
+
+
+def input_clipped_and_used(net: Net) -> Outputs:
+    x = net.input("x", 1, 4, 6, 5)
+    clipped = net.op("Clip", x, net.constant(-1.0), net.constant(1.0))
+    return {net.op("Add", clipped, pointwise(net, x, 4, 4)): (1, 4, 6, 5)}
+
+
+def nothing_but_an_activation(net: Net) -> Outputs:
+    return {net.op("Relu", net.input("x", 1, 7)): (1, 7)}
+
+
+def normalized_at_the_input(net: Net) -> Outputs:
+    x = net.op("Sub", net.input("x", 1, 3, 6, 5), net.normal(1, 3, 1, 1))
+    return {pointwise(net, net.op("Div", x, net.constant([[[0.5]], [[2.0]], [[1.5]]])), 4, 3): (1, 4, 6, 5)}
+
+
+def batch_norm_before_the_convolution(net: Net) -> Outputs:
+    x = pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3)
+    parts = net.normal(4), net.normal(4), net.normal(4), net.constant([0.5, 1.0, 1.5, 2.0])
+    y = pointwise(net, net.op("Relu", net.op("BatchNormalization", x, *parts)), 4, 4)
+    return {net.op("Add", x, y): (1, 4, 6, 5)}
+
+
+def slopes_per_channel(net: Net) -> Outputs:
+    x = net.op("PRelu", pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3), net.constant(0.3))
+    return {
+        net.op("PRelu", pointwise(net, x, 4, 4), net.constant([[[0.1]], [[0.2]], [[0.5]], [[0]]])): (
+            1,
+            4,
+            6,
+            5,
+        )
+    }
+
+
+def pixels_shuffled_both_ways(net: Net) -> Outputs:
+    x = pointwise(net, net.op("SpaceToDepth", net.input("x", 1, 3, 6, 4), blocksize=2), 8, 12)
+    x = net.op("DepthToSpace", net.op("DepthToSpace", x, blocksize=2, mode="CRD"), blocksize=1)
+    return {net.op("DepthToSpace", pointwise(net, x, 8, 2), blocksize=2): (1, 2, 12, 8)}
+
+
+def largest_of_each_channel(net: Net) -> Outputs:
+    x = net.op("GlobalMaxPool", pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3))
+    return {net.op("Flatten", x): (1, 4)}
+
+
+def last_step_and_some_others(net: Net) -> Outputs:
+    x = net.op("MatMul", net.input("x", 1, 7, 4), net.normal(4, 5))
+    last = net.op("Gather", x, net.constant(-1, np.int64), axis=1)
+    others = net.op("Gather", x, ints(net, 4, 2, 0), axis=1)
+    return {net.op("Add", last, net.op("ReduceMean", others, axes=[1], keepdims=0)): (1, 5)}
+
+
+def halves_that_gate_each_other(net: Net) -> Outputs:
+    one, other = net.ops("Split", 2, pointwise(net, net.input("x", 1, 3, 6, 5), 8, 3), axis=1)
+    return {net.op("Mul", one, net.op("Sigmoid", other)): (1, 4, 6, 5)}
+
+
+def part_of_a_split(net: Net) -> Outputs:
+    parts = net.ops("Split", 3, net.input("x", 1, 6, 5), ints(net, 1, 2, 3), axis=1)
+    return {net.op("MatMul", parts[1], net.normal(5, 3)): (1, 2, 3)}
+
+
+def flattened_by_its_shape(net: Net) -> Outputs:
+    """``x.view(x.size(0), -1)`` as exporters write it."""
+    x = pointwise(net, net.input("x", "N", 3, 4, 5), 4, 3)
+    size = net.op("Gather", net.op("Shape", x), net.constant(0, np.int64), axis=0)
+    wanted = net.op("Concat", net.op("Unsqueeze", size, ints(net, 0)), ints(net, -1), axis=0)
+    return {net.op("Gemm", net.op("Reshape", x, wanted), net.normal(80, 5)): ("N", 5)}
+
+
+def output_that_is_read_again(net: Net) -> Outputs:
+    x = net.op("Relu", pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3))
+    return {x: (1, 4, 6, 5), net.op("Sigmoid", x): (1, 4, 6, 5)}
 
 
 NETWORKS: tuple[Build, ...] = (
@@ -119,6 +205,20 @@ NETWORKS: tuple[Build, ...] = (
     input_moved_twice,
     input_moved_and_used,
     sum_of_two_products,
+    activation_at_the_input,
+    pool_at_the_input,
+    input_clipped_and_used,
+    nothing_but_an_activation,
+    normalized_at_the_input,
+    batch_norm_before_the_convolution,
+    slopes_per_channel,
+    pixels_shuffled_both_ways,
+    largest_of_each_channel,
+    last_step_and_some_others,
+    halves_that_gate_each_other,
+    part_of_a_split,
+    flattened_by_its_shape,
+    output_that_is_read_again,
 )
 
 

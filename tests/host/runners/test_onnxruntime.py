@@ -2,8 +2,9 @@
 away and counted where it is not. Zero points are even and odd, scales make many ties.
 
 Equal: sums of products (Conv, Gemm, MatMul), GlobalAveragePool, most functions, moved data.
-Not equal: Add, Sub, Mul, ReduceMean, AveragePool and some functions compute in float32, whose noise decides
-some ties the other way; Softmax whose output scale is not 1/256 is rounded twice here.
+Not equal: Add, Sub, Mul, ReduceMean, AveragePool, ConvTranspose and some functions compute in float32,
+whose noise decides some ties the other way; a linear Resize rounds halves away from zero; Softmax whose
+output scale is not 1/256 is rounded twice here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from conformance_models.onnx_nets import Q
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA
-from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError, UsageError
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.quantizers.registry import quantize
@@ -111,6 +112,126 @@ def test_convolutions_are_equal(
     sizes = {"padded": (5, 9), "dilated": (5, 7), "same": (5, 5)}.get(name, (7, 7))
     found = one(d, "Conv", (4, 9, 9), (outputs, *sizes), weights=constants, attributes=attributes)
     assert found[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize(
+    ("outputs", "depth", "length", "attributes"),
+    [
+        (6, 4, 7, {}),
+        (6, 4, 6, {"pads": [3, 1], "strides": [2]}),
+        (6, 2, 5, {"group": 2, "dilations": [2]}),
+        (8, 1, 9, {"group": 4, "auto_pad": "SAME_LOWER"}),
+    ],
+)
+def test_convolutions_over_one_axis_are_equal(
+    dtype: str, odd: int, outputs: int, depth: int, length: int, attributes: dict[str, Any]
+) -> None:
+    d = Draw(dtype, odd)
+    scales = np.where(np.arange(outputs) % 2, 0.25, 0.017).astype(np.float32)
+    bias = d.rng.integers(-200, 200, outputs).astype(np.int32)
+    constants = [(d.weights(outputs, depth, 3), scales, 0), (bias, np.float32(0.25) * scales, 0)]
+    assert one(d, "Conv", (4, 9), (outputs, length), weights=constants, attributes=attributes)[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize(
+    ("kernel", "out", "attributes"),
+    [
+        ((3, 3), (7, 6), {}),
+        ((2, 2), (10, 8), {"strides": [2, 2]}),
+        ((3, 4), (12, 4), {"strides": [3, 1], "pads": [2, 1, 1, 2], "output_padding": [0, 0]}),
+        ((3, 3), (10, 8), {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}),
+        ((1, 1), (9, 7), {"strides": [2, 2]}),
+        ((4,), (10,), {"strides": [2], "pads": [1, 1]}),
+    ],
+)
+def test_transposed_convolutions_are_equal_but_for_ties_that_float32_does_not_see(
+    dtype: str, odd: int, kernel: tuple[int, ...], out: tuple[int, ...], attributes: dict[str, Any]
+) -> None:
+    """onnxruntime has no integer kernel for them: real numbers are multiplied and added."""
+    d = Draw(dtype, odd)
+    size = (5, 4)[: len(kernel)]
+    for scales, scale, allowed in (((0.25, 0.5, 0.125), 8.0, 0), ((0.17, 0.02, 0.3), 7.0, 0.01)):
+        bias = d.rng.integers(-200, 200, 3).astype(np.int32)
+        steps = np.asarray(scales, np.float32)
+        constants = [(d.weights(4, 3, *kernel, limit=90), steps, 1), (bias, np.float32(0.25) * steps, 0)]
+        count, most, total = one(
+            d, "ConvTranspose", (4, *size), (3, *out), scale, weights=constants, attributes=attributes
+        )
+        assert most <= 1
+        assert count <= allowed * total
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize("scale", [0.25, 0.5])
+@pytest.mark.parametrize(
+    ("bounds", "out"),
+    [
+        ([[1], [3], [1], [1]], (2, 6, 7)),
+        ([[-2, 1], [1 << 40, 6], [2, -1], [1, 2]], (3, 2, 3)),
+        ([[9, 5], [-(1 << 40), 0], [1, 3], [-1, -2]], (3, 6, 3)),
+        ([[0, 0, 2], [1, 2, 4]], (2, 2, 7)),
+    ],
+)
+def test_slices_are_equal(
+    dtype: str, odd: int, scale: float, bounds: list[list[int]], out: tuple[int, ...]
+) -> None:
+    d = Draw(dtype, odd)
+    parameters = [np.asarray(each, np.int64) for each in bounds]
+    assert one(d, "Slice", (3, 6, 7), out, scale, parameters=parameters)[0] == 0
+
+
+COORDINATES = ("half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners")
+
+
+def resized(d: Draw, out: tuple[int, int], scale: float, by: str, **attributes: Any) -> tuple[int, int, int]:
+    """The difference of a Resize of (3, 5, 7), by factors or to sizes."""
+    sizes = np.asarray([1, 3, *out], np.int64)
+    factors = (sizes / [1, 3, 5, 7]).astype(np.float32)
+    parameters = [None, factors] if by == "factors" else [None, None, sizes]
+    quantized = d.q(0.25, 120)
+    content = nets.between(
+        "Resize",
+        [(1, 3, 5, 7)],
+        [quantized],
+        Q(scale, quantized.zero_point),
+        (1, 3, *out),
+        dtype=d.dtype,
+        parameters=parameters,
+        attributes=attributes,
+    )
+    return difference(content, d.values(N, 3, 5, 7))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+@pytest.mark.parametrize("coordinates", COORDINATES)
+def test_the_nearest_neighbours_are_equal(dtype: str, rounding: str, coordinates: str) -> None:
+    d = Draw(dtype, 0)
+    how = {"coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
+    if (coordinates, rounding) == ("asymmetric", "round_prefer_ceil"):
+        with pytest.raises(UnsupportedOperatorError, match="asymmetric coordinates with round_prefer_ceil"):
+            resized(d, (10, 14), 0.25, "sizes", mode="nearest", **how)
+        return
+    for out, by, scale in (
+        ((10, 14), "factors", 0.25),
+        ((15, 10), "sizes", 0.5),
+        ((2, 4), "sizes", 0.25),
+        ((1, 17), "sizes", 0.25),
+    ):
+        assert resized(d, out, scale, by, mode="nearest", **how)[0] == 0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("coordinates", COORDINATES)
+def test_linear_resizes_are_at_most_one_step_away(dtype: str, coordinates: str) -> None:
+    """TFLM's kernel halves away from zero and takes positions in steps of 1/1024."""
+    d, how = Draw(dtype, 0), {"mode": "linear", "coordinate_transformation_mode": coordinates}
+    for out, by in (((10, 14), "factors"), ((15, 10), "sizes"), ((2, 4), "sizes"), ((11, 9), "sizes")):
+        count, most, total = resized(d, out, 0.25, by, **how)
+        assert most <= 1
+        assert count <= 0.16 * total
 
 
 @pytest.mark.parametrize(("dtype", "odd"), EDGES)
