@@ -14,6 +14,9 @@ import sys
 import threading
 from pathlib import Path
 
+from pytest_quantcheck.errors import UsageError
+from rigs.esp32.virtual.flash import NorFlash, PowerLostError
+
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 
 
@@ -21,14 +24,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Never returns; the process ends with its parent (``--heartbeat``) or by a signal."""
     options = _parse(arguments)
     os.environ.setdefault(CACHE_VARIABLE, str(cache_folder()))
+    try:
+        flash = NorFlash(options.flash_size << 20, options.flash)
+    except UsageError as error:
+        sys.exit(f"virtual-esp32c3: {error}")
     # Only now: numba reads its cache folder when it is imported, and --help should be quick.
     from rigs.esp32.virtual.chip import Chip
-    from rigs.esp32.virtual.flash import NorFlash, PowerLostError
     from rigs.esp32.virtual.lines import Server
 
     token = secrets.token_hex(8)
     server = Server(token)
-    flash = NorFlash(options.flash_size << 20, options.flash)
     chip = Chip(flash, bytes.fromhex(options.mac.replace(":", "")), server.transmit, console=options.console)
     server.attach(chip)
     if options.via == "pty":

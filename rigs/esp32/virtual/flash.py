@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import tempfile
 from pathlib import Path
+
+from rigs.flash_file import map_flash
 
 SECTOR = 4096
 _JEDEC_CAPACITY = {1 << 20: 0x14, 2 << 20: 0x15, 4 << 20: 0x16, 8 << 20: 0x17, 16 << 20: 0x18}
@@ -20,7 +21,8 @@ class PowerLostError(Exception):
 
 
 class NorFlash:
-    """``size`` bytes of flash, kept in ``path`` (created erased) so that they outlive the process.
+    """``size`` bytes of flash, kept in ``path`` (created erased) so that they outlive the process;
+    ``UsageError`` for a file that is no such flash, or another board's.
 
     ``memory`` is the live content: a CPU may map it and sees every change.
     """
@@ -29,7 +31,9 @@ class NorFlash:
         if size not in _JEDEC_CAPACITY:
             raise ValueError(f"flash size {size} is not one of {sorted(_JEDEC_CAPACITY)}")
         self.size = size
-        self.memory = _map_file(size, path)
+        self.memory = mmap.mmap(-1, size) if path is None else map_flash(path, size)
+        if path is None:
+            self.memory[:] = b"\xff" * size
         self._pin = (ctypes.c_char * size).from_buffer(self.memory)
         self._stuck: list[tuple[int, int, int]] = []
         self._bytes_to_power_loss: int | None = None
@@ -101,13 +105,3 @@ class NorFlash:
     def _check(self, address: int, length: int) -> None:
         if address < 0 or length < 0 or address + length > self.size:
             raise IndexError(f"flash range 0x{address:x} + {length} is outside {self.size} bytes")
-
-
-def _map_file(size: int, path: Path | None) -> mmap.mmap:
-    with tempfile.TemporaryFile() if path is None else path.open("a+b") as file:
-        file.seek(0, 2)
-        missing = size - file.tell()
-        if missing > 0:
-            file.write(b"\xff" * missing)
-            file.flush()
-        return mmap.mmap(file.fileno(), size)

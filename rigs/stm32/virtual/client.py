@@ -1,4 +1,4 @@
-"""Starts a virtual board's process and talks to it. Imports the standard library and our errors only."""
+"""Starts a virtual board's process and talks to it. Imports nothing but the standard library and ours."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
+from rigs.flash_file import map_flash
+from rigs.stm32.virtual.flash_controller import FLASH_SIZE
 
 ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others
 _START_SECONDS = 30.0
@@ -98,6 +100,8 @@ class VirtualBoard:
     def __init__(self, name: str, log_dir: Path, flash: Path | None = None, usart: str = "2") -> None:
         if usart not in ("1", "2"):
             raise UsageError(f"{name}: settings.usart={usart!r}; allowed: '1' (PA9/PA10), '2' (PA2/PA3)")
+        if flash is not None:
+            map_flash(flash, FLASH_SIZE).close()
         self._usart = usart
         self.probe_id = f"{name}-{os.getpid()}-{next(_numbers)}"
         self._name = name

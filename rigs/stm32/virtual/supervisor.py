@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import mmap
 import os
 import selectors
 import shutil
@@ -21,6 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_quantcheck.errors import UsageError
+from rigs.flash_file import map_flash
 from rigs.stm32.virtual.core import BusFaultError, Core, NoPowerError, State
 from rigs.stm32.virtual.debug_port import DebugPort
 from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLostError, StuckBit
@@ -49,7 +50,7 @@ class Supervisor:
         self._watched_stub = -1
         self.running = True
         self.orphaned = False  # the parent has gone without closing the board
-        self._flash_file = _open_flash(flash)
+        self._flash_file = map_flash(flash, FLASH_SIZE)
         self._line = Line()
         self._core = Core(self._flash_file, self._start_qemu, self.report)
         self._port = DebugPort(self._core)
@@ -247,14 +248,6 @@ class Supervisor:
             self._core.write_flash_through()
 
 
-def _open_flash(path: Path) -> mmap.mmap:
-    """The flash file, mapped; a new one is blank (all ones)."""
-    if not path.exists() or path.stat().st_size != FLASH_SIZE:
-        path.write_bytes(b"\xff" * FLASH_SIZE)
-    with path.open("r+b") as file:
-        return mmap.mmap(file.fileno(), FLASH_SIZE)
-
-
 def _follow_parent(supervisor: Supervisor, parent: int) -> None:
     """End when the parent is gone, even if a child of its own still holds our standard input open.
 
@@ -272,8 +265,8 @@ def _follow_parent(supervisor: Supervisor, parent: int) -> None:
         raise KeyboardInterrupt
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a board; prints one line of JSON with its serial port when it is ready."""
+def main(arguments: Sequence[str] | None = None) -> int | str:
+    """Run a board; prints a line of JSON with its serial port when ready. Returns 0, or what is wrong."""
     parser = argparse.ArgumentParser(prog="virtual-stm32f405", description=__doc__)
     parser.add_argument("folder", type=Path, help="where its sockets live; removed at the end")
     parser.add_argument("--flash", type=Path, required=True, help="file with the contents of its flash")
@@ -282,7 +275,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True, help="removed at the end if the parent is gone")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")
     options = parser.parse_args(arguments)
-    supervisor = Supervisor(options.folder, options.flash, options.log, options.usart)
+    try:
+        supervisor = Supervisor(options.folder, options.flash, options.log, options.usart)
+    except UsageError as error:
+        return f"virtual-stm32f405: {error}"
     try:
         _follow_parent(supervisor, options.parent)
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))

@@ -1,0 +1,65 @@
+"""The file that keeps a virtual board's flash is one board's, and no other file is touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_quantcheck.errors import UsageError
+from rigs.esp32.virtual.flash import NorFlash
+from rigs.flash_file import map_flash
+from rigs.stm32.virtual.client import VirtualBoard
+
+pytestmark = pytest.mark.host
+
+SIZE = 1 << 20
+
+
+def test_a_new_file_is_blank_and_its_content_stays(tmp_path: Path) -> None:
+    with map_flash(tmp_path / "flash", SIZE) as memory:
+        assert memory[:] == b"\xff" * SIZE
+        memory[5:8] = b"abc"
+    with map_flash(tmp_path / "flash", SIZE) as memory:
+        assert memory[4:9] == b"\xffabc\xff"
+
+
+@pytest.mark.parametrize("size", [5, SIZE - 1, SIZE + 1])
+def test_a_file_of_another_size_is_refused_and_left_as_it_is(tmp_path: Path, size: int) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(b"x" * size)
+    for board in (
+        lambda: map_flash(file, SIZE),
+        lambda: NorFlash(SIZE, file),
+        lambda: VirtualBoard("v", tmp_path / "log", file),
+    ):
+        with pytest.raises(UsageError, match=rf"model\.tflite has {size} bytes, not 1048576: .* a new file"):
+            board()
+    assert file.read_bytes() == b"x" * size
+
+
+def test_two_boards_do_not_share_a_file(tmp_path: Path) -> None:
+    with (
+        map_flash(tmp_path / "flash", SIZE),
+        pytest.raises(UsageError, match="in use by another"),
+    ):
+        map_flash(tmp_path / "flash", SIZE)
+    map_flash(tmp_path / "flash", SIZE).close()
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"absent/flash cannot be used: No such file"):
+        map_flash(tmp_path / "absent" / "flash", SIZE)
+
+
+def test_the_command_line_says_so_without_a_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    command = [sys.executable, "-m", "rigs.esp32.virtual", "--flash", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "notes.txt has 4 bytes" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert file.read_text() == "mine"
