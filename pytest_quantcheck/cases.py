@@ -123,7 +123,7 @@ def marks(node: pytest.Item, name: str) -> list[pytest.Mark]:
 
 def _written(base: type) -> list[pytest.Mark]:
     """The markers on a class itself."""
-    given = base.__dict__.get("pytestmark", [])
+    given: Any = base.__dict__.get("pytestmark", [])
     return [getattr(mark, "mark", mark) for mark in (given if isinstance(given, list) else [given])]
 
 
