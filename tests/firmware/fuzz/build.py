@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
@@ -44,15 +46,21 @@ def build(target: str, *, libfuzzer: bool) -> Path:
     engine = sorted((FIRMWARE / "engine").rglob("*.c"))
     harness = [path for path in sorted((FIRMWARE / "harness").glob("*.c")) if path.name != "qc_mem.c"]
     crc = FIRMWARE / "harness" / "qc_crc32.c"
-    sources = [here / f"fuzz_{target}.c", here / "mutate_image.c", *engine]
+    sources = [here / f"fuzz_{target}.c", here / "mutate_image.c"]
     sources += [crc] if target == "image" else harness
     sources += [] if libfuzzer else [here / "replay.c"]
-    program = BUILD / f"{target}-{'libfuzzer' if libfuzzer else 'replay'}-{_digest(compiler)}"
+    name = f"{'libfuzzer' if libfuzzer else 'replay'}-{_digest(compiler)}"
+    program = BUILD / f"{target}-{name}"
     BUILD.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{program}.lock"):
+    with FileLock(BUILD / f"{name}.lock"):  # one for all targets: they share the engine's objects
         if not program.exists():
             work = program.with_suffix(".objects")
-            objects = _compile([*compiler, *instrument], sources, work / "portable")
+            shared = BUILD / f"engine-{name}"
+            if not shared.exists():
+                _compile([*compiler, *instrument], engine, work / "portable")
+                (work / "portable").replace(shared)
+            objects = [shared / path.with_suffix(".o").name for path in engine]
+            objects += _compile([*compiler, *instrument], sources, work / "own")
             if target == "image":
                 packed = _compile([*compiler, *instrument, "-DQC_SIMULATE_DSP"], engine, work / "packed")
                 objects += _renamed(packed, work)
@@ -73,8 +81,10 @@ def _digest(compiler: list[str]) -> str:
 
 
 def _compile(command: list[str], sources: list[Path], folder: Path) -> list[Path]:
+    """Objects of these sources in a folder, compiled side by side."""
     folder.mkdir(parents=True, exist_ok=True)
-    _run([*command, "-c", *map(str, sources)], folder)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda source: _run([*command, "-c", str(source)], folder), sources))
     return [folder / path.with_suffix(".o").name for path in sources]
 
 
