@@ -690,7 +690,8 @@ def _resize(t: Translation, node: Any, given: Attributes) -> None:
         _emit_image(t, node, kind, (image.index,), full, target, params)
         return
     if mode != "nearest":
-        t.fail(node, "the scale of its output must be that of its input, without a clamp behind it")
+        told = "put a Relu or Clip that follows it before it, or take mode='nearest'"
+        t.fail(node, f"with mode='linear' its output must have the scale of its input: {told}")
     made = t.insert(kind, image, full, params)
     table = Table(np.clip(requantized(made, target), target.act_min, target.act_max))
     _emit_image(t, node, "QUANTIZE", (made.index,), full, target, table)

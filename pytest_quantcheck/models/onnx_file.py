@@ -1,7 +1,7 @@
 """A float ``.onnx`` file as one self-contained model with batch 1 and fixed sizes, read without running it.
 
 Tensors in files of their own (external data) are taken in, local functions are inlined, a symbolic batch
-becomes 1. The layout of inputs and outputs (NCHW as a rule) stays the file's.
+becomes 1, float16 becomes float32. The layout of inputs and outputs (NCHW as a rule) stays the file's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pytest_quantcheck.graph.onnx_proto import (
     CUSTOM,
     MAX_FILE_BYTES,
     MAX_NODES,
+    array,
     graph_inputs,
     kind_of,
     load_onnx,
@@ -47,6 +48,7 @@ def float_onnx(data: bytes, folder: Path | None = None) -> bytes:
     _take_in(model, folder)
     if model.functions:
         model = _inlined(onnx, model)
+    _widen(onnx, model.graph)
     _check_operators(model.graph)
     _check_inputs(model.graph)
     fixed = _fix_batch(model)
@@ -163,6 +165,25 @@ def _expanded(
     ]
     depth = 1 + max((deep for _, _, deep in each), default=0)
     return sum(n for n, _, _ in each), sum(size for _, size, _ in each), depth
+
+
+def _widen(onnx: Any, graph: Any) -> None:
+    """Make float32 of float16 and bfloat16: in constants, at the edges, and where something is cast to it."""
+    half = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    tensors = list(graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                tensors.append(attribute.t)
+            elif (node.op_type, attribute.name) == ("Cast", "to") and attribute.i in half:
+                attribute.i = onnx.TensorProto.FLOAT
+    for tensor in tensors:
+        if tensor.data_type in half:
+            wide = array(tensor).astype("float32")
+            tensor.CopyFrom(onnx.numpy_helper.from_array(wide, tensor.name))
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        if info.type.tensor_type.elem_type in half:
+            info.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
 
 
 def _check_operators(graph: Any) -> None:

@@ -65,7 +65,7 @@ class _Rewriting:
         self.graph = graph
         self.constants = constants(graph)
         infos = (*graph_inputs(graph), *graph.value_info, *graph.output)
-        self.shapes = {info.name: value_type(info)[0] for info in infos}
+        self.types = {info.name: value_type(info) for info in infos}
         self.made: list[Any] = []
         self.count = 0
 
@@ -83,8 +83,8 @@ class _Rewriting:
 
     def sizes(self, name: str) -> tuple[int, ...] | None:
         """The shape of a tensor, None where it is not known."""
-        shape = self.shapes.get(name)
-        if shape is None or not all(isinstance(n, int) for n in shape):
+        shape, _ = self.types.get(name, (("?",), ""))
+        if not all(isinstance(n, int) for n in shape):
             return None
         return tuple(int(n) for n in shape)
 
@@ -126,6 +126,17 @@ def _computed_bias(at: _Rewriting, node: Any) -> bool:
     if given.pop("beta", 1.0) != 1:
         return False
     at.op(node, "Add", [at.op(node, "Gemm", list(node.input[:2]), "product", **given), node.input[2]])
+    return True
+
+
+def _cast(at: _Rewriting, node: Any) -> bool:
+    """From float32 to float32, as where a float16 model ends."""
+    if (
+        at.types.get(node.input[0], ((), ""))[1] != "float32"
+        or attributes(node)["to"] != load_onnx().TensorProto.FLOAT
+    ):
+        return False
+    at.op(node, "Identity", [node.input[0]])
     return True
 
 
@@ -212,6 +223,7 @@ def _reshuffle(
 
 _RULES: dict[str, Callable[[_Rewriting, Any], bool]] = {
     "BatchNormalization": _batch_norm,
+    "Cast": _cast,
     "Div": _quotient,
     "Gemm": _computed_bias,
     "PRelu": _prelu,

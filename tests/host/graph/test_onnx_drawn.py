@@ -141,10 +141,17 @@ def transposed(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
 
 
 def resized(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    """Linear ones keep their scale, which a clamp right behind them would change; onnxruntime has none of
+    one spatial axis.
+    """
     sizes = (1, shape[1], *(1 + d.below(2 * n) for n in shape[2:]))
     modes = ("half_pixel", "asymmetric", "align_corners")
-    how = {"mode": ("nearest", "linear")[d.below(2)], "coordinate_transformation_mode": modes[d.below(3)]}
-    return d.net.op("Resize", x, "", "", d.net.constant(sizes, np.int64), **how), sizes
+    how = {
+        "mode": ("nearest", "linear")[d.below(2) * (len(shape) == 4)],
+        "coordinate_transformation_mode": modes[d.below(3)],
+    }
+    y = d.net.op("Resize", x, "", "", d.net.constant(sizes, np.int64), **how)
+    return convolution(d, y, sizes) if how["mode"] == "linear" else (y, sizes)
 
 
 def depthwise(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:

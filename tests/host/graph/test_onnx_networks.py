@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from conformance_models.onnx_nets import Net
 from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
@@ -186,6 +188,14 @@ def flattened_by_its_shape(net: Net) -> Outputs:
     return {net.op("Gemm", net.op("Reshape", x, wanted), net.normal(80, 5)): ("N", 5)}
 
 
+def half_precision_inside(net: Net) -> Outputs:
+    """As converters to float16 write it that leave the edges in float32."""
+    x = net.op("Cast", net.input("x", 1, 3, 6, 5), to=onnx.TensorProto.FLOAT16)
+    w = net.constant(net.rng.normal(size=(4, 3, 3, 3)), np.float16)
+    y = net.op("Relu", net.op("Conv", x, w, net.constant(net.rng.normal(size=4), np.float16)))
+    return {net.op("Cast", y, to=onnx.TensorProto.FLOAT): (1, 4, 4, 3)}
+
+
 def output_that_is_read_again(net: Net) -> Outputs:
     x = net.op("Relu", pointwise(net, net.input("x", 1, 3, 6, 5), 4, 3))
     return {x: (1, 4, 6, 5), net.op("Sigmoid", x): (1, 4, 6, 5)}
@@ -219,6 +229,7 @@ NETWORKS: tuple[Build, ...] = (
     part_of_a_split,
     flattened_by_its_shape,
     output_that_is_read_again,
+    half_precision_inside,
 )
 
 
@@ -239,6 +250,17 @@ def test_a_network_is_equal_to_onnxruntime_and_near_the_float_one(
     floats = OnnxruntimeRunner().run(QuantizedModel("float", model.float_model), x).outputs[0]
     assert np.abs(dequantize_output(model, run.outputs[0]) - floats).max() < 0.2 * floats.std()
     assert compile_image(model.graph).arena_bytes > 0
+
+
+def test_a_clamp_right_behind_a_linear_resize_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """The quantizer gives the enlarged values the clamp's scale, which the kernel cannot change."""
+    net = Net(1)
+    x = net.op("Resize", net.input("x", 1, 3, 6, 5), "", net.constant([1, 1, 2, 2]), mode="linear")
+    content = net.model({net.op("Relu", x): (1, 3, 12, 10)})
+    data = Samples(np.random.default_rng(5).normal(size=(20, 3, 6, 5)).astype(np.float32))
+    model = quantize(content, QuantConfig(quantizer="onnx"), data, cache=Cache(tmp_path))
+    with pytest.raises(UnsupportedOperatorError, match="put a Relu or Clip that follows it before it"):
+        IntegerRunner().run(model, data)
 
 
 def test_an_input_that_is_moved_twice_is_quantized_once(tmp_path: Path) -> None:

@@ -122,6 +122,24 @@ def test_bytes_have_no_folder(tmp_path: Path) -> None:
         load(content)
 
 
+@pytest.mark.parametrize("dtype", ["FLOAT16", "BFLOAT16"])
+def test_half_precision_becomes_float32(dtype: str) -> None:
+    half = getattr(onnx.TensorProto, dtype)
+    weights = onnx.helper.make_tensor("w", half, [2, 2], [0.5, 1.25, -3.0, 0.0])
+    value = onnx.helper.make_tensor("", half, [2], [1.5, -2.0])
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["b"], value=value),
+        onnx.helper.make_node("Gemm", ["x", "w", "b"], ["y"]),
+    ]
+    edges = [[onnx.helper.make_tensor_value_info(name, half, ["N", 2])] for name in "xy"]
+    graph = onnx.helper.make_graph(nodes, "half", *edges, [weights])
+    imports = [onnx.helper.make_opsetid("", 17)]
+    content = onnx.helper.make_model(graph, opset_imports=imports, ir_version=9).SerializeToString()
+    x = np.asarray([[1, 2]], np.float32)
+    run = OnnxruntimeRunner().run(QuantizedModel("float", load(content).onnx), Samples(x))
+    np.testing.assert_array_equal(run.outputs[0], np.asarray([[-4, -0.75]], np.float32))
+
+
 def refused(*shape: int | str, dtype: str = "float32") -> bytes:
     net = nets.Net()
     return net.model({net.op("Identity", net.input("x", *shape, dtype=dtype)): shape}, dtype)
