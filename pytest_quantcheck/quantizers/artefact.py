@@ -1,4 +1,4 @@
-"""An artefact on disk: ``name.tflite`` and beside it ``name.json``, the manifest: how it was made."""
+"""An artefact on disk: ``name.tflite`` and beside it ``name.tflite.json``, the manifest: how it was made."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pytest_quantcheck.quantizers.model import QuantizedModel
 
 
 def manifest_path(path: Path) -> Path:
-    """Where the manifest of an artefact lies."""
-    return path.with_suffix(".json")
+    """Where the manifest of an artefact lies; ``model.tflite`` and ``model.onnx`` have one each."""
+    return path.with_name(f"{path.name}.json")
 
 
 def write_artefact(model: QuantizedModel, path: Path) -> Path:

@@ -37,7 +37,7 @@ def quantize(*more):
 
 def test_a_file_is_quantized_checked_and_compared(folder, capsys):
     assert quantize("--option", "method=percentile", "--option", "percentile=99.9") == 0
-    assert json.loads((folder / "int8.json").read_text())["config"]["quantizer"] == "onnx"
+    assert json.loads((folder / "int8.onnx.json").read_text())["config"]["quantizer"] == "onnx"
     assert main(["check", "int8.onnx", "--target", "virtual-esp32c3"]) == 0
     told = capsys.readouterr().out
     assert "net-onnx-i8-i8-perchannel-percentile99.9-cal100pct" in told

@@ -39,11 +39,11 @@ def test_artefact_and_manifest_are_what_the_options_say(here, capsys):
     assert summary.input_tensors[0].dtype == "uint8"
     assert summary.output_tensors[0].dtype == "float32"
     assert granularity_of(summary) == "per_tensor"
-    assert len(json.loads((here / "out.json").read_text())["calibration"]["ids"]) == 20
+    assert len(json.loads((here / "out.tflite.json").read_text())["calibration"]["ids"]) == 20
     told = capsys.readouterr().out
     assert model.sha256 in told
     assert "calibrated with 20 samples" in told
-    assert "out.json" in told
+    assert "out.tflite.json" in told
 
 
 def test_a_function_may_bring_model_and_data(here):

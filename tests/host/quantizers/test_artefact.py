@@ -23,7 +23,7 @@ def written(quantize_digits, tmp_path):
 def test_what_was_written_is_read_again(written):
     model, path, manifest = written
     again = read_artefact(path)
-    assert manifest == path.with_suffix(".json")
+    assert manifest == path.with_name("digits.tflite.json")
     assert (again.artefact, again.config, again.id) == (model.artefact, model.config, model.id)
     assert again.manifest["artefact"]["sha256"] == model.sha256
 

@@ -581,6 +581,9 @@ def test_the_command_says_what_it_brought(float_digits, tmp_path, monkeypatch, c
     ]
     assert main([*arguments, "--granularity", "per_tensor", "--optimize"]) == 0
     assert "optimize equalised 2 pairs of layers" in capsys.readouterr().out
-    assert set(json.loads((tmp_path / "out.json").read_text())["optimize"]["rmse"]) == {"before", "after"}
+    assert set(json.loads((tmp_path / "out.tflite.json").read_text())["optimize"]["rmse"]) == {
+        "before",
+        "after",
+    }
     assert main([*arguments, "--optimize"]) == 2
     assert "granularity='per_tensor'" in capsys.readouterr().err
