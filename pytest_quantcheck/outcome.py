@@ -16,7 +16,7 @@ from pytest_quantcheck.notes import REPORT_KEY, item_notes, run_notes
 from pytest_quantcheck.report import json, markdown
 from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.report.row import Row
-from pytest_quantcheck.report.terminal import last_line, not_judged, table
+from pytest_quantcheck.report.terminal import last_line, not_judged, table, warnings
 from pytest_quantcheck.settings import settings
 
 _TAIL_LINES = 40
@@ -110,7 +110,7 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     if rows:
         for line in table(rows):
             terminalreporter.write_line(line)
-        for line in not_judged(rows):
+        for line in (*not_judged(rows), *warnings(rows)):
             terminalreporter.write_line(line, yellow=True)
         terminalreporter.write_line(last_line(rows))
     for reason, count in notes.omitted.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.row import HEADINGS, Row, cells
-from pytest_quantcheck.report.terminal import last_line
+from pytest_quantcheck.report.terminal import last_line, warnings
 
 
 def render(rows: Sequence[Row]) -> str:
@@ -13,6 +13,7 @@ def render(rows: Sequence[Row]) -> str:
     lines = ["# quantcheck", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(cells(row)) for row in rows]
     lines += ["", last_line(rows), ""]
+    lines += [f"- {line}" for line in warnings(rows)]
     for row in rows:
         if row.get("failed"):
             lines += [f"**{_plain(row.get('test') or row.get('case', ''))}**", "", "```"]

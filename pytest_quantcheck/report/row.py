@@ -16,6 +16,7 @@ class Row(TypedDict, total=False):
     announced) or ``unjudged``. ``None`` and missing keys mean *not known*. ``arena`` and ``image`` are bytes.
     ``samples`` were run, ``score`` is over ``score_samples``: more where the outputs equal the reference's.
     ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
+    ``warnings`` are the audit's of the artefact, each ``code: text``.
     """
 
     test: str
@@ -44,6 +45,7 @@ class Row(TypedDict, total=False):
     retries: int | None
     faults: list[str]
     erased_sectors: int | None
+    warnings: list[str]
     log: str
 
 

@@ -32,6 +32,22 @@ def not_judged(rows: Sequence[Row]) -> list[str]:
     return [f"{text} ({times} {'verdict' if times == 1 else 'verdicts'})" for text, times in found.items()]
 
 
+def warnings(rows: Sequence[Row]) -> list[str]:
+    """What the audit warns of, one line per code: its first text, how many others, and how many cases."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        for text in row.get("warnings") or []:
+            cases = found.setdefault(text.partition(":")[0], {}).setdefault(text, set())
+            cases.add(row.get("case", ""))
+    return [_warning(texts) for texts in found.values()]
+
+
+def _warning(texts: dict[str, set[str]]) -> str:
+    cases, others = len(set().union(*texts.values())), len(texts) - 1
+    more = f", {others} more of the kind" if others else ""
+    return f"warning: {next(iter(texts))} ({cases} {'case' if cases == 1 else 'cases'}{more})"
+
+
 def last_line(rows: Sequence[Row]) -> str:
     """``4 passed, 1 failed, 2 not judged, 0 rig faults``, then whatever else there is."""
     totals = count(rows)

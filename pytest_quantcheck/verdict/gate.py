@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
 from statistics import median
-from typing import Any, Union
+from typing import Any, NoReturn, Union
 
 from pytest_quantcheck.data.dataset import Array, Dataset, Samples
 from pytest_quantcheck.errors import UsageError
@@ -132,6 +133,11 @@ class Verdict:
             "retries": run.details.get("retries"),
             "faults": run.details.get("faults", []),
             "erased_sectors": run.details.get("erased_sectors"),
+            "warnings": [
+                f"{found['code']}: {found['sentence']} {found['remedy']}".rstrip()
+                for found in run.model.manifest.get("findings", ())
+                if found["severity"] == "warning"
+            ],
             "log": run.log,
         }
 
@@ -163,6 +169,7 @@ class Gate:
         confidence: float | None = None,
         metric: MetricLike = None,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> Verdict:
         """Judge ``run``; raise one ``AssertionError`` that lists every failed criterion.
 
@@ -175,6 +182,9 @@ class Gate:
         cannot be judged.
         """
         __tracebackhide__ = True
+        if unknown:
+            allowed = ", ".join(list(inspect.signature(self.check).parameters)[1:-1])
+            raise UsageError(f"gate.check({next(iter(unknown))}=...) is not known; allowed: {allowed}")
         _check_arguments(exact, max_lsb)
         max_drop, min_score = _number("max_drop", max_drop), _number("min_score", min_score)
         confidence = _confidence(confidence, max_drop)

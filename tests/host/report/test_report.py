@@ -126,3 +126,15 @@ def test_junit_properties_are_texts_without_the_unknown() -> None:
     assert properties["qc.not_judged"].startswith("latency_ms")
     assert "qc.latency_ms" not in properties
     assert all(isinstance(value, str) for value in properties.values())
+
+
+def test_warnings_of_the_audit_are_one_line_a_code_in_the_summary_and_in_markdown() -> None:
+    rows: list[Row] = [
+        {**GOOD, "case": "a", "warnings": ["leak: two samples.", "scale: one."]},
+        {**GOOD, "case": "a", "warnings": ["leak: two samples."]},
+        {**GOOD, "case": "b", "warnings": ["leak: three samples."]},
+        BAD,
+    ]
+    lines = ["warning: leak: two samples. (2 cases, 1 more of the kind)", "warning: scale: one. (1 case)"]
+    assert terminal.warnings(rows) == lines
+    assert all(f"- {line}" in markdown.render(rows).splitlines() for line in lines)

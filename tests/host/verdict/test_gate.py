@@ -168,6 +168,11 @@ def test_numbers_of_numpy_decide_like_pythons_own(make, model, few, asked) -> No
     assert type(row["score"]) is float
 
 
+def test_an_argument_that_check_does_not_know_is_an_error_of_usage(make, model, few) -> None:
+    with pytest.raises(UsageError, match=r"max_dorp=...\) is not known; allowed: exact, .*, name$"):
+        make().check(IntegerRunner().run(model, few), **{"max_dorp": 0.1})
+
+
 def test_a_metric_that_gives_no_number_is_named(make, model, few) -> None:
     with pytest.raises(UsageError, match="metric each returned ndarray"):
         make().check(Device().run(model, few), metric=Metric("each", lambda outputs, _: outputs))
