@@ -55,13 +55,17 @@ def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
 
 
 def _findings(step: Callable[[BoardSession], Iterator[Finding]], session: BoardSession) -> Iterator[Finding]:
-    """The findings of a step; a fault that ends it is the last one."""
+    """The findings of a step; a fault that ends it is the last one. Without a board no step can follow:
+    a wrong inventory is an error of usage.
+    """
     try:
         yield from step(session)
     except RigFault as fault:
         text, _, remedy = fault.reason.partition("\nwhat to do: ")
         yield Finding(fault.kind, text, remedy or "look at the text above")
     except QuantcheckError as error:
+        if step is _bring_up:
+            raise
         yield Finding("usage", str(error), "mend what the text says and check again")
 
 

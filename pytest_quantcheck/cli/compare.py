@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         write_whole(args.json, text.encode() + b"\n")
     print(f"a: {args.a} ({reference.runtime})\nb: {args.b} ({seen.runtime})")
     print(found if found else f"all {len(seen)} outputs are equal, bit for bit")
+    if args.fault and not found:
+        print(f"--break {args.fault} changed no output for these inputs; try others, or more of them")
     return 1 if found else 0
 
 

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     count = samples.get("samples")
     print(f"  {model.id}, " + (f"calibrated with {count} samples" if count else "without calibration"))
     for finding in model.manifest["findings"]:
-        print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}")
+        print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}".rstrip())
     print(f"  manifest: {manifest}")
     return 0
 

@@ -97,11 +97,11 @@ class Calibration:
         """As ``parse`` takes it."""
         return {
             "fraction": f"{self.value * 100:g}%",
-            "count": f"count:{self.value:g}",
+            "count": f"count:{int(self.value)}",
             "stratified": f"stratified:{self.value * 100:g}%",
             "classes": f"classes:{','.join(self.classes)}",
             "ids": f"ids:{','.join(self.ids)}",
-            "random": f"random:{self.value:g}",
+            "random": f"random:{int(self.value)}",
             "none": "none",
         }[self.kind]
 
@@ -110,11 +110,11 @@ class Calibration:
         """As it stands in a test id: ``cal10pct``, ``cal100``, ``calrandom``, ``cal10pct-seed7``."""
         body = {
             "fraction": f"cal{self.value * 100:g}pct",
-            "count": f"cal{self.value:g}",
+            "count": f"cal{int(self.value)}",
             "stratified": f"calstratified{self.value * 100:g}pct",
             "classes": f"calclasses{'+'.join(self.classes)}",
             "ids": f"calids{len(self.ids)}",
-            "random": "calrandom" + ("" if self.value == _USUAL_RANDOM else f"{self.value:g}"),
+            "random": "calrandom" + ("" if self.value == _USUAL_RANDOM else f"{int(self.value)}"),
             "none": "",
         }[self.kind]
         return body + (f"-seed{self.seed}" if self.seed and body else "")
@@ -144,7 +144,7 @@ class Calibration:
             return math.ceil(Fraction(str(round(self.value, 12))) * available)
         if self.kind == "count" and self.value > available:
             raise UsageError(
-                f"calibration=count:{self.value:g}, but there are {available} calibration samples; "
+                f"calibration={self.text}, but there are {available} calibration samples; "
                 f"ask for at most {available}, or for all"
             )
         return int(self.value)

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,8 +33,15 @@ def call_reference(text: str, base: Path | None = None) -> object:
         except QuantcheckError:
             raise
         except (Exception, SystemExit) as error:
-            raise UsageError(f"{text!r} failed: {type(error).__name__}: {error}") from error
+            where = _line(error, inspect.getsourcefile(inspect.unwrap(function)))
+            raise UsageError(f"{text!r} failed{where}: {type(error).__name__}: {error}") from error
     return result
+
+
+def _line(error: BaseException, file: str | None) -> str:
+    """Where in the user's own file it went wrong."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" at {Path(str(file)).name}:{lines[-1]}" if lines else ""
 
 
 @contextlib.contextmanager

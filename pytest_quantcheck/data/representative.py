@@ -74,7 +74,7 @@ def representative(
         return _random(calibration, limits, shapes)
     if data is None:
         raise UsageError(
-            f"calibration by {calibration.kind} needs calibration samples, and no data was given. "
+            f"calibration={calibration.text!r} needs calibration samples, and no data was given. "
             "Give a dataset, or ask for calibration=random, which is good for sizes and exactness only"
         )
     samples = data.calibration if isinstance(data, Dataset) else data

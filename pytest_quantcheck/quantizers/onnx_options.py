@@ -63,6 +63,8 @@ class OnnxOptions:
                 f"option {unknown[0]!r} of the quantizer onnx is not known; allowed: "
                 f"{', '.join(sorted(known))}"
             )
+        if zero := [key for key in ("bins", "percentile") if key in values and not values[key]]:
+            raise UsageError(f"{zero[0]}={values[zero[0]]!r}: leave {zero[0]} out, or give a positive number")
         return cls(**values)
 
     @property

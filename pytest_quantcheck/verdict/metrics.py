@@ -160,7 +160,7 @@ def max_error(outputs: Array, reference: Array) -> float:
 
 def cosine(outputs: Array, reference: Array) -> float:
     """Cosine of the angle between the two output vectors over all samples; 1 when both are zero."""
-    a, b = outputs.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
+    a, b = (array.ravel() for array in _same_shape(outputs, reference))
     norm = sqrt(float(a @ a) * float(b @ b))
     if norm == 0:
         return 1.0 if not a.any() and not b.any() else 0.0
@@ -185,10 +185,19 @@ def paired(first: Bools, second: Bools) -> Paired:
 
 
 def _difference(outputs: Array, reference: Array) -> npt.NDArray[np.float64]:
-    a, b = outputs.astype(np.float64), reference.astype(np.float64)
-    if a.size != b.size or len(a) != len(b):
-        raise UsageError(f"shapes differ: {outputs.shape} and {reference.shape}")
-    return np.asarray(a.reshape(len(a), -1) - b.reshape(len(b), -1))
+    a, b = _same_shape(outputs, reference)
+    return np.asarray(a - b)
+
+
+def _same_shape(outputs: Array, reference: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Both as float64, one row per sample."""
+    if outputs.size != reference.size or len(outputs) != len(reference):
+        raise UsageError(
+            f"shapes differ: {outputs.shape} and {reference.shape}; errors and cosine want targets of the "
+            "outputs' shape as y; class labels go with metric='accuracy'"
+        )
+    rows = len(outputs), -1
+    return outputs.astype(np.float64).reshape(rows), reference.astype(np.float64).reshape(rows)
 
 
 METRICS = {

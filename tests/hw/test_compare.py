@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pytest_quantcheck.cli import main
+from pytest_quantcheck.cli import compare, main
 from pytest_quantcheck.demo.artefacts import DATA
 from pytest_quantcheck.graph.image import compile_image, patch_weight, read_image
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
@@ -103,6 +103,13 @@ def test_a_broken_weight_at_the_prompt_ends_with_1_and_names_operator_elements_a
     assert "first diverging: operator 0 (CONV_2D)" in capsys.readouterr().out
 
 
+def test_a_break_that_shows_in_no_output_is_told(desk, capsys, monkeypatch):
+    monkeypatch.setitem(compare.BREAKS, "weight", lambda image: image)
+    arguments = ["--a", "integer", "--b", "desk", "--inputs", "X.npy", "--break", "weight"]
+    assert main(["compare", str(MODEL), *arguments]) == 0
+    assert "--break weight changed no output for these inputs" in capsys.readouterr().out
+
+
 def test_breaking_needs_a_board(desk, capsys):
     arguments = ["--a", "integer", "--b", "litert", "--inputs", "X.npy", "--break", "weight"]
     assert main(["compare", str(MODEL), *arguments]) == 2
@@ -192,6 +199,16 @@ def test_check_passes_a_board_whose_runtime_takes_models_of_another_kind(desk, c
         file.write('[board.settings]\nruntime = "lookup"\n')
     assert main(["boards", "--check", "mine"]) == 0
     assert "not tried: no known model is of the kind 'lookup'" in capsys.readouterr().out
+
+
+def test_a_wrong_setting_ends_the_check_with_2_and_one_error(desk, capsys):
+    with (desk / "boards.toml").open("a") as file:
+        file.write('[[board]]\nname="typo"\nfamily="esp32"\ntarget="virtual-esp32c3"\n')
+        file.write('[board.settings]\nconsle = "usb"\n')
+    assert main(["boards", "--check", "typo"]) == 2
+    printed = capsys.readouterr()
+    assert "consle = 'usb' is not known to the family esp32" in printed.err
+    assert "FAIL" not in printed.out
 
 
 def test_check_names_the_step_that_fails_and_what_to_do(desk, capsys):

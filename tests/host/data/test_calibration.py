@@ -190,6 +190,13 @@ def test_more_samples_than_there_are_is_an_error():
         choose(Calibration.parse("count:101"), IDS)
 
 
+@pytest.mark.parametrize("text", ["count:99999999", "random:54321"])
+def test_large_numbers_stand_in_texts_and_ids_as_they_were_written(text):
+    calibration = Calibration.parse(text)
+    assert calibration.text == text
+    assert calibration.id.endswith(text.partition(":")[2])
+
+
 def test_an_empty_set_is_an_error():
     with pytest.raises(UsageError, match="empty"):
         choose(Calibration.parse("10%"), [])

@@ -113,7 +113,7 @@ def test_a_function_may_return_the_dataset(tmp_path):
         ("quant_data_ok:number", "returned a int"),
         ("quant_data_ok:VALUE", "is not a function"),
         ("quant_data_ok:needs", "without arguments"),
-        ("quant_data_ok:fails", "failed: TypeError"),
+        ("quant_data_ok:fails", r"failed at quant_data_ok\.py:7: TypeError"),
         ("quant_data_ok:absent", "has no 'absent'"),
         ("no_such_module_anywhere:f", "cannot be imported"),
         ("missing.npz", "no data file"),

@@ -166,6 +166,7 @@ def test_another_format_is_told_where_to_go(cache: Cache, float_digits: Any, dig
     [
         ({"options": {"method": "kl"}}, UsageError, "allowed: minmax, entropy, percentile"),
         ({"options": {"methd": "kl"}}, UsageError, "'methd' of the quantizer onnx is not known"),
+        ({"options": {"bins": 0}}, UsageError, "bins=0: leave bins out, or give a positive number"),
         ({"options": {"bins": 512}}, CombinationError, "bins=512 is impossible with method='minmax'"),
         ({"options": {"method": "entropy", "bins": 128}}, UsageError, "whole number from 256"),
         ({"options": {"method": "percentile", "bins": 2.5}}, UsageError, "whole number from 2 to"),

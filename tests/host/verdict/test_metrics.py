@@ -153,3 +153,9 @@ def test_a_function_is_a_metric() -> None:
 
     found = metrics.find(top_margin)
     assert (found.name, found.score(np.zeros(1), np.zeros(1))) == ("top_margin", 0.25)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "max_error", "cosine"])
+def test_class_labels_are_no_truth_for_errors_and_cosine(metric) -> None:
+    with pytest.raises(UsageError, match="class labels go with metric='accuracy'"):
+        metrics.METRICS[metric].score(np.eye(3), np.arange(3))
