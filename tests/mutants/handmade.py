@@ -549,8 +549,8 @@ PATCHES = (
         "BATCH_MATMUL swaps no axes",
         "wrong position",
         KERNELS + "qc_batch_matmul.c",
-        "adj_x ? 1 : width_a, step_a",
-        "width_a, step_a",
+        "adj_x ? 1 : width_a, next_column",
+        "width_a, next_column",
     ),
     Patch(
         "SLICE begins at the first element",
