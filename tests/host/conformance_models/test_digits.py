@@ -20,11 +20,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),  # any int8 conversion
 ]
 
-tf = pytest.importorskip("tensorflow")
-
 
 @pytest.fixture(scope="module")
 def model():
+    pytest.importorskip("tensorflow")  # here, as every worker collects all modules
     return digits.float_model()
 
 
@@ -70,6 +69,8 @@ def test_our_way_through_float_tflite_gives_what_tensorflows_converter_gives(
     model, data, tmp_path, input_type, output_type, granularity
 ):
     """The public converter, on the Keras model itself: same operators, weights, scales and zero points."""
+    import tensorflow as tf
+
     config = QuantConfig(input_type, output_type, granularity, Calibration.parse("10%"))
     samples = representative(config.calibration, data, [(8, 8, 1)]).inputs[0]
     concrete = tf.function(model).get_concrete_function(tf.TensorSpec((1, 8, 8, 1), tf.float32))

@@ -15,8 +15,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras with NumPy 2
 ]
 
-keras = pytest.importorskip("keras")
-layers = keras.layers
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_is_here():
+    """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
+    pytest.importorskip("keras")
 
 
 def run_float(content, *inputs):
@@ -29,6 +32,9 @@ def run_float(content, *inputs):
 
 
 def small(slope=0.3, seed=0, shape=(6, 6, 2)):
+    import keras
+    from keras import layers
+
     keras.utils.set_random_seed(seed)
     image = layers.Input(shape)
     x = layers.LeakyReLU(slope)(layers.Conv2D(4, 3)(image))
@@ -49,6 +55,9 @@ def test_no_shape_arithmetic_is_left_in_the_graph():
 
 
 def test_two_inputs_and_two_outputs_keep_their_order_and_names():
+    import keras
+    from keras import layers
+
     first, second = layers.Input((3,), name="wide"), layers.Input((2,), name="narrow")
     joined = layers.Concatenate()([first, second])
     model = keras.Model([first, second], [layers.Dense(4)(joined), layers.Dense(1)(joined)])
@@ -91,6 +100,9 @@ def test_a_keras_file_computes_the_same_as_the_model(tmp_path, cache):
 
 
 def test_open_sizes_are_an_error_that_names_the_input():
+    import keras
+    from keras import layers
+
     image = layers.Input((None, None, 3), name="photo")
     model = keras.Model(image, layers.Conv2D(1, 1)(image))
     with pytest.raises(ModelError, match=r"'photo'.*fixed Input shape"):
@@ -98,6 +110,9 @@ def test_open_sizes_are_an_error_that_names_the_input():
 
 
 def test_a_model_without_inputs_is_told_how_to_get_some():
+    import keras
+    from keras import layers
+
     class Subclass(keras.Model):
         def call(self, x):
             return x
@@ -108,13 +123,19 @@ def test_a_model_without_inputs_is_told_how_to_get_some():
 
 
 def test_integer_inputs_are_an_error():
+    import keras
+    from keras import layers
+
     tokens = layers.Input((5,), dtype="int32", name="tokens")
     with pytest.raises(ModelError, match="'tokens' is int32"):
         load(keras.Model(tokens, layers.Embedding(10, 2)(tokens)))
 
 
 def test_a_custom_layer_in_a_file_is_not_imported(tmp_path, cache):
-    class Doubled(keras.layers.Layer):
+    import keras
+    from keras import layers
+
+    class Doubled(layers.Layer):
         def call(self, x):
             return 2 * x
 

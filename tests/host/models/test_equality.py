@@ -24,8 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras with NumPy 2
 ]
 
-tf = pytest.importorskip("tensorflow")
-
 CONFIGURATIONS = [  # scheme, input, output, per tensor
     ("int8", "int8", "int8", False),
     ("int8", "uint8", "float32", False),
@@ -41,6 +39,8 @@ class Network:
     """A network in all the forms that both ways start from."""
 
     def __init__(self, name: str, folder: Path) -> None:
+        import tensorflow as tf
+
         model = NETWORKS[name]()
         self.folder = folder
         generator = np.random.default_rng(0)
@@ -52,6 +52,8 @@ class Network:
             model.export(folder, input_signature=[sizes] if len(sizes) > 1 else sizes)
 
     def plain(self, scheme: str, input_type: str, output_type: str, per_tensor: bool) -> bytes:
+        import tensorflow as tf
+
         with converter._silence(), Path(os.devnull).open("w") as void, contextlib.redirect_stderr(void):
             return convert(
                 tf.lite.TFLiteConverter.from_saved_model(str(self.folder)),
@@ -76,6 +78,7 @@ class Network:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
+    pytest.importorskip("tensorflow")  # here, as every worker collects all modules
     return cache(lambda name: Network(name, tmp_path_factory.mktemp(name)))
 
 
