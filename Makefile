@@ -13,6 +13,9 @@ PYTHON := .venv/bin/python
 # one more than there are cores: many tests wait for a board
 JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 
+# the tests start hundreds of Python processes: what one has compiled, the next one need not
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults
 
 setup-demo setup-dev setup-fuzz:

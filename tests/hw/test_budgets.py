@@ -40,10 +40,10 @@ def vectors(shape, count: int) -> Raw:
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_shape_equals_tflm_within_its_budget_and_counts_the_same_every_time(runner, name):
     shape = model(name)
-    run, *again = (runner.run(shape, vectors(shape, count)) for count in (INPUTS, 1, 1))
+    run, again = (runner.run(shape, vectors(shape, count)) for count in (INPUTS, 1))
     expected = TflmRunner().run(shape, vectors(shape, INPUTS)).outputs[0]
     assert run.outputs[0].dtype == expected.dtype
     assert run.outputs[0].tobytes() == expected.tobytes()
     assert run.unit == "instructions"
-    assert run.counters[:1] == again[0].counters == again[1].counters
+    assert run.counters[:1] == again.counters
     assert max(run.counters) / shape.manifest["macs"] <= BUDGETS[runner.target][name]

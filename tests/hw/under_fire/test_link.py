@@ -28,7 +28,7 @@ def board(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "frames"), [("posix", 2000), ("virtual-stm32f405", 300), ("virtual-esp32c3", 300)]
+    ("name", "frames"), [("posix", 800), ("virtual-stm32f405", 300), ("virtual-esp32c3", 300)]
 )
 def test_one_byte_in_a_hundred_is_damaged_and_no_answer_is_wrong(tmp_path, name, frames):
     score = exercise(BOARDS[name], frames, seed=7, folder=tmp_path)
