@@ -140,18 +140,23 @@ def transposed(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
     return y, (1, outputs, *(2 * n - 1 for n in shape[2:]))
 
 
-def resized(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
-    """Linear ones keep their scale, which a clamp right behind them would change; onnxruntime has none of
-    one spatial axis.
+def enlarged(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    return resized(d, x, shape, "nearest")
+
+
+def blended(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    """A linear Resize, between convolutions: a clamp behind it would change its scale, and onnxruntime moves
+    transpositions from before it to behind it, where its own kernel refuses the axes then.
     """
+    x, shape = convolution(d, x, shape)
+    return convolution(d, *resized(d, x, shape, "linear"))
+
+
+def resized(d: Drawer, x: str, shape: Shape, mode: str) -> tuple[str, Shape]:
     sizes = (1, shape[1], *(1 + d.below(2 * n) for n in shape[2:]))
-    modes = ("half_pixel", "asymmetric", "align_corners")
-    how = {
-        "mode": ("nearest", "linear")[d.below(2) * (len(shape) == 4)],
-        "coordinate_transformation_mode": modes[d.below(3)],
-    }
-    y = d.net.op("Resize", x, "", "", d.net.constant(sizes, np.int64), **how)
-    return convolution(d, y, sizes) if how["mode"] == "linear" else (y, sizes)
+    coordinates = ("half_pixel", "asymmetric", "align_corners")[d.below(3)]
+    how = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    return d.net.op("Resize", x, "", "", d.net.constant(sizes, np.int64), **how), sizes
 
 
 def depthwise(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
@@ -172,8 +177,8 @@ ANYWHERE: tuple[Layer, ...] = (
     *(function, dense, branch, turned, flat, reversed_sizes, softmax, mean),
     *(cut, split),
 )
-SPATIAL: tuple[Layer, ...] = (convolution, convolution, transposed, resized, pool, global_pool)
-IMAGES: tuple[Layer, ...] = (depthwise,)
+SPATIAL: tuple[Layer, ...] = (convolution, convolution, transposed, enlarged, pool, global_pool)
+IMAGES: tuple[Layer, ...] = (depthwise, blended)
 
 
 @given(seed=st.integers(0, 2**31))
