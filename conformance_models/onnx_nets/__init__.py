@@ -114,7 +114,7 @@ def sequence(seed: int = 0) -> bytes:
     net = Net(seed)
     x = net.input("signal", 1, 4, 30)
     x = net.op("Relu", net.op("Conv", x, net.normal(6, 4, 5, scale=0.3), net.normal(6), pads=[2, 2]))
-    x = net.op("MaxPool", x, kernel_shape=[2], strides=[2])
+    x = net.op("MaxPool", x, kernel_shape=[3], strides=[2], ceil_mode=1)
     y = net.op("Relu", net.op("Conv", x, net.normal(6, 1, 3, scale=0.6), group=6, pads=[2, 0], dilations=[1]))
     x = net.op("Add", x, net.op("Conv", y, net.normal(6, 6, 1, scale=0.4)))
     x = net.op("ConvTranspose", x, net.normal(6, 5, 4, scale=0.4), net.normal(5), strides=[2], pads=[1, 1])

@@ -265,7 +265,8 @@ def _window(
     dilations = tuple(given.get("dilations", (1, 1)))
     pads = list(given.get("pads", (0, 0, 0, 0)))
     auto = given.get("auto_pad", "NOTSET")
-    if given.get("ceil_mode", 0):
+    ceil = bool(given.get("ceil_mode", 0))
+    if ceil and kind_of(node) != "MaxPool":
         t.fail(node, "ceil_mode=1 is not supported; export with ceil_mode=0")
     lengths = [len(each) for each in (kernel, strides, dilations, pads)]
     if lengths != [2, 2, 2, 4] or min((*kernel, *strides, *dilations)) < 1:
@@ -288,6 +289,12 @@ def _window(
         else:
             t.fail(node, f"auto_pad {auto!r} is not known")
         length = (size + total - reach) // strides[axis] + 1
+        if (
+            ceil
+            and (length - 1) * strides[axis] + reach < size + total
+            and length * strides[axis] < size + first
+        ):
+            length += 1  # a last window that reaches beyond the padding, but begins before it
         if first < 0 or total < first or size + total < reach:
             t.fail(node, f"kernel {kernel} and pads {pads} do not fit an input of {tuple(shape)}")
         before.append(first)

@@ -428,6 +428,16 @@ def test_moved_data_are_equal(dtype: str, odd: int) -> None:
         assert difference(content, d.values(N, 3, 5, 5), d.values(N, 2, 5, 5))[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad", "out"), [(2, 2, 0, 4), (3, 2, 0, 3), (3, 3, 1, 3), (1, 3, 0, 3), (2, 3, 1, 3)]
+)
+def test_a_last_window_that_is_cut_off_counts_where_the_model_says_so(
+    kernel: int, stride: int, pad: int, out: int
+) -> None:
+    how = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4, "ceil_mode": 1}
+    assert one(Draw("int8", 0), "MaxPool", (3, 7, 7), (3, out, out), 0.25, attributes=how)[0] == 0
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 def test_softmax_is_at_most_one_step_away(dtype: str) -> None:
     d = Draw(dtype, 0)
