@@ -1,7 +1,7 @@
 """For every test of this repository: pytester, Hypothesis profiles, and the built-in virtual boards unless a
 rig is named.
 
-``--hypothesis-profile=deep`` draws three times as many examples as the default.
+``--hypothesis-profile=deep`` draws five times as many examples as the default.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 # no deadline: two cores shared with virtual boards say nothing about a test's speed
-settings.register_profile("default", deadline=None, max_examples=60)
+settings.register_profile("default", deadline=None, max_examples=40)
 settings.register_profile("deep", deadline=None, max_examples=200)
 
 pytest_plugins = ["pytester"]

@@ -1,4 +1,4 @@
-"""Helpers of the plug-in's tests: each runs pytest in a process of its own."""
+"""Helpers of the plug-in's tests: each runs pytest; what only collects does so in this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Loaded before any run in this process: what a run imports is forgotten after it, and its classes come twice.
+import pytest_quantcheck.collection
+import pytest_quantcheck.quantizers.config
+import pytest_quantcheck.quantizers.onnx_options
+import pytest_quantcheck.quantizers.tflite_schemes
+import pytest_quantcheck.rig.inventory
+import pytest_quantcheck.verdict.budget  # noqa: F401
 
 BOARDS = """
 [[board]]
@@ -37,7 +45,7 @@ def collect(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Calla
 
     def run(source: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=source)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--collect-only", "-q", *options)
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", "--collect-only", "-q", *options)
 
     return run
 

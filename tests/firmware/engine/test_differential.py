@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.host
 
-SAMPLES = 4
+SAMPLES = 2  # what one leaves behind, the other one sees
 SEEDS = st.integers(0, 2**32 - 1)
 
 
