@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import largest_intermediate, run, run_batch
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
+from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 
 _ELEMENTS_AT_ONCE = 4_000_000
 
@@ -25,7 +24,7 @@ class IntegerRunner:
     @property
     def runtime(self) -> str:
         """Implementation and version."""
-        return f"pytest-quantcheck interpreter {version('pytest-quantcheck')}"
+        return f"pytest-quantcheck interpreter {installed('pytest-quantcheck')}"
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` for models outside the supported set."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from pytest_quantcheck.errors import MissingExtraError, ModelError
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import crc32
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
+from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 from pytest_quantcheck.runners.tflm import source_outputs, written_by
 
 
@@ -31,7 +30,7 @@ class LitertRunner:
     @property
     def runtime(self) -> str:
         """Implementation and version."""
-        return f"ai-edge-litert {version('ai-edge-litert')} ({self.resolver})"
+        return f"ai-edge-litert {installed('ai-edge-litert')} ({self.resolver})"
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` when LiteRT refuses the model."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from pytest_quantcheck.graph.onnx_proto import load_onnx, parse
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import crc32
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
+from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 
 INT8_ALLOWED = "session.qdqisint8allowed"  # source: onnxruntime_session_options_config_keys.h
 X64_PRECISE = "session.x64quantprecision"
@@ -34,7 +33,7 @@ class OnnxruntimeRunner:
     @property
     def runtime(self) -> str:
         """Implementation and version."""
-        return f"onnxruntime {version('onnxruntime')}"
+        return f"onnxruntime {installed('onnxruntime')}"
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``UsageError`` for other formats, ``ModelError`` for refused models."""

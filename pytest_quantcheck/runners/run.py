@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
 from typing import Any, Protocol, Union
 
 import numpy.typing as npt
@@ -13,6 +15,12 @@ from pytest_quantcheck.quantizers.model import QuantizedModel
 
 Array = npt.NDArray[Any]
 Vectors = Union[Samples, Raw]
+
+
+@cache
+def installed(package: str) -> str:
+    """The version of an installed distribution, looked up once: every run names its runtime."""
+    return version(package)
 
 
 @dataclass(frozen=True)

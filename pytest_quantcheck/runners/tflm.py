@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,7 +24,7 @@ from pytest_quantcheck.graph.model import operator_index, source_of
 from pytest_quantcheck.graph.tflite import folded_operators
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors
+from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 from pytest_quantcheck.runners.tflm_worker import pack, receive, send, unpack
 
 _SAMPLES_AT_ONCE = 32
@@ -48,7 +47,7 @@ class TflmRunner:
     @property
     def runtime(self) -> str:
         """Implementation and version."""
-        return f"tflite_micro {version('tflite_micro')}"
+        return f"tflite_micro {installed('tflite_micro')}"
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` when TFLM refuses the model or dies of it."""
