@@ -209,7 +209,17 @@ def integer(kind: str, *shape: int, out: tuple[int, ...] = (), scale: Any = 0.1,
     return nets.between(kind, [(1, *shape)], [Q(scale, 0)], Q(0.1, 0), (1, *(out or shape)), **how)
 
 
+def bounds(*each: list[int]) -> list[Any]:
+    return [np.asarray(values, np.int64) for values in each]
+
+
+def resize(sizes: list[int], **attributes: Any) -> bytes:
+    parameters = [None, None, *bounds(sizes)]
+    return integer("Resize", 1, 4, 4, out=(1, 8, 8), parameters=parameters, attributes=attributes)
+
+
 WEIGHTS = [(np.ones((2, 3, 3, 3), np.int8), np.full(2, 0.1), 0)]
+TURNED = [(np.ones((2, 3, 3, 3), np.int8), np.full(3, 0.1), 1)]
 POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
 
@@ -223,6 +233,33 @@ POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
             "count_include_pad=0",
         ),
         (integer("Conv", 4, 5, 5, out=(2, 3, 3), weights=WEIGHTS), "do not fit 4 input channels"),
+        (
+            integer("Conv", 3, 5, out=(2, 3), weights=WEIGHTS),
+            r"do not fit an input of \(1, 3, 5\)",
+        ),
+        (integer("MaxPool", 2, 4, 4, 4, out=(2, 3, 3, 3), attributes=POOL), "3 spatial axes; 1 and 2 are"),
+        (
+            integer("ConvTranspose", 2, 5, 5, out=(3, 7, 7), weights=WEIGHTS, attributes={"group": 2}),
+            "groups and dilations other than 1",
+        ),
+        (
+            integer(
+                "ConvTranspose", 2, 5, 5, out=(3, 5, 5), weights=TURNED, attributes={"auto_pad": "SAME_UPPER"}
+            ),
+            "export it with pads",
+        ),
+        (
+            integer("ConvTranspose", 2, 5, 5, out=(3, 1, 1), weights=TURNED, attributes={"pads": [4] * 4}),
+            "leave nothing of an input",
+        ),
+        (integer("Slice", 4, parameters=bounds([1], [1], [1])), r"nothing is left of \(1, 4\)"),
+        (integer("Slice", 4, parameters=bounds([1], [2], [5])), "axis 5 of 2 dimensions"),
+        (integer("Slice", 4, parameters=bounds([1, 1], [2], [1])), "do not fit"),
+        (resize([1, 1, 8, 8], mode="cubic"), "mode='cubic' is not supported"),
+        (resize([1, 1, 8, 8], antialias=1), "antialias=1 is not supported"),
+        (resize([1, 2, 8, 8]), "only spatial axes may change"),
+        (resize([1, 1, 40000, 8]), "heights and widths below 32768"),
+        (resize([8, 8]), "one for each axis"),
         (
             integer("Conv", 3, 5, 5, out=(2, 3, 3), weights=[(WEIGHTS[0][0], np.full(3, 0.1), 1)]),
             "3 weight scales for 2 output channels",
