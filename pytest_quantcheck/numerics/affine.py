@@ -116,17 +116,21 @@ def quantize(
     """``clamp(round(x / scale) + zero_point)``; ``x`` and ``scale`` are float32.
 
     With ``axis`` scale and zero point hold one entry per slice along it. Values beyond the type
-    saturate; NaN raises ``ValueError``. ``division`` says what is rounded to an integer: the quotient
-    rounded to ``float32``, the product with the float32 ``reciprocal`` of the scale, or the ``exact``
-    quotient. Sources: TFLM ``reference_ops::AffineQuantize`` (the defaults); ONNX ``QuantizeLinear``
-    (``half_even``, ``float32``); XNNPACK ``vcvt`` (``half_even``, ``reciprocal``).
+    saturate. ``division`` says what is rounded to an integer: the quotient rounded to ``float32``, the
+    product with the float32 ``reciprocal`` of the scale, or the ``exact`` quotient. Raises
+    ``ValueError`` for NaN, for a scale that is not finite and above 0 (``reciprocal``: not below
+    ``SMALLEST_SCALE``, as XNNPACK demands), and for scales that do not fit the axis. Sources: TFLM
+    ``reference_ops::AffineQuantize`` (the defaults); ONNX ``QuantizeLinear`` (``half_even``,
+    ``float32``); XNNPACK ``vcvt`` (``half_even``, ``reciprocal``).
     """
-    x = np.asarray(x, np.float32)
+    with np.errstate(over="ignore"):  # float64 beyond float32 saturates like infinity
+        x = np.asarray(x, np.float32)
     if np.isnan(x).any():
         raise ValueError("NaN cannot be quantized")
     low, high = integer_range(dtype)
-    scales = along(np.asarray(scale, np.float32), axis, x.ndim)
-    zeros = along(np.asarray(zero_point, np.int64), axis, x.ndim)
+    least = float(SMALLEST_SCALE) if division == "reciprocal" else 0.0
+    scales = along(_checked_scales(scale, least), axis, x.shape)
+    zeros = along(np.asarray(zero_point, np.int64), axis, x.shape)
     if division == "exact":
         integers = np.clip(exact_quotient(x, scales, rounding), -int(_FAR), int(_FAR))
     elif division in DIVISIONS:
@@ -165,12 +169,12 @@ def dequantize(
 ) -> FloatArray:
     """``scale * (q - zero_point)``, multiplied in float64, returned as float32.
 
-    ``axis`` as in :func:`quantize`. For 8 and 16 bits that is one rounding. Source: TFLM
+    ``axis`` and errors as in :func:`quantize`. For 8 and 16 bits that is one rounding. Source: TFLM
     ``reference_ops::Dequantize``.
     """
     q = np.asarray(q).astype(np.int64)
-    difference = q - along(np.asarray(zero_point, np.int64), axis, q.ndim)
-    scales = along(np.asarray(scale, np.float32), axis, q.ndim).astype(np.float64)
+    difference = q - along(np.asarray(zero_point, np.int64), axis, q.shape)
+    scales = along(_checked_scales(scale), axis, q.shape).astype(np.float64)
     with np.errstate(over="ignore"):
         real: FloatArray = (scales * difference).astype(np.float32)
     return real
@@ -192,19 +196,37 @@ def quantize_bias(
     for a bias or scale that is not finite. Source: TFLite quantization specification; 20 and 40 bits:
     ESP-DL on the ESP32-S3 (esp-ppq ``EspdlQuantizer``).
     """
-    values = np.asarray(bias, np.float32)
+    with np.errstate(over="ignore"):
+        values = np.asarray(bias, np.float32)
     if not 2 <= bits <= 63:
         raise ValueError(f"bits={bits} is not possible; allowed: 2 to 63")
     with np.errstate(over="ignore", under="ignore"):
         scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
-    if not (np.all(np.isfinite(values)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
-        raise ValueError(f"a bias is finite, its scale finite and above 0, got {values} and {scale}")
+    scales = (np.asarray(input_scale), np.asarray(weight_scale), scale)
+    if not (np.all(np.isfinite(values)) and all(np.all(np.isfinite(s) & (s > 0)) for s in scales)):
+        raise ValueError(f"a bias is finite, its scales finite and above 0, got {values} and {scales}")
     largest = (1 << (bits - 1)) - 1
     return np.clip(exact_quotient(values, scale, rounding), -largest, largest), scale
 
 
-def along(values: npt.NDArray[Any], axis: int | None, rank: int) -> npt.NDArray[Any]:
-    """``values`` of shape (n,) shaped to broadcast along ``axis`` of an array of that rank."""
+def along(values: npt.NDArray[Any], axis: int | None, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """``values`` of shape (n,) shaped to broadcast along ``axis`` of an array of that shape.
+
+    One value serves every slice. Raises ``ValueError`` where there is no such axis, or no value for
+    each of its slices.
+    """
+    rank = len(shape)
+    if axis is not None and not -rank <= axis < rank:
+        raise ValueError(f"axis={axis} is not one of an array of shape {shape}")
     if axis is None or values.size == 1:
         return values.reshape(()) if values.size == 1 else values
+    if values.shape != (shape[axis],):
+        raise ValueError(f"{values.shape} parameters do not fit axis {axis} of an array of shape {shape}")
     return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)])
+
+
+def _checked_scales(scale: npt.ArrayLike, least: float = 0.0) -> FloatArray:
+    scales: FloatArray = np.asarray(scale, np.float32)
+    if not np.all((scales > 0) & (scales >= least) & np.isfinite(scales)):
+        raise ValueError(f"a scale is finite and above 0, at least {least}, got {scale!r}")
+    return scales

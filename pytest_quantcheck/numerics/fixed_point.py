@@ -64,7 +64,10 @@ def divide_towards_zero_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> Int
 
 
 def rounding_divide_by_pot(x: npt.ArrayLike, exponent: npt.ArrayLike) -> IntArray:
-    """``round(x / 2**exponent)``, half away from zero. Source: gemmlowp ``RoundingDivideByPOT``."""
+    """``round(x / 2**exponent)``, half away from zero, exponents from 0 to 31.
+
+    Source: gemmlowp ``RoundingDivideByPOT``.
+    """
     value, bits = int64(x), int64(exponent)
     mask = (int64(1) << bits) - 1
     threshold = (mask >> 1) + (value < 0)
@@ -83,7 +86,8 @@ def multiply_by_quantized_multiplier(
 
     ``"double"`` rounds twice: the value shifted left by ``max(shift, 0)`` (wrapping at 32 bits) goes
     through the doubling high multiply, then through the rounding right shift by ``max(-shift, 0)``.
-    ``"single"`` rounds once, half up, at full precision; ``shift`` is at most 30.
+    ``"single"`` rounds once, half up, at full precision. ``shift`` is in [-31, 30], as
+    :func:`quantize_multiplier` gives it for factors below 2**30.
     Source: TFLite ``MultiplyByQuantizedMultiplier`` without and with ``TFLITE_SINGLE_ROUNDING``.
     """
     if rounding == "single":

@@ -95,11 +95,12 @@ def quantize(
     With ``axis`` one exponent per slice along it. NaN raises ``ValueError``. Source: ESP-DL,
     ``Q = clip(round(R / 2**e))``.
     """
-    values = np.asarray(x, np.float32)
+    with np.errstate(over="ignore"):  # float64 beyond float32 saturates like infinity
+        values = np.asarray(x, np.float32)
     if np.isnan(values).any():
         raise ValueError("NaN cannot be quantized")
     low, high = _signed_range(dtype)
-    steps = np.ldexp(values.astype(np.float64), -_exponents(exponent, axis, values.ndim))
+    steps = np.ldexp(values.astype(np.float64), -_exponents(exponent, axis, values.shape))
     clipped: npt.NDArray[Any] = np.clip(round_real(steps, rounding), low + narrow, high).astype(dtype)
     return clipped
 
@@ -108,7 +109,7 @@ def dequantize(q: npt.ArrayLike, exponent: npt.ArrayLike, axis: int | None = Non
     """``q * 2**exponent`` as float32, exact for 8 and 16 bits unless it leaves float32's range."""
     integers = np.asarray(q).astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
-        real: FloatArray = np.ldexp(integers, _exponents(exponent, axis, integers.ndim)).astype(np.float32)
+        real: FloatArray = np.ldexp(integers, _exponents(exponent, axis, integers.shape)).astype(np.float32)
     return real
 
 
@@ -128,7 +129,7 @@ def requantize(
     """
     integers = np.asarray(q)
     difference = np.asarray(output_exponent, np.int64) - np.asarray(exponent, np.int64)
-    return shift_right(integers, along(difference, axis, integers.ndim), dtype, rounding=rounding)
+    return shift_right(integers, along(difference, axis, integers.shape), dtype, rounding=rounding)
 
 
 def shift_right(
@@ -160,9 +161,9 @@ def _signed_range(dtype: npt.DTypeLike) -> tuple[int, int]:
     return low, high
 
 
-def _exponents(exponent: npt.ArrayLike, axis: int | None, rank: int) -> IntArray:
+def _exponents(exponent: npt.ArrayLike, axis: int | None, shape: tuple[int, ...]) -> IntArray:
     """Exponents along ``axis``; out of the range of normal float32 scales they raise ``ValueError``."""
     values = np.asarray(exponent, np.int64)
     if np.any(values < SMALLEST_EXPONENT) or np.any(values > LARGEST_EXPONENT):
         raise ValueError(f"an exponent is in [{SMALLEST_EXPONENT}, {LARGEST_EXPONENT}], got {exponent!r}")
-    return along(values, axis, rank)
+    return along(values, axis, shape)

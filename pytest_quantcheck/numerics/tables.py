@@ -72,13 +72,16 @@ def sigmoid_table() -> IntArray:
 
 
 def sigmoid(steps: IntArray) -> IntArray:
-    """The logistic function in Q0.15, rounded half up, for int32 ``steps`` of 1 / (24 * 512)."""
+    """The logistic function in Q0.15 for int32 ``steps`` of 1 / (24 * 512).
+
+    Rounded half up for positive steps; negative ones get the complement of that.
+    """
     value = _interpolated_sigmoid(steps, 9, 0x7FFF << 10)
     return np.where(steps >= 0, value + (1 << 9), (1 << 25) - value + (1 << 9) - 1) >> 10
 
 
 def tanh(steps: IntArray) -> IntArray:
-    """The hyperbolic tangent in Q0.15, rounded half up, for int32 ``steps`` of 1 / (24 * 512).
+    """The hyperbolic tangent in Q0.15, rounded half away from zero, for ``steps`` as in :func:`sigmoid`.
 
     ``tanh(x) = 2 * sigmoid(2 * x) - 1``.
     """

@@ -275,3 +275,39 @@ def test_biases_that_cannot_be_are_refused(bias: float, scale: float, bits: int,
 def test_an_unknown_division_is_refused() -> None:
     with pytest.raises(ValueError, match="allowed: float32, reciprocal, exact"):
         affine.quantize(1.0, 1.0, 0, division="float64")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf, 1e-50])
+def test_a_scale_that_cannot_be_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match="a scale is finite and above 0"):
+        affine.quantize([1.0, 0.0], scale, 0)
+    with pytest.raises(ValueError, match="a scale is finite and above 0"):
+        affine.dequantize(np.int8([1]), [1.0, scale], 0)
+
+
+def test_a_scale_whose_reciprocal_may_be_infinite_is_refused() -> None:
+    assert affine.quantize([0.0, 1e-45], 1e-45, 0).tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"at least 1\.17549"):
+        affine.quantize([0.0], 2.0**-130, 0, division="reciprocal")
+
+
+@pytest.mark.parametrize("axis", [2, -3, 5])
+def test_an_axis_that_the_array_does_not_have_is_refused(axis: int) -> None:
+    with pytest.raises(ValueError, match=rf"axis={axis} is not one of an array of shape \(2, 2\)"):
+        affine.quantize(np.ones((2, 2)), [1.0, 0.5], [0, 0], axis=axis)
+
+
+def test_scales_that_are_not_one_for_each_slice_are_refused() -> None:
+    for x, axis in ((np.ones((1, 3)), 0), (np.ones((3, 3)), 1), (np.ones((2, 3)), -1)):
+        with pytest.raises(ValueError, match=rf"\(2,\) parameters do not fit axis {axis}"):
+            affine.dequantize(affine.quantize(x, 1.0, 0), [1.0, 0.5], 0, axis=axis)
+
+
+def test_float64_beyond_float32_saturates_without_a_warning() -> None:
+    with np.errstate(all="raise"):
+        assert affine.quantize([1e300, -1e300], 1.0, 0).tolist() == [127, -128]
+
+
+def test_biases_under_two_negative_scales_are_refused() -> None:
+    with pytest.raises(ValueError, match="scales finite and above 0"):
+        affine.quantize_bias([1.0], -1.0, -1.0)
