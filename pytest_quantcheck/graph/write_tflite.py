@@ -6,7 +6,7 @@ outputs follow. What is written is exactly what was asked for, sensible or not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -467,6 +467,16 @@ class TfliteWriter:
         builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
 
+    def source(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
+        """Lines of Python that write the same file, ``artefact``, once more."""
+        lines = ["writer = TfliteWriter()"]
+        lines += [f"t{tensor.value.index} = {_tensor_source(tensor)}" for tensor in self._tensors]
+        for op in self._operators:
+            options = "".join(f", {name}={value!r}" for name, value in op.options.items())
+            lines.append(f"writer.operator({op.kind!r}, {_names(op.inputs)}, {_names(op.outputs)}{options})")
+        ends = (_names(value.index for value in values) for values in (inputs, outputs))
+        return "\n".join([*lines, f"artefact = writer.finish({', '.join(ends)})"])
+
     def _like(self, x: Value, shape: Sequence[int]) -> Value:
         scale = x.scale if x.scale else None
         return self.tensor(shape, x.dtype, scale=scale, zero_point=x.zero_point)
@@ -483,6 +493,28 @@ class TfliteWriter:
         scale = np.float32(x.scale) * np.asarray(weight_scale, np.float32)
         dtype = "int64" if x.dtype == "int16" and bias.dtype == np.int64 else "int32"
         return self.tensor(bias.shape, dtype, scale=scale, data=bias)
+
+
+def _names(indices: Iterable[int]) -> str:
+    return f"[{', '.join('None' if index < 0 else f't{index}' for index in indices)}]"
+
+
+def _tensor_source(tensor: _Tensor) -> str:
+    value, arguments = tensor.value, {}
+    if len(tensor.scales):
+        scales, zeros = tensor.scales.tolist(), tensor.zero_points.tolist()
+        arguments["scale"] = scales if len(scales) > 1 else scales[0]
+        arguments["zero_point"] = zeros if len(set(zeros)) > 1 else zeros[0]
+    if tensor.axis:
+        arguments["axis"] = tensor.axis
+    if tensor.data is not None:
+        arguments["data"] = np.frombuffer(tensor.data, np.dtype(value.dtype).newbyteorder("<")).tolist()
+    if tensor.name != f"t{value.index}":
+        arguments["name"] = tensor.name
+    if tensor.variable:
+        arguments["variable"] = True
+    told = "".join(f", {name}={argument!r}" for name, argument in arguments.items())
+    return f"writer.tensor({value.shape!r}, {value.dtype!r}{told})"
 
 
 def _activation(name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -112,6 +113,9 @@ def name(call: Callable[..., Any]) -> str:
 
 def show(value: Any) -> str:
     """``value`` as Python source."""
-    if isinstance(value, np.ndarray):
-        return f"np.array({value.tolist()!r}, np.{value.dtype.name})".replace("inf", "np.inf")
-    return repr(value)
+    text = (
+        f"np.array({value.tolist()!r}, np.{value.dtype.name})"
+        if isinstance(value, np.ndarray)
+        else repr(value)
+    )
+    return re.sub(r"\b(inf|nan)\b", r"np.\1", text)

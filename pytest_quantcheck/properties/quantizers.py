@@ -55,7 +55,9 @@ def round_trip_is_within_half_a_step(quantize: Quantizer, domain: Domain = INT8)
 
     def judge(case: Case) -> None:
         params, x = case
-        for number, q in zip(x.tolist(), _call(quantize, case, "round_trip"), strict=True):
+        for number, q in zip(
+            x.tolist(), _call(quantize, case, "round_trip_is_within_half_a_step"), strict=True
+        ):
             steps = exact.quotient(number, params.scale) if math.isfinite(number) else None
             low, high = params.range
             if steps is None or not low <= steps + params.zero_point <= high:
@@ -69,7 +71,7 @@ def round_trip_is_within_half_a_step(quantize: Quantizer, domain: Domain = INT8)
                     quantize,
                     params,
                     number,
-                    f"{q}, which is {abs(float(error)):.6g} steps off",
+                    f"{q}, which is {abs(float(error)):.9g} steps off",
                 )
 
     search(_cases(domain), judge, domain.max_examples, _plain(domain))
@@ -155,7 +157,8 @@ def rounds_as_stated(quantize: Quantizer, domain: Domain = INT8) -> None:
 
     Catches truncation, and any other rounding than stated: ties away from zero where ONNX says to
     even, https://github.com/sonos/tract/pull/2850; the zero point added before rounding,
-    https://github.com/tensorflow/tensorflow/pull/62110.
+    https://github.com/tensorflow/tensorflow/pull/62110; another division, such as a product with the
+    reciprocal of the scale.
     """
 
     def judge(case: Case) -> None:
@@ -223,13 +226,16 @@ def _cases(domain: Domain, **changes: Any) -> st.SearchStrategy[Case]:
 
 
 def _plain(domain: Domain, dtype: str = "") -> list[Case]:
-    """Quarters and halves at scale 1, as far as the domain has it."""
+    """Quarters and halves at scale 1, and what tells the divisions apart, as far as the domain has it."""
     name = dtype or domain.dtypes[0]
     low, high = domain.zero_points or affine.integer_range(name)
-    if not domain.scales[0] <= 1 <= domain.scales[1] or domain.reach < 4:
-        return []
-    x = np.array([0.5, -0.5, 0.75, -0.75, 1.25, 1.5, -1.5, 2.5], np.float32)
-    return [(QuantParams(1.0, z, name), x) for z in (0, 1) if low <= z <= high]
+    quarters = np.array([0.5, -0.5, 0.75, -0.75, 1.25, 1.5, -1.5, 2.5], np.float32)
+    cases = [(QuantParams(1.0, z, name), quarters) for z in (0, 1) if low <= z <= high]
+    if low <= 0 and not domain.power_of_two:
+        tenths = np.array([0.35, 1.55], np.float32)  # 4, 4, 3 and 15, 16, 15 as DIVISIONS are
+        cases.append((QuantParams(float(np.float32(0.1)), 0, name), tenths))
+    first, last = domain.scales
+    return [(params, x) for params, x in cases if first <= params.scale <= last and domain.reach >= 16]
 
 
 def _slack(steps: Fraction, domain: Domain) -> Fraction:
@@ -288,7 +294,12 @@ def _channels(quantize: ChannelQuantizer, domain: Domain, *, equal: bool, holder
             values.real_arrays(first, max_size=6, reach=domain.reach),
         )
 
-    search(domain.params().flatmap(tensors), judge, domain.max_examples)
+    usual = _plain(domain)
+    plain = [([params], 0, x) for params, x in usual]
+    if not equal:
+        two, zero = [params for params, _ in usual if params.scale == 1], np.zeros(1, np.float32)
+        plain = [(two, axis, zero) for axis in range(-3, 3)] if len(two) == 2 else []
+    search(domain.params().flatmap(tensors), judge, domain.max_examples, plain)
 
 
 def _near_a_tie(x: float, scale: float) -> bool:

@@ -2,7 +2,7 @@
 
 They draw ``.tflite`` files, built in milliseconds without TensorFlow, with the values that break
 kernels: extreme zero points, multipliers above and below 1, dilations, strides above the kernel, single
-cells, accumulators near the 32-bit limit.
+cells, accumulators near the 32-bit limit. With a failing example Hypothesis prints the lines that build it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from hypothesis import note
 from hypothesis import strategies as st
 
 from pytest_quantcheck.errors import ModelError
@@ -33,10 +34,14 @@ ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 @dataclass(frozen=True, eq=False)
 class ModelCase:
-    """A drawn model: ``kinds`` are its operators, ``artefact`` the ``.tflite`` file."""
+    """A drawn model: ``kinds`` are its operators, ``artefact`` the ``.tflite`` file.
+
+    ``source`` builds it again: lines of Python to paste into a test.
+    """
 
     kinds: tuple[str, ...]
     artefact: bytes
+    source: str = ""
 
     def raw_inputs(self, samples: int, seed: int = 0) -> tuple[Array, ...]:
         """``samples`` raw inputs for each input of the model, its extremes among them."""
@@ -45,6 +50,10 @@ class ModelCase:
     def __repr__(self) -> str:
         shapes = [t.shape for t in read_summary(self.artefact).input_tensors]
         return f"ModelCase({' '.join(self.kinds)} on {shapes}, {len(self.artefact)} bytes)"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """What Hypothesis prints, which would be every byte of the file."""
+        printer.text(repr(self))
 
 
 def raw_inputs(artefact: bytes, samples: int, seed: int = 0) -> tuple[Array, ...]:
@@ -97,8 +106,7 @@ def _known_dtype(dtype: str | None) -> str | None:
 def _one_layer(draw: st.DrawFn, kind: str, dtype: str | None) -> ModelCase:
     net = _Net(draw, dtype)
     inputs, output = _LAYERS[kind](net)
-    outputs = output if isinstance(output, list) else [output]
-    return ModelCase((kind,), net.writer.finish(inputs, outputs))
+    return net.case((kind,), inputs, output if isinstance(output, list) else [output])
 
 
 def small_models(dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
@@ -121,7 +129,8 @@ def _small_model(draw: st.DrawFn, dtype: str | None) -> ModelCase:
     if draw(st.booleans()):
         x = net.mean(x, keep=False) if draw(st.booleans()) else x
         x = net.writer.softmax(net.fully_connected(x))
-    return ModelCase(net.kinds, net.writer.finish([source], [net.edge_output(x)]))
+    output = net.edge_output(x)
+    return net.case(net.writer.kinds, [source], [output])
 
 
 class _Net:
@@ -133,9 +142,19 @@ class _Net:
         self.writer = TfliteWriter()
         self.rng = np.random.default_rng(draw(st.integers(0, 2**16)))
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        return self.writer.kinds
+    def case(self, kinds: tuple[str, ...], inputs: Sequence[Value], outputs: Sequence[Value]) -> ModelCase:
+        """The network as it is now; Hypothesis prints the lines that build it where it fails."""
+        source = "\n".join(
+            [
+                "from pytest_quantcheck.graph.write_tflite import TfliteWriter",
+                "from pytest_quantcheck.strategies import ModelCase",
+                "",
+                self.writer.source(inputs, outputs),
+                f"case = ModelCase({kinds!r}, artefact)",
+            ]
+        )
+        note(f"The model is built again by\n\n{source}\n")
+        return ModelCase(kinds, self.writer.finish(inputs, outputs), source)
 
     def integer(self, low: int, high: int) -> int:
         return self.draw(st.integers(low, high))

@@ -40,7 +40,7 @@ def quant_params(
 
     Zero points from the whole type or from ``zero_points``, the ends among them.
     """
-    scale = _powers(*scales) if power_of_two else _powers(*scales) | _float32(*scales)
+    scale = _powers(*scales) if power_of_two else float_scales(*scales)
     return st.one_of(
         [
             st.builds(QuantParams, scale, _integers(*_within(dtype, zero_points)), dtype=st.just(dtype))
@@ -96,6 +96,22 @@ def calibration_ranges(
     tiny = st.floats(-(2.0**-127), 2.0**-127, width=32)
     small = st.tuples(tiny, tiny).map(lambda pair: (min(pair), max(pair)))
     return st.just((0.0, 0.0)) | usual | value.map(lambda x: (x, x)) | small
+
+
+def float_scales(low: float, high: float) -> st.SearchStrategy[float]:
+    """float32 numbers in ``[low, high]``: powers of two, and mantissas with all their digits.
+
+    Every exponent comes as often as any other: uniform numbers would hardly ever be small.
+    """
+    least, most = max(_inwards(low, math.inf), 2.0**-126), _inwards(high, -math.inf)
+    if least > most:
+        raise ValueError(f"there is no normal float32 in [{low}, {high}]")
+
+    def number(mantissa: int, exponent: int) -> float:
+        return min(max(math.ldexp(mantissa, exponent - 23), least), most)
+
+    exponents = st.integers(math.frexp(least)[1] - 1, math.frexp(most)[1] - 1)
+    return st.builds(number, st.just(1 << 23) | st.integers(1 << 23, (1 << 24) - 1), exponents)
 
 
 def _within(dtype: str, zero_points: tuple[int, int] | None) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import pytest
 from pytest_quantcheck import properties
 from pytest_quantcheck.errors import MissingExtraError
 from pytest_quantcheck.graph.write_tflite import TfliteWriter
-from pytest_quantcheck.numerics import affine, fixed_point, float_scale, power_of_two
+from pytest_quantcheck.numerics import affine, fixed_point, float_scale, power_of_two, rounding
 from pytest_quantcheck.properties import QUANTIZER_PROPERTIES, Domain, QuantParams
 from pytest_quantcheck.properties.quantizers import Quantizer
 
@@ -174,6 +174,27 @@ def test_a_wrong_quantizer_fails_with_one_number(
     assert "params = QuantParams(scale=1.0, " in message
 
 
+@pytest.mark.parametrize("division", affine.DIVISIONS)
+@pytest.mark.parametrize("stated", affine.DIVISIONS)
+def test_another_division_than_stated_is_found(stated: str, division: str) -> None:
+    quantize = numpy_quantizer(Domain(division=division))  # type: ignore[arg-type]
+    domain = Domain(division=stated)  # type: ignore[arg-type]
+    if stated == division:
+        properties.rounds_as_stated(quantize, domain)
+        return
+    with pytest.raises(
+        AssertionError, match=r"(0\.3499|1\.5499)\d+ becomes \d+, it should be \d+ "
+    ) as failure:
+        properties.rounds_as_stated(quantize, domain)
+    assert "params = QuantParams(scale=0.10000000149011612, zero_point=0" in str(failure.value)
+
+
+def test_a_domain_may_hold_one_scale_that_is_no_power_of_two() -> None:
+    scale = float(np.float32(0.0032))
+    domain = Domain(scales=(scale, scale), max_examples=10)
+    properties.rounds_as_stated(numpy_quantizer(domain), domain)
+
+
 def test_the_lines_of_a_counterexample_reproduce_it() -> None:
     with pytest.raises(AssertionError) as failure:
         properties.rounds_as_stated(truncate)
@@ -204,7 +225,7 @@ def test_scales_along_the_wrong_axis_are_found() -> None:
 
     properties.equal_scales_change_nothing(always_the_first)
     with pytest.raises(AssertionError, match=r"in channel 1 along axis -?[12] becomes"):
-        properties.channels_have_their_own_scales(always_the_first)
+        properties.channels_have_their_own_scales(always_the_first, Domain(max_examples=1))
 
 
 def test_a_path_per_channel_that_rounds_otherwise_is_found() -> None:
@@ -212,7 +233,7 @@ def test_a_path_per_channel_that_rounds_otherwise_is_found() -> None:
         return affine.quantize(x, scales, zero_points, dtype, axis, rounding="half_even")
 
     with pytest.raises(AssertionError, match=r"0\.5 in channel 0 .* becomes 0, it should be 1"):
-        properties.equal_scales_change_nothing(to_even)
+        properties.equal_scales_change_nothing(to_even, Domain(max_examples=1))
 
 
 def double(x: Array, multiplier: int, shift: int) -> Array:
@@ -254,6 +275,23 @@ def test_another_requantization_is_found_by_one_number(
     assert re.search(r"np\.array\(\[-?\d+\]", str(failure.value))
 
 
+def test_the_largest_multiplier_is_not_forgotten() -> None:
+    def without_it(x: Array, multiplier: int, shift: int) -> Array:
+        return single(x, multiplier if multiplier < 2**31 - 1 else 2**30, shift)
+
+    with pytest.raises(AssertionError, match=r"-?\d becomes -?\d, it should be -?\d"):
+        properties.requantizes_exactly(without_it, "half_up", max_examples=1)
+
+
+def test_a_float64_multiplier_is_not_taken_for_a_float32_one() -> None:
+    def float64(x: Array, multiplier: float, zero_point: int, dtype: str) -> Array:
+        steps = np.rint(x * np.float64(multiplier)) + zero_point
+        return np.clip(steps, *affine.integer_range(dtype)).astype(dtype)
+
+    with pytest.raises(AssertionError, match="17301505 becomes 17, it should be 16"):
+        properties.requantizes_in_float32(float64, max_examples=1)
+
+
 def test_a_fixed_point_multiplier_is_not_taken_for_a_float_one() -> None:
     def fixed(x: Array, multiplier: float, zero_point: int, dtype: str) -> Array:
         steps = double(x, *(int(v) for v in fixed_point.quantize_multiplier(multiplier)))
@@ -270,6 +308,20 @@ def test_shifts_hold(dtype: str, rounding: str) -> None:
         return power_of_two.shift_right(q, bits, dtype, rounding=rounding)  # type: ignore[arg-type]
 
     properties.shifts_exactly(shift, dtype, rounding=rounding, accumulator_bits=61)  # type: ignore[arg-type]
+
+
+ANOTHER_ROUNDING = [(a, b) for a in rounding.ROUNDINGS for b in rounding.ROUNDINGS if a != b]
+
+
+@pytest.mark.parametrize(("stated", "used"), ANOTHER_ROUNDING)
+def test_a_shift_under_another_rounding_is_found_at_once(
+    stated: rounding.Rounding, used: rounding.Rounding
+) -> None:
+    def shift(q: Array, bits: int) -> Array:
+        return power_of_two.shift_right(q, bits, rounding=used)
+
+    with pytest.raises(AssertionError, match=r"^shifts_exactly: -?\d / 2\*\*[12] becomes"):
+        properties.shifts_exactly(shift, rounding=stated, max_examples=1)
 
 
 def shift_as_int32(q: Array, bits: int) -> Array:
@@ -333,6 +385,29 @@ def test_ranges_that_leave_zero_out_are_found() -> None:
         properties.parameters_cover_the_range(without_zero)
 
 
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda low, high, dtype: (max(-low, high) / 128 or 1.0, 0),
+        lambda low, high, dtype: off_by_one(low, high, dtype),
+    ],
+    ids=["128 for 127", "zero point off by one"],
+)
+def test_an_end_that_is_a_step_beyond_the_type_is_found(choose: Callable[..., tuple[Any, Any]]) -> None:
+    with pytest.raises(AssertionError, match=r"the range \(0\.0, 1\.0\) gets .*: 1\.0 is out of reach"):
+        properties.parameters_cover_the_range(choose)
+
+
+def off_by_one(low: float, high: float, dtype: str) -> tuple[Any, Any]:
+    scale, zero_point = affine.choose_parameters(low, high, dtype)
+    return scale, min(int(zero_point) + 1, 127)
+
+
+def test_the_lines_of_an_impossible_range_can_be_pasted() -> None:
+    with pytest.raises(AssertionError, match=r"\n    implementation\(np\.nan, 1\.0, 'int8'\)$"):
+        properties.impossible_ranges_are_refused(lambda low, high, dtype: (1.0, 0))
+
+
 def test_an_impossible_range_that_passes_is_found() -> None:
     with pytest.raises(AssertionError, match=r"range \(inf, -inf\) gets|range \(1.0, -1.0\) gets"):
         properties.impossible_ranges_are_refused(
@@ -348,6 +423,14 @@ def test_biases_hold(bits: int) -> None:
         return affine.quantize_bias(bias, scale, 1.0, bits=bits)[0]
 
     properties.biases_saturate(quantize_bias, bits=bits)
+
+
+def test_a_bias_rounded_to_even_is_found_by_a_half() -> None:
+    def to_even(bias: Array, scale: float) -> Array:
+        return affine.exact_quotient(bias, scale, "half_even")
+
+    with pytest.raises(AssertionError, match=r"bias 0\.5 becomes 0, it should be 1"):
+        properties.biases_saturate(to_even)
 
 
 def test_a_bias_that_wraps_is_found() -> None:
