@@ -13,8 +13,15 @@ MAKING = ".making-"
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path`` and put it in its place: no reader, crash or full disk ever leaves half.
 
-    What is no regular file (``/dev/stdout``, a pipe) is written to. Raises ``OSError``.
+    What is no regular file (``/dev/stdout``, a pipe) is written to. Raises ``OSError`` that names ``path``.
     """
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return

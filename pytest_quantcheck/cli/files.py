@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
@@ -13,6 +14,16 @@ def check_file(option: str, path: Path, *others: Path | None) -> None:
 
     Raises ``UsageError``.
     """
+    try:
+        _check(option, path)
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be written: {error.strerror}") from error
+    for other in others:
+        if other is not None and _same(path, other):
+            raise UsageError(f"{option} {path} is also {other}, which it would overwrite; give another name")
+
+
+def _check(option: str, path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}")
@@ -20,9 +31,8 @@ def check_file(option: str, path: Path, *others: Path | None) -> None:
         raise UsageError(f"{option} {path} is a folder; give the name of a file")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise UsageError(f"{option} {path} may not be written; look at the permissions")
-    for other in others:
-        if other is not None and _same(path, other):
-            raise UsageError(f"{option} {path} is also {other}, which it would overwrite; give another name")
+    if not path.exists():
+        tempfile.TemporaryFile(dir=folder).close()  # to root, read-only file systems look writable
 
 
 def _same(one: Path, other: Path) -> bool:

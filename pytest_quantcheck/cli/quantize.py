@@ -39,7 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--quantizer", choices=quantizer_names(), help="default: onnx for a MODEL that is .onnx, else tflite"
     )
     parser.add_argument(
-        "--scheme", metavar="SCHEME", default="", help=f"{', '.join(SCHEMES)} (default: int8)"
+        "--scheme",
+        metavar="SCHEME",
+        default="",
+        help=f"{', '.join(SCHEMES)}; of onnx: int8, uint8, int16x8 (default: int8)",
     )
     for side in ("input", "output"):
         parser.add_argument(
@@ -160,6 +163,9 @@ def _check_output(output: Path, suffix: str, model: str, data: str | None) -> No
         raise UsageError(
             f"--output {output}: the artefact is a {suffix} file; give a name that ends in {suffix}"
         )
-    check_file("--output", output, Path(data) if data else None)
+    from pytest_quantcheck.quantizers.artefact import manifest_path
+
+    for path in (output, manifest_path(output)):
+        check_file("--output", path, Path(data) if data else None)
     if Path(model).exists() and output.exists() and output.samefile(model):
         raise UsageError(f"--output {output} is the model itself; give another name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,8 @@ def test_what_is_no_file_is_written_to(tmp_path):
     write_whole(pipe, b"through")
     assert os.read(reader, 100) == b"through"
     os.close(reader)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file():
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        write_whole(Path("/dev/full"), b"data")

@@ -62,6 +62,19 @@ def test_what_the_system_will_not_let_write_is_refused(folder, monkeypatch) -> N
         files.check_file("--json", folder.joinpath("r.json").relative_to(folder))
 
 
+@pytest.mark.parametrize("name", ["/proc/m.tflite", "a" * 300 + ".tflite"])
+def test_what_only_writing_shows_is_refused_before_the_work(folder, capsys, name) -> None:
+    assert main(["quantize", "m.tflite", "-o", name]) == 2
+    assert f"--output {name} cannot be written: " in capsys.readouterr().err
+
+
+def test_a_folder_in_the_manifests_place_is_refused_before_the_work(folder, capsys) -> None:
+    (folder / "q.tflite.json").mkdir()
+    assert main(["quantize", "m.tflite", "-o", "q.tflite"]) == 2
+    assert "--output q.tflite.json is a folder" in capsys.readouterr().err
+    assert not (folder / "q.tflite").exists()
+
+
 def test_a_member_of_another_shape_is_refused_unread(folder, capsys) -> None:
     with (
         zipfile.ZipFile("bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
