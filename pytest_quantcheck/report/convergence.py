@@ -41,13 +41,16 @@ def convergence_table(rows: Sequence[ConvergenceRow], score: str) -> list[str]:
     lines = [f"{'samples':>8}  {'worst scale':>11}  {'median scale':>12}  {score:>10}  worst tensor"]
     for row in rows:
         scored = "-" if row.score is None else f"{row.score:.2%}"
-        lines.append(
-            f"{row.samples:>8}  {row.worst:>11.1%}  {row.typical:>12.2%}  {scored:>10}  {row.tensor}"
-        )
-    lines.append(
-        f"from {settled_from(rows)} samples on every scale is within {SETTLED:.0%} of that with all "
-        f"{rows[-1].samples}"
-    )
+        first, *others = row.tensor.split(";")  # names of what was fused
+        tensor = f"{first})" if others else first
+        lines.append(f"{row.samples:>8}  {row.worst:>11.1%}  {row.typical:>12.2%}  {scored:>10}  {tensor}")
+    enough, most = settled_from(rows), rows[-1].samples
+    if enough < most:
+        lines.append(f"from {enough} samples on every scale is within {SETTLED:.0%} of that with all {most}")
+    else:
+        lines.append(f"no fewer than all {most} bring every scale within {SETTLED:.0%}: give more samples")
+    if all(row.score is None for row in rows):
+        lines.append(f"no {score}: it needs labelled test samples, and a .tflite artefact")
     return lines
 
 

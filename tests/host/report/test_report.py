@@ -9,6 +9,7 @@ import pytest
 
 from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
+from pytest_quantcheck.report.convergence import ConvergenceRow, convergence_table
 from pytest_quantcheck.report.row import Row, count, overall
 
 pytestmark = pytest.mark.host
@@ -138,3 +139,13 @@ def test_warnings_of_the_audit_are_one_line_a_code_in_the_summary_and_in_markdow
     lines = ["warning: leak: two samples. (2 cases, 1 more of the kind)", "warning: scale: one. (1 case)"]
     assert terminal.warnings(rows) == lines
     assert all(f"- {line}" in markdown.render(rows).splitlines() for line in lines)
+
+
+def test_a_calibration_that_never_settles_and_a_score_that_cannot_be_had_are_told() -> None:
+    rows = [ConvergenceRow(5, 0.2, 0.1, "17 (relu;batch_norm;conv)", None), ConvergenceRow(9, 0, 0, "", None)]
+    lines = convergence_table(rows, "accuracy")
+    assert lines[1].endswith("  17 (relu)")
+    assert lines[-2] == "no fewer than all 9 bring every scale within 5%: give more samples"
+    assert lines[-1] == "no accuracy: it needs labelled test samples, and a .tflite artefact"
+    settled = convergence_table([ConvergenceRow(5, 0.01, 0, "", 0.9), rows[1]], "accuracy")
+    assert settled[-1] == "from 5 samples on every scale is within 5% of that with all 9"
