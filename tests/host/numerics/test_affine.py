@@ -287,6 +287,7 @@ def test_a_scale_that_cannot_be_is_refused(scale: float) -> None:
 
 def test_a_scale_whose_reciprocal_may_be_infinite_is_refused() -> None:
     assert affine.quantize([0.0, 1e-45], 1e-45, 0).tolist() == [0, 1]
+    assert affine.quantize([2.0**-125], 2.0**-126, 0, division="reciprocal").tolist() == [2]
     with pytest.raises(ValueError, match=r"at least 1\.17549"):
         affine.quantize([0.0], 2.0**-130, 0, division="reciprocal")
 
