@@ -145,7 +145,7 @@ class Cache:
         except OSError as error:
             raise UsageError(
                 f"the cache folder {self.root} cannot be written ({error}); "
-                "name another one with --qc-cache (quantcheck quantize: --cache) or QC_CACHE"
+                "name another one with --qc-cache or QC_CACHE (quantcheck quantize: --cache)"
             ) from error
 
     def _entries(self) -> list[tuple[Path, os.stat_result]]:
