@@ -42,7 +42,8 @@ def requantizes_exactly(
     ``half_away``, ``half_even``, ``floor``: the exact product, rounded once. Accumulators have up to
     ``accumulator_bits``, and no more than lets the result fit 32 bits. Catches one rounding in place of
     two and the reverse, https://github.com/tensorflow/tensorflow/issues/25087,
-    https://github.com/google-ai-edge/LiteRT/issues/7441, and an exponent taken for its negative.
+    https://github.com/google-ai-edge/LiteRT/issues/7441, sums that overflow before the last shift,
+    https://github.com/ARM-software/CMSIS-NN/pull/220, and an exponent taken for its negative.
     """
 
     def judge(case: tuple[values.Multiplier, list[Place]]) -> None:
@@ -63,7 +64,7 @@ def requantizes_exactly(
     halves = [values.Multiplier(1 << 30, shift) for shift in (0, -1, -2) if shifts[0] <= shift <= shifts[1]]
     small: list[Place] = [1, -1, 2, -2, 3, -3, 5, -5]
     largest = values.Multiplier(exact.INT32[1], min(max(0, shifts[0]), shifts[1]))
-    plain = [(multiplier, small) for multiplier in (*halves, largest)]
+    plain = [*((half, small) for half in halves), (largest, [*small, (1 << 30) + 1])]
     search(st.tuples(values.multipliers(shifts), _places(accumulator_bits)), judge, max_examples, plain)
 
 

@@ -283,6 +283,17 @@ def test_the_largest_multiplier_is_not_forgotten() -> None:
         properties.requantizes_exactly(without_it, "half_up", max_examples=1)
 
 
+def test_a_rounding_sum_that_overflows_is_found() -> None:
+    """As in CMSIS-NN before 22.9.1, which kept 33 bits in an ``int32_t``."""
+
+    def narrow(x: Array, multiplier: int, shift: int) -> Array:
+        twice = (x * multiplier >> (30 - shift)).astype(np.int32).astype(np.int64)
+        return (twice + 1) >> 1
+
+    with pytest.raises(AssertionError, match="1073741825 becomes -1073741824, it should be 1073741824"):
+        properties.requantizes_exactly(narrow, "half_up", max_examples=1)
+
+
 def test_a_float64_multiplier_is_not_taken_for_a_float32_one() -> None:
     def float64(x: Array, multiplier: float, zero_point: int, dtype: str) -> Array:
         steps = np.rint(x * np.float64(multiplier)) + zero_point
