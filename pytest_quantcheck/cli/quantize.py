@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     cache = Cache(args.cache)
     if args.convergence:
         _converge(args, config, data, cache)
+    _say(f"quantizing {args.model}")
     model = quantize(args.model, config, data, base=here, cache=cache, input_range=span)
     manifest = write_artefact(model, args.output)
     samples = model.manifest["calibration"]
@@ -137,13 +138,21 @@ def _converge(args: argparse.Namespace, config: QuantConfig, data: Data | None, 
             f"--convergence {args.convergence}: the figure is an SVG; give a name that ends in .svg"
         )
     check_file("--convergence", args.convergence, args.output, Path(args.data) if args.data else None)
-    rows = convergence(args.model, config, data, base=Path.cwd(), cache=cache, progress=_say)
+    rows = convergence(
+        args.model,
+        config,
+        data,
+        base=Path.cwd(),
+        cache=cache,
+        progress=lambda size: _say(f"calibrating with {size}"),
+    )
     print("\n".join(convergence_table(rows, "accuracy")))
     write_whole(args.convergence, convergence_svg(rows, "accuracy").encode())
 
 
 def _say(line: str) -> None:
-    print(f"calibrating with {line} ...", file=sys.stderr, flush=True)
+    """What takes a while, on stderr."""
+    print(f"{line} ...", file=sys.stderr, flush=True)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 SETTLED = 0.05  # no scale moves by more than this share any more
+NEXT_LABEL = 40
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 60, 60, 30, 50
 
 
@@ -66,13 +67,15 @@ def convergence_svg(rows: Sequence[ConvergenceRow], score: str) -> str:
         _text(LEFT, 18, "deviation of the activations' scales", "start"),
     ]
     for row in rows:
+        if row is not rows[-1] and _x(rows[-1], rows) - _x(row, rows) < NEXT_LABEL:
+            continue  # it would run into the last one
         parts.append(_text(_x(row, rows), HEIGHT - BOTTOM + 18, str(row.samples), "middle"))
     for share in (0.0, 0.5, 1.0):
         parts.append(_text(LEFT - 6, _y(share) + 4, f"{share * most:.0%}", "end"))
         parts.append(_line([(LEFT, _y(share)), (WIDTH - RIGHT, _y(share))], "#dddddd"))
     for number, (label, colour, field) in enumerate(deviations):
         parts.append(_line([(_x(row, rows), _y(getattr(row, field) / most)) for row in rows], colour))
-        parts.append(_text(LEFT + 14, TOP + 14 + 16 * number, label, "start", colour))
+        parts.append(_text(LEFT + 85 * number, HEIGHT - 12, label, "start", colour))
     scored = [(_x(row, rows), _y(row.score)) for row in rows if row.score is not None]
     if scored:
         parts.append(_line(scored, "#1b7837", dashed=True))

@@ -40,7 +40,9 @@ def test_artefact_and_manifest_are_what_the_options_say(here, capsys):
     assert summary.output_tensors[0].dtype == "float32"
     assert granularity_of(summary) == "per_tensor"
     assert len(json.loads((here / "out.tflite.json").read_text())["calibration"]["ids"]) == 20
-    told = capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"quantizing {MODEL} ..." in printed.err
+    told = printed.out
     assert model.sha256 in told
     assert "calibrated with 20 samples" in told
     assert "out.tflite.json" in told

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
-from pytest_quantcheck.report.convergence import ConvergenceRow, convergence_table
+from pytest_quantcheck.report.convergence import ConvergenceRow, convergence_svg, convergence_table
 from pytest_quantcheck.report.row import Row, count, overall
 
 pytestmark = pytest.mark.host
@@ -149,3 +149,9 @@ def test_a_calibration_that_never_settles_and_a_score_that_cannot_be_had_are_tol
     assert lines[-1] == "no accuracy: it needs labelled test samples, and a .tflite artefact"
     settled = convergence_table([ConvergenceRow(5, 0.01, 0, "", 0.9), rows[1]], "accuracy")
     assert settled[-1] == "from 5 samples on every scale is within 5% of that with all 9"
+
+
+def test_the_last_size_on_the_axis_is_not_overprinted() -> None:
+    rows = [ConvergenceRow(size, 0.1, 0.1, "t", None) for size in (1, 10, 1000, 1200)]
+    figure = convergence_svg(rows, "accuracy")
+    assert [f">{row.samples}</text>" in figure for row in rows] == [True, True, False, True]
