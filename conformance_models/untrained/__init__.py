@@ -75,6 +75,35 @@ def activations() -> keras.Model:
     return _settled(keras.Model(image, layers.Dense(3)(x)))
 
 
+def decoder() -> keras.Model:
+    """Groups, uneven padding and cropping, both ways to resize, transposed convolutions with their ReLU."""
+    import keras
+    from keras import layers
+
+    _begin()
+    image = layers.Input((7, 7, 4))
+    x = layers.Conv2D(8, 3, groups=2, activation="relu")(layers.ZeroPadding2D(((1, 0), (2, 1)))(image))
+    x = layers.Conv2DTranspose(6, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(4, 1)(layers.Resizing(9, 11)(x))
+    x = layers.Conv2DTranspose(4, 2, activation="relu6")(layers.Resizing(5, 6, interpolation="nearest")(x))
+    x = layers.Cropping2D(((0, 1), (2, 1)))(x)
+    return _settled(keras.Model(image, layers.Conv2D(2, 1)(x)))
+
+
+def sequence() -> keras.Model:
+    """Causal and dilated Conv1D, attention, an unrolled recurrence: (12, 4) to three values."""
+    import keras
+    from keras import layers
+
+    _begin()
+    values = layers.Input((12, 4))
+    x = layers.Conv1D(8, 3, padding="causal", activation="relu")(values)
+    x = layers.Conv1D(8, 3, padding="causal", dilation_rate=2, activation="swish")(x)
+    x = layers.Conv1D(8, 3, strides=2)(x)
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)])
+    return _settled(keras.Model(values, layers.Dense(3)(layers.SimpleRNN(4, unroll=True)(x))))
+
+
 def two_by_two() -> keras.Model:
     """Two inputs, two outputs."""
     import keras
@@ -89,7 +118,8 @@ def two_by_two() -> keras.Model:
 
 
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
-    function.__name__: function for function in (resnet8, depthwise, autoencoder, activations, two_by_two)
+    function.__name__: function
+    for function in (resnet8, depthwise, autoencoder, activations, decoder, sequence, two_by_two)
 }
 
 

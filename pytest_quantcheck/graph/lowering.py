@@ -314,8 +314,11 @@ def _transposed_convolution(site: Site) -> TransposedConvolution:
     scales = _weight_scales(site, weights, 0)
     if np.any(scales.zero_point):
         site.fail("the weights have a zero point; int8 convolution weights are symmetric")
-    if site.option("FusedActivationFunction") != tflite.ActivationFunctionType.NONE:
-        site.fail("a fused activation is not supported here; allowed: NONE")
+    if site.clamp() != site.limits:  # calibrated, the output's range ends where the activation does
+        site.fail(
+            "its fused activation cuts into the output's range, which is not supported here; quantize again, "
+            "so that the range ends where the activation does"
+        )
     window = _window(site, site.output, source, (weights.shape[1], weights.shape[2]), (1, 1))
     channels, depth = weights.shape[0], weights.shape[3]
     if (source.shape[0], source.shape[3], channels) != (site.output.shape[0], depth, site.output.shape[3]):

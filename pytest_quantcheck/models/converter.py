@@ -11,6 +11,7 @@ import importlib.metadata
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -93,6 +94,7 @@ def keras_model_to_tflite(model: Any) -> bytes:
             f"the Keras model '{model.name}' has no inputs of its own, because it is not built yet or is a "
             "subclass. Give it some: x = keras.Input(shape); keras.Model(x, model(x))"
         )
+    _refuse_precision(model)
     specs = []
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
@@ -105,9 +107,29 @@ def keras_model_to_tflite(model: Any) -> bytes:
     with _silence():
         # The model stays out of the converter's hands: passed as a trackable, its weights become variables.
         function = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
-        concrete = function.get_concrete_function(*specs)
+        try:
+            concrete = function.get_concrete_function(*specs)
+        except Exception as error:  # layers raise whatever they raise
+            raise ModelError(
+                f"TensorFlow cannot run the Keras model '{model.name}': {_first_lines(error)}. Mend or "
+                "rename the layer that it names"
+            ) from error
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         return _convert(converter)
+
+
+def _refuse_precision(model: Any) -> None:
+    """TFLite has no convolutions in other floats, and TensorFlow says so without naming a layer."""
+    for layer in model.layers:
+        if getattr(layer, "layers", None):
+            _refuse_precision(layer)
+        kind = getattr(layer, "compute_dtype", None)
+        if kind in ("float16", "bfloat16", "float64"):
+            raise ModelError(
+                f"layer '{layer.name}' of Keras model '{model.name}' computes in {kind}; quantizing starts "
+                "from float32. Build the model again after keras.config.set_dtype_policy('float32'), take "
+                "its weights over by set_weights(model.get_weights()), and save that"
+            )
 
 
 def keras_file_to_tflite(path: str) -> bytes:
@@ -151,14 +173,37 @@ def saved_model_to_tflite(path: str) -> bytes:
                     :
                 ]  # optimizer state of Keras 2, which TensorFlow cannot restore alone
         (copy / "saved_model.pb").write_bytes(proto.SerializeToString())
+        signature = _signature(path, proto)
         with _silence():
-            return _convert(tf.lite.TFLiteConverter.from_saved_model(str(copy)))
+            content = _convert(tf.lite.TFLiteConverter.from_saved_model(str(copy), [signature]))
+            if "VAR_HANDLE" not in read_summary(content).kinds:
+                return content
+            # What tf.saved_model.save makes of a Keras 3 model: its weights come out as empty variables.
+            loaded = tf.saved_model.load(str(copy))  # holds the variables while they are read
+            return _convert(tf.lite.TFLiteConverter.from_concrete_functions([loaded.signatures[signature]]))
+
+
+def _signature(path: str, proto: Any) -> str:
+    """The one to convert. Raises ``ModelError`` when there is none, or nothing says which."""
+    names = sorted({name for g in proto.meta_graphs for name in g.signature_def if name[:2] != "__"})
+    if "serving_default" in names or len(names) == 1:
+        return "serving_default" if "serving_default" in names else names[0]
+    has = f"the signatures {', '.join(names)}" if names else "no signature"
+    raise ModelError(
+        f"{path} has {has}; allowed: a single one, or one called serving_default. Save it with "
+        "tf.saved_model.save(module, path, signatures=module.function)"
+    )
 
 
 def _convert(converter: Any) -> bytes:
     try:
         return bytes(converter.convert())
     except Exception as error:  # the converter raises its own private type
+        if missing := sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error)))):
+            raise ModelError(
+                f"TFLite has no operator for TensorFlow's {', '.join(missing)}; replace the layer that uses "
+                "it, or leave it out of the network"
+            ) from error
         raise ModelError(f"TensorFlow's converter refuses the model: {_first_lines(error)}") from error
 
 
@@ -297,6 +342,9 @@ def _refusals(part: str) -> Iterator[None]:
 
 
 def _first_lines(error: Exception, limit: int = 600) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Without the traceback that AutoGraph puts in front, and without the colours of Keras."""
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))
+    parts = [part for part in plain.split("\n\n") if not part.lstrip().startswith(("in user code:", "File "))]
+    lines = [line.strip() for part in parts for line in part.splitlines() if line.strip()]
     text = " ".join(lines[:4]) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."

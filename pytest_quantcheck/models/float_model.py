@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.graph.artefact import read_artefact_summary
 from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
@@ -81,14 +83,20 @@ class FloatModel:
 
 def _check_types(summary: Summary) -> None:
     if summary.subgraphs != 1:
-        raise ModelError(f"{summary.subgraphs} subgraphs; networks with control flow are not supported")
+        raise ModelError(
+            f"{summary.subgraphs} subgraphs; networks with control flow are not supported. LSTM, GRU and "
+            "other recurrent layers work with unroll=True, loops of your own written out"
+        )
     if not summary.inputs or not summary.outputs:
         raise ModelError("the network has no input or no output")
     for kind in summary.kinds:
         if kind.startswith(("CUSTOM:", "OPERATOR_")):
             raise ModelError(f"the operator {kind} is not part of TFLite; build the layer from TFLite's own")
     first = summary.input_tensors[0]
-    quantized = [t for t in summary.tensors if len(t.scales) or t.dtype in ("int8", "uint8", "int16", "int4")]
+    integers = ("int8", "uint8", "int16", "int4")
+    quantized = [
+        t for t in summary.tensors if len(t.scales) or (t.dtype in integers and t.index not in summary.inputs)
+    ]
     if quantized and first.dtype != "float32":
         raise ModelError(
             f"the model is already quantized (its input is {first.dtype}). Quantizing needs the float model; "
@@ -102,7 +110,16 @@ def _check_types(summary: Summary) -> None:
         )
     for tensor in summary.input_tensors:
         if tensor.dtype != "float32":
-            raise ModelError(f"input '{tensor.name}' is {tensor.dtype}; only float32 inputs can be quantized")
+            raise ModelError(
+                f"input '{tensor.name}' is {tensor.dtype}; only float32 inputs can be quantized. Give the "
+                "model float32 inputs; look up embeddings and convert integers before it"
+            )
+    for tensor in summary.tensors:
+        if tensor.dtype == "float32" and tensor.data is not None and np.isnan(tensor.values).any():
+            raise ModelError(
+                f"the constant '{tensor.name}' holds NaN. Look at the training: its loss has become NaN, "
+                "or the variance of a batch norm is negative"
+            )
 
 
 def _check_shape(tensor: TensorSummary, signature: tuple[int, ...]) -> None:

@@ -119,13 +119,14 @@ def _refuse_code(config: Any, path: Path) -> None:
                 f"{path} holds a {kind} layer, that is Python code, which is not run. "
                 f"Replace it by a built-in layer, or, if you trust it, {way_out}"
             )
-        module = item.get("module")
-        if kind is None or module is None:
+        module, registered = item.get("module"), item.get("registered_name")
+        if kind is None or (module is None and registered is None):
             continue
         package = str(module)
+        custom = f"{package}.{kind}" if module else str(registered).replace(">", ".")
         if package != "builtins" and not any(package == f or package.startswith(f + ".") for f in FRAMEWORK):
             raise ModelError(
-                f"{path} needs the custom object {package}.{kind}, which is not part of Keras; " + way_out
+                f"{path} needs the custom object {custom}, which is not part of Keras; " + way_out
             )
 
 

@@ -229,7 +229,14 @@ def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
         ("output", config.output_type, summary.output_tensors),
     ):
         for tensor in tensors:
-            if tensor.dtype != wanted:
+            if not any(tensor.index in (*op.inputs, *op.outputs) for op in summary.operators):
+                yield Finding(
+                    "error",
+                    f"{side}_unused",
+                    f"{side.capitalize()} '{tensor.name}' belongs to no operator.",
+                    "Leave it out of the model; what passes through unchanged needs no network.",
+                )
+            elif tensor.dtype != wanted:
                 yield Finding(
                     "error",
                     f"{side}_type",

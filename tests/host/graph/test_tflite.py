@@ -107,6 +107,14 @@ def transposed(w: TfliteWriter, x: Value, size: tuple[int, int], padding: str) -
     return w.transpose_conv(x, weights, None, size=size, **how)  # type: ignore[arg-type]
 
 
+def transposed_relu(w: TfliteWriter, x: Value, zero_point: int) -> Value:
+    size, weights = w.constant([1, 8, 10, 3]), w.tensor((3, 2, 2, 2), scale=0.1, data=np.ones((3, 2, 2, 2)))
+    out = w.tensor((1, 8, 10, 3), scale=0.1, zero_point=zero_point)
+    how = {"Padding": 0, "StrideH": 2, "StrideW": 2, "FusedActivationFunction": 1}
+    w.operator("TRANSPOSE_CONV", [size, weights, x], [out], **how)
+    return out
+
+
 REFUSED: dict[str, tuple[Build, str]] = {
     "unknown operator": (
         raw_operator("ELU"),
@@ -252,6 +260,10 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda w, x: transposed(w, x, (10, 10), "VALID"),
         r"operator 0 \(TRANSPOSE_CONV\): output size 4 along axis 1, .* give 5",
     ),
+    "a transposed convolution whose ReLU cuts": (
+        lambda w, x: transposed_relu(w, x, zero_point=-100),
+        r"operator 0 \(TRANSPOSE_CONV\): its fused activation cuts .* quantize again",
+    ),
     "a transposed convolution of int16": (
         int16(lambda w, x: transposed(w, x, (8, 10), "SAME")),
         r"operator 1 \(TRANSPOSE_CONV\): .* is int16; allowed here: int8",
@@ -351,6 +363,11 @@ def test_the_shape_arithmetic_before_a_transposed_convolution_folds_away() -> No
     graph = read_tflite(network(upsample))
     assert [(op.index, op.kind) for op in graph.operators] == [(8, "TRANSPOSE_CONV")]
     assert len(graph.notes) == 8
+
+
+def test_a_transposed_convolution_takes_a_relu_that_its_range_implies() -> None:
+    graph = read_tflite(network(lambda w, x: transposed_relu(w, x, zero_point=-128)))
+    assert [op.kind for op in graph.operators] == ["TRANSPOSE_CONV"]
 
 
 def test_the_shape_arithmetic_of_a_dense_layer_on_sequences_folds_away() -> None:
