@@ -45,7 +45,13 @@ def test_a_wrong_kernel_fails_with_a_few_lines_that_run_unchanged(monkeypatch: p
             if outputs(case, seed) != right:
                 raise AssertionError("other integers")
 
-    @settings(deadline=None, database=None, max_examples=100, suppress_health_check=list(HealthCheck))
+    @settings(
+        deadline=None,
+        database=None,
+        derandomize=True,
+        max_examples=100,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=strategies.layers("MUL", "int8"), seed=st.integers(0, 1000))
     def holds(case: strategies.ModelCase, seed: int) -> None:
         judge(case, seed)
@@ -55,7 +61,7 @@ def test_a_wrong_kernel_fails_with_a_few_lines_that_run_unchanged(monkeypatch: p
     printed = "\n".join(failure.value.__notes__)
     lines = printed[printed.index("from pytest_quantcheck") : printed.index("case = ModelCase")].splitlines()
     assert len(lines) < 12
-    assert "case=ModelCase(MUL on [(1, 1, 1, 1)" in printed
+    assert "case=ModelCase(MUL on [(1, " in printed
     scope: dict[str, Any] = {}
     exec(printed[printed.index("from pytest_quantcheck") :].split("\n\nF")[0], scope)
     with pytest.raises(AssertionError):
