@@ -124,7 +124,8 @@ def marks(node: pytest.Item, name: str) -> list[pytest.Mark]:
 def _written(base: type) -> list[pytest.Mark]:
     """The markers on a class itself."""
     given: Any = base.__dict__.get("pytestmark", [])
-    return [getattr(mark, "mark", mark) for mark in (given if isinstance(given, list) else [given])]
+    written: list[Any] = given if isinstance(given, list) else [given]
+    return [getattr(mark, "mark", mark) for mark in written]
 
 
 def merge(name: str, marks: Sequence[pytest.Mark], allowed: Sequence[str]) -> dict[str, Any]:
