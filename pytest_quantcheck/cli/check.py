@@ -121,6 +121,11 @@ def _read(path: Path) -> bytes:
 
 
 def _refuse_float(summary: Summary, path: Path) -> None:
+    if summary.weights_only:
+        raise ModelError(
+            f"{path} has {summary.weights_only} weights, but computes in float32; boards compute in "
+            f"integers: quantize the float model with --scheme int8"
+        )
     if not any(len(tensor.scales) for tensor in summary.tensors):
         raise ModelError(_float_message(path))
 

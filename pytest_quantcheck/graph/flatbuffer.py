@@ -105,6 +105,16 @@ class Summary:
     def output_tensors(self) -> tuple[TensorSummary, ...]:
         return tuple(self.tensors[i] for i in self.outputs)
 
+    @property
+    def weights_only(self) -> str:
+        """``int8`` or ``float16`` where constants have that type and all arithmetic is float32 (dynamic range
+        and float16 quantization), else empty."""
+        if any(tensor.data is None and len(tensor.scales) for tensor in self.tensors):
+            return ""
+        constants = [tensor for tensor in self.tensors if tensor.data is not None]
+        kept = {tensor.dtype for tensor in constants if tensor.dtype == "float16" or len(tensor.scales)}
+        return next((dtype for dtype in ("float16", "int8") if dtype in kept), "")
+
 
 def read_summary(data: bytes) -> Summary:
     """Read a ``.tflite`` file, quantized or float, supported or not.

@@ -90,6 +90,11 @@ class TflmRunner:
     ) -> list[Array]:
         prepare.require_tflite(model.artefact, self.name)
         summary = prepare.summary_of(model.artefact)
+        if summary.weights_only:
+            raise ModelError(
+                f"{model.name} has {summary.weights_only} weights, but computes in float32, for which TFLM "
+                f"has no kernels; run it with litert, or quantize the float model with scheme int8"
+            )
         activations = sum(4 * max(0, t.elements) for t in summary.tensors if t.data is None)
         request = {
             "verb": "run",

@@ -14,20 +14,24 @@ from pytest_quantcheck.data.dataset import Array, Samples
 from pytest_quantcheck.graph.artefact import is_onnx
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
+from pytest_quantcheck.runners.prepare import summary_of
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
 
 KEEP = 16  # a session looks at few models at a time
 
 
 class ByFormat:
-    """One runner for TFLite files, another for ONNX models; called by the first one's name."""
+    """One runner for TFLite files, another for ONNX models, a third for TFLite files with quantized weights
+    only; called by the first one's name."""
 
-    def __init__(self, tflite: Runner, onnx: Runner) -> None:
+    def __init__(self, tflite: Runner, onnx: Runner, floats: Runner) -> None:
         self.name = tflite.name
-        self._tflite, self._onnx = tflite, onnx
+        self._tflite, self._onnx, self._floats = tflite, onnx, floats
 
     def _of(self, model: QuantizedModel) -> Runner:
-        return self._onnx if is_onnx(model.artefact) else self._tflite
+        if is_onnx(model.artefact):
+            return self._onnx
+        return self._floats if summary_of(model.artefact).weights_only else self._tflite
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``."""
@@ -41,15 +45,18 @@ class ByFormat:
 def exact_runner() -> Runner:
     """The runner whose integers are right: TFLM where its wheel is installed, else our interpreter.
 
-    ONNX models run on our interpreter: onnxruntime's own integers depend on the processor.
+    ONNX models run on our interpreter: onnxruntime's own integers depend on the processor. What computes in
+    floats (scheme dynamic, float16) runs on LiteRT, if that is installed.
     """
     from pytest_quantcheck.runners.integer import IntegerRunner
 
-    if find_spec("tflite_micro") is None:
-        return IntegerRunner()
-    from pytest_quantcheck.runners.tflm import TflmRunner
+    integer = IntegerRunner()
+    exact: Runner = integer
+    if find_spec("tflite_micro") is not None:
+        from pytest_quantcheck.runners.tflm import TflmRunner
 
-    return ByFormat(TflmRunner(), IntegerRunner())
+        exact = TflmRunner()
+    return ByFormat(exact, integer, _float_runner() or exact)
 
 
 class Remembering:
