@@ -14,7 +14,7 @@ from hypothesis import settings
 
 # no deadline: two cores shared with virtual boards say nothing about a test's speed
 settings.register_profile("default", deadline=None, max_examples=40)
-settings.register_profile("deep", deadline=None, max_examples=200)
+settings.register_profile("deep", deadline=None, max_examples=80)
 
 pytest_plugins = ["pytester"]
 
