@@ -1,7 +1,7 @@
 """For every test of this repository: pytester, Hypothesis profiles, and the built-in virtual boards unless a
 rig is named.
 
-``--hypothesis-profile=deep`` draws five times as many examples as the default.
+``--hypothesis-profile=deep`` draws twice as many examples as the default.
 """
 
 from __future__ import annotations
