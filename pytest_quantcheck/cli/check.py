@@ -68,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
 
     memory = _target(args.target)
     artefact = _read(args.model)
-    summary = read_artefact_summary(artefact)
+    try:
+        summary = read_artefact_summary(artefact)
+    except ModelError as error:
+        raise ModelError(f"{args.model}: {error}") from error
     _refuse_float(summary, args.model)
     print(f"{args.model}: {len(artefact)} bytes")
     _describe(summary)

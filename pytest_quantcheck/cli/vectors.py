@@ -31,9 +31,11 @@ def read_model(path: Path) -> QuantizedModel:
         artefact = path.read_bytes()
     except OSError as error:
         raise UsageError(f"model {path} cannot be read: {error.strerror or error}") from error
-    model = QuantizedModel(path.stem, artefact, path=path)
-    summary_of(artefact)
-    return model
+    try:
+        summary_of(artefact)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return QuantizedModel(path.stem, artefact, path=path)
 
 
 def read_inputs(path: Path, model: QuantizedModel) -> Raw:

@@ -133,7 +133,7 @@ def _coarse_weights(summary: Summary) -> Iterator[Finding]:
                 "scale_outlier",
                 f"In {coarse} of {len(largest)} channels of {where(operator)} no weight is larger than "
                 f"{COARSE} steps: others have stretched their common scale.",
-                "Quantize with granularity=per_channel, or equalise the channels with optimize.",
+                "Quantize with granularity=per_channel, or, unless that is done, equalise with optimize.",
             )
 
 

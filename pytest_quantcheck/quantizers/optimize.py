@@ -24,6 +24,7 @@ from pytest_quantcheck.quantizers.cache import Cache
 
 TOLERANCE = 1e-4  # of the largest output: a small part of the 1/256 that int8 resolves
 USEFUL = 0.9  # of the error without: a smaller gain is said to be none
+LARGE = 0.25  # of the standard deviation of the float outputs
 
 
 def optimize(model: FloatModel, samples: Representative, cache: Cache) -> tuple[FloatModel, dict[str, Any]]:
@@ -59,7 +60,8 @@ def measure(
     samples: Representative,
     cache: Cache,
 ) -> dict[str, float]:
-    """The root mean square error against the float ``model``, of itself quantized and of ``network``.
+    """The root mean square error against the float ``model``, ``before`` of itself quantized and ``after`` of
+    ``network``, and the ``spread`` (standard deviation) of its outputs.
 
     Over all outputs for the calibration samples. ``quantize`` makes an artefact with float edges.
     """
@@ -67,9 +69,8 @@ def measure(
 
     def make() -> bytes:
         truth = _outputs(model.tflite, samples)
-        return json.dumps(
-            {when: _rmse(_outputs(a, samples), truth) for when, a in artefacts.items()}
-        ).encode()
+        errors = {when: _rmse(_outputs(a, samples), truth) for when, a in artefacts.items()}
+        return json.dumps({**errors, "spread": float(np.std(truth))}).encode()
 
     facts = {
         "make": "measure_optimize",
@@ -101,12 +102,20 @@ def finding(report: dict[str, Any]) -> Finding:
         f"optimize equalised {len(pairs)} pairs of layers{reach}: the RMSE against float went from "
         f"{before:.3g} to {after:.3g} on the calibration samples"
     )
-    if after <= USEFUL * before:
-        return Finding("note", "optimize", sentence + ".")
-    why = "; ".join(f"{reason} ({', '.join(layers)})" for reason, layers in report["left"].items())
-    return Finding(
-        "warning",
-        "optimize_does_not_help",
-        f"{sentence}, which is no gain." + (f" Layers that lead no pair: {why}." if why else ""),
-        "Leave optimize out, or use per-channel scales.",
-    )
+    if after > USEFUL * before:
+        why = "; ".join(f"{reason} ({', '.join(layers)})" for reason, layers in report["left"].items())
+        return Finding(
+            "warning",
+            "optimize_does_not_help",
+            f"{sentence}, which is no gain." + (f" Layers that lead no pair: {why}." if why else ""),
+            "Leave optimize out, or use per-channel scales.",
+        )
+    if 0 < LARGE * report["spread"] < after:
+        return Finding(
+            "warning",
+            "optimize_is_not_enough",
+            f"{sentence}, still {after / report['spread']:.0%} of how far the float outputs spread "
+            f"({report['spread']:.3g}).",
+            "Use per-channel scales or scheme int16x8.",
+        )
+    return Finding("note", "optimize", sentence + ".")

@@ -80,6 +80,7 @@ def _optimized(
     report["rmse"] = optimize.measure(
         model, network, lambda source: _quantized(source, edges, samples, cache), samples, cache
     )
+    report["spread"] = report["rmse"].pop("spread")
     return network, {"optimize": report}, [optimize.finding(report)]
 
 

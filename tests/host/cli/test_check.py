@@ -115,3 +115,21 @@ def test_memory_of_the_stm32_targets_is_what_the_family_says():
         memory = check.TARGETS[chip.target]
         assert memory.pool_kib == chip.ram_kib - check.STM32_FIRMWARE_RAM_KIB
         assert memory.store_kib == chip.flash_kib - check.STM32_FIRMWARE_FLASH_KIB
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "--target", "esp32c3"),
+        ("run", "--board", "virtual-esp32c3", "--inputs", "x.npy"),
+        ("compare", "--a", "tflm", "--b", "integer", "--inputs", "x.npy"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_damaged_model_is_named(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros((1, 8), np.int8))
+    (tmp_path / "notes.tflite").write_text("hello")
+    command, *options = arguments
+    assert main([command, "notes.tflite", *options]) == 2
+    assert f"quantcheck {command}: notes.tflite: not a .tflite file" in capsys.readouterr().err

@@ -515,6 +515,15 @@ def test_where_it_does_not_help_it_says_so_and_why(cache):
     assert made.id == "net-tflite-i8-i8-pertensor-opt-cal100pct"
 
 
+def test_an_error_as_large_as_the_outputs_is_a_warning_whatever_the_gain():
+    report = {"rmse": {"before": 0.9, "after": 0.3}, "spread": 1.0, "pairs": [], "left": {}}
+    told = optimize.finding(report)
+    assert (told.severity, told.code) == ("warning", "optimize_is_not_enough")
+    assert "went from 0.9 to 0.3" in told.sentence
+    assert "still 30% of how far the float outputs spread (1)" in told.sentence
+    assert optimize.finding({**report, "spread": 2.0}).severity == "note"
+
+
 def test_a_trained_mobilenet_with_relu6_and_residuals_answers_the_same(cache):
     pytest.importorskip("keras")
     from conformance_models import mobilenetv2
