@@ -94,3 +94,16 @@ def test_the_mean_of_many_large_values_is_summed_in_32_bits(engine: Engine, sign
     x = sign * np.random.default_rng(4).integers(top // 2, top, (1, 1024, 3), endpoint=True)
     params = Mean((1,), 0, 0, Requantize(np.asarray([1 << 30]), np.asarray([-9])))
     equal(engine, "MEAN", params, x.astype(dtype), Tensor(1, "", (1, 3), np.dtype(dtype)))
+
+
+@pytest.mark.parametrize("zero_point", [5, -128, 127])
+@pytest.mark.parametrize(("depth", "units"), [(4, 4), (23, 7), (520, 5)])
+def test_dense_weights_with_a_zero_point_give_the_same_sums(
+    engine: Engine, depth: int, units: int, zero_point: int
+) -> None:
+    rng = np.random.default_rng(depth)
+    x, weights = (rng.integers(-128, 128, (n, depth)).astype(np.int8) for n in (3, units))
+    bias = rng.integers(-5000, 5000, units).astype(np.int32)
+    rule = Requantize(np.asarray([1518500250]), np.asarray([-10]))
+    params = FullyConnected(-3, zero_point, 9, rule, -128, 127)
+    equal(engine, "FULLY_CONNECTED", params, x, Tensor(3, "", (3, units), np.dtype("int8")), weights, bias)

@@ -52,6 +52,20 @@ def test_every_int16_difference_gives_the_softmax_of_tflm(scale: float) -> None:
     assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("beta", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("scale", [2.0**-8, 0.0471, 0.5, 7.0])
+def test_every_int8_difference_gives_the_softmax_of_tflm(scale: float, beta: float, dtype: str) -> None:
+    """Two values each, the first one the largest there is; far below it the exponential is cut off."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 256, 2), scale=scale)
+    model = QuantizedModel("every", writer.finish([x], [writer.softmax(x, beta, dtype)]))
+    second = np.arange(-128, 128)
+    vectors = Raw(np.stack([np.full_like(second, 127), second], axis=-1).astype(np.int8)[None])
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("zero_point", [-128, -1, 127])
 @pytest.mark.parametrize("scale", [2.0**-8, 0.0471, 1.0, 7.0])
 @pytest.mark.parametrize("kind", ["logistic", "tanh"])
