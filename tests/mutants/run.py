@@ -108,6 +108,7 @@ class Workshop:
         self._objects: dict[Path, list[bytes] | None] = {}
         self._timeout = PATIENCE
         self._seconds = folder / "seconds.json"
+        self._durations: dict[str, float] = {}  # of the tests, without a mutant
 
     def prove_suite(self, mutants: Iterable[Mutant]) -> None:
         """Raises ``BrokenSuiteError`` unless the tests for these mutants pass on an unchanged copy.
@@ -122,10 +123,7 @@ class Workshop:
                     f"{result.failure.test} fails without any mutant; `make test` comes first"
                 )
         self._timeout = 30 + 2 * max(result.seconds for result in results)
-        seconds: dict[str, float] = {}
-        for path in self._seconds.parent.glob(f"*/{RECORD}"):
-            seconds.update(json.loads(path.read_text())["seconds"])
-        self._seconds.write_text(json.dumps(seconds))
+        self._seconds.write_text(json.dumps(self._durations))
 
     def viable(self, mutants: Iterable[Mutant], count: int) -> Iterator[Mutant]:
         """The first ``count`` mutants that compile, and to another program than the original."""
@@ -220,7 +218,10 @@ class Workshop:
         command = [sys.executable, "-m", "pytest", *OPTIONS, *plugins, f"--basetemp={scratch}/pytest", *tests]
         scratch.mkdir(exist_ok=True)  # stays: objects of unchanged sources are not compiled again
         record.unlink(missing_ok=True)
-        return _read(*_output(command, copy, environment, self._timeout), record)
+        ended = _output(command, copy, environment, self._timeout)
+        if not self._seconds.exists() and record.exists():
+            self._durations.update(json.loads(record.read_text())["seconds"])
+        return _read(*ended, record)
 
     def _is_viable(self, mutant: Mutant) -> bool:
         """For a header the first kernel that becomes another one decides."""
