@@ -128,8 +128,9 @@ def quantize(
     if np.isnan(x).any():
         raise ValueError("NaN cannot be quantized")
     low, high = integer_range(dtype)
-    least = float(SMALLEST_SCALE) if division == "reciprocal" else 0.0
-    scales = along(_checked_scales(scale, least), axis, x.shape)
+    scales = along(_checked_scales(scale), axis, x.shape)
+    if division == "reciprocal" and np.any(scales < SMALLEST_SCALE):
+        raise ValueError(f"a scale with a reciprocal is at least {SMALLEST_SCALE}, got {scale!r}")
     zeros = along(np.asarray(zero_point, np.int64), axis, x.shape)
     if division == "exact":
         integers = np.clip(exact_quotient(x, scales, rounding), -int(_FAR), int(_FAR))
@@ -225,8 +226,8 @@ def along(values: npt.NDArray[Any], axis: int | None, shape: tuple[int, ...]) ->
     return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)])
 
 
-def _checked_scales(scale: npt.ArrayLike, least: float = 0.0) -> FloatArray:
+def _checked_scales(scale: npt.ArrayLike) -> FloatArray:
     scales: FloatArray = np.asarray(scale, np.float32)
-    if not np.all((scales > 0) & (scales >= least) & np.isfinite(scales)):
-        raise ValueError(f"a scale is finite and above 0, at least {least}, got {scale!r}")
+    if not np.all((scales > 0) & np.isfinite(scales)):
+        raise ValueError(f"a scale is finite and above 0, got {scale!r}")
     return scales

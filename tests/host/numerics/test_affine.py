@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,12 +263,14 @@ def test_biases_per_channel_have_the_scales_of_their_channels() -> None:
     ("bias", "scale", "bits", "message"),
     [
         (math.nan, 1.0, 32, "a bias is finite"),
+        ([1.0, math.nan], 1.0, 32, "a bias is finite"),
+        (1.0, [0.5, 0.0], 32, "above 0"),
         (1.0, 0.0, 32, "above 0"),
         (1.0, 1.0, 1, "allowed: 2 to 63"),
         (1.0, 1.0, 64, "allowed: 2 to 63"),
     ],
 )
-def test_biases_that_cannot_be_are_refused(bias: float, scale: float, bits: int, message: str) -> None:
+def test_biases_that_cannot_be_are_refused(bias: Any, scale: Any, bits: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         affine.quantize_bias(bias, scale, 1.0, bits=bits)
 
