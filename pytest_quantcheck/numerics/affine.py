@@ -22,8 +22,7 @@ DTYPES = ("int8", "uint8", "int16", "int32")
 SMALLEST_SCALE = np.finfo(np.float32).tiny
 """2**-126. Below it float32 loses digits, and cores that flush subnormals would divide by zero."""
 
-_FAR = 2.0**33  # saturates in every supported type, whatever the zero point
-_LARGEST = np.int64(1 << 62)
+_LARGEST = np.int64(1 << 62)  # saturates in every supported type, whatever the zero point
 
 
 @dataclass(frozen=True)
@@ -133,11 +132,11 @@ def quantize(
         raise ValueError(f"a scale with a reciprocal is at least {SMALLEST_SCALE}, got {scale!r}")
     zeros = along(np.asarray(zero_point, np.int64), axis, x.shape)
     if division == "exact":
-        integers = np.clip(exact_quotient(x, scales, rounding), -int(_FAR), int(_FAR))
+        integers = exact_quotient(x, scales, rounding)
     elif division in DIVISIONS:
         with np.errstate(over="ignore"):
             steps = x / scales if division == "float32" else x * (np.float32(1) / scales)
-        integers = round_real(np.clip(steps, -_FAR, _FAR), rounding).astype(np.int64)
+        integers = round_real(np.clip(steps, -_LARGEST, _LARGEST), rounding).astype(np.int64)
     else:
         raise ValueError(f"division={division!r} is not known; allowed: {', '.join(DIVISIONS)}")
     clipped: npt.NDArray[Any] = np.clip(integers + zeros, low, high).astype(dtype)

@@ -54,8 +54,8 @@ PATCHES = (
         "quantize truncates",
         "truncation instead of rounding",
         AFFINE,
-        "round_real(np.clip(steps, -_FAR, _FAR), rounding)",
-        "np.trunc(np.clip(steps, -_FAR, _FAR))",
+        "round_real(np.clip(steps, -_LARGEST, _LARGEST), rounding)",
+        "np.trunc(np.clip(steps, -_LARGEST, _LARGEST))",
     ),
     Patch(
         "multiplier truncates",

@@ -12,6 +12,7 @@ import pytest
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
+    Concatenation,
     Convolution,
     FloatEdge,
     FullyConnected,
@@ -107,3 +108,20 @@ def test_dense_weights_with_a_zero_point_give_the_same_sums(
     rule = Requantize(np.asarray([1518500250]), np.asarray([-10]))
     params = FullyConnected(-3, zero_point, 9, rule, -128, 127)
     equal(engine, "FULLY_CONNECTED", params, x, Tensor(3, "", (3, units), np.dtype("int8")), weights, bias)
+
+
+@pytest.mark.parametrize("rounding", ["float", "float_odd"])
+@pytest.mark.parametrize("shift", [4, 20])
+def test_sums_times_a_float_factor_beyond_32_bits_saturate(engine: Engine, shift: int, rounding: str) -> None:
+    bias = np.asarray([1 << 30, -(1 << 30), 1 << 28, -(1 << 28)], np.int32)
+    x, weights = np.zeros((1, 4), np.int8), np.zeros((4, 4), np.int8)
+    rule = Requantize(np.asarray([1 << 30]), np.asarray([shift]), rounding)
+    params = FullyConnected(0, 0, 3, rule, -128, 127)
+    equal(engine, "FULLY_CONNECTED", params, x, Tensor(3, "", (1, 4), np.dtype("int8")), weights, bias)
+
+
+@pytest.mark.parametrize("limits", [(-128, -128), (127, 127), (-127, 127), (-128, 126)])
+def test_a_concatenation_is_clamped_to_any_limits(engine: Engine, limits: tuple[int, int]) -> None:
+    x = np.asarray([[-128, -127, 0, 126, 127]], np.int8)
+    output = Tensor(1, "", (1, 5), np.dtype("int8"))
+    equal(engine, "CONCATENATION", Concatenation(1, *limits), x, output)
