@@ -27,6 +27,8 @@ _NO_SCALES: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] = (
     np.zeros(0, np.int64),
 )
 
+Attributes = dict[str, Any]  # of one node, by name
+
 
 def load_onnx() -> Any:
     """The ``onnx`` package. Raises ``MissingExtraError``."""
@@ -89,7 +91,7 @@ def kind_of(node: Any) -> str:
     return f"{CUSTOM}{node.domain}.{node.op_type}"
 
 
-def attributes(node: Any) -> dict[str, Any]:
+def attributes(node: Any) -> Attributes:
     """The attributes of a node by name; text is decoded, tensors are arrays, subgraphs stay protos."""
     onnx = load_onnx()
     values = {}

@@ -69,7 +69,8 @@ def complaints(
     equivalents = len(generated) - len(mistakes)
     if equivalents > believed * len(generated):
         lines.append(
-            f"{equivalents} of {len(generated)} generated ones are called equivalent; {believed:.0%} are believed"
+            f"{equivalents} of {len(generated)} generated mutants are called equivalent; "
+            f"{believed:.0%} are believed"
         )
     if _caught(mistakes) < enough * len(mistakes):
         lines.append(f"{_share(mistakes)} of the generated mutants are caught; {enough:.0%} are needed")
