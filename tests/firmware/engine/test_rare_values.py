@@ -125,3 +125,11 @@ def test_a_concatenation_is_clamped_to_any_limits(engine: Engine, limits: tuple[
     x = np.asarray([[-128, -127, 0, 126, 127]], np.int8)
     output = Tensor(1, "", (1, 5), np.dtype("int8"))
     equal(engine, "CONCATENATION", Concatenation(1, *limits), x, output)
+
+
+def test_products_that_round_up_to_a_power_of_two_are_dequantized_alike(engine: Engine) -> None:
+    """n times the float32 next to 1 / n is 1, some of them from just below."""
+    x = np.arange(-128, 128, dtype=np.int8)
+    for n in range(1, 256):
+        scale = float(np.float32(1 / n))
+        equal(engine, "DEQUANTIZE", FloatEdge(scale, -128), x, Tensor(1, "", x.shape, np.dtype("float32")))
