@@ -19,6 +19,7 @@ from pytest_quantcheck.verdict import metrics
 from pytest_quantcheck.verdict.budget import Budget, latency_ms
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, locate
+from pytest_quantcheck.verdict.reference import runner_of
 
 FloatOutputs = Callable[[QuantizedModel, Samples], Union[Array, None]]
 MetricLike = Union[str, Callable[[Array, Array], float], metrics.Metric, None]
@@ -208,8 +209,8 @@ class Gate:
         self, run: Run, exact: bool | None, max_lsb: int | None
     ) -> tuple[bool | None, list[Criterion], Divergence | None]:
         """Against the reference: ``(same, criteria, divergence)``."""
-        itself = self.reference is None or self.reference.name == run.runner
-        if self.reference is None or itself:
+        name = runner_of(self.reference, run.model).name if self.reference else ""
+        if self.reference is None or name == run.runner:
             if exact or max_lsb is not None:
                 reason = (
                     "there is no reference" if self.reference is None else "the run is the reference's own"
@@ -219,7 +220,7 @@ class Gate:
         promised = run.exact if exact is None else exact
         criteria, divergence = [], None
         if exact is None and not promised:
-            reason = f"the runtime {run.runtime} does not promise the integers of {self.reference.name}"
+            reason = f"the runtime {run.runtime} does not promise the integers of {name}"
             criteria.append(Criterion("exact", None, reason))
         if not promised and max_lsb is None:
             return None, criteria, None

@@ -28,18 +28,19 @@ class ByFormat:
         self.name = tflite.name
         self._tflite, self._onnx, self._floats = tflite, onnx, floats
 
-    def _of(self, model: QuantizedModel) -> Runner:
+    def of(self, model: QuantizedModel) -> Runner:
+        """The one that runs this model."""
         if is_onnx(model.artefact):
             return self._onnx
         return self._floats if summary_of(model.artefact).weights_only else self._tflite
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``."""
-        return self._of(model).run(model, vectors, operators=operators)
+        return self.of(model).run(model, vectors, operators=operators)
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``."""
-        return self._of(model).tensor(model, inputs, operator)
+        return self.of(model).tensor(model, inputs, operator)
 
 
 def exact_runner() -> Runner:
@@ -82,6 +83,13 @@ class Remembering:
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """As the runner's own ``tensor``."""
         return self.runner.tensor(model, inputs, operator)
+
+
+def runner_of(reference: Runner, model: QuantizedModel) -> Runner:
+    """Which runner a reference asks about this model in the end: its name is that of the run."""
+    if isinstance(reference, Remembering):
+        return runner_of(reference.runner, model)
+    return reference.of(model) if isinstance(reference, ByFormat) else reference
 
 
 class FloatOutputs:

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance_models import onnx_nets
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.graph.flatbuffer import read_summary
 from pytest_quantcheck.graph.write_tflite import TfliteWriter
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners.tflm import TflmRunner
-from pytest_quantcheck.verdict.reference import exact_runner
+from pytest_quantcheck.verdict.gate import Gate
+from pytest_quantcheck.verdict.reference import Remembering, exact_runner
 
 pytestmark = pytest.mark.host
 
@@ -44,6 +46,21 @@ def test_weights_alone_quantized_run_on_litert(kept: str, runner: str) -> None:
     run = exact_runner().run(dense(kept), Samples(X))
     assert run.runner == runner
     np.testing.assert_allclose(run.outputs[0], X @ WEIGHTS.T / 4, atol=0.03)
+
+
+def relu() -> QuantizedModel:
+    ends = [onnx_nets.Q(0.1, 0)], onnx_nets.Q(0.1, 0)
+    return QuantizedModel("relu", onnx_nets.between("Relu", [(1, 4)], *ends, (1, 4)))
+
+
+@pytest.mark.parametrize("model", [dense("int8"), relu()], ids=["weights only", "onnx"])
+def test_a_run_of_the_reference_is_not_equal_to_itself_whichever_runner_it_was(model: QuantizedModel) -> None:
+    reference = Remembering(exact_runner())
+    gate, run = Gate(reference=reference), reference.run(model, Samples(X))
+    assert run.runner != reference.name
+    assert gate.check(run).criteria == ()
+    with pytest.raises(UsageError, match="the run is the reference's own"):
+        gate.check(run, exact=True)
 
 
 @pytest.mark.parametrize("kept", ["int8", "float16"])
