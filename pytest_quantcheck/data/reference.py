@@ -33,13 +33,17 @@ def call_reference(text: str, base: Path | None = None) -> object:
         except QuantcheckError:
             raise
         except (Exception, SystemExit) as error:
-            where = _line(error, inspect.getsourcefile(inspect.unwrap(function)))
+            where = _line(error, function)
             raise UsageError(f"{text!r} failed{where}: {type(error).__name__}: {error}") from error
     return result
 
 
-def _line(error: BaseException, file: str | None) -> str:
-    """Where in the user's own file it went wrong."""
+def _line(error: BaseException, function: Callable[[], object]) -> str:
+    """Where in the user's own file it went wrong; nothing for an object that is called, such as a partial."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" at {Path(str(file)).name}:{lines[-1]}" if lines else ""
 

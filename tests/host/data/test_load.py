@@ -107,6 +107,9 @@ def test_a_function_may_return_the_dataset(tmp_path):
         "VALUE = 3\n"
         "def needs(argument): return argument\n"
         "def fails(): return 1 + 'a'\n"
+        "import functools\n"
+        "partly = functools.partial(needs, 1)\n"
+        "partly_fails = functools.partial(np.ones, 'a')\n"
     )
     assert len(load_data("quant_data_ok:samples", tmp_path)) == 2
     for reference, words in (
@@ -114,6 +117,8 @@ def test_a_function_may_return_the_dataset(tmp_path):
         ("quant_data_ok:VALUE", "is not a function"),
         ("quant_data_ok:needs", "without arguments"),
         ("quant_data_ok:fails", r"failed at quant_data_ok\.py:7: TypeError"),
+        ("quant_data_ok:partly", "returned a int"),
+        ("quant_data_ok:partly_fails", "'quant_data_ok:partly_fails' failed: TypeError"),
         ("quant_data_ok:absent", "has no 'absent'"),
         ("no_such_module_anywhere:f", "cannot be imported"),
         ("missing.npz", "no data file"),
