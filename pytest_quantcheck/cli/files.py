@@ -29,10 +29,10 @@ def _check(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder; give the name of a file")
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise UsageError(f"{option} {path} may not be written; look at the permissions")
-    if not path.exists():
-        tempfile.TemporaryFile(dir=folder).close()  # to root, read-only file systems look writable
+    if path.is_file() or not path.exists():  # made beside it; to root, read-only file systems look writable
+        tempfile.TemporaryFile(dir=path.resolve().parent).close()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -57,6 +57,7 @@ def test_a_calibration_file_is_not_overwritten(folder, capsys) -> None:
 
 
 def test_what_the_system_will_not_let_write_is_refused(folder, monkeypatch) -> None:
+    (folder / "r.json").touch()
     monkeypatch.setattr(files.os, "access", lambda path, mode: False)  # root may write everything
     with pytest.raises(UsageError, match=r"--json r\.json may not be written"):
         files.check_file("--json", folder.joinpath("r.json").relative_to(folder))
