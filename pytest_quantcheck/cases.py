@@ -115,7 +115,8 @@ def marks(node: pytest.Item, name: str) -> list[pytest.Mark]:
     for each in reversed(node.listchain()):
         own = [mark for mark in each.own_markers if mark.name == name]
         if isinstance(each, pytest.Class):
-            rank = {id(mark): at for at, base in enumerate(each.obj.__mro__) for mark in _written(base)}
+            bases = reversed([*enumerate(each.obj.__mro__)])  # the nearest class counts for a shared marker
+            rank = {id(mark): at for at, base in bases for mark in _written(base)}
             own.sort(key=lambda mark: rank.get(id(mark), -1))
         found += own
     return found

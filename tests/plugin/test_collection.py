@@ -102,6 +102,30 @@ class TestDerived(Base):
     ]
 
 
+def test_a_marker_that_two_classes_share_counts_for_the_nearest(collect: Collect) -> None:
+    result = collect(
+        """
+import pytest
+
+ours = pytest.mark.quant(model="ours.h5")
+
+@ours
+class Base:
+    pass
+
+@pytest.mark.quant(model="between.h5")
+class Between(Base):
+    pass
+
+@ours
+class TestDerived(Between):
+    def test_it(self, quantized_model):
+        pass
+"""
+    )
+    assert ids(result) == ["ours-tflite-i8-i8-perchannel-cal100pct"]
+
+
 @pytest.mark.parametrize(
     ("module", "function", "expected"),
     [
