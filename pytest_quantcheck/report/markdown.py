@@ -13,7 +13,8 @@ def render(rows: Sequence[Row]) -> str:
     lines = ["# quantcheck", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(cells(row)) for row in rows]
     lines += ["", last_line(rows), ""]
-    lines += [f"- {line}" for line in warnings(rows)]
+    if found := warnings(rows):
+        lines += [*(f"- {line}" for line in found), ""]
     for row in rows:
         if row.get("failed"):
             lines += [f"**{_plain(row.get('test') or row.get('case', ''))}**", "", "```"]

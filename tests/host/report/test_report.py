@@ -138,7 +138,8 @@ def test_warnings_of_the_audit_are_one_line_a_code_in_the_summary_and_in_markdow
     ]
     lines = ["warning: leak: two samples. (2 cases, 1 more of the kind)", "warning: scale: one. (1 case)"]
     assert terminal.warnings(rows) == lines
-    assert all(f"- {line}" in markdown.render(rows).splitlines() for line in lines)
+    text = markdown.render(rows)
+    assert "\n".join(f"- {line}" for line in lines) + "\n\n**" in text
 
 
 def test_a_calibration_that_never_settles_and_a_score_that_cannot_be_had_are_told() -> None:
