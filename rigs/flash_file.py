@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 from pathlib import Path
 
@@ -14,6 +13,8 @@ def map_flash(path: Path, size: int) -> mmap.mmap:
 
     Raises ``UsageError`` for a file that cannot be opened, that has another size, or that another board uses.
     """
+    import fcntl  # Windows, where real boards may be, has none
+
     try:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

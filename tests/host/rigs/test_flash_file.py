@@ -54,6 +54,11 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         map_flash(tmp_path / "absent" / "flash", SIZE)
 
 
+def test_what_real_boards_import_does_without_the_locks_of_unix() -> None:
+    code = "import sys; sys.modules['fcntl'] = None; import rigs.stm32.virtual.client, rigs.esp32.process"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_the_command_line_says_so_without_a_traceback(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("mine")
