@@ -163,4 +163,9 @@ def _parameters(tensor: TensorSummary) -> tuple[np.float32, int]:
             f"tensor {tensor.index} ({tensor.name}) is {tensor.dtype} with {len(tensor.scales)} scales; "
             f"an input or output is float32 or an integer with one scale"
         )
+    if not (np.isfinite(tensor.scales[0]) and tensor.scales[0] > 0):
+        raise ModelError(
+            f"tensor {tensor.index} ({tensor.name}) has the scale {tensor.scales[0]}; one above 0 is "
+            "allowed. Quantize the model again"
+        )
     return tensor.scales[0], int(tensor.zero_points[0]) if len(tensor.zero_points) else 0

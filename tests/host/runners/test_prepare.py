@@ -108,3 +108,9 @@ def test_an_integer_input_without_a_scale_is_a_model_error() -> None:
     plain = QuantizedModel("plain", writer.finish([source], [writer.reshape(source, (4, 1))]))
     with pytest.raises(ModelError, match="with 0 scales"):
         prepare.quantize_inputs(plain, Samples(np.zeros((1, 4))))
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, np.nan, np.inf])
+def test_an_input_whose_scale_cannot_be_is_a_model_error(scale: float) -> None:
+    with pytest.raises(ModelError, match=r"\(input\) has the scale .*; one above 0 is allowed"):
+        prepare.quantize_inputs(model(scale), Samples(np.zeros((1, 4, 3), np.float32)))
