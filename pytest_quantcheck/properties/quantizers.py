@@ -235,7 +235,11 @@ def _plain(domain: Domain, dtype: str = "") -> list[Case]:
         tenths = np.array([0.35, 1.55], np.float32)  # 4, 4, 3 and 15, 16, 15 as DIVISIONS are
         cases.append((QuantParams(float(np.float32(0.1)), 0, name), tenths))
     first, last = domain.scales
-    return [(params, x) for params, x in cases if first <= params.scale <= last and domain.reach >= 16]
+    return [
+        (params, x)
+        for params, x in cases
+        if first <= params.scale <= last and np.abs(x).max() / params.scale <= domain.reach
+    ]
 
 
 def _slack(steps: Fraction, domain: Domain) -> Fraction:

@@ -189,6 +189,11 @@ def test_another_division_than_stated_is_found(stated: str, division: str) -> No
     assert "params = QuantParams(scale=0.10000000149011612, zero_point=0" in str(failure.value)
 
 
+def test_a_domain_of_a_few_steps_has_its_plain_cases() -> None:
+    with pytest.raises(AssertionError, match=r"^rounds_as_stated: 0\.5 becomes 0, it should be 1"):
+        properties.rounds_as_stated(truncate, Domain(reach=3.0, max_examples=1))
+
+
 def test_a_domain_may_hold_one_scale_that_is_no_power_of_two() -> None:
     scale = float(np.float32(0.0032))
     domain = Domain(scales=(scale, scale), max_examples=10)
