@@ -109,14 +109,8 @@ def strided_slice(t: Translation, node: Any, _: Attributes) -> None:
     ranges = [range(n) for n in value.shape]
     for axis, *bounds in zip(axes, starts, ends, steps, strict=True):
         at = place(value, axis_from_front(t, node, axis, rank))
-        ranges[at] = ranges[at][slice(*_stop_before(bounds))]
+        ranges[at] = ranges[at][slice(*bounds)]  # beyond the ends ONNX and Python walk alike
     _view(t, node, value, ranges, 0)
-
-
-def _stop_before(bounds: list[int]) -> tuple[int, int | None, int]:
-    """ONNX ends a walk backwards at the very front with a number below every index, Python with None."""
-    start, end, step = bounds
-    return start, (None if step < 0 and end <= -(1 << 31) + 1 else end), step
 
 
 def split(t: Translation, node: Any, given: Attributes) -> None:
