@@ -1,7 +1,8 @@
 """A float ``.onnx`` file as one self-contained model with batch 1 and fixed sizes, read without running it.
 
 Tensors in files of their own (external data) are taken in, local functions are inlined, a symbolic batch
-becomes 1, float16 becomes float32. The layout of inputs and outputs (NCHW as a rule) stays the file's.
+becomes 1, float16 becomes float32, an input that has a value is a constant. The layout of inputs and outputs
+(NCHW as a rule) stays the file's.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def float_onnx(data: bytes, folder: Path | None = None) -> bytes:
     _take_in(model, folder)
     if model.functions:
         model = _inlined(onnx, model)
+    _settle_constants(model)
     _widen(onnx, model.graph)
     _check_operators(model.graph)
     _check_inputs(model.graph)
@@ -165,6 +167,16 @@ def _expanded(
     ]
     depth = 1 + max((deep for _, _, deep in each), default=0)
     return sum(n for n, _, _ in each), sum(size for _, size, _ in each), depth
+
+
+def _settle_constants(model: Any) -> None:
+    """Take initializers out of the inputs, where older files list them: as inputs they could be fed anew, and
+    onnxruntime folds nothing into them.
+    """
+    inputs = [type(info).FromString(info.SerializeToString()) for info in graph_inputs(model.graph)]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, 4)  # the first that allows it
 
 
 def _widen(onnx: Any, graph: Any) -> None:

@@ -195,14 +195,14 @@ def _quantized(
     )
     calibrator.collect_data(_Reader(names, samples.inputs))
     activations = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8, "int16x8": QuantType.QInt16}
-    per_channel = config.granularity == "per_channel"
+    per_channel, ranges = config.granularity == "per_channel", calibrator.compute_data()
     quantizer = QDQQuantizer(
         onnx.load(path),
         per_channel,
         options.reduce_range,
         QuantType.QInt8,
         activations[config.scheme],
-        calibrator.compute_data(),
+        ranges,
         [],
         [],
         kinds,
@@ -214,7 +214,8 @@ def _quantized(
         },
     )
     for name in names:  # else it leaves in float what it finds no quantized input of
-        quantizer.quantize_activation_tensor(name)
+        if name in ranges:  # not where no integer operator reads it, which the audit names
+            quantizer.quantize_activation_tensor(name)
     quantizer.quantize_model()
     return quantizer.model.model
 

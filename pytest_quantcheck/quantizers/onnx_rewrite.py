@@ -66,20 +66,31 @@ class _Rewriting:
         self.constants = constants(graph)
         infos = (*graph_inputs(graph), *graph.value_info, *graph.output)
         self.types = {info.name: value_type(info) for info in infos}
+        self.names = {name for node in graph.node for name in (*node.input, *node.output)}
+        self.names |= {each.name for each in (*infos, *graph.initializer)}
         self.made: list[Any] = []
         self.count = 0
 
-    def constant(self, name: str, values: Array) -> str:
+    def constant(self, wanted: str, values: Array) -> str:
+        """The name of a new constant."""
+        name = self._free(wanted)
         self.graph.initializer.append(load_onnx().numpy_helper.from_array(values, name))
         return name
 
     def op(self, node: Any, kind: str, inputs: list[str], part: str = "", **how: Any) -> str:
         """An operator in the place of ``node``: its output is the node's, or that of a ``part``."""
-        output = f"{node.output[0]}_{part}" if part else node.output[0]
+        output = self._free(f"{node.output[0]}_{part}") if part else node.output[0]
         name = f"{node.name}_{part}" if part else node.name
         self.made.append(load_onnx().helper.make_node(kind, inputs, [output], name, **how))
         self.count += not part
         return output
+
+    def _free(self, name: str) -> str:
+        """The name, made longer until no tensor has it."""
+        while name in self.names:
+            name += "_"
+        self.names.add(name)
+        return name
 
     def sizes(self, name: str) -> tuple[int, ...] | None:
         """The shape of a tensor, None where it is not known."""
@@ -92,11 +103,12 @@ class _Rewriting:
 def _batch_norm(at: _Rewriting, node: Any) -> bool:
     """One that follows no convolution: a product and a sum per channel."""
     parameters = [at.constants.get(name) for name in node.input[1:5]]
-    shape = at.sizes(node.input[0])
-    if shape is None or any(each is None for each in parameters) or len(node.output) > 1:
+    shape, given = at.sizes(node.input[0]), attributes(node)
+    training = given.get("training_mode", 0) or len(node.output) > 1
+    if shape is None or any(each is None for each in parameters) or training:
         return False
     scale, bias, mean, variance = (np.asarray(each, np.float64) for each in parameters)
-    factor = scale / np.sqrt(variance + attributes(node).get("epsilon", 1e-5))
+    factor = scale / np.sqrt(variance + given.get("epsilon", 1e-5))
     column = (-1, *(1,) * (len(shape) - 2))
     values = factor, bias - mean * factor
     name = node.output[0]
@@ -111,10 +123,13 @@ def _batch_norm(at: _Rewriting, node: Any) -> bool:
 def _quotient(at: _Rewriting, node: Any) -> bool:
     """A division by constants: a product with their reciprocals."""
     divisor = at.constants.get(node.input[1])
-    if divisor is None or divisor.dtype != np.float32 or not divisor.all():
+    if divisor is None or divisor.dtype != np.float32:
         return False
-    reciprocal = at.constant(f"{node.output[0]}_reciprocal", np.asarray(np.float32(1) / divisor, np.float32))
-    at.op(node, "Mul", [node.input[0], reciprocal])
+    with np.errstate(divide="ignore", over="ignore"):
+        reciprocals = np.asarray(np.float32(1) / divisor)
+    if not np.isfinite(reciprocals).all():
+        return False
+    at.op(node, "Mul", [node.input[0], at.constant(f"{node.output[0]}_reciprocal", reciprocals)])
     return True
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from conformance_models.onnx_nets import Net
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.errors import UnsupportedOperatorError
+from pytest_quantcheck.errors import QuantizationError, UnsupportedOperatorError
 from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
@@ -250,6 +250,29 @@ def test_a_network_is_equal_to_onnxruntime_and_near_the_float_one(
     floats = OnnxruntimeRunner().run(QuantizedModel("float", model.float_model), x).outputs[0]
     assert np.abs(dequantize_output(model, run.outputs[0]) - floats).max() < 0.2 * floats.std()
     assert compile_image(model.graph).arena_bytes > 0
+
+
+def test_constants_that_older_files_list_among_the_inputs_are_constants(tmp_path: Path) -> None:
+    net = Net(1)
+    content = net.model(batch_norm_before_the_convolution(net))
+    older = onnx.load_from_string(content)
+    older.ir_version = 3
+    listed = (onnx.helper.make_tensor_value_info(c.name, c.data_type, c.dims) for c in net.constants)
+    older.graph.input.extend(listed)
+    data = Samples(np.random.default_rng(5).normal(size=(20, 3, 6, 5)).astype(np.float32))
+    outputs = [
+        IntegerRunner().run(quantize(each, QuantConfig(quantizer="onnx"), data, cache=Cache(tmp_path)), data)
+        for each in (content, older.SerializeToString())
+    ]
+    np.testing.assert_array_equal(outputs[0].outputs[0], outputs[1].outputs[0])
+
+
+def test_an_operator_at_the_input_that_has_no_integer_version_is_named(tmp_path: Path) -> None:
+    net = Net(1)
+    content = net.model({pointwise(net, net.op("Sin", net.input("x", 1, 3, 6, 5)), 4, 3): (1, 4, 6, 5)})
+    data = Samples(np.random.default_rng(5).normal(size=(20, 3, 6, 5)).astype(np.float32))
+    with pytest.raises(QuantizationError, match=r"operator 0 \(Sin\) computes in float"):
+        quantize(content, QuantConfig(quantizer="onnx"), data, cache=Cache(tmp_path))
 
 
 def test_a_clamp_right_behind_a_linear_resize_is_refused_with_what_to_do(tmp_path: Path) -> None:
