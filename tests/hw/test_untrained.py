@@ -18,18 +18,20 @@ from pytest_quantcheck.runners.tflm import TflmRunner
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-pytest.importorskip("tensorflow")
-pytest.importorskip("tflite_micro")
+
+@pytest.fixture(scope="module", autouse=True)
+def converter_and_oracle_are_here():
+    """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("tflite_micro")
+
 
 CONFIGURATIONS = {
     "int8": QuantConfig(),
     "per_tensor": QuantConfig(granularity="per_tensor", input_type="uint8", output_type="uint8"),
     "int16x8": QuantConfig(scheme="int16x8"),
 }
-WITHOUT_INT16 = (
-    "activations",
-    "decoder",
-)  # TRANSPOSE_CONV and RESIZE_BILINEAR are int8 only (docs/operators.md)
+WITHOUT_INT16 = ("activations", "decoder")  # TRANSPOSE_CONV, RESIZE_BILINEAR: int8 only (docs/operators.md)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -21,16 +21,23 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras with NumPy 2
 ]
 
-tf = pytest.importorskip("tensorflow")
-keras = pytest.importorskip("keras")
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_is_here():
+    """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
+    pytest.importorskip("keras")
 
 
 def dense(**how):
+    import keras
+
     return keras.layers.Dense(3, **how)
 
 
 def network(*layers, inputs=((8,),), **how):
     """The layers, one behind the other, on the first of the inputs."""
+    import keras
+
     ends = [keras.Input(shape, **how) for shape in inputs]
     x = ends[0]
     for layer in layers:
@@ -44,6 +51,8 @@ def float_model(model) -> FloatModel:
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])
 def test_a_layer_of_another_precision_is_named_in_a_nested_model_too(policy):
+    import keras
+
     inner = keras.Sequential([keras.Input((8,)), dense(name="half", dtype=policy)])
     for model in (inner, network(inner)):
         with pytest.raises(ModelError, match=r"layer 'half' .* computes in .*set_dtype_policy\('float32'\)"):
@@ -51,12 +60,17 @@ def test_a_layer_of_another_precision_is_named_in_a_nested_model_too(policy):
 
 
 def test_a_name_that_tensorflow_cannot_trace_is_quoted_without_a_traceback():
+    import keras
+
     with pytest.raises(ModelError, match=r"'größe' is not a valid .* rename the layer") as caught:
         keras_model_to_tflite(keras.Sequential([keras.Input((8,)), dense()], name="größe"))
     assert "File " not in str(caught.value)
 
 
 def test_an_operator_that_tflite_lacks_is_named():
+    import keras
+    import tensorflow as tf
+
     model = network(keras.layers.Lambda(lambda x: tf.math.igamma(x, x)))
     with pytest.raises(ModelError, match=r"no operator for TensorFlow's Igamma; replace the layer"):
         keras_model_to_tflite(model)
@@ -64,16 +78,22 @@ def test_an_operator_that_tflite_lacks_is_named():
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])
 def test_an_integer_input_is_no_sign_of_a_quantized_model(dtype):
+    import keras
+
     with pytest.raises(ModelError, match=f"is {dtype}; only float32 inputs .* float32 inputs"):
         float_model(network(keras.layers.Rescaling(0.1), dense(), dtype=dtype))
 
 
 def test_a_recurrent_layer_with_a_loop_is_told_to_unroll():
+    import keras
+
     with pytest.raises(ModelError, match="unroll=True"):
         float_model(network(keras.layers.GRU(3), inputs=((4, 2),)))
 
 
 def test_nan_among_the_weights_is_found_before_anything_is_quantized():
+    import keras
+
     with pytest.raises(ModelError, match="holds NaN"):
         float_model(network(dense(kernel_initializer=keras.initializers.Constant(np.nan))))
 
@@ -94,33 +114,46 @@ def test_a_custom_layer_without_a_module_is_named(write_keras, tmp_path, registe
 
 
 def test_a_keras_model_written_by_tf_saved_model_keeps_its_weights(tmp_path):
+    import tensorflow as tf
+
     model = network(dense())
     tf.saved_model.save(model, str(tmp_path))
     written = FloatModel.from_tflite(saved_model_to_tflite(str(tmp_path)), "saved", "saved")
     assert written.summary.kinds == float_model(model).summary.kinds == ("FULLY_CONNECTED",)
 
 
-class Two(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec((1, 8))])
-    def one(self, x):
-        return x + 1.0
+@pytest.fixture
+def save(tmp_path):
+    """``save(one="a", two="b")``: a SavedModel whose signature a adds 1 and whose b doubles."""
+    import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((1, 8))])
-    def two(self, x):
-        return x * 2.0
+    class Two(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 8))])
+        def one(self, x):
+            return x + 1.0
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 8))])
+        def two(self, x):
+            return x * 2.0
+
+    def make(**names):
+        module = Two()
+        signatures = {name: getattr(module, function) for function, name in names.items()}
+        tf.saved_model.save(module, str(tmp_path), signatures or None)
+        return str(tmp_path)
+
+    return make
 
 
-def test_of_several_signatures_the_default_is_converted(tmp_path):
-    module = Two()
-    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.two, "other": module.one})
-    kinds = FloatModel.from_tflite(saved_model_to_tflite(str(tmp_path)), "two", "two").summary.kinds
+def test_of_several_signatures_the_default_is_converted(save):
+    folder = save(two="serving_default", one="other")
+    kinds = FloatModel.from_tflite(saved_model_to_tflite(folder), "two", "two").summary.kinds
     assert kinds == ("MUL",)
 
 
-@pytest.mark.parametrize(("names", "said"), [(("a", "b"), "the signatures a, b"), ((), "no signature")])
-def test_where_no_signature_is_the_default_they_are_listed(tmp_path, names, said):
-    module = Two()
-    functions = dict(zip(names, (module.one, module.two), strict=False))
-    tf.saved_model.save(module, str(tmp_path), functions or None)
+@pytest.mark.parametrize(
+    ("names", "said"), [({"one": "a", "two": "b"}, "the signatures a, b"), ({}, "no signature")]
+)
+def test_where_no_signature_is_the_default_they_are_listed(save, names, said):
     with pytest.raises(ModelError, match=said + r"; allowed: .* signatures=module\.function"):
-        saved_model_to_tflite(str(tmp_path))
+        saved_model_to_tflite(save(**names))
