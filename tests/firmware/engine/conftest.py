@@ -160,7 +160,8 @@ def _build(variant: str) -> Path:
     sources = [*sorted(ENGINE.rglob("*.c")), Path(__file__).with_name("driver.c")]
     headers = sorted([*ENGINE.rglob("*.h"), *INCLUDE.glob("*.h")])
     flags = [*FLAGS, *VARIANTS[variant], f"-I{ENGINE}", f"-I{INCLUDE}"]
-    common = _hash(repr(flags).encode(), *(path.read_bytes() for path in headers))
+    version = subprocess.run([_compiler(), "--version"], capture_output=True, check=True).stdout
+    common = _hash(repr(flags).encode(), version, *(path.read_bytes() for path in headers))
     objects = {BUILD / f"{path.stem}-{_hash(common.encode(), path.read_bytes())}.o": path for path in sources}
     program = BUILD / f"{variant}-{_hash(repr(list(objects)).encode())}"
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -175,13 +176,17 @@ def _hash(*contents: bytes) -> str:
     return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16]
 
 
+def _compiler() -> str:
+    found = shutil.which("cc")
+    assert found, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
+    return found
+
+
 def _make(target: Path, arguments: list[str]) -> None:
     """Runs the compiler unless the target is there, which is then complete."""
-    compiler = shutil.which("cc")
-    assert compiler, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
     if not target.exists():
         partial = target.with_suffix(".partial")
-        subprocess.run([compiler, *arguments, "-o", str(partial)], check=True)
+        subprocess.run([_compiler(), *arguments, "-o", str(partial)], check=True)
         partial.replace(target)
 
 
