@@ -216,7 +216,7 @@ class Workshop:
         }
         plugins = [word for name in PLUGINS for word in ("-p", name)]
         command = [sys.executable, "-m", "pytest", *OPTIONS, *plugins, f"--basetemp={scratch}/pytest", *tests]
-        scratch.mkdir(exist_ok=True)  # stays: objects of unchanged sources are not compiled again
+        scratch.mkdir(exist_ok=True)
         record.unlink(missing_ok=True)
         ended = _output(command, copy, environment, self._timeout)
         if not self._seconds.exists() and record.exists():
