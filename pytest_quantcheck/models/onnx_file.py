@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.graph.onnx_proto import (
     CUSTOM,
     MAX_FILE_BYTES,
     MAX_NODES,
     array,
+    constants,
     graph_inputs,
     kind_of,
     load_onnx,
@@ -53,6 +56,7 @@ def float_onnx(data: bytes, folder: Path | None = None) -> bytes:
     _widen(onnx, model.graph)
     _check_operators(model.graph)
     _check_inputs(model.graph)
+    _check_values(model.graph)
     fixed = _fix_batch(model)
     try:
         fixed = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
@@ -244,6 +248,19 @@ def _check_inputs(graph: Any) -> None:
                 "python -m onnxruntime.tools.make_dynamic_shape_fixed IN.onnx OUT.onnx "
                 f"--input_name {info.name} --input_shape {wanted}"
             )
+
+
+def _check_values(graph: Any) -> None:
+    """What comes of training that went wrong; the quantizer says "scale issue" to it."""
+    values = constants(graph)
+    told = "Look at the training: its loss has become NaN, or the variance of a batch norm is negative"
+    for name, value in values.items():
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise ModelError(f"the constant '{name}' holds NaN. {told}")
+    for node in graph.node:
+        parameters = [values.get(name) for name in node.input[4:5] if kind_of(node) == "BatchNormalization"]
+        if any(variance is not None and (variance < 0).any() for variance in parameters):
+            raise ModelError(f"the BatchNormalization '{node.name}' has a negative variance. {told}")
 
 
 def _fix_batch(model: Any) -> Any:

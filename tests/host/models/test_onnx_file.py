@@ -140,6 +140,18 @@ def test_half_precision_becomes_float32(dtype: str) -> None:
     np.testing.assert_array_equal(run.outputs[0], np.asarray([[-4, -0.75]], np.float32))
 
 
+@pytest.mark.parametrize(
+    ("mean", "variance", "told"),
+    [(np.nan, 1.0, "the constant 'c2' holds NaN"), (0.0, -0.5, "'BatchNormalization_0' has a negative var")],
+)
+def test_what_comes_of_training_that_went_wrong_is_told(mean: float, variance: float, told: str) -> None:
+    net = nets.Net()
+    parts = (net.constant([value]) for value in (1.0, 0.0, mean, variance))
+    y = net.op("BatchNormalization", net.input("x", 1, 1, 2), *parts)
+    with pytest.raises(ModelError, match=f"{told}.* Look at the training"):
+        load(net.model({y: (1, 1, 2)}))
+
+
 def refused(*shape: int | str, dtype: str = "float32") -> bytes:
     net = nets.Net()
     return net.model({net.op("Identity", net.input("x", *shape, dtype=dtype)): shape}, dtype)
