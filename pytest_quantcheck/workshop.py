@@ -106,7 +106,7 @@ class Workshop:
 
     @property
     def reference(self) -> Runner:
-        """TFLM where it is installed, else our interpreter: both promise the same integers."""
+        """The exact runner of each format: see ``verdict.reference.exact_runner``."""
         if self._reference is None:
             self._reference = Remembering(exact_runner())
         return self._reference
