@@ -31,4 +31,5 @@ def map_flash(path: Path, size: int) -> mmap.mmap:
     except BlockingIOError:
         raise UsageError(f"flash file {path} is in use by another virtual board; name another file") from None
     except OSError as error:
-        raise UsageError(f"flash file {path} cannot be used: {error.strerror}; name another file") from None
+        told = error.strerror or error  # what cannot be sought has no number
+        raise UsageError(f"flash file {path} cannot be used: {told}; name another file") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,9 @@ def test_two_boards_do_not_share_a_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"absent/flash cannot be used: No such file"):
         map_flash(tmp_path / "absent" / "flash", SIZE)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=r"pipe cannot be used: File or stream is not seekable"):
+        map_flash(tmp_path / "pipe", SIZE)
 
 
 def test_what_real_boards_import_does_without_the_locks_of_unix() -> None:
