@@ -711,8 +711,9 @@ def _batch_matmul(site: _Site, p: BatchMatMul) -> _Lowered:
     if _activation_types(site) == "int8":
         rule = site.one(p.requantize)
     else:
-        if site.input.shape[-2 if p.adj_x else -1] > _INT16_PRODUCTS:
-            site.fail("its sums may leave 47 bits")
+        products = site.input.shape[-2 if p.adj_x else -1]
+        if products > _INT16_PRODUCTS:
+            site.fail(f"{products} products make a sum that may leave 47 bits; {_INT16_PRODUCTS} at most")
         rule = (int(reduced_multiplier(p.requantize.multiplier)[0]), 15 - int(p.requantize.shift[0]))
     zeros = (p.input1_zero_point, p.input2_zero_point, p.output_zero_point)
     flags = p.adj_x * _ADJ_X + p.adj_y * _ADJ_Y
