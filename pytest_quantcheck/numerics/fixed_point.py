@@ -217,10 +217,10 @@ def hard_swish(x: npt.ArrayLike, output: tuple[int, int], reluish: tuple[int, in
     """
     value = int64(x)
     rescaled = _high_mul_int16(value, _int16_multiplier(output[0]))
-    left, right = max(reluish[1], 0), max(-reluish[1], 0)
+    left = max(reluish[1], 0)
     gate = saturate_int16(value << (left - 1)) if left else value
     gate = _high_mul_int16(gate, _int16_multiplier(reluish[0]))
-    gate = saturate_int16(gate << 1) if left else rounding_divide_by_pot(gate, right)
+    gate = saturate_int16(gate << 1) if left else rounding_divide_by_pot(gate, -reluish[1])
     gate = (gate + (1 << 15)) >> 1
     return rounding_divide_by_pot(divide_towards_zero_by_pot(gate * rescaled, 15), -output[1])
 

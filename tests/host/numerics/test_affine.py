@@ -293,6 +293,8 @@ def test_a_scale_whose_reciprocal_may_be_infinite_is_refused() -> None:
     assert affine.quantize([2.0**-125], 2.0**-126, 0, division="reciprocal").tolist() == [2]
     with pytest.raises(ValueError, match=r"at least 1\.17549"):
         affine.quantize([0.0], 2.0**-130, 0, division="reciprocal")
+    with pytest.raises(ValueError, match=r"at least 1\.17549"):
+        affine.quantize([0.0, 0.0], [1.0, 2.0**-130], [0, 0], axis=0, division="reciprocal")
 
 
 @pytest.mark.parametrize("axis", [2, -3, 5])
