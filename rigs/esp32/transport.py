@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import serial
 from serial.tools import list_ports
 
+from rigs.serial_port import open_port
+
 SCHEME = "qcesp32c3"
 _FRAME = struct.Struct("<cI")
 _CONNECT_SECONDS = 5.0
@@ -148,7 +150,7 @@ def open_serial(url: str, *, baudrate: int, timeout: float) -> Any:
             port.exclusive = True
     port.baudrate, port.timeout = baudrate, timeout
     port.dtr = port.rts = False
-    port.open()
+    open_port(port)
     return port
 
 

@@ -19,6 +19,7 @@ from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
 from rigs.posix.firmware import TAG, build, read
 from rigs.posix.flash import FlashFile
 from rigs.posix.line import FAULTS, FaultyLine
+from rigs.serial_port import open_port
 
 BAUD = 115200
 _READ_SECONDS = 0.02
@@ -67,7 +68,9 @@ class PosixBoard:
         """The pty's other side."""
         _ = self.pid
         try:
-            port = serial.Serial(self._pty, BAUD, timeout=_READ_SECONDS, exclusive=True)
+            port = serial.Serial(None, BAUD, timeout=_READ_SECONDS, exclusive=True)
+            port.port = self._pty
+            open_port(port)
         except OSError as error:
             raise RigFault("link", f"{self._pty} cannot be opened: {error}", board=self.entry.name) from error
         return FaultyLine(port, seed=self._seed, **self._line) if self._line else port

@@ -16,6 +16,7 @@ import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
+from rigs.serial_port import open_port
 from rigs.stm32 import firmware
 from rigs.stm32.virtual.client import BoardError, VirtualBoard
 
@@ -161,7 +162,7 @@ def open_serial(url: str, board: str) -> Transport:
         port.baudrate, port.timeout = BAUD, _READ_SECONDS
         if "://" not in url:
             port.exclusive = True
-        port.open()
+        open_port(port)
     except (OSError, ValueError) as error:  # SerialException is an OSError
         raise RigFault(
             "link",
