@@ -17,6 +17,7 @@ from pytest_quantcheck.graph.flatbuffer import OperatorSummary, Summary, read_su
 from pytest_quantcheck.quantizers.audit_values import (
     CHANNEL_AXIS,
     INTEGER_RANGE,
+    another_scheme,
     audit_values,
     weighted,
     where,
@@ -214,13 +215,7 @@ def _scheme(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
             if summary.tensors[index].dtype in ("int8", "uint8", "int16")
             and summary.tensors[index].dtype not in ACTIVATIONS[config.scheme]
         ]
-    if wrong:
-        yield Finding(
-            "error",
-            "scheme",
-            f"scheme={config.scheme} was asked for, but {wrong[0]} ({len(wrong)} such).",
-            "Quantize again, or ask for the scheme that the file has.",
-        )
+    yield from another_scheme(config.scheme, wrong)
 
 
 def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:

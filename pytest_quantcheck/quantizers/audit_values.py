@@ -5,7 +5,7 @@ Everything follows from the file: least and largest values of the types, weights
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,17 @@ def weighted(summary: Summary) -> Iterator[tuple[OperatorSummary, TensorSummary]
             weights = summary.tensors[operator.inputs[1]]
             if weights.data is not None:
                 yield operator, weights
+
+
+def another_scheme(scheme: str, wrong: Sequence[str]) -> Iterator[Finding]:
+    """``wrong`` says what is not as ``scheme`` has it; nothing where all is."""
+    if wrong:
+        yield Finding(
+            "error",
+            "scheme",
+            f"scheme={scheme} was asked for, but {wrong[0]} ({len(wrong)} such).",
+            "Quantize again, or ask for the scheme that the file has.",
+        )
 
 
 def audit_values(summary: Summary) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from pytest_quantcheck.graph.onnx_proto import (
     quantization_of,
     value_type,
 )
-from pytest_quantcheck.quantizers.audit_values import CHANNEL_AXIS, audit_values
+from pytest_quantcheck.quantizers.audit_values import CHANNEL_AXIS, another_scheme, audit_values
 from pytest_quantcheck.quantizers.config import QuantConfig
 
 QDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -212,13 +212,7 @@ def _scheme(file: _File, config: QuantConfig) -> Iterator[Finding]:
         for name, (_, _, _, dtype) in file.quantization.items()
         if name not in file.values and dtype != wanted
     ]
-    if wrong:
-        yield Finding(
-            "error",
-            "scheme",
-            f"scheme={config.scheme} was asked for, but {wrong[0]} ({len(wrong)} such).",
-            "Quantize again, or ask for the scheme that the file has.",
-        )
+    yield from another_scheme(config.scheme, wrong)
 
 
 def _edge_types(file: _File, config: QuantConfig) -> Iterator[Finding]:

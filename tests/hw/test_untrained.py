@@ -22,8 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(scope="module", autouse=True)
 def converter_and_oracle_are_here():
     """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
-    pytest.importorskip("tensorflow")
-    pytest.importorskip("tflite_micro")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: extra tensorflow")
+    pytest.importorskip("tflite_micro", reason="tflite_micro is not installed: extra tflm")
 
 
 CONFIGURATIONS = {

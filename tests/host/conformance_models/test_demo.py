@@ -61,7 +61,7 @@ def test_reading_them_needs_neither_tensorflow_nor_scikit_learn():
 
 
 def test_the_tree_holds_what_the_command_makes(tmp_path, monkeypatch):
-    pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: extra tensorflow")
     from conformance_models.digits.demo import write_demo
 
     monkeypatch.setenv("QC_CACHE", str(tmp_path / "cache"))

@@ -23,7 +23,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def model():
-    pytest.importorskip("tensorflow")  # here, as every worker collects all modules
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: extra tensorflow")
     return digits.float_model()
 
 

@@ -17,6 +17,12 @@ from pytest_quantcheck.quantizers.cache import Cache
 
 
 @pytest.fixture(scope="session")
+def keras_is_here() -> None:
+    """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
+    pytest.importorskip("keras", reason="Keras is not installed: extra tensorflow")
+
+
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return Cache(tmp_path_factory.mktemp("cache"))
 

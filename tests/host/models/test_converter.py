@@ -12,14 +12,9 @@ from pytest_quantcheck.models.schema import semantic_sha256
 
 pytestmark = [
     pytest.mark.host,
+    pytest.mark.usefixtures("keras_is_here"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras with NumPy 2
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def keras_is_here():
-    """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
-    pytest.importorskip("keras")
 
 
 def run_float(content, *inputs):

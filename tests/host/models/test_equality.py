@@ -78,7 +78,7 @@ class Network:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    pytest.importorskip("tensorflow")  # here, as every worker collects all modules
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: extra tensorflow")
     return cache(lambda name: Network(name, tmp_path_factory.mktemp(name)))
 
 

@@ -18,14 +18,9 @@ from pytest_quantcheck.quantizers.tflite import quantize
 
 pytestmark = [
     pytest.mark.host,
+    pytest.mark.usefixtures("keras_is_here"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras with NumPy 2
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def keras_is_here():
-    """TensorFlow is imported by the tests, not by their collection: every worker collects all modules."""
-    pytest.importorskip("keras")
 
 
 def dense(**how):
