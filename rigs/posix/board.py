@@ -130,6 +130,7 @@ class PosixBoard:
     def close(self) -> None:
         """End the process; a flash file that the inventory does not name goes with it."""
         self._stop()
+        self._flash.close()
         self._folder.cleanup()
 
     def _option(self, name: str, key: str) -> list[str]:

@@ -6,20 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import RigFault
+from rigs.flash_file import map_flash
 
 SECTOR_BYTES = 4096
 SIZE = 6 << 20  # 2 MiB for the firmware, 4 MiB of store
-BLANK = b"\xff"
 
 
 class FlashFile:
-    """``path`` holds the flash from address 0 on. ``stuck`` bits keep their value whatever is written."""
+    """``path`` holds the flash from address 0 on. ``stuck`` bits keep their value whatever is written.
+
+    ``UsageError`` for a file that is no such flash, or another board's.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.stuck: dict[tuple[int, int], int] = {}
-        if not path.exists():
-            path.write_bytes(BLANK * SIZE)
+        self._held = map_flash(path, SIZE)  # no other board has the file until ``close``
+
+    def close(self) -> None:
+        """Leave the file to others."""
+        self._held.close()
 
     def read(self, address: int, size: int) -> bytes:
         with self.path.open("rb") as file:

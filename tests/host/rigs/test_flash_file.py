@@ -12,6 +12,7 @@ import pytest
 from pytest_quantcheck.errors import UsageError
 from rigs.esp32.virtual.flash import NorFlash
 from rigs.flash_file import map_flash
+from rigs.posix.flash import FlashFile
 from rigs.stm32.virtual.client import VirtualBoard
 
 pytestmark = pytest.mark.host
@@ -25,6 +26,18 @@ def test_a_new_file_is_blank_and_its_content_stays(tmp_path: Path) -> None:
         memory[5:8] = b"abc"
     with map_flash(tmp_path / "flash", SIZE) as memory:
         assert memory[4:9] == b"\xffabc\xff"
+
+
+def test_the_flash_of_a_posix_board_is_its_own_until_it_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="notes has 4 bytes"):
+        FlashFile(tmp_path / "notes")
+    assert (tmp_path / "notes").read_bytes() == b"mine"
+    flash = FlashFile(tmp_path / "flash")
+    with pytest.raises(UsageError, match="in use by another"):
+        FlashFile(tmp_path / "flash")
+    flash.close()
+    FlashFile(tmp_path / "flash").close()
 
 
 @pytest.mark.parametrize("size", [5, SIZE - 1, SIZE + 1])
