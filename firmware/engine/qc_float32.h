@@ -27,7 +27,7 @@ static inline qc_float_t qc_float_normalized(uint32_t bits) {
  */
 static inline uint32_t qc_float_packed(uint64_t mantissa, int32_t exponent) {
   if (mantissa == 0) return 0;
-  for (; mantissa < 1u << 23 && exponent > -149; exponent--) mantissa *= 2;
+  for (; mantissa < 1u << 23; exponent--) mantissa *= 2;
   int32_t right = 0; /* digits that do not fit */
   while (mantissa >> right >= 1u << 24 || exponent + right < -149) right++;
   qc_float_t x = {(uint32_t)(mantissa >> right), exponent + right};

@@ -683,7 +683,10 @@ def _reshape(site: _Site, _: Reshape) -> _Lowered:
 
 def _slice(site: _Site, p: Slice) -> _Lowered:
     site.require_dtypes("int8", "uint8", "int16")
-    params = struct.pack("<I5i", p.offset, *p.strides, *(0,) * (MAX_RANK - len(p.strides)))
+    shape = site.output.shape
+    # an axis of one position may have any stride: with the output's it is copied together with its neighbours
+    strides = [p.strides[i] if shape[i] > 1 else math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    params = struct.pack("<I5i", p.offset, *strides, *(0,) * (MAX_RANK - len(shape)))
     return _Lowered("SLICE", params, site.op.inputs[:1])
 
 

@@ -4,12 +4,11 @@
 
 /* output[i] = max(output[i], input[i]) */
 QC_HOT static void take_larger(int8_t *output, const int8_t *input, int32_t count) {
-  int32_t i = 0;
 #if QC_DSP
-  for (; i + 4 <= count; i += 4)
-    qc_store32(output + i, qc_max8(qc_load32(output + i), qc_load32(input + i)));
+  for (; count >= 4; count -= 4, input += 4, output += 4)
+    qc_store32(output, qc_max8(qc_load32(output), qc_load32(input)));
 #endif
-  for (; i < count; i++)
+  for (int32_t i = 0; i < count; i++)
     if (input[i] > output[i]) output[i] = input[i];
 }
 

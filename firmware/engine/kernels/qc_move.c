@@ -20,8 +20,7 @@ QC_INLINE void copy_run(uint8_t *to, const uint8_t *from, uint32_t bytes) {
 
 void qc_move(const qc_move_t *move, const uint8_t *input, uint8_t *output) {
   uint32_t axes = move->rank, run = 1, index[QC_MAX_RANK] = {0};
-  while (axes > 0 && (move->count[axes - 1] == 1 ||
-                      (move->from[axes - 1] == (int32_t)run && move->to[axes - 1] == (int32_t)run)))
+  while (axes > 0 && move->from[axes - 1] == (int32_t)run && move->to[axes - 1] == (int32_t)run)
     run *= move->count[--axes];
   int32_t size = (int32_t)move->size;
   for (;;) {

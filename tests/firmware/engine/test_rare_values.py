@@ -1,5 +1,5 @@
 """The engine equals the interpreter where random values hardly ever get: halves of a quantizer's step, sums
-beyond 32 bits."""
+beyond 32 bits, an input at the very end of the arena."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.image import DeviceImage, compile_image, read_image
 from pytest_quantcheck.graph.model import (
     Concatenation,
     Convolution,
@@ -38,16 +38,20 @@ RULES = {  # for sums of 64 and of 32 bits, as wide as their biases
 BIAS = {"reduced": np.int64, "double": np.int32}
 
 
-def equal(engine: Engine, kind: str, params: Params, x: Array, output: Tensor, *constants: Array) -> None:
+def equal(
+    engine: Engine, kind: str, params: Params, x: Array, output: Tensor, *constants: Array
+) -> DeviceImage:
     tensors = [Tensor(0, "", x.shape, x.dtype)]
     tensors += [Tensor(i, "", data.shape, data.dtype, data=data) for i, data in enumerate(constants, 1)]
     op = Operator(0, kind, tuple(range(len(tensors))), (len(tensors),), params)
     graph = QuantGraph((*tensors, output), (op,), (0,), (len(tensors),), "0f" * 32)
-    answer = engine.run_graph(graph, compile_image(graph).data, [x])
+    image = compile_image(graph)
+    answer = engine.run_graph(graph, image.data, [x])
     assert answer.status == 0
     expected = execute.run(graph, [x])[len(tensors)]
     actual = np.frombuffer(answer.outputs, expected.dtype).reshape(expected.shape)
     np.testing.assert_array_equal(actual, expected)
+    return image
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
@@ -133,3 +137,15 @@ def test_products_that_round_up_to_a_power_of_two_are_dequantized_alike(engine: 
     for n in range(1, 256):
         scale = float(np.float32(1 / n))
         equal(engine, "DEQUANTIZE", FloatEdge(scale, -128), x, Tensor(1, "", x.shape, np.dtype("float32")))
+
+
+@pytest.mark.parametrize("depth", range(1, 12))
+def test_pixels_of_any_depth_are_read_to_their_end_and_no_further(engine: Engine, depth: int) -> None:
+    """The engine is compiled with AddressSanitizer, and its arena ends where the input does."""
+    x = np.arange(3 * depth, dtype=np.int8).reshape(1, 1, 3, depth)
+    weights = np.full((40, 1, 1, depth), 127, np.int8)
+    params = Convolution(Window(1, 1), 0, 0, Requantize(np.asarray([1 << 30]), np.asarray([-7])), -128, 127)
+    output = Tensor(2, "", (1, 1, 3, 40), np.dtype("int8"))
+    image = equal(engine, "CONV_2D", params, x, output, weights)
+    made = read_image(image.data)
+    assert made.tensors[made.inputs[0]].offset + (x.nbytes + 15) // 16 * 16 == image.arena_bytes
