@@ -102,7 +102,7 @@ def result(key: str, caught_by: str | None, *, handmade: bool = False) -> Result
 
 def complaints(results: list[Result], reasons: dict[str, str]) -> list[str]:
     population = sites.Population(tuple(r.mutant for r in results if not r.mutant.handmade), ())
-    return report.complaints(results, reasons, population, enough=0.5, believed=0.5)
+    return report.complaints(results, reasons, population, enough=0.5)
 
 
 def test_survivors_need_reasons_and_reasons_survivors() -> None:
@@ -111,7 +111,6 @@ def test_survivors_need_reasons_and_reasons_survivors() -> None:
     assert "without a reason" in complaints([caught, survivor], {})[0]
     assert "is caught" in complaints([caught], {caught.mutant.key: "why"})[0]
     assert "is gone" in complaints([caught], {survivor.mutant.key: "why"})[0]
-    assert "are believed" in complaints([survivor], {survivor.mutant.key: "why"})[0]
-    assert "are needed" in complaints([survivor], {})[1]
+    assert "are needed" in complaints([survivor], {survivor.mutant.key: "why"})[0]
     by_hand = result("by hand", None, handmade=True)
     assert "hand-made" in complaints([by_hand], {})[0]

@@ -41,7 +41,7 @@ def main() -> int:
             return 2
     complaints = report.complaints(results, REASONS, population)
     took = f"{(time.monotonic() - started) / 60:.0f} minutes, {_cpu_minutes():.0f} of computing"
-    print(f"{report.summary(results, REASONS)}; {took}")
+    print(f"{report.summary(results)}; {took}")
     if options.markdown:
         options.markdown.write_text(report.page(results, REASONS, population, options.seed, took))
     print("\n".join(complaints))

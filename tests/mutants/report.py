@@ -9,8 +9,7 @@ from tests.mutants.plugin import CRASH, ENDLESS, NUMBER
 from tests.mutants.run import Result
 from tests.mutants.sites import Population
 
-ENOUGH = 0.98  # of the generated mutants that are not equivalent
-BELIEVED = 0.05  # of the generated mutants may be called equivalent
+ENOUGH = 0.98  # of the generated mutants, those that no test can catch included
 _MOST = 3  # tests named per kind
 _HOW = (NUMBER, CRASH, ENDLESS)
 
@@ -18,8 +17,8 @@ _HEAD = """# Mutants
 
 Can the tests fail? `make mutants` makes one small mistake at a time in the arithmetic, in a copy of the
 tree, and runs the ordinary tests on it until the first one fails. It fails when a hand-made mutant survives,
-a survivor has no reason why it is equivalent (it computes the same, at most slower), more than 5 % of the
-generated ones are equivalent, or fewer than 98 % of the others are caught.
+fewer than 98 % of the generated ones are caught, or a survivor has no reason why it is equivalent (it
+computes the same, at most slower).
 
     make mutants                                             # everything below
     make mutants MUTANTS=--markdown                          # and write this page
@@ -47,7 +46,6 @@ def complaints(
     population: Population,
     *,
     enough: float = ENOUGH,
-    believed: float = BELIEVED,
 ) -> list[str]:
     """What makes the command fail, a line each."""
     survivors = {r.mutant.key for r in results if not r.failure}
@@ -65,31 +63,18 @@ def complaints(
             lines.append(f"has a reason in tests/mutants/equivalents.py but is gone: {key}")
         elif key in tried and key not in survivors:
             lines.append(f"has a reason in tests/mutants/equivalents.py but is caught: {key}")
-    mistakes = _without_equivalents(generated, reasons)
-    equivalents = len(generated) - len(mistakes)
-    if equivalents > believed * len(generated):
-        lines.append(
-            f"{equivalents} of {len(generated)} generated mutants are called equivalent; "
-            f"{believed:.0%} are believed"
-        )
-    if _caught(mistakes) < enough * len(mistakes):
-        lines.append(f"{_share(mistakes)} of the generated mutants are caught; {enough:.0%} are needed")
+    if _caught(generated) < enough * len(generated):
+        lines.append(f"{_share(generated)} of the generated mutants are caught; {enough:.0%} are needed")
     return lines
 
 
-def summary(results: Sequence[Result], reasons: Mapping[str, str]) -> str:
+def summary(results: Sequence[Result]) -> str:
     """One line."""
-    generated = [r for r in results if not r.mutant.handmade]
-    mistakes = _without_equivalents(generated, reasons)
+    handmade, generated = _handmade(results), [r for r in results if not r.mutant.handmade]
     return (
-        f"hand-made: {_caught(_handmade(results))} of {len(_handmade(results))} caught; "
-        f"generated: {_caught(generated)} of {len(generated)} ({_share(generated)}), "
-        f"{_share(mistakes)} of those that are not equivalent"
+        f"hand-made: {_caught(handmade)} of {len(handmade)} caught; "
+        f"generated: {_caught(generated)} of {len(generated)} ({_share(generated)})"
     )
-
-
-def _without_equivalents(generated: Sequence[Result], reasons: Mapping[str, str]) -> list[Result]:
-    return [r for r in generated if r.failure or r.mutant.key not in reasons]
 
 
 def page(
