@@ -31,6 +31,7 @@ from pytest_quantcheck.graph.model import (
     Pool,
     Prelu,
     QuantGraph,
+    ReduceMax,
     Requantize,
     Rescale,
     Reshape,
@@ -340,6 +341,11 @@ def _mean(call: _Call, p: Mean) -> Array:
     return _clamp(_rescaled(wrap_int32(total), p.requantize, p.output_zero_point), *call.limits)
 
 
+def _reduce_max(call: _Call, p: ReduceMax) -> Array:
+    largest: Array = call.input(0).max(axis=tuple(axis + 1 for axis in p.axes))
+    return largest
+
+
 def _pad(call: _Call, p: Pad) -> Array:
     return np.pad(call.input(0), ((0, 0), *p.paddings), constant_values=p.value)
 
@@ -442,6 +448,7 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Prelu: _prelu,
     Pool: _pool,
     Mean: _mean,
+    ReduceMax: _reduce_max,
     Pad: _pad,
     Reshape: _reshape,
     Slice: _slice,

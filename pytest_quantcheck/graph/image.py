@@ -36,6 +36,7 @@ from pytest_quantcheck.graph.model import (
     Pool,
     Prelu,
     QuantGraph,
+    ReduceMax,
     Requantize,
     Rescale,
     Reshape,
@@ -199,7 +200,7 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
         )
         shapes = item.shapes or (None,) * len(inputs)
         lists.extend(tensors.index(t, shape) for t, shape in zip(inputs, shapes, strict=True))
-        lists.append(tensors.index(op.outputs[0]))
+        lists.append(tensors.index(op.outputs[0], item.output_shape))
         params += item.params
     _check_count("lists", len(lists), 1 << 16)
     data = _assemble(graph, plan.size, tensors.records, records, lists, bytes(params), constants.data)
@@ -348,7 +349,9 @@ class _Lowered:
     params: bytes
     inputs: tuple[int, ...]
     scratch: int = 0
-    shapes: tuple[tuple[int, ...], ...] = ()  # of the inputs, where the operator sees others than their own
+    # of the inputs and the output, where the kernel sees others than their own
+    shapes: tuple[tuple[int, ...], ...] = ()
+    output_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -670,6 +673,26 @@ def _mean(site: _Site, p: Mean) -> _Lowered:
     return _Lowered("MEAN", params, site.op.inputs[:1])
 
 
+def _reduce_max(site: _Site, p: ReduceMax) -> _Lowered:
+    """A pool over (axes before, first reduced axis, other reduced axes, axes behind)."""
+    site.require_dtypes("int8")
+    shape = site.input.shape
+    first, behind = (p.axes[0], p.axes[-1] + 1) if p.axes else (0, 0)
+    if any(shape[i] > 1 for i in range(first, behind) if i not in p.axes):
+        site.fail(f"reduces the axes {p.axes} of {shape}; on a board they must be neighbours")
+    parts = shape[:first], shape[first : min(first + 1, behind)], shape[first + 1 : behind], shape[behind:]
+    outer, height, width, inner = map(math.prod, parts)
+    window = _window_fields(site, Window(height, width))
+    params = struct.pack("<8H2i", *window, -128, 127)
+    return _Lowered(
+        "MAX_POOL_2D",
+        params,
+        site.op.inputs[:1],
+        shapes=((outer, height, width, inner),),
+        output_shape=(outer, 1, 1, inner),
+    )
+
+
 def _pad(site: _Site, p: Pad) -> _Lowered:
     site.require_dtypes("int8", "uint8", "int16")
     before = [pair[0] for pair in p.paddings]
@@ -788,6 +811,7 @@ _RULES: dict[type[Params], Callable[[_Site, Any], _Lowered]] = {
     Prelu: _prelu,
     Pool: _pool,
     Mean: _mean,
+    ReduceMax: _reduce_max,
     Pad: _pad,
     Reshape: _reshape,
     Slice: _slice,

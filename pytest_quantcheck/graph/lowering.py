@@ -32,6 +32,7 @@ from pytest_quantcheck.graph.model import (
     Pool,
     Prelu,
     Quantization,
+    ReduceMax,
     Requantize,
     Rescale,
     Reshape,
@@ -489,14 +490,7 @@ def _mean(site: Site) -> Mean:
     source = site.input(0)
     input_scale, input_zero_point = site.activation_tensor(source)
     output_scale, output_zero_point = site.activation_tensor(site.output)
-    rank = len(source.shape)
-    given = [int(a) for a in site.constant(1, "int32").reshape(-1)]
-    if any(not -rank <= a < rank for a in given):
-        site.fail(f"axes {given} lie outside the {rank} dimensions of its input")
-    axes = tuple(sorted({a % rank for a in given}))
-    keep = bool(site.option("KeepDims"))
-    shape = [1 if i in axes else n for i, n in enumerate(source.shape) if keep or i not in axes]
-    site.require_shape(site.output, shape)
+    axes = _reduced_axes(site)
     return Mean(
         axes,
         input_zero_point,
@@ -506,6 +500,28 @@ def _mean(site: Site) -> Mean:
             math.prod(source.shape[a] for a in axes),
         ),
     )
+
+
+def _reduce_max(site: Site) -> ReduceMax:
+    site.arity(2)
+    site.require_dtype(site.input(0), "int8")
+    _require_one_scale(site, (site.input(0), site.output))
+    return ReduceMax(_reduced_axes(site))
+
+
+def _reduced_axes(site: Site) -> tuple[int, ...]:
+    """The axes that a reduction takes together, in order."""
+    shape = site.input(0).shape
+    rank = len(shape)
+    given = [int(a) for a in site.constant(1, "int32").reshape(-1)]
+    if any(not -rank <= a < rank for a in given):
+        site.fail(f"axes {given} lie outside the {rank} dimensions of its input")
+    axes = tuple(sorted({a % rank for a in given}))
+    keep = bool(site.option("KeepDims"))
+    site.require_shape(
+        site.output, [1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes]
+    )
+    return axes
 
 
 def mean_requantize(requantize: Requantize, count: int) -> Requantize:
@@ -933,6 +949,7 @@ _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "AVERAGE_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
+    "REDUCE_MAX": _reduce_max,
     "PAD": _pad,
     "PADV2": _pad,
     "RESHAPE": _reshape,

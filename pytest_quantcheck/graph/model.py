@@ -214,6 +214,13 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class ReduceMax:
+    """REDUCE_MAX: the largest value over ``axes``, with one scale. Without axes the input itself."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Pad:
     """PAD / PADV2 with ``(before, after)`` per axis and one integer fill value."""
 
@@ -344,6 +351,7 @@ Params = Union[
     Prelu,
     Pool,
     Mean,
+    ReduceMax,
     Pad,
     Reshape,
     Slice,

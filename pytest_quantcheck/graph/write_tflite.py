@@ -282,10 +282,15 @@ class TfliteWriter:
 
     def mean(self, x: Value, axes: Sequence[int], *, keep: bool, scale: float, zero_point: int = 0) -> Value:
         """MEAN over ``axes``."""
-        reduced = {axis % len(x.shape) for axis in axes}
-        shape = [1 if i in reduced else n for i, n in enumerate(x.shape) if keep or i not in reduced]
+        shape = _reduced(x.shape, axes, keep)
         out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
         self.operator("MEAN", [x, self.constant(list(axes))], [out], KeepDims=keep)
+        return out
+
+    def reduce_max(self, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
+        """REDUCE_MAX over ``axes``."""
+        out = self._like(x, _reduced(x.shape, axes, keep))
+        self.operator("REDUCE_MAX", [x, self.constant(list(axes))], [out], KeepDims=keep)
         return out
 
     def pad(self, x: Value, paddings: Sequence[Pair], value: int | None = None) -> Value:
@@ -519,6 +524,11 @@ def _tensor_source(tensor: _Tensor) -> str:
 
 def _activation(name: str) -> int:
     return int(getattr(tflite.ActivationFunctionType, name))
+
+
+def _reduced(shape: Sequence[int], axes: Sequence[int], keep: bool) -> list[int]:
+    reduced = {axis % len(shape) for axis in axes}
+    return [1 if i in reduced else n for i, n in enumerate(shape) if keep or i not in reduced]
 
 
 def _window_options(stride: Pair, padding: str, activation: str) -> dict[str, int]:

@@ -27,7 +27,7 @@ _MOST_ELEMENTS = 1 << 26
 DTYPES = ("int8", "int16")
 _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
-    *("RESIZE_BILINEAR", "TRANSPOSE_CONV"),
+    *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX"),
 )
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
@@ -364,9 +364,15 @@ class _Net:
         return self.writer.pool(kind, x, kernel, activation=self.choice(ACTIVATIONS), **window)
 
     def mean(self, x: Value, keep: bool) -> Value:
-        axes = self.choice(((1, 2), (1,), (2,), (-1,), (2, 1), (1, 2, 3))) if len(x.shape) == 4 else (1,)
+        axes = self._axes(x)
         scale = x.scale * 2.0 ** self.integer(-3, 2) * self.choice((1.0, 0.77))
         return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=self.zero_point())
+
+    def reduce_max(self, x: Value, keep: bool) -> Value:
+        return self.writer.reduce_max(x, self._axes(x), keep=keep)
+
+    def _axes(self, x: Value) -> tuple[int, ...]:
+        return self.choice(((1, 2), (1,), (2,), (-1,), (2, 1), (1, 2, 3))) if len(x.shape) == 4 else (1,)
 
     def pad(self, x: Value, value: int | None) -> Value:
         sides = [(0, 0)] + [(self.integer(0, 2), self.integer(0, 3)) for _ in x.shape[1:]]
@@ -588,6 +594,7 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = 
     "AVERAGE_POOL_2D": _unary(lambda net, x: net.pool("AVERAGE_POOL_2D", x)),
     "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
     "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
+    "REDUCE_MAX": _unary(lambda net, x: net.reduce_max(x, keep=net.draw(st.booleans()))),
     "PAD": _unary(lambda net, x: net.pad(x, None)),
     "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
     "RESHAPE": _unary(lambda net, x: net.reshape(x)),

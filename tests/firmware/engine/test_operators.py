@@ -30,6 +30,7 @@ from pytest_quantcheck.graph.model import (
     Pool,
     Prelu,
     QuantGraph,
+    ReduceMax,
     Requantize,
     Rescale,
     Reshape,
@@ -276,6 +277,18 @@ def means(draw: st.DrawFn) -> QuantGraph:
 
 
 @st.composite
+def reductions(draw: st.DrawFn) -> QuantGraph:
+    """REDUCE_MAX over neighbouring axes; between them may stand axes of one position."""
+    shape = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=5)))
+    first = draw(st.integers(0, len(shape)))
+    behind = draw(st.integers(first, len(shape)))
+    axes = tuple(i for i in range(first, behind) if shape[i] > 1 or draw(st.booleans()))
+    keep = draw(st.booleans())
+    out = tuple(1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes)
+    return graph_of("REDUCE_MAX", ReduceMax(axes), [(shape, "int8")], (out, "int8"))
+
+
+@st.composite
 def pads(draw: st.DrawFn) -> QuantGraph:
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
     pairs = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in shape)
@@ -448,6 +461,7 @@ OPERATORS = {
     "PRELU": prelus(),
     "POOL": pools(),
     "MEAN": means(),
+    "REDUCE_MAX": reductions(),
     "PAD": pads(),
     "SLICE": slices(),
     "CONCATENATION": concatenations(),

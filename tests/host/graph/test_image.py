@@ -22,6 +22,7 @@ from pytest_quantcheck.graph.model import (
     FullyConnected,
     Operator,
     QuantGraph,
+    ReduceMax,
     Requantize,
     Reshape,
     Tensor,
@@ -181,6 +182,16 @@ def test_other_types_are_refused_by_name() -> None:
     tensors = [dataclasses.replace(t, dtype=np.dtype("int16")) if t.index == 3 else t for t in graph.tensors]
     with pytest.raises(UnsupportedOperatorError, match=r"operator 0 .*tensor 3 is int16"):
         compile_image(dataclasses.replace(graph, tensors=tuple(tensors)))
+
+
+def test_a_board_takes_the_largest_over_neighbouring_axes_only() -> None:
+    int8 = np.dtype("int8")
+    tensors = (Tensor(0, "", (1, 2, 3, 4), int8), Tensor(1, "", (1, 3), int8))
+    graph = QuantGraph(
+        tensors, (Operator(0, "REDUCE_MAX", (0,), (1,), ReduceMax((1, 3))),), (0,), (1,), "0f" * 32
+    )
+    with pytest.raises(UnsupportedOperatorError, match=r"REDUCE_MAX\): reduces the axes \(1, 3\) of"):
+        compile_image(graph)
 
 
 def test_a_tensor_nobody_writes_is_refused() -> None:
