@@ -18,6 +18,7 @@ from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.report.row import Row
 from pytest_quantcheck.report.terminal import last_line, not_judged, table, warnings
 from pytest_quantcheck.settings import settings
+from pytest_quantcheck.wording import counted
 
 _TAIL_LINES = 40
 
@@ -114,11 +115,9 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
             terminalreporter.write_line(line, yellow=True)
         terminalreporter.write_line(last_line(rows))
     for reason, count in notes.omitted.items():
-        noun = "combination" if count == 1 else "combinations"
-        terminalreporter.write_line(f"{count} {noun} LEFT OUT: {reason}", yellow=True)
+        terminalreporter.write_line(f"{counted(count, 'combination')} LEFT OUT: {reason}", yellow=True)
     for reason, count in notes.left_out.items():
-        noun = "test" if count == 1 else "tests"
-        terminalreporter.write_line(f"{count} hw {noun} NOT RUN: {reason}", yellow=True, bold=True)
+        terminalreporter.write_line(f"{counted(count, 'hw test')} NOT RUN: {reason}", yellow=True, bold=True)
     for form, path in settings(config).reports.items():
         terminalreporter.write_line(f"{form} report: {path}")
 

@@ -25,6 +25,7 @@ from pytest_quantcheck.report import row
 from pytest_quantcheck.rig import inventory
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.verdict.gate import Verdict
+from pytest_quantcheck.wording import counted
 
 FEWER_VECTORS = {"virtual-stm32f405": 100}  # QEMU takes ten times as long as the C3's core
 WIDTH = 160  # where the output is not a terminal
@@ -170,7 +171,7 @@ def _judge_all(
 
 def _line(entry: BoardEntry, verdict: Verdict) -> str:
     word = "[green]bit-exact[/]" if verdict.exact else "[red]NOT bit-exact[/]"
-    return f"{entry.name}: {escape(verdict.name)}: {len(verdict.run)} samples {word}"
+    return f"{entry.name}: {escape(verdict.name)}: {counted(len(verdict.run), 'sample')} {word}"
 
 
 def _conclude(

@@ -12,6 +12,7 @@ from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.config import DATA_TYPES, SCHEMES
 from pytest_quantcheck.quantizers.registry import GRANULARITIES, quantizer, quantizer_names
+from pytest_quantcheck.wording import counted
 
 if TYPE_CHECKING:
     from pytest_quantcheck.data.representative import Data
@@ -120,7 +121,10 @@ def run(args: argparse.Namespace) -> int:
     samples = model.manifest["calibration"]
     print(f"{args.output}: {len(model.artefact)} bytes, SHA-256 {model.sha256}")
     count = samples.get("samples")
-    print(f"  {model.id}, " + (f"calibrated with {count} samples" if count else "without calibration"))
+    print(
+        f"  {model.id}, "
+        + (f"calibrated with {counted(count, 'sample')}" if count else "without calibration")
+    )
     for finding in model.manifest["findings"]:
         print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}".rstrip())
     print(f"  manifest: {manifest}")

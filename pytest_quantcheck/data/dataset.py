@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.wording import counted
 
 Array = npt.NDArray[Any]
 Inputs = Union[Array, tuple[Array, ...]]
@@ -37,10 +38,10 @@ class Samples:
         if any(len(a) != n for a in arrays):
             raise UsageError(f"inputs have different numbers of samples: {[len(a) for a in arrays]}")
         if self.y is not None and len(self.y) != n:
-            raise UsageError(f"{n} samples, but {len(self.y)} labels")
+            raise UsageError(f"{counted(n, 'sample')}, but {counted(len(self.y), 'label')}")
         ids = [str(i) for i in self.ids] if self.ids is not None else [f"{i:06d}" for i in range(n)]
         if len(ids) != n:
-            raise UsageError(f"{n} samples, but {len(ids)} ids")
+            raise UsageError(f"{counted(n, 'sample')}, but {counted(len(ids), 'id')}")
         if len(set(ids)) != n:
             raise UsageError("sample ids are not unique")
         object.__setattr__(self, "ids", tuple(ids))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
+from pytest_quantcheck.wording import counted
+
 
 class Row(TypedDict, total=False):
     """One verdict, or one test that could have none.
@@ -130,7 +132,7 @@ def verdict(row: Row) -> str:
     if skipped and outcome != "unjudged":
         word += f" ({len(skipped)} not judged)"
     if retries:
-        word += f" (after {retries} {'retry' if retries == 1 else 'retries'})"
+        word += f" (after {counted(retries, 'retry')})"
     return word
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.row import HEADINGS, Row, cells, count
+from pytest_quantcheck.wording import counted
 
 _RIGHT = frozenset({"score", "to float", "cost", "arena", "image"})
 _COUNTED_ALWAYS = ("passed", "failed", "not judged", "rig faults")
@@ -29,7 +30,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 def not_judged(rows: Sequence[Row]) -> list[str]:
     """What could not be judged and why, each once, with the number of verdicts it stands for."""
     found = Counter(text for row in rows for text in row.get("not_judged") or [])
-    return [f"{text} ({times} {'verdict' if times == 1 else 'verdicts'})" for text, times in found.items()]
+    return [f"{text} ({counted(times, 'verdict')})" for text, times in found.items()]
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:
@@ -45,7 +46,7 @@ def warnings(rows: Sequence[Row]) -> list[str]:
 def _warning(texts: dict[str, set[str]]) -> str:
     cases, others = len(set().union(*texts.values())), len(texts) - 1
     more = f", {others} more of the kind" if others else ""
-    return f"warning: {next(iter(texts))} ({cases} {'case' if cases == 1 else 'cases'}{more})"
+    return f"warning: {next(iter(texts))} ({counted(cases, 'case')}{more})"
 
 
 def last_line(rows: Sequence[Row]) -> str:

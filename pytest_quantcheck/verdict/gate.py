@@ -20,6 +20,7 @@ from pytest_quantcheck.verdict.budget import Budget, latency_ms
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, locate
 from pytest_quantcheck.verdict.reference import runner_of
+from pytest_quantcheck.wording import counted
 
 FloatOutputs = Callable[[QuantizedModel, Samples], Union[Array, None]]
 MetricLike = Union[str, Callable[[Array, Array], float], metrics.Metric, None]
@@ -51,7 +52,7 @@ class Score:
         return f"{value:.2%}" if self.metric.fraction else f"{value:.6g}"
 
     def __str__(self) -> str:
-        text = f"{self.metric.name} {self.show(self.value)} on {self.samples} samples"
+        text = f"{self.metric.name} {self.show(self.value)} on {counted(self.samples, 'sample')}"
         if self.inherited:
             text += f" (as {self.inherited}, whose outputs are the same)"
         if self.float_value is not None and self.metric.name != "agreement":

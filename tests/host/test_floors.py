@@ -15,6 +15,7 @@ FLOORS = {  # folder or module inside the package -> floor
     "errors": 0,
     "entry_points": 0,
     "files": 0,
+    "wording": 0,
     "numerics": 0,
     "graph": 1,
     "rig": 1,

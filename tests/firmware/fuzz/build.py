@@ -73,7 +73,7 @@ def build(target: str, *, libfuzzer: bool) -> Path:
 
 
 def _digest(compiler: list[str]) -> str:
-    content = hashlib.sha256(repr(compiler).encode())
+    content = hashlib.sha256((repr(compiler) + _run([compiler[0], "--version"])).encode())
     folders = [FIRMWARE / name for name in ("engine", "harness", "include")] + [Path(__file__).parent]
     for path in sorted(path for folder in folders for path in folder.rglob("*.[ch]")):
         content.update(path.read_bytes())

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.host
     [
         ({"x": (np.zeros((2, 3)), np.zeros((3, 3)))}, "different numbers"),
         ({"x": np.zeros((2, 3)), "y": np.zeros(3)}, "3 labels"),
-        ({"x": np.zeros((2, 3)), "ids": ["a"]}, "1 ids"),
+        ({"x": np.zeros((2, 3)), "ids": ["a"]}, "but 1 id"),
         ({"x": np.zeros((2, 3)), "ids": ["a", "a"]}, "not unique"),
         ({"x": [[1, 2], [3, 4]]}, "NumPy arrays"),
         ({"x": np.float32(1)}, "NumPy arrays"),
