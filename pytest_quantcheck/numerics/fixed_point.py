@@ -86,10 +86,11 @@ def multiply_by_quantized_multiplier(
 
     ``"double"`` rounds twice: the value shifted left by ``max(shift, 0)`` (wrapping at 32 bits) goes
     through the doubling high multiply, then through the rounding right shift by ``max(-shift, 0)``.
-    ``"single"`` rounds once, half up, at full precision. ``shift`` is in [-31, 30], as
-    :func:`quantize_multiplier` gives it for factors below 2**30.
+    ``"single"`` rounds once, half up, at full precision. Shifts are from -31 to 30, as
+    :func:`quantize_multiplier` gives them for factors below 2**30; ``ValueError`` for others.
     Source: TFLite ``MultiplyByQuantizedMultiplier`` without and with ``TFLITE_SINGLE_ROUNDING``.
     """
+    _check_shift(shift, 30)
     if rounding == "single":
         total = 31 - int64(shift)
         return (int64(x) * int64(multiplier) + (int64(1) << (total - 1))) >> total
@@ -106,10 +107,18 @@ def multiply_by_reduced_multiplier(
     """The rule for 48-bit accumulators of int16 kernels: the multiplier is rounded to 16 bits.
 
     ``(x * reduced + 2**(14 - shift)) >> (15 - shift)`` with ``reduced = (multiplier + 2**15) >> 16``
-    but at most 0x7FFF; ``shift`` is below 8. Source: TFLite ``MultiplyByQuantizedMultiplier(int64_t)``.
+    but at most 0x7FFF; shifts from -31 to 7, ``ValueError`` for others.
+    Source: TFLite ``MultiplyByQuantizedMultiplier(int64_t)``.
     """
+    _check_shift(shift, 7)
     total = 15 - int64(shift)
     return (int64(x) * reduced_multiplier(multiplier) + (int64(1) << (total - 1))) >> total
+
+
+def _check_shift(shift: npt.ArrayLike, largest: int) -> None:
+    given = int64(shift)
+    if np.any((given < -31) | (given > largest)):
+        raise ValueError(f"shift is {given}; from -31 to {largest} it is defined")
 
 
 def reduced_multiplier(multiplier: npt.ArrayLike) -> IntArray:

@@ -241,3 +241,18 @@ def test_hard_swish_takes_the_steps_of_tflm(
 ) -> None:
     found = fp.hard_swish(values, output, reluish).tolist()
     assert found == [hard_swish(x, output, reluish) for x in values]
+
+
+@pytest.mark.parametrize(
+    ("multiply", "first", "last"),
+    [
+        (fp.multiply_by_quantized_multiplier, -31, 30),
+        (lambda *case: fp.multiply_by_quantized_multiplier(*case, "single"), -31, 30),
+        (fp.multiply_by_reduced_multiplier, -31, 7),
+    ],
+)
+def test_shifts_that_are_not_defined_are_refused(multiply, first: int, last: int) -> None:
+    multiply([1, 1], 1 << 30, [first, last])
+    for shift in (first - 1, last + 1):
+        with pytest.raises(ValueError, match=f"shift is .*{shift}.* from {first} to {last}"):
+            multiply([1, 1], 1 << 30, [0, shift])
