@@ -1,11 +1,11 @@
-# make demo    quantized networks on two virtual boards, one table
-# make test    the whole test suite, host and virtual boards
+# make demo     quantized networks on two virtual boards, one table
+# make test     the whole test suite, host and virtual boards
 # make firmware rebuilds the firmware images that ship inside rigs/
-# make fuzz    hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
+# make fuzz     hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
 # make mutants  small mistakes in the arithmetic, each of which a test must catch
-# make bench   instructions per multiply-accumulate, code size, import cost, speed of quantizing
-# make faults the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
-# make lint    ruff, mypy, C warnings, clang-format, freshness of the shipped images
+# make bench    instructions per multiply-accumulate, code size, import cost, speed of quantizing
+# make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
+# make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
 # demo, test and fuzz do their whole set-up first; see tools/setup.sh.
 
@@ -16,7 +16,10 @@ JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 # the tests start hundreds of Python processes: what one has compiled, the next one need not
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults
+.PHONY: help demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 setup-demo setup-dev setup-fuzz:
 	@tools/setup.sh $(subst setup-,,$@)
