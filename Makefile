@@ -7,7 +7,7 @@
 # make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
-# demo, test and fuzz do their whole set-up first; see tools/setup.sh.
+# Each does its whole set-up first; see tools/setup.sh.
 
 PYTHON := .venv/bin/python
 # one more than there are cores: many tests wait for a board

@@ -211,8 +211,40 @@ def parameters_cover_the_range(
             if not qmin - slack <= q <= qmax + slack:
                 fail("parameters_cover_the_range", f"{told}: {end!r} is out of reach", call)
 
-    plain = ((0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (-1.0, 3.0), (-3.0, 1.0), (1.0, 2.0), (-2.0, -1.0))
-    search(values.calibration_ranges(largest=2.0**100), judge, max_examples, plain)
+    search(values.calibration_ranges(largest=2.0**100), judge, max_examples, _PLAIN_RANGES)
+
+
+def parameters_waste_no_steps(
+    choose: ParameterChooser, dtype: str = "int8", *, max_examples: int | None = None
+) -> None:
+    """``choose(low, high, dtype)`` gives a scale that is no larger than the range needs.
+
+    The range (widened to 0) takes up all steps of the type but two, or, with the zero point in the
+    middle, its larger half all of that side but two. Ranges too small for a scale of 2**-100 are not asked.
+    Not for scales that are powers of two. Catches a bit lost everywhere: a width divided by 127 instead of
+    255, a symmetric scale under an asymmetric zero point.
+    """
+    qmin, qmax = integer_range(dtype)
+    steps = qmax - qmin
+    middle = qmin + (steps + 1) // 2
+    slack = 2 + Fraction(steps, 1 << 22)
+
+    def judge(case: tuple[float, float]) -> None:
+        low, high = min(case[0], 0.0), max(case[1], 0.0)
+        if high - low < steps * 2.0**-100:
+            return
+        scale, zero_point = (np.asarray(v).item() for v in choose(*case, dtype))
+        used = exact.quotient(high, scale) - exact.quotient(low, scale)
+        half = max(exact.quotient(high, scale), -exact.quotient(low, scale))
+        if used < steps - slack and not (zero_point == middle and half >= steps // 2 - slack):
+            told = f"scale {scale!r} and zero point {zero_point!r}, with which it has {float(used):.6g} steps"
+            call = f"{name(choose)}({case[0]!r}, {case[1]!r}, {dtype!r})"
+            fail("parameters_waste_no_steps", f"the range {case} gets {told} of {steps}", call)
+
+    search(values.calibration_ranges(largest=2.0**100), judge, max_examples, _PLAIN_RANGES)
+
+
+_PLAIN_RANGES = ((0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (-1.0, 3.0), (-3.0, 1.0), (1.0, 2.0), (-2.0, -1.0))
 
 
 def impossible_ranges_are_refused(choose: ParameterChooser, dtype: str = "int8") -> None:

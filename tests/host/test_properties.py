@@ -388,6 +388,7 @@ def test_chosen_parameters_hold(dtype: str, options: dict[str, bool]) -> None:
         return affine.choose_parameters(low, high, dtype, **options)
 
     properties.parameters_cover_the_range(choose, dtype)
+    properties.parameters_waste_no_steps(choose, dtype)
     properties.impossible_ranges_are_refused(choose, dtype)
 
 
@@ -412,6 +413,25 @@ def test_ranges_that_leave_zero_out_are_found() -> None:
 def test_an_end_that_is_a_step_beyond_the_type_is_found(choose: Callable[..., tuple[Any, Any]]) -> None:
     with pytest.raises(AssertionError, match=r"the range \(0\.0, 1\.0\) gets .*: 1\.0 is out of reach"):
         properties.parameters_cover_the_range(choose)
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda low, high, dtype: affine.choose_parameters(2 * low, 2 * high, dtype),
+        lambda low, high, dtype: both_sides(min(low, 0.0), max(high, 0.0)),
+        lambda low, high, dtype: (max(-low, high, 1e-30) / 63, 0),
+    ],
+    ids=["twice as wide", "symmetric scale, asymmetric zero point", "6 bits"],
+)
+def test_scales_that_waste_steps_are_found(choose: Callable[..., tuple[Any, Any]]) -> None:
+    with pytest.raises(AssertionError, match=r"the range \(.*\) gets scale .* steps of 255"):
+        properties.parameters_waste_no_steps(choose)
+
+
+def both_sides(low: float, high: float) -> tuple[float, int]:
+    scale = float(np.float32(2 * max(-low, high) / 255)) or 1.0
+    return scale, round(-128 - low / scale)
 
 
 def off_by_one(low: float, high: float, dtype: str) -> tuple[Any, Any]:
