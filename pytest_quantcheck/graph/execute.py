@@ -358,7 +358,7 @@ def _slice(call: _Call, p: Slice) -> Array:
     x = np.ascontiguousarray(call.input(0)).reshape(len(call.input(0)), -1)
     step = x.dtype.itemsize
     strides = (x.strides[0], *(step * stride for stride in p.strides))
-    return as_strided(x[:, p.offset :], (len(x), *call.output.shape), strides, writeable=False)
+    return as_strided(x[:, p.offset :], (len(x), *(p.shape or call.output.shape)), strides, writeable=False)
 
 
 def _concatenation(call: _Call, p: Concatenation) -> Array:

@@ -706,11 +706,11 @@ def _reshape(site: _Site, _: Reshape) -> _Lowered:
 
 def _slice(site: _Site, p: Slice) -> _Lowered:
     site.require_dtypes("int8", "uint8", "int16")
-    shape = site.output.shape
+    shape = p.shape or site.output.shape
     # an axis of one position may have any stride: with the output's it is copied together with its neighbours
     strides = [p.strides[i] if shape[i] > 1 else math.prod(shape[i + 1 :]) for i in range(len(shape))]
     params = struct.pack("<I5i", p.offset, *strides, *(0,) * (MAX_RANK - len(shape)))
-    return _Lowered("SLICE", params, site.op.inputs[:1])
+    return _Lowered("SLICE", params, site.op.inputs[:1], output_shape=p.shape)
 
 
 def _concatenation(site: _Site, p: Concatenation) -> _Lowered:

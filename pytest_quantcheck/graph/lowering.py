@@ -490,16 +490,10 @@ def _mean(site: Site) -> Mean:
     source = site.input(0)
     input_scale, input_zero_point = site.activation_tensor(source)
     output_scale, output_zero_point = site.activation_tensor(site.output)
-    axes = _reduced_axes(site)
-    return Mean(
-        axes,
-        input_zero_point,
-        output_zero_point,
-        mean_requantize(
-            site.requantize(float(input_scale) / float(output_scale)),
-            math.prod(source.shape[a] for a in axes),
-        ),
-    )
+    axes, rule = _reduced_axes(site), site.requantize(float(input_scale) / float(output_scale))
+    if site.summary.kind == "MEAN":
+        rule = mean_requantize(rule, math.prod(source.shape[a] for a in axes))
+    return Mean(axes, input_zero_point, output_zero_point, rule)
 
 
 def _reduce_max(site: Site) -> ReduceMax:
@@ -625,6 +619,21 @@ def _strided_slice(site: Site) -> Slice | Reshape:
     return _view(site, site.output, offset, axes)
 
 
+def _plain_slice(site: Site) -> Slice | Reshape:
+    """SLICE: a size of -1 reaches to the end."""
+    site.arity(3)
+    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    begins, sizes = (site.constant(position, "int32").reshape(-1).tolist() for position in (1, 2))
+    if len(begins) != len(shape) or len(sizes) != len(shape):
+        site.fail(f"its bounds {begins} and {sizes} do not fit the {len(shape)} dimensions of its input")
+    sizes = [n - begin if size == -1 else size for n, begin, size in zip(shape, begins, sizes, strict=True)]
+    for n, begin, size in zip(shape, begins, sizes, strict=True):
+        if begin < 0 or size < 1 or begin + size > n:
+            site.fail(f"{sizes} elements from {begins} on do not lie within {shape}")
+    offset = sum(begin * stride for begin, stride in zip(begins, strides, strict=True))
+    return _view(site, site.output, offset, list(zip(sizes, strides, strict=True)))
+
+
 def _axis(site: Site, value: int, rank: int) -> int:
     if not -rank <= value < rank:
         site.fail(f"axis {value} lies outside the {rank} dimensions of its input")
@@ -645,6 +654,67 @@ def _split(site: Site) -> tuple[Slice | Reshape, ...]:
         (part if i == axis else n, stride) for i, (n, stride) in enumerate(zip(shape, strides, strict=True))
     ]
     return tuple(_view(site, output, i * part * strides[axis], axes) for i, output in enumerate(site.outputs))
+
+
+def _split_v(site: Site) -> tuple[Slice | Reshape, ...]:
+    """Into parts of given sizes; one of them may be -1, the rest."""
+    site.arity(3, outputs=int(site.option("NumSplits")))
+    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    sizes = [int(size) for size in site.constant(1, "int32").reshape(-1)]
+    given = site.constant(2, "int32").reshape(-1)
+    axis = _axis(site, int(given[0]), len(shape)) if given.size == 1 else site.fail("needs one axis")
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = shape[axis] - sum(sizes) - 1
+    if len(sizes) != len(site.outputs) or min(sizes) < 1 or sum(sizes) != shape[axis]:
+        site.fail(f"axis {axis} of {shape} has no parts of {sizes}")
+    views, first = [], 0
+    for size, output in zip(sizes, site.outputs, strict=True):
+        axes = [
+            (size if i == axis else n, stride)
+            for i, (n, stride) in enumerate(zip(shape, strides, strict=True))
+        ]
+        views.append(_view(site, output, first * strides[axis], axes))
+        first += size
+    return tuple(views)
+
+
+def _depth_to_space(site: Site) -> Slice:
+    """``y[n, h * b + i, w * b + j, c] = x[n, h, w, (i * b + j) * channels + c]`` with block size ``b``."""
+    block, (batch, height, width, depth) = _block(site, site.input(0))
+    if depth % (block * block):
+        site.fail(f"{depth} channels are no multiple of {block} * {block}")
+    channels = depth // block**2
+    site.require_shape(site.output, (batch, height * block, width * block, channels))
+    row = block * channels
+    return Slice(
+        0,
+        (width * depth, row, depth, channels, 1),
+        (batch * height, block, width, block, channels),
+    )
+
+
+def _space_to_depth(site: Site) -> Slice:
+    """``y[n, h, w, (i * b + j) * channels + c] = x[n, h * b + i, w * b + j, c]`` with block size ``b``."""
+    block, (batch, height, width, channels) = _block(site, site.input(0))
+    if height % block or width % block:
+        site.fail(f"{height} x {width} is no multiple of {block}")
+    site.require_shape(site.output, (batch, height // block, width // block, block**2 * channels))
+    row = width * channels
+    return Slice(
+        0,
+        (block * row, block * channels, row, channels, 1),
+        (batch * height // block, width // block, block, block, channels),
+    )
+
+
+def _block(site: Site, source: Tensor) -> tuple[int, tuple[int, ...]]:
+    """The block size, and the shape of the image."""
+    site.arity(1)
+    site.require_rank(source, 4)
+    site.require_dtype(source, "int8")
+    _require_one_scale(site, (source,))
+    block = int(site.option("BlockSize"))
+    return (block, source.shape) if block >= 1 else site.fail(f"block size {block}; from 1 on it is defined")
 
 
 def _unpack(site: Site) -> tuple[Slice | Reshape, ...]:
@@ -837,6 +907,20 @@ def _leaky_relu(site: Site) -> Table:
     return Table(np.clip(values, INT8_MIN, INT8_MAX))
 
 
+def _abs(site: Site) -> Table:
+    """Source: TFLM ``elementwise.cc``, ``AbsEvalQuantized``."""
+    site.arity(1)
+    site.require_shape(site.output, site.input(0).shape)
+    site.require_dtype(site.input(0), "int8")
+    input_scale, input_zero_point = site.activation_tensor(site.input(0))
+    output_scale, output_zero_point = site.activation_tensor(site.output)
+    steps = np.abs(np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point)
+    if input_scale != output_scale:
+        rule = site.requantize(float(input_scale) / float(output_scale))
+        steps = fixed_point.multiply_by_quantized_multiplier(steps, rule.multiplier[0], rule.shift[0])
+    return Table(np.clip(fixed_point.wrap_int32(steps + output_zero_point), INT8_MIN, INT8_MAX))
+
+
 def _hard_swish(site: Site) -> Table:
     """``x * min(max(x + 3, 0), 6) / 6`` in 16 bits. Source: TFLM ``hard_swish_common.cc``,
     ``reference/hard_swish.h``.
@@ -949,6 +1033,7 @@ _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "AVERAGE_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
+    "SUM": _mean,
     "REDUCE_MAX": _reduce_max,
     "PAD": _pad,
     "PADV2": _pad,
@@ -957,7 +1042,11 @@ _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "EXPAND_DIMS": _reshape,
     "TRANSPOSE": _transpose,
     "STRIDED_SLICE": _strided_slice,
+    "SLICE": _plain_slice,
     "SPLIT": _split,
+    "SPLIT_V": _split_v,
+    "DEPTH_TO_SPACE": _depth_to_space,
+    "SPACE_TO_DEPTH": _space_to_depth,
     "UNPACK": _unpack,
     "PACK": _pack,
     "CONCATENATION": _concatenation,
@@ -966,6 +1055,7 @@ _RULES: dict[str, Callable[[Site], Params | tuple[Params, ...]]] = {
     "SOFTMAX": _softmax,
     "LOGISTIC": _sigmoid,
     "TANH": _sigmoid,
+    "ABS": _abs,
     "HARD_SWISH": _hard_swish,
     "LEAKY_RELU": _leaky_relu,
     "RELU": _relu,

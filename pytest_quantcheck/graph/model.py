@@ -205,7 +205,7 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """MEAN over ``axes``; ``requantize`` already contains 1 / number of reduced elements."""
+    """MEAN or SUM over ``axes``; for MEAN ``requantize`` contains 1 / number of reduced elements."""
 
     axes: tuple[int, ...]
     input_zero_point: int
@@ -235,14 +235,16 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Slice:
-    """TRANSPOSE, STRIDED_SLICE and each output of SPLIT and UNPACK: a view of the input, copied.
+    """TRANSPOSE, SLICE, STRIDED_SLICE, DEPTH_TO_SPACE, SPACE_TO_DEPTH and each output of SPLIT, SPLIT_V and
+    UNPACK: a view of the input, copied.
 
     Output element ``(i, j, ...)`` is the input's element number ``offset + i * strides[0] +
-    j * strides[1] + ...`` in row-major order.
+    j * strides[1] + ...`` in row-major order, where the output is seen with ``shape``, or else its own.
     """
 
     offset: int
     strides: tuple[int, ...]
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -280,11 +280,20 @@ class TfliteWriter:
         self.operator(kind, [x], [out], **options, **_window_options(stride, padding, activation))
         return out
 
-    def mean(self, x: Value, axes: Sequence[int], *, keep: bool, scale: float, zero_point: int = 0) -> Value:
-        """MEAN over ``axes``."""
+    def mean(
+        self,
+        x: Value,
+        axes: Sequence[int],
+        *,
+        keep: bool,
+        scale: float,
+        zero_point: int = 0,
+        kind: str = "MEAN",
+    ) -> Value:
+        """MEAN or SUM over ``axes``."""
         shape = _reduced(x.shape, axes, keep)
         out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
-        self.operator("MEAN", [x, self.constant(list(axes))], [out], KeepDims=keep)
+        self.operator(kind, [x, self.constant(list(axes))], [out], KeepDims=keep)
         return out
 
     def reduce_max(self, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
@@ -350,6 +359,34 @@ class TfliteWriter:
         outs = [self._like(x, shape) for _ in range(count)]
         self.operator("SPLIT", [self.constant(axis), x], outs, NumSplits=count)
         return outs
+
+    def slice(self, x: Value, begin: Sequence[int], size: Sequence[int]) -> Value:
+        """SLICE; a size of -1 reaches to the end."""
+        out = self._like(x, [n - b if s == -1 else s for n, b, s in zip(x.shape, begin, size, strict=True)])
+        self.operator("SLICE", [x, self.constant(list(begin)), self.constant(list(size))], [out])
+        return out
+
+    def split_v(self, x: Value, axis: int, sizes: Sequence[int]) -> list[Value]:
+        """SPLIT_V into parts of these sizes; -1 is the rest."""
+        axis %= len(x.shape)
+        rest = x.shape[axis] - sum(size for size in sizes if size != -1)
+        shapes = ((*x.shape[:axis], rest if n == -1 else n, *x.shape[axis + 1 :]) for n in sizes)
+        outs = [self._like(x, shape) for shape in shapes]
+        inputs = [x, self.constant(list(sizes)), self.constant(axis)]
+        self.operator("SPLIT_V", inputs, outs, NumSplits=len(outs))
+        return outs
+
+    def blocks(self, kind: str, x: Value, block: int) -> Value:
+        """DEPTH_TO_SPACE or SPACE_TO_DEPTH."""
+        n, height, width, channels = x.shape
+        shape = (
+            (n, height * block, width * block, channels // block**2)
+            if kind == "DEPTH_TO_SPACE"
+            else (n, height // block, width // block, channels * block**2)
+        )
+        out = self._like(x, shape)
+        self.operator(kind, [x], [out], BlockSize=block)
+        return out
 
     def unpack(self, x: Value, axis: int) -> list[Value]:
         """UNPACK along ``axis``."""
@@ -421,6 +458,12 @@ class TfliteWriter:
         """HARD_SWISH."""
         out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
         self.operator("HARD_SWISH", [x], [out])
+        return out
+
+    def abs(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """ABS."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("ABS", [x], [out])
         return out
 
     def leaky_relu(self, x: Value, alpha: float, *, scale: float, zero_point: int = 0) -> Value:

@@ -7,6 +7,7 @@ cells, accumulators near the 32-bit limit. With a failing example Hypothesis pri
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _MOST_ELEMENTS = 1 << 26
 DTYPES = ("int8", "int16")
 _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
-    *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX"),
+    *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
@@ -348,6 +349,10 @@ class _Net:
         scale = x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77))
         return self.writer.hard_swish(x, scale=scale, zero_point=self.zero_point())
 
+    def abs(self, x: Value) -> Value:
+        scale = x.scale * self.choice((1.0, 1.0, 0.5, 0.77, 3.1))
+        return self.writer.abs(x, scale=scale, zero_point=self.zero_point())
+
     def leaky_relu(self, x: Value) -> Value:
         alpha, zero_point = self.choice((0.0, 0.01, 0.3, 1.0, 1.7)), self.zero_point()
         scale = x.scale * 2.0 ** self.integer(-4, 4) * self.choice((1.0, 0.77))
@@ -367,6 +372,12 @@ class _Net:
         axes = self._axes(x)
         scale = x.scale * 2.0 ** self.integer(-3, 2) * self.choice((1.0, 0.77))
         return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=self.zero_point())
+
+    def sum(self, x: Value) -> Value:
+        axes, zero_point = self._axes(x), self.zero_point()
+        scale = x.scale * 2.0 ** self.integer(-1, 5) * self.choice((1.0, 0.77))
+        keep = self.draw(st.booleans())
+        return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=zero_point, kind="SUM")
 
     def reduce_max(self, x: Value, keep: bool) -> Value:
         return self.writer.reduce_max(x, self._axes(x), keep=keep)
@@ -411,6 +422,19 @@ class _Net:
         size = x.shape[axis]
         count = self.choice([n for n in range(1, size + 1) if size % n == 0])
         return self.writer.split(x, axis - len(x.shape) * self.integer(0, 1), count)
+
+    def slice(self, x: Value) -> Value:
+        begin = [self.integer(0, n - 1) for n in x.shape]
+        size = [self.choice((-1, self.integer(1, n - b))) for n, b in zip(x.shape, begin, strict=True)]
+        return self.writer.slice(x, begin, size)
+
+    def split_v(self, x: Value) -> list[Value]:
+        axis = self.integer(0, len(x.shape) - 1)
+        cuts = sorted({self.integer(0, x.shape[axis]) for _ in range(3)} | {0, x.shape[axis]})
+        sizes = [after - before for before, after in itertools.pairwise(cuts)]
+        if self.draw(st.booleans()):
+            sizes[self.integer(0, len(sizes) - 1)] = -1
+        return self.writer.split_v(x, axis, sizes)
 
     def unpack(self, x: Value) -> list[Value]:
         return self.writer.unpack(x, self.integer(-len(x.shape), len(x.shape) - 1))
@@ -491,6 +515,19 @@ def _extremum_layer(kind: str) -> Callable[[_Net], tuple[list[Value], Value]]:
             return [a, b], net.writer.extremum(kind, a, b)
         b = net.small_constant(a, a.scale, a.zero_point)
         return [a], net.writer.extremum(kind, *((a, b) if net.draw(st.booleans()) else (b, a)))
+
+    return make
+
+
+def _blocks_layer(kind: str) -> Callable[[_Net], tuple[list[Value], Value]]:
+    def make(net: _Net) -> tuple[list[Value], Value]:
+        n, height, width, channels = net.shape4()
+        block = net.integer(1, 3)
+        if kind == "DEPTH_TO_SPACE":
+            x = net.source((n, height, width, channels * block * block))
+        else:
+            x = net.source((n, height * block, width * block, channels))
+        return [x], net.writer.blocks(kind, x, block)
 
     return make
 
@@ -594,6 +631,7 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = 
     "AVERAGE_POOL_2D": _unary(lambda net, x: net.pool("AVERAGE_POOL_2D", x)),
     "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
     "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
+    "SUM": _unary(_Net.sum),
     "REDUCE_MAX": _unary(lambda net, x: net.reduce_max(x, keep=net.draw(st.booleans()))),
     "PAD": _unary(lambda net, x: net.pad(x, None)),
     "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
@@ -603,6 +641,10 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = 
     "TRANSPOSE": _unary(_Net.transpose),
     "STRIDED_SLICE": _unary(_Net.strided_slice),
     "SPLIT": _unary(_Net.split),
+    "SPLIT_V": _unary(_Net.split_v),
+    "SLICE": _unary(_Net.slice),
+    "DEPTH_TO_SPACE": _blocks_layer("DEPTH_TO_SPACE"),
+    "SPACE_TO_DEPTH": _blocks_layer("SPACE_TO_DEPTH"),
     "UNPACK": _unary(_Net.unpack),
     "PACK": _pack_layer,
     "CONCATENATION": _concatenation_layer,
@@ -611,6 +653,7 @@ _LAYERS: dict[str, Callable[[_Net], tuple[list[Value], Value | list[Value]]]] = 
     "SOFTMAX": _softmax_layer,
     "LOGISTIC": _sigmoid_layer("LOGISTIC"),
     "TANH": _sigmoid_layer("TANH"),
+    "ABS": _unary(_Net.abs),
     "HARD_SWISH": _unary(_Net.hard_swish),
     "LEAKY_RELU": _unary(_Net.leaky_relu),
     "RELU": _unary(lambda net, x: net.relu(x)),

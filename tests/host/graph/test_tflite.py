@@ -224,6 +224,50 @@ REFUSED: dict[str, tuple[Build, str]] = {
         constants("STRIDED_SLICE", [0, 4, 0, 0], [1, 5, 5, 2], [1] * 4, ShrinkAxisMask=2),
         r"operator 0 \(STRIDED_SLICE\): index 4 lies outside axis 1",
     ),
+    "a part of fewer axes": (
+        constants("SLICE", [0], [1]),
+        r"operator 0 \(SLICE\): its bounds \[0\] and \[1\] do not fit the 4 dimensions",
+    ),
+    "a part beyond the end": (
+        constants("SLICE", [0, 3, 0, 0], [1, 2, 5, 2]),
+        r"operator 0 \(SLICE\): \[1, 2, 5, 2\] elements from \[0, 3, 0, 0\] on do not lie within",
+    ),
+    "a part of nothing": (
+        constants("SLICE", [0, 4, 0, 0], [1, -1, 5, 2]),
+        r"operator 0 \(SLICE\): \[1, 0, 5, 2\] elements",
+    ),
+    "parts that are more than there is": (
+        constants("SPLIT_V", [2, 3], [2], NumSplits=1),
+        r"operator 0 \(SPLIT_V\): axis 2 of \(1, 4, 5, 2\) has no parts of \[2, 3\]",
+    ),
+    "two rests": (
+        constants("SPLIT_V", [-1, -1], [2], NumSplits=1),
+        r"operator 0 \(SPLIT_V\): axis 2 of \(1, 4, 5, 2\) has no parts of \[-1, -1\]",
+    ),
+    "channels that make no blocks": (
+        raw_operator("DEPTH_TO_SPACE", (1, 8, 10, 1), BlockSize=2),
+        r"operator 0 \(DEPTH_TO_SPACE\): 2 channels are no multiple of 2 \* 2",
+    ),
+    "an image that makes no blocks": (
+        raw_operator("SPACE_TO_DEPTH", (1, 2, 2, 8), BlockSize=2),
+        r"operator 0 \(SPACE_TO_DEPTH\): 4 x 5 is no multiple of 2",
+    ),
+    "blocks of nothing": (
+        raw_operator("SPACE_TO_DEPTH", (1, 4, 5, 2), BlockSize=0),
+        r"operator 0 \(SPACE_TO_DEPTH\): block size 0; from 1 on",
+    ),
+    "a largest value on another scale": (
+        lambda w, x: w.mean(x, (1, 2), keep=True, scale=0.3, kind="REDUCE_MAX"),
+        r"operator 0 \(REDUCE_MAX\): .* another scale or zero point",
+    ),
+    "a sum over an axis outside": (
+        constants("SUM", [4], KeepDims=True),
+        r"operator 0 \(SUM\): axes \[4\] lie outside the 4 dimensions",
+    ),
+    "a magnitude of int16": (
+        int16(lambda w, x: w.abs(x, scale=0.1)),
+        r"operator 1 \(ABS\): .* is int16; allowed here: int8",
+    ),
     "parts that are not equal": (
         lambda w, x: w.split(x, 2, 3)[0],
         r"operator 0 \(SPLIT\): axis 2 of \(1, 4, 5, 2\) has no 3 equal parts",
