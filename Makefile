@@ -35,7 +35,7 @@ fuzz: setup-fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) -m tests.firmware.fuzz
 
 firmware: setup-dev
-	@$(MAKE) -C firmware PYTHON=$(abspath $(PYTHON)) release
+	@$(MAKE) -s -C firmware PYTHON=$(abspath $(PYTHON)) release
 
 bench: setup-dev
 	@$(PYTHON) -m tests.bench
@@ -52,7 +52,7 @@ lint: setup-dev
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@$(MAKE) -C firmware PYTHON=$(abspath $(PYTHON)) lint
+	@$(MAKE) -s -C firmware PYTHON=$(abspath $(PYTHON)) lint
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .quantcheck
