@@ -634,7 +634,7 @@ static uint64_t depthwise_work(const qc_conv_params_t *p, const qc_tensor_t *out
   return products + channels * fetched * width + QC_DEPTHWISE_GROUP * rows * width;
 }
 
-uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op) {
+static uint64_t inner_work(const qc_image_t *image, const qc_operator_t *op) {
   const void *params = image->params + op->params_offset;
   const qc_conv_params_t *conv = params;
   const qc_pool_params_t *pool = params;
@@ -657,4 +657,8 @@ uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op) {
   default:
     return UINT64_C(16) * (in->bytes > out->bytes ? in->bytes : out->bytes);
   }
+}
+
+uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op) {
+  return inner_work(image, op) + UINT64_C(32) * qc_operator_output(image, op)->bytes;
 }

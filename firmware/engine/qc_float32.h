@@ -23,11 +23,10 @@ static inline qc_float_t qc_float_normalized(uint32_t bits) {
   return x;
 }
 
-/* mantissa * 2^exponent as a float32, rounded to nearest, even; mantissa < 2^40, exponent >= -172.
- */
+/* mantissa * 2^exponent as a float32, rounded to nearest, even; mantissa 0 or from 2^23 to 2^40,
+ * exponent >= -172. */
 static inline uint32_t qc_float_packed(uint64_t mantissa, int32_t exponent) {
   if (mantissa == 0) return 0;
-  for (; mantissa < 1u << 23; exponent--) mantissa *= 2;
   int32_t right = 0; /* digits that do not fit */
   while (mantissa >> right >= 1u << 24 || exponent + right < -149) right++;
   qc_float_t x = {(uint32_t)(mantissa >> right), exponent + right};

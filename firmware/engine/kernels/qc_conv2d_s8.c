@@ -90,10 +90,10 @@ QC_HOT static void gather(const qc_gather_t *g, const qc_pixel_t *at, uint8_t *c
     return;
   }
   const int8_t *row = op->input + (at->n * op->in.h + y0) * g->pitch + x0 * op->in.c;
-  for (int32_t i = w->kernel_h; i > 0; i--, row += w->dilation_h * g->pitch) {
-    const int8_t *run = row;
-    for (int32_t j = g->taps; j > 0; j--, run += w->dilation_w * op->in.c)
-      column = append(column, run, g->length, widened);
+  for (int32_t i = 0; i < w->kernel_h; i++) {
+    const int8_t *run = row + i * w->dilation_h * g->pitch;
+    for (int32_t j = 0; j < g->taps; j++)
+      column = append(column, run + j * w->dilation_w * op->in.c, g->length, widened);
   }
 }
 

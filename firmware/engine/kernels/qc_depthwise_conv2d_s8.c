@@ -89,10 +89,12 @@ static void fill_slot(const qc_group_t *group, int32_t slot, int32_t n, int32_t 
   int32_t channels = op->in.c;
   if (group->inside <= 0) return;
   qc_cell_t *cell = row_of(group, slot) + op->params->window.pad_left * QC_GROUP;
-  const int8_t *input = op->input + (n * op->in.h + y) * op->in.w * channels + c0;
-  if (y < 0 || y >= op->in.h)
+  if (y < 0 || y >= op->in.h) {
     fill(cell, group->inside, op->params->input_zero_point);
-  else if (group->lanes == QC_GROUP)
+    return;
+  }
+  const int8_t *input = op->input + (n * op->in.h + y) * op->in.w * channels + c0;
+  if (group->lanes == QC_GROUP)
     copy_cells(cell, input, channels, group->inside);
   else
     copy_lanes(cell, input, channels, group->inside, group->lanes);
@@ -317,8 +319,7 @@ QC_HOT static void group_outputs(const qc_group_t *group, int32_t n, int32_t c0,
       to = to + 1 == rows ? 0 : to + 1;
     }
     kernel(group, top, output);
-    top += w->stride_h;
-    while (top >= rows) top -= rows;
+    top = (top + w->stride_h) % rows;
   }
 }
 

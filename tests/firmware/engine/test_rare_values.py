@@ -35,6 +35,7 @@ WIDE = (-(1 << 15), (1 << 15) - 1)
 RULES = {  # for sums of 64 and of 32 bits, as wide as their biases
     rule: Requantize(np.asarray([1518500250]), np.asarray([-20]), rule) for rule in ("reduced", "double")
 }
+SMALLER = Requantize(np.asarray([1 << 30]), np.asarray([-7]))
 BIAS = {"reduced": np.int64, "double": np.int32}
 
 
@@ -139,13 +140,40 @@ def test_products_that_round_up_to_a_power_of_two_are_dequantized_alike(engine: 
         equal(engine, "DEQUANTIZE", FloatEdge(scale, -128), x, Tensor(1, "", x.shape, np.dtype("float32")))
 
 
-@pytest.mark.parametrize("depth", range(1, 12))
-def test_pixels_of_any_depth_are_read_to_their_end_and_no_further(engine: Engine, depth: int) -> None:
-    """The engine is compiled with AddressSanitizer, and its arena ends where the input does."""
-    x = np.arange(3 * depth, dtype=np.int8).reshape(1, 1, 3, depth)
-    weights = np.full((40, 1, 1, depth), 127, np.int8)
-    params = Convolution(Window(1, 1), 0, 0, Requantize(np.asarray([1 << 30]), np.asarray([-7])), -128, 127)
-    output = Tensor(2, "", (1, 1, 3, 40), np.dtype("int8"))
+@pytest.mark.parametrize(("depth", "width"), [(1, 15), (1, 16), (2, 8), (5, 3)])
+def test_pixels_of_any_depth_are_read_to_their_end_and_no_further(
+    engine: Engine, depth: int, width: int
+) -> None:
+    """The engine is compiled with AddressSanitizer, and its arena ends with the input or a byte behind it."""
+    x = np.arange(width * depth, dtype=np.int8).reshape(1, 1, width, depth)
+    weights = np.full((256, 1, 1, depth), 127, np.int8)
+    params = Convolution(Window(1, 1), 0, 0, SMALLER, -128, 127)
+    output = Tensor(2, "", (1, 1, width, 256), np.dtype("int8"))
     image = equal(engine, "CONV_2D", params, x, output, weights)
     made = read_image(image.data)
-    assert made.tensors[made.inputs[0]].offset + (x.nbytes + 15) // 16 * 16 == image.arena_bytes
+    assert 0 <= image.arena_bytes - made.tensors[made.inputs[0]].offset - x.nbytes <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "window", "shape", "rows"),
+    [
+        ("CONV_2D", Window(1, 1, 1, 1, 65535, 1), (1, 1, 32800, 1), 1),
+        ("CONV_2D", Window(1, 1, 1, 1, 1, 65535), (1, 1, 1, 32800), 1),
+        ("DEPTHWISE_CONV_2D", Window(1, 1, 65535, 1, 1, 1), (1, 1, 200, 1), 200),
+        ("DEPTHWISE_CONV_2D", Window(1, 1, 1, 1, 1, 1, 65535, 0), (1, 1, 32800, 1), 1),
+        ("DEPTHWISE_CONV_2D", Window(1, 1, 65535, 1, 1, 1), (1, 1, 1, 64), 256),
+    ],
+)
+def test_windows_far_beyond_the_input_read_padding(
+    engine: Engine, kind: str, window: Window, shape: tuple[int, ...], rows: int
+) -> None:
+    """The engine is compiled with UndefinedBehaviorSanitizer: no position it computes leaves 32 bits."""
+    rng = np.random.default_rng(2)
+    x, weights = (
+        rng.integers(-128, 128, shape, np.int8),
+        rng.integers(-128, 128, (1, 1, 1, shape[3]), np.int8),
+    )
+    depthwise = kind == "DEPTHWISE_CONV_2D"
+    params = Convolution(window, 3, -5, SMALLER, -128, 127, 1 if depthwise else 0)
+    output = Tensor(2, "", (1, rows, 1, shape[3] if depthwise else 1), np.dtype("int8"))
+    equal(engine, kind, params, x, output, weights)

@@ -17,7 +17,7 @@ BUILD = ROOT / "build" / "fuzz"
 TARGETS = ("image", "link")
 
 # Fuzzing wants thousands of executions a second, so the engine is given a smaller limit of work.
-WORK_LIMIT = 1 << 18
+WORK_LIMIT = 1 << 19
 SANITIZE = "-fsanitize=address,undefined"
 FLAGS = [
     *("-std=c11", "-O2", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"),

@@ -48,6 +48,6 @@ def repeated(image: bytes, count: int) -> bytes:
 def test_the_limit_of_work_is_kept_to_the_step(
     kernel: int, cells: int, image_target: Path, tmp_path: Path
 ) -> None:
-    most = WORK_LIMIT // (4 * 4 * 6 * cells)
+    most = WORK_LIMIT // (4 * 4 * 6 * (cells + 32))
     images = [repeated(pool_image(kernel), count) for count in (1, most, most + 1)]
     assert statuses(image_target, images, tmp_path) == [ACCEPTED, ACCEPTED, UNSUPPORTED]
