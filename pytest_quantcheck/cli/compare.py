@@ -44,7 +44,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--break",
         dest="fault",
         choices=sorted(BREAKS),
-        help="patch the boards' image on purpose (its first operator with weights), to see that it is found",
+        help="patch the board's image on purpose (its first operator with weights), to see that it is found; "
+        "of two boards that of --b",
     )
     add_rig_options(parser)
 
@@ -62,8 +63,10 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         watch = stack.enter_context(progress())
         makers = {"qcm": _broken_by(BREAKS[args.fault])} if args.fault else {}
+        broken = args.a if args.b in HOST_RUNNERS else args.b
         reference_runner, device = (
-            open_runner(name, args, watch, stack, makers=makers) for name in (args.a, args.b)
+            open_runner(name, args, watch, stack, makers=makers if name == broken else {})
+            for name in (args.a, args.b)
         )
         reference = reference_runner.run(model, vectors)
         seen = device.run(model, vectors)
@@ -72,10 +75,14 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps(summary(args, reference, seen, found), indent=2)
         write_whole(args.json, text.encode() + b"\n")
     print(f"a: {args.a} ({reference.runtime})\nb: {args.b} ({seen.runtime})")
-    print(found if found else f"all {len(seen)} outputs are equal, bit for bit")
+    print(found if found else f"{_outputs(len(seen))} equal, bit for bit")
     if args.fault and not found:
         print(f"--break {args.fault} changed no output for these inputs; try others, or more of them")
     return 1 if found else 0
+
+
+def _outputs(count: int) -> str:
+    return "the output is" if count == 1 else f"all {count} outputs are"
 
 
 def summary(args: argparse.Namespace, a: Run, b: Run, found: Divergence | None) -> dict[str, Any]:

@@ -96,6 +96,8 @@ class Dataset:
     input_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if not len(self.test):
+            raise UsageError("the test set has no samples; give the Dataset at least one")
         if self.input_range is None:
             return
         low, high = self.input_range

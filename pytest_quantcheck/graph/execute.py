@@ -255,8 +255,8 @@ def _transposed_convolution(call: _Call, p: TransposedConvolution) -> Array:
     x = call.input(0).astype(np.float64) - p.input_zero_point
     weights = call.input(1)[0].astype(np.float64)
     w, (height, width) = p.window, x.shape[2:4]
-    rows = (height - 1) * w.stride_h + w.kernel_h + w.stride_h
-    columns = (width - 1) * w.stride_w + w.kernel_w + w.stride_w
+    rows = (height - 1) * w.stride_h + w.kernel_h
+    columns = (width - 1) * w.stride_w + w.kernel_w
     sums = np.zeros((*x.shape[:2], rows, columns, len(weights)), np.int64)
     for i in range(w.kernel_h):
         for j in range(w.kernel_w):

@@ -107,6 +107,7 @@ _RULE_SHIFTS = {"double": 0, "float": 128, "float_odd": 256}  # added to a shift
 _FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 _TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
 _DEPTHWISE_GROUP = 4
+_INT8_SUM = 1 << 22  # int8 values that a pool or MEAN takes together
 _INT16_SUM = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
 _INT16_SOFTMAX = 1 << 16  # exponentials in one 32-bit sum
 _INT16_PRODUCTS = 1 << 17  # products of two int16 in one sum of 47 bits
@@ -653,8 +654,9 @@ def _mul(site: _Site, p: Mul) -> _Lowered:
 
 
 def _check_sum(site: _Site, dtype: str, count: int) -> None:
-    if dtype == "int16" and count >= _INT16_SUM:
-        site.fail(f"sums {count} int16 values; fewer than {_INT16_SUM} fit 32 bits")
+    most = {"int8": _INT8_SUM, "int16": _INT16_SUM}[dtype]
+    if count >= most:
+        site.fail(f"takes {count} {dtype} values together; fewer than {most} are allowed")
 
 
 def _pool(site: _Site, p: Pool) -> _Lowered:
@@ -682,6 +684,9 @@ def _reduce_max(site: _Site, p: ReduceMax) -> _Lowered:
         site.fail(f"reduces the axes {p.axes} of {shape}; on a board they must be neighbours")
     parts = shape[:first], shape[first : min(first + 1, behind)], shape[first + 1 : behind], shape[behind:]
     outer, height, width, inner = map(math.prod, parts)
+    if max(height, width) >= 1 << 16:
+        site.fail(f"takes the largest of {max(height, width)} values along an axis; 65535 are allowed")
+    _check_sum(site, "int8", height * width)
     window = _window_fields(site, Window(height, width))
     params = struct.pack("<8H2i", *window, -128, 127)
     return _Lowered(

@@ -51,6 +51,7 @@ from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
 
 INT8_MIN, INT8_MAX = -128, 127
+MAX_PADDED = 1 << 26  # values of an image with its padding
 ADD_LEFT_SHIFT = {"int8": 20, "int16": 15}
 SOFTMAX_INTEGER_BITS = 5
 TFLM_SOFTMAX_LIMIT = 512  # its exponent of the sum must stay below 32 bits
@@ -216,7 +217,7 @@ def _window(
     same = site.option("Padding") == tflite.Padding.SAME
     if not same and site.option("Padding") != tflite.Padding.VALID:
         site.fail(f"padding {site.option('Padding')} is not known; allowed: SAME, VALID")
-    before = []
+    before, padded = [], math.prod(source.shape) // (source.shape[1] * source.shape[2])
     for axis in (0, 1):
         size, out = source.shape[axis + 1], target.shape[axis + 1]
         reach = (kernel[axis] - 1) * dilation[axis] + 1
@@ -227,6 +228,9 @@ def _window(
             )
         total = max((out - 1) * strides[axis] + reach - size, 0)
         before.append(total // 2)
+        padded *= size + total
+    if padded > MAX_PADDED:
+        site.fail(f"its padded input has {padded} values; {MAX_PADDED} are allowed")
     return Window(*kernel, *strides, *dilation, *before)
 
 
@@ -852,7 +856,7 @@ def _sigmoid(site: Site) -> Table | SigmoidInt16:
 def _sigmoid_int8(site: Site, scale: float, zero_point: int) -> Table:
     """All 256 results. Sources: TFLM ``logistic_common.cc``, ``reference/integer_ops/{logistic,tanh}.h``."""
     rule = site.requantize(scale * (1 << (31 - SIGMOID_INTEGER_BITS)))
-    if rule.shift[0] < 0:
+    if scale < 2.0**-28:
         site.fail(f"its input scale {scale:g} is below 2**-28")
     largest = ((1 << SIGMOID_INTEGER_BITS) - 1) * (1 << (31 - SIGMOID_INTEGER_BITS))
     radius = largest >> int(rule.shift[0])
@@ -881,6 +885,8 @@ def _sigmoid_int16(site: Site, scale: float) -> SigmoidInt16:
         multiplier, shift = multiplier * 2, shift + 1
     if multiplier >= 32768:
         site.fail(f"its input scale {scale:g} is too large; less than 2.66 is allowed")
+    if multiplier < 1:
+        site.fail(f"its input scale {scale:g} is too small; 2**-44 is allowed")
     return SigmoidInt16(int(multiplier), shift)
 
 

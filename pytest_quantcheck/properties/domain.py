@@ -13,8 +13,8 @@ import numpy.typing as npt
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pytest_quantcheck.numerics.affine import Division, QuantParams
-from pytest_quantcheck.numerics.rounding import Rounding
+from pytest_quantcheck.numerics.affine import DIVISIONS, DTYPES, Division, QuantParams
+from pytest_quantcheck.numerics.rounding import ROUNDINGS, Rounding
 from pytest_quantcheck.strategies import values
 
 T = TypeVar("T")
@@ -38,6 +38,15 @@ class Domain:
     zero_points: tuple[int, int] | None = None
     reach: float = math.inf
     max_examples: int | None = None
+
+    def __post_init__(self) -> None:
+        for key, value, known in (
+            ("rounding", self.rounding, ROUNDINGS),
+            ("division", self.division, DIVISIONS),
+            *(("dtypes", dtype, DTYPES) for dtype in self.dtypes),
+        ):
+            if value not in known:
+                raise ValueError(f"{key}: {value!r} is not known; allowed: {', '.join(known)}")
 
     def params(self, **changes: Any) -> st.SearchStrategy[QuantParams]:
         """Quantization parameters within the domain."""
@@ -93,7 +102,8 @@ def integers(
     with np.errstate(
         over="ignore"
     ):  # a quotient beyond float32 is infinity, which saturates like any large one
-        result = np.asarray(call(*arguments))
+        # copies: what an implementation writes into its input must not become the expectation
+        result = np.asarray(call(*(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)))
     if result.shape != like.shape or result.dtype.kind not in "iu":
         fail(
             holder,

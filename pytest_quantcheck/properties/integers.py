@@ -198,11 +198,7 @@ def parameters_cover_the_range(
 
     def judge(case: tuple[float, float]) -> None:
         low, high = case
-        scale, zero_point = (np.asarray(v).item() for v in choose(low, high, dtype))
-        call = f"{name(choose)}({low!r}, {high!r}, {dtype!r})"
-        told = f"the range {case} gets scale {scale!r} and zero point {zero_point!r}"
-        if not (math.isfinite(scale) and scale > 0 and scale == float(np.float32(scale))):
-            fail("parameters_cover_the_range", f"{told}: not a positive float32", call)
+        scale, zero_point, told, call = _chosen("parameters_cover_the_range", choose, case, dtype)
         if zero_point != int(zero_point) or not qmin <= zero_point <= qmax:
             fail("parameters_cover_the_range", f"{told}: not an integer of {dtype}", call)
         slack = exact.HALF + Fraction(qmax - qmin, 1 << 22)
@@ -221,8 +217,8 @@ def parameters_waste_no_steps(
 
     The range (widened to 0) takes up all steps of the type but two, or, with the zero point in the
     middle, its larger half all of that side but two. Ranges too small for a scale of 2**-100 are not asked.
-    Not for scales that are powers of two. Catches a bit lost everywhere: a width divided by 127 instead of
-    255, a symmetric scale under an asymmetric zero point.
+    Not for scales that are powers of two, or that have a larger least value. Catches a bit lost
+    everywhere: a width divided by 127 instead of 255, a symmetric scale under an asymmetric zero point.
     """
     qmin, qmax = integer_range(dtype)
     steps = qmax - qmin
@@ -233,15 +229,31 @@ def parameters_waste_no_steps(
         low, high = min(case[0], 0.0), max(case[1], 0.0)
         if high - low < steps * 2.0**-100:
             return
-        scale, zero_point = (np.asarray(v).item() for v in choose(*case, dtype))
+        scale, zero_point, told, call = _chosen("parameters_waste_no_steps", choose, case, dtype)
         used = exact.quotient(high, scale) - exact.quotient(low, scale)
         half = max(exact.quotient(high, scale), -exact.quotient(low, scale))
         if used < steps - slack and not (zero_point == middle and half >= steps // 2 - slack):
-            told = f"scale {scale!r} and zero point {zero_point!r}, with which it has {float(used):.6g} steps"
-            call = f"{name(choose)}({case[0]!r}, {case[1]!r}, {dtype!r})"
-            fail("parameters_waste_no_steps", f"the range {case} gets {told} of {steps}", call)
+            fail("parameters_waste_no_steps", f"{told}: {float(used):.6g} steps of {steps}", call)
 
     search(values.calibration_ranges(largest=2.0**100), judge, max_examples, _PLAIN_RANGES)
+
+
+def _chosen(
+    holder: str, choose: ParameterChooser, case: tuple[float, float], dtype: str
+) -> tuple[float, float, str, str]:
+    """Scale and zero point, what to say of them, and the call that gave them."""
+    call = f"{name(choose)}({case[0]!r}, {case[1]!r}, {dtype!r})"
+    result: Any = choose(*case, dtype)
+    try:
+        scale, zero_point = (float(np.asarray(value).item()) for value in result)
+    except (TypeError, ValueError):
+        fail(holder, f"returned {result!r}; asked for one scale and one zero point", call)
+    told = f"the range {case} gets scale {scale!r} and zero point {zero_point:g}"
+    if not (math.isfinite(scale) and scale > 0):
+        fail(holder, f"{told}: a scale is a positive number", call)
+    if scale != float(np.float32(scale)):
+        fail(holder, f"{told}: the scale is no float32; return it as it is stored, np.float32(scale)", call)
+    return scale, zero_point, told, call
 
 
 _PLAIN_RANGES = ((0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (-1.0, 3.0), (-3.0, 1.0), (1.0, 2.0), (-2.0, -1.0))

@@ -6,7 +6,7 @@ A quantizer for many channels at once is ``quantize(x, scales, zero_points, dtyp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -119,7 +119,8 @@ def is_monotonic(quantize: Quantizer, domain: Domain = INT8) -> None:
                     *_lines(quantize, params, pair),
                 )
 
-    search(_cases(domain), judge, domain.max_examples, _plain(domain))
+    far = np.array([0, 200, 300, 40_000, 3e9], np.float32)  # what wraps in 8, 16 and 32 bits
+    search(_cases(domain), judge, domain.max_examples, _plain(domain, more=[far]))
 
 
 def integers_come_back(
@@ -225,12 +226,13 @@ def _cases(domain: Domain, **changes: Any) -> st.SearchStrategy[Case]:
     return cases()
 
 
-def _plain(domain: Domain, dtype: str = "") -> list[Case]:
-    """Quarters and halves at scale 1, and what tells the divisions apart, as far as the domain has it."""
+def _plain(domain: Domain, dtype: str = "", more: Sequence[Reals] = ()) -> list[Case]:
+    """Quarters and halves (and ``more``) at scale 1, and what tells the divisions apart, as far as the domain
+    has them."""
     name = dtype or domain.dtypes[0]
     low, high = domain.zero_points or affine.integer_range(name)
     quarters = np.array([0.5, -0.5, 0.75, -0.75, 1.25, 1.5, -1.5, 2.5], np.float32)
-    cases = [(QuantParams(1.0, z, name), quarters) for z in (0, 1) if low <= z <= high]
+    cases = [(QuantParams(1.0, z, name), x) for x in (quarters, *more) for z in (0, 1) if low <= z <= high]
     if low <= 0 and not domain.power_of_two:
         tenths = np.array([0.35, 1.55], np.float32)  # 4, 4, 3 and 15, 16, 15 as DIVISIONS are
         cases.append((QuantParams(float(np.float32(0.1)), 0, name), tenths))

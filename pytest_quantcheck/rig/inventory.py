@@ -116,6 +116,10 @@ def read(path: Path | str) -> Inventory:
     tables = document.get("board", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{file}: 'board' must be a list of tables; write [[board]], with double brackets")
+    if not tables:
+        raise UsageError(
+            f"{file} names no board; quantcheck boards --scan writes a [[board]] for each it finds"
+        )
     return merge(_entry(file, number, table) for number, table in enumerate(tables, start=1))
 
 

@@ -25,6 +25,7 @@ from pytest_quantcheck.graph.write_tflite import Pair, TfliteWriter, Value
 Array = npt.NDArray[Any]
 
 _MOST_ELEMENTS = 1 << 26
+_MOST_JOINED = 10  # inputs of a CONCATENATION or PACK in TFLM
 DTYPES = ("int8", "int16")
 _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
@@ -714,14 +715,15 @@ def _moved(net: _Net, seen: Sequence[Value]) -> Value:
     """Axes in another order, a part of the newest value, or its parts in another order."""
     x = seen[-1]
     way = net.choice(("TRANSPOSE", "STRIDED_SLICE", "SPLIT", "UNPACK"))
+    axes = [axis for axis in range(4) if x.shape[axis] <= _MOST_JOINED]
     if way == "TRANSPOSE":
         return net.transpose(x)
     if way == "STRIDED_SLICE":
         return net.strided_slice(x, shrink=False)
     if way == "SPLIT":
-        axis = net.integer(0, 3)
+        axis = net.choice(axes)
         return net.writer.concatenation(net.writer.split(x, axis, x.shape[axis])[::-1], axis)
-    axis = net.integer(0, 3)
+    axis = net.choice(axes)
     return net.writer.pack(net.writer.unpack(x, axis)[::-1], axis)
 
 

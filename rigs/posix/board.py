@@ -41,9 +41,13 @@ class PosixBoard:
         self._seed = 0
         self._process: subprocess.Popen[str] | None = None
         self._pty = ""
-        if self._flash.read(0, len(TAG)) != TAG:
-            self._flash.write([(self._firmware.address, self._firmware.path.read_bytes())])
-        self.power_cycle()
+        try:
+            if self._flash.read(0, len(TAG)) != TAG:
+                self._flash.write([(self._firmware.address, self._firmware.path.read_bytes())])
+            self.power_cycle()
+        except BaseException:  # the next attempt needs the flash file
+            self.close()
+            raise
 
     @property
     def firmware(self) -> FirmwareImage:

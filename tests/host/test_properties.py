@@ -4,6 +4,7 @@ number that says what is wrong."""
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -420,13 +421,53 @@ def test_an_end_that_is_a_step_beyond_the_type_is_found(choose: Callable[..., tu
     [
         lambda low, high, dtype: affine.choose_parameters(2 * low, 2 * high, dtype),
         lambda low, high, dtype: both_sides(min(low, 0.0), max(high, 0.0)),
-        lambda low, high, dtype: (max(-low, high, 1e-30) / 63, 0),
+        lambda low, high, dtype: (np.float32(max(-low, high, 1e-30) / 63), 0),
     ],
     ids=["twice as wide", "symmetric scale, asymmetric zero point", "6 bits"],
 )
 def test_scales_that_waste_steps_are_found(choose: Callable[..., tuple[Any, Any]]) -> None:
     with pytest.raises(AssertionError, match=r"the range \(.*\) gets scale .* steps of 255"):
         properties.parameters_waste_no_steps(choose)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (None, "returned None; asked for one scale and one zero point"),
+        ((0.0, 0), "gets scale 0.0 and zero point 0: a scale is a positive number"),
+        ((math.nan, 0), "gets scale nan .* positive number"),
+        ((math.inf, 0), "gets scale inf .* positive number"),
+        ((0.1, 0), "scale 0.1 .* is no float32; return it as it is stored, np.float32"),
+    ],
+    ids=str,
+)
+def test_results_that_are_no_parameters_are_told(result: Any, words: str) -> None:
+    for holds in (properties.parameters_cover_the_range, properties.parameters_waste_no_steps):
+        with pytest.raises(AssertionError, match=words):
+            holds(lambda low, high, dtype: result)
+
+
+def test_a_quantizer_may_write_into_its_input() -> None:
+    def in_place(x: Any, params: Any) -> Any:
+        x /= np.float32(params.scale)
+        return np.clip(np.rint(x) + params.zero_point, *params.range).astype(params.dtype)
+
+    for holds in properties.QUANTIZER_PROPERTIES:
+        holds(in_place, Domain(rounding="half_even"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"rounding": "nearest"}, "rounding: 'nearest' is not known; allowed: half_even, half_up"),
+        ({"division": "x"}, "division: 'x' is not known; allowed: float32, reciprocal, exact"),
+        ({"dtypes": ("int4",)}, "dtypes: 'int4' is not known; allowed: int8, uint8"),
+    ],
+    ids=str,
+)
+def test_a_domain_says_what_it_allows(wrong: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Domain(**wrong)
 
 
 def both_sides(low: float, high: float) -> tuple[float, int]:

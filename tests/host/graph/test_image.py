@@ -194,6 +194,24 @@ def test_a_board_takes_the_largest_over_neighbouring_axes_only() -> None:
         compile_image(graph)
 
 
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 70000, 1), "largest of 70000 values along an axis; 65535"),
+        ((1, 2048, 2048, 1), "4194304 int8 values"),
+    ],
+)
+def test_a_board_refuses_to_look_at_too_many_values(shape: tuple[int, ...], words: str) -> None:
+    int8 = np.dtype("int8")
+    tensors = (Tensor(0, "", shape, int8), Tensor(1, "", (1, 1), int8))
+    axes = tuple(range(1, len(shape) - 1))
+    graph = QuantGraph(
+        tensors, (Operator(0, "REDUCE_MAX", (0,), (1,), ReduceMax(axes)),), (0,), (1,), "0f" * 32
+    )
+    with pytest.raises(UnsupportedOperatorError, match=words):
+        compile_image(graph)
+
+
 def test_a_tensor_nobody_writes_is_refused() -> None:
     graph = network()
     with pytest.raises(ImageError, match=r"tensor 3 .* read but never written"):

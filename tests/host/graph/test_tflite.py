@@ -171,6 +171,18 @@ REFUSED: dict[str, tuple[Build, str]] = {
         r"operator 1 \(TANH\): its input scale 1e-09 is below",
     ),
     "a sigmoid onto another scale": (raw_operator("LOGISTIC"), "scale 1/256 and zero point -128"),
+    "a sigmoid of steps that are next to nothing": (
+        lambda w, _: w.logistic(w.tensor((1, 2), scale=2.0**-62, data=[1, 2])),
+        r"operator 0 \(LOGISTIC\): its input scale 2.1684e-19 is below",
+    ),
+    "an int16 sigmoid of tiny steps": (
+        lambda w, _: w.tanh(w.tensor((1, 2), "int16", scale=2.0**-51, data=[1, 2])),
+        r"operator 0 \(TANH\): its input scale 4.44089e-16 is too small",
+    ),
+    "a window of padding": (
+        lambda w, x: w.pool("MAX_POOL_2D", x, (30000, 30000), padding="SAME"),
+        r"operator 0 \(MAX_POOL_2D\): its padded input has \d+ values; 67108864 are allowed",
+    ),
     "a product of types": (
         lambda w, x: w.mul(x, w.quantize(x, scale=0.1, zero_point=0, dtype="int16"), scale=0.1),
         r"operator 1 \(MUL\): tensor 1 .* is int16; allowed here: int8",
