@@ -112,7 +112,7 @@ def _one_layer(draw: st.DrawFn, kind: str, dtype: str | None) -> ModelCase:
 
 
 def small_models(dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
-    """Connected networks of 2 to 8 operators with residual additions and concatenations.
+    """Connected networks, most of 2 to 10 operators, with residual additions and concatenations.
 
     ``dtype`` is the type of their activations, ``"int8"`` or ``"int16"``; without it both occur. Input
     and output are int8, uint8 or float32 around int8, and int16 or float32 around int16.

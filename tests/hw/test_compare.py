@@ -27,11 +27,14 @@ MODEL = DATA / "digits-tflite-i8-i8-perchannel-cal10pct.tflite"
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch, digits, samples):
-    """A folder with an inventory of one posix board and the inputs X.npy; the working directory."""
+    """A folder with an inventory of two posix boards and the inputs X.npy; the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("QC_RIG", raising=False)
     (tmp_path / "boards.toml").write_text(
-        f'[[board]]\nname = "desk"\nfamily = "posix"\ntarget = "posix"\nport = "pty:{tmp_path}"\n'
+        "".join(
+            f'[[board]]\nname = "{name}"\nfamily = "posix"\ntarget = "posix"\nport = "pty:{tmp_path}/{name}"\n'
+            for name in ("desk", "shelf")
+        )
     )
     np.save(tmp_path / "X.npy", IntegerRunner().run(digits[0], samples).inputs[0])
     return tmp_path
@@ -78,6 +81,12 @@ def test_one_changed_weight_is_found_with_its_operator_elements_and_size(
     assert set(np.nonzero(delta)[-1]) == {1}
     assert f"operator {operator.index} ({kind})" in str(found)
     assert f"{found.elements} of {found.size} elements, at most {found.largest} LSB" in str(found)
+
+
+def test_of_two_boards_the_second_is_broken(desk, capsys):
+    arguments = ["--a", "desk", "--b", "shelf", "--inputs", "X.npy", "--break", "weight"]
+    assert main(["compare", str(MODEL), *arguments]) == 1
+    assert "first diverging: operator 0 (CONV_2D)" in capsys.readouterr().out
 
 
 def test_equal_runners_compare_equal(desk, capsys):

@@ -7,6 +7,8 @@ REASONS: dict[str, str] = {
     "-> && w->pad_top == (-1) && w->pad_left ==": (
         "pixels are then copied to columns that could be read where they lie: slower, the same sums"
     ),
+    "firmware/engine/kernels/qc_pad.c: qc_pad: [i] = (int16_t)params->value "
+    "-> [i] = (uint16_t)params->value": "the same sixteen bits are stored",
     "firmware/engine/kernels/qc_columns.c: rows_by_2: op->channels) & 2 ? -8 : 8 "
     "-> op->channels) & 3 ? -8 : 8": "channels go in pairs there: bit 0 of their difference is never set",
 }

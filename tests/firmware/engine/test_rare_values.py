@@ -18,9 +18,11 @@ from pytest_quantcheck.graph.model import (
     FullyConnected,
     Mean,
     Operator,
+    Pad,
     Params,
     QuantGraph,
     Requantize,
+    Slice,
     Tensor,
     Window,
 )
@@ -138,6 +140,17 @@ def test_products_that_round_up_to_a_power_of_two_are_dequantized_alike(engine: 
     for n in range(1, 256):
         scale = float(np.float32(1 / n))
         equal(engine, "DEQUANTIZE", FloatEdge(scale, -128), x, Tensor(1, "", x.shape, np.dtype("float32")))
+
+
+def test_strides_beyond_16_bits_are_kept(engine: Engine) -> None:
+    x = np.random.default_rng(1).integers(-128, 128, (1, 1, 256, 257), np.int8)
+    padded = Pad(((0, 0), (1, 0), (0, 0), (0, 0)), 3)
+    equal(engine, "PAD", padded, x, Tensor(1, "", (1, 2, 256, 257), x.dtype))
+    transposed = Slice(0, (1, 257, 257, 1))
+    y = x.reshape(1, 256, 1, 257)
+    equal(engine, "TRANSPOSE", transposed, y, Tensor(1, "", (1, 256, 1, 257), x.dtype))
+    twice = Concatenation(1, -128, 127)
+    equal(engine, "CONCATENATION", twice, x, Tensor(2, "", (1, 3, 256, 257), x.dtype), np.repeat(x, 2, 1))
 
 
 @pytest.mark.parametrize(("depth", "width"), [(1, 15), (1, 16), (2, 8), (5, 3)])

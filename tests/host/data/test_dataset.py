@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.errors import UsageError
 
 pytestmark = pytest.mark.host
@@ -26,6 +26,11 @@ pytestmark = pytest.mark.host
 def test_what_does_not_fit_together_is_refused(arguments, words):
     with pytest.raises(UsageError, match=words):
         Samples(**arguments)
+
+
+def test_a_dataset_without_test_samples_is_refused():
+    with pytest.raises(UsageError, match="test set has no samples"):
+        Dataset(Samples(np.zeros((2, 3))), Samples(np.zeros((0, 3))))
 
 
 def test_taking_keeps_inputs_labels_and_names_together():

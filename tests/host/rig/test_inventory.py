@@ -82,6 +82,11 @@ def test_a_name_that_occurs_twice_is_refused_with_both_places(boards_toml):
         inventory.load([str(first), str(second)])
 
 
+def test_a_file_without_boards_says_how_to_make_one(boards_toml):
+    with pytest.raises(UsageError, match=r"names no board; quantcheck boards --scan"):
+        inventory.read(boards_toml("# nothing\n"))
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path):
     with pytest.raises(UsageError, match=r"no rig file .*quantcheck boards --scan"):
         inventory.read(tmp_path / "boards.toml")

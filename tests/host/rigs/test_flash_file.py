@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.rig.board import BoardEntry
 from rigs.esp32.virtual.flash import NorFlash
 from rigs.flash_file import map_flash
+from rigs.posix.board import PosixBoard
+from rigs.posix.firmware import TAG
 from rigs.posix.flash import FlashFile
 from rigs.stm32.virtual.client import VirtualBoard
 
@@ -38,6 +41,19 @@ def test_the_flash_of_a_posix_board_is_its_own_until_it_is_closed(tmp_path: Path
         FlashFile(tmp_path / "flash")
     flash.close()
     FlashFile(tmp_path / "flash").close()
+
+
+def test_a_posix_board_that_does_not_boot_leaves_its_flash_file(tmp_path: Path) -> None:
+    FlashFile(tmp_path / "flash").close()
+    with (tmp_path / "flash").open("r+b") as file:
+        file.write(TAG + b"no program")
+    entry = BoardEntry("bench", "posix", "posix", virtual=True, settings={"flash": str(tmp_path / "flash")})
+    seen = []
+    for _ in range(2):  # the second attempt meets no lock of the first
+        with pytest.raises(RigFault) as fault:
+            PosixBoard(entry, tmp_path)
+        seen.append(fault)
+    assert [fault.value.kind for fault in seen] == ["boot", "boot"]
 
 
 @pytest.mark.parametrize("size", [5, SIZE - 1, SIZE + 1])
