@@ -32,7 +32,7 @@ def desk(tmp_path, monkeypatch, digits, samples):
     monkeypatch.delenv("QC_RIG", raising=False)
     (tmp_path / "boards.toml").write_text(
         "".join(
-            f'[[board]]\nname = "{name}"\nfamily = "posix"\ntarget = "posix"\nport = "pty:{tmp_path}/{name}"\n'
+            f'[[board]]\nname = "{name}"\nfamily = "posix"\ntarget = "posix"\nport = "pty:{tmp_path}{name}"\n'
             for name in ("desk", "shelf")
         )
     )
