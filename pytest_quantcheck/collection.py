@@ -16,6 +16,7 @@ from pytest_quantcheck.errors import QuantcheckError
 from pytest_quantcheck.fixtures import BOARD, CASE, parameter, wanted_board
 from pytest_quantcheck.notes import run_notes
 from pytest_quantcheck.settings import inventory, settings
+from pytest_quantcheck.wording import counted
 
 Result = TypeVar("Result")
 _SAME_CORE = (
@@ -133,12 +134,12 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], without: list[py
     rig = inventory(config)
     has_rig = rig is not None
     reason = (
-        f"no board of the rig matches the hw marker of {without[0].nodeid}; the rig has "
+        f"no board of the rig matches the hw marker of {without[0].nodeid}{_asked(without[0])}; the rig has "
         f"{', '.join(f'{board.name} ({board.family}, {board.target})' for board in rig)}"
         if rig is not None
         else "there is no rig; give --qc-rig virtual or --qc-rig FILE, or put a boards.toml into rootdir"
     )
-    count = f"{len(without)} hw test{'s' if len(without) > 1 else ''}"
+    count = counted(len(without), "hw test")
     if settings(config).require_hw:
         run_notes(config).usage_errors.append(f"--qc-require-hw: {count} cannot run: {reason}")
     elif not has_rig and len(without) == len(items) and _asks_for_hw(config):
@@ -147,6 +148,12 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], without: list[py
     config.hook.pytest_deselected(items=without)
     gone = set(without)
     items[:] = [item for item in items if item not in gone]
+
+
+def _asked(item: pytest.Item) -> str:
+    wanted = cases.hardware(cases.marks(item, "hw"))
+    named = [f"{key}={wanted[key]!r}" for key in ("family", "target", "tags") if wanted[key]]
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _asks_for_hw(config: pytest.Config) -> bool:

@@ -111,7 +111,7 @@ def test_require_hw_makes_left_out_tests_a_usage_error(collect: Collect, lab: Pa
     result.stderr.fnmatch_lines(
         [
             "ERROR: --qc-require-hw: 1 hw test cannot run: no board of the rig matches the hw marker of "
-            "*test_it; the rig has desk-1 (posix, alpha), desk-2*"
+            "*test_it (target='gamma'); the rig has desk-1 (posix, alpha), desk-2*"
         ]
     )
 
