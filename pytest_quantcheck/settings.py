@@ -125,19 +125,20 @@ def _folder(config: pytest.Config, name: str) -> Path | None:
     return base / Path(text).expanduser() if text else None
 
 
-def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+def _pairs(option: str, texts: list[str], allowed: str = "KEY=VALUE") -> dict[str, str]:
     pairs = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise pytest.UsageError(f"{option} {text}: allowed: KEY=VALUE")
+            raise pytest.UsageError(f"{option} {text}: allowed: {allowed}")
         pairs[key] = value
     return pairs
 
 
 def _reports(texts: list[str], here: Path) -> dict[str, Path]:
     reports = {}
-    for form, path in _pairs("--qc-report", texts).items():
+    allowed = ", ".join(f"{form}=FILE" for form in REPORT_FORMS)
+    for form, path in _pairs("--qc-report", texts, allowed).items():
         if form not in REPORT_FORMS:
             raise pytest.UsageError(
                 f"--qc-report {form}={path}: unknown form {form!r}; allowed: {', '.join(REPORT_FORMS)}"
