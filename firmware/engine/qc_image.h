@@ -20,7 +20,7 @@
 #define QC_SIGMOID_ENTRIES 256u
 #define QC_FAST_SHIFT 20 /* fast operators shift right by 1 to 20 */
 #ifndef QC_WORK_LIMIT
-#define QC_WORK_LIMIT (UINT64_C(1) << 31) /* steps of one inference: a minute or two on a chip */
+#define QC_WORK_LIMIT (UINT64_C(1) << 31) /* steps of one inference: a few minutes on a chip */
 #endif
 
 typedef struct {

@@ -50,6 +50,7 @@ from pytest_quantcheck.graph.model import (
     TransposedConvolution,
     Window,
     operator_index,
+    row_major,
 )
 from pytest_quantcheck.numerics.fixed_point import reduced_multiplier, wrap_int32
 from pytest_quantcheck.numerics.tables import exp_table, reciprocal_table, sigmoid_table
@@ -713,7 +714,8 @@ def _slice(site: _Site, p: Slice) -> _Lowered:
     site.require_dtypes("int8", "uint8", "int16")
     shape = p.shape or site.output.shape
     # an axis of one position may have any stride: with the output's it is copied together with its neighbours
-    strides = [p.strides[i] if shape[i] > 1 else math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    steps = zip(shape, p.strides, row_major(shape), strict=True)
+    strides = [stride if size > 1 else plain for size, stride, plain in steps]
     params = struct.pack("<I5i", p.offset, *strides, *(0,) * (MAX_RANK - len(shape)))
     return _Lowered("SLICE", params, site.op.inputs[:1], output_shape=p.shape)
 

@@ -45,6 +45,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     TransposedConvolution,
     Window,
+    row_major,
 )
 from pytest_quantcheck.numerics import fixed_point
 from pytest_quantcheck.numerics.affine import round_half_away
@@ -568,17 +569,12 @@ def _reshape(site: Site) -> Reshape:
     return Reshape()
 
 
-def _row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """Elements from one position to the next along each axis."""
-    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-
-
 def _view(site: Site, output: Tensor, offset: int, axes: Sequence[tuple[int, int]]) -> Slice | Reshape:
     """A view with ``(size, stride)`` along each of its axes; RESHAPE where it is the input as it lies."""
     _require_one_scale(site, (site.input(0), output))
     site.require_shape(output, [size for size, _ in axes])
     moved = [(size, stride) for size, stride in axes if size > 1]
-    plain = _row_major([size for size, _ in moved])
+    plain = row_major([size for size, _ in moved])
     whole = math.prod(output.shape) == math.prod(site.input(0).shape)
     if whole and tuple(stride for _, stride in moved) == plain:
         return Reshape()
@@ -591,13 +587,13 @@ def _transpose(site: Site) -> Slice | Reshape:
     order = [int(axis) for axis in site.constant(1, "int32").reshape(-1)]
     if sorted(order) != list(range(len(shape))):
         site.fail(f"its permutation {order} does not fit the {len(shape)} dimensions of its input")
-    strides = _row_major(shape)
+    strides = row_major(shape)
     return _view(site, site.output, 0, [(shape[axis], strides[axis]) for axis in order])
 
 
 def _strided_slice(site: Site) -> Slice | Reshape:
     site.arity(4)
-    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    shape, strides = site.input(0).shape, row_major(site.input(0).shape)
     bounds = [site.constant(position, "int32").reshape(-1).tolist() for position in (1, 2, 3)]
     if any(len(values) != len(shape) for values in bounds):
         site.fail(f"its bounds {bounds} do not fit the {len(shape)} dimensions of its input")
@@ -626,7 +622,7 @@ def _strided_slice(site: Site) -> Slice | Reshape:
 def _plain_slice(site: Site) -> Slice | Reshape:
     """SLICE: a size of -1 reaches to the end."""
     site.arity(3)
-    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    shape, strides = site.input(0).shape, row_major(site.input(0).shape)
     begins, sizes = (site.constant(position, "int32").reshape(-1).tolist() for position in (1, 2))
     if len(begins) != len(shape) or len(sizes) != len(shape):
         site.fail(f"its bounds {begins} and {sizes} do not fit the {len(shape)} dimensions of its input")
@@ -648,7 +644,7 @@ def _split(site: Site) -> tuple[Slice | Reshape, ...]:
     """Site inputs: the activation, then the axis."""
     count = int(site.option("NumSplits"))
     site.arity(2, outputs=count)
-    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    shape, strides = site.input(0).shape, row_major(site.input(0).shape)
     given = site.constant(1, "int32").reshape(-1)
     axis = _axis(site, int(given[0]), len(shape)) if given.size == 1 else site.fail("needs one axis")
     if count < 1 or shape[axis] % count:
@@ -663,7 +659,7 @@ def _split(site: Site) -> tuple[Slice | Reshape, ...]:
 def _split_v(site: Site) -> tuple[Slice | Reshape, ...]:
     """Into parts of given sizes; one of them may be -1, the rest."""
     site.arity(3, outputs=int(site.option("NumSplits")))
-    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    shape, strides = site.input(0).shape, row_major(site.input(0).shape)
     sizes = [int(size) for size in site.constant(1, "int32").reshape(-1)]
     given = site.constant(2, "int32").reshape(-1)
     axis = _axis(site, int(given[0]), len(shape)) if given.size == 1 else site.fail("needs one axis")
@@ -722,7 +718,7 @@ def _block(site: Site, source: Tensor) -> tuple[int, tuple[int, ...]]:
 
 
 def _unpack(site: Site) -> tuple[Slice | Reshape, ...]:
-    shape, strides = site.input(0).shape, _row_major(site.input(0).shape)
+    shape, strides = site.input(0).shape, row_major(site.input(0).shape)
     axis = _axis(site, site.option("Axis"), len(shape))
     site.arity(1, outputs=shape[axis])
     axes = [pair for i, pair in enumerate(zip(shape, strides, strict=True)) if i != axis]
@@ -890,13 +886,17 @@ def _sigmoid_int16(site: Site, scale: float) -> SigmoidInt16:
     return SigmoidInt16(int(multiplier), shift)
 
 
-def _leaky_relu(site: Site) -> Table:
-    """Factors are products of float64. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
+def _int8_function(site: Site) -> tuple[tuple[np.float32, int], tuple[np.float32, int]]:
+    """Scale and zero point of the input and of the output of a function of one int8 value."""
     site.arity(1)
     site.require_shape(site.output, site.input(0).shape)
     site.require_dtype(site.input(0), "int8")
-    input_scale, input_zero_point = site.activation_tensor(site.input(0))
-    output_scale, output_zero_point = site.activation_tensor(site.output)
+    return site.activation_tensor(site.input(0)), site.activation_tensor(site.output)
+
+
+def _leaky_relu(site: Site) -> Table:
+    """Factors are products of float64. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(site)
     alpha = np.float32(site.option("Alpha"))
     if not 0 <= alpha < np.inf:
         site.fail(f"alpha is {alpha:g}; a finite number from 0 on is allowed")
@@ -915,11 +915,7 @@ def _leaky_relu(site: Site) -> Table:
 
 def _abs(site: Site) -> Table:
     """Source: TFLM ``elementwise.cc``, ``AbsEvalQuantized``."""
-    site.arity(1)
-    site.require_shape(site.output, site.input(0).shape)
-    site.require_dtype(site.input(0), "int8")
-    input_scale, input_zero_point = site.activation_tensor(site.input(0))
-    output_scale, output_zero_point = site.activation_tensor(site.output)
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(site)
     steps = np.abs(np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point)
     if input_scale != output_scale:
         rule = site.requantize(float(input_scale) / float(output_scale))
@@ -931,11 +927,7 @@ def _hard_swish(site: Site) -> Table:
     """``x * min(max(x + 3, 0), 6) / 6`` in 16 bits. Source: TFLM ``hard_swish_common.cc``,
     ``reference/hard_swish.h``.
     """
-    site.arity(1)
-    site.require_shape(site.output, site.input(0).shape)
-    site.require_dtype(site.input(0), "int8")
-    input_scale, input_zero_point = site.activation_tensor(site.input(0))
-    output_scale, output_zero_point = site.activation_tensor(site.output)
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(site)
     with np.errstate(all="ignore"):
         fine = np.float32(1 / 128) * input_scale
         factors = fine / output_scale, fine / (np.float32(3) / np.float32(32768))

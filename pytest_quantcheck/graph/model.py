@@ -7,6 +7,8 @@ computes the same integers.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -395,6 +397,11 @@ class Operator:
 
 
 _OUTPUT_SHIFT = 16
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Elements from one position to the next along each axis."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def operator_index(source: int, output: int = 0) -> int:

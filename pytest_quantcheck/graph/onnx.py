@@ -30,6 +30,7 @@ from pytest_quantcheck.graph.model import (
     Table,
     Tensor,
     operator_index,
+    row_major,
 )
 from pytest_quantcheck.graph.onnx_attributes import unread
 from pytest_quantcheck.graph.onnx_proto import (
@@ -546,11 +547,6 @@ def check_size(name: str, shape: Sequence[int]) -> None:
 def nhwc_order(rank: int) -> tuple[int, ...]:
     """Where the model's axes stand when the second one has gone behind the others: NHWC of NCHW."""
     return (0, *range(2, rank), 1)
-
-
-def row_major(shape: Sequence[int]) -> list[int]:
-    """By how many elements neighbours along each axis are apart."""
-    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def moves_nothing(shape: Sequence[int], order: Sequence[int]) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pytest_quantcheck.graph.model import Concatenation, Pad, Reshape, Slice
-from pytest_quantcheck.graph.onnx import Constant, Target, Translation, Value, nhwc_order, row_major
+from pytest_quantcheck.graph.model import Concatenation, Pad, Reshape, Slice, row_major
+from pytest_quantcheck.graph.onnx import Constant, Target, Translation, Value, nhwc_order
 from pytest_quantcheck.graph.onnx_proto import Attributes, kind_of
 from pytest_quantcheck.numerics.affine import quantize
 

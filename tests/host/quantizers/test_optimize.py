@@ -410,7 +410,7 @@ def test_a_factor_of_each_row_is_no_batch_norm(cache):
 
 
 def test_a_keras_batch_norm_is_folded_with_its_own_epsilon(cache):
-    keras = pytest.importorskip("keras")
+    keras = pytest.importorskip("keras", reason="Keras is not installed: extra tensorflow")
     keras.utils.set_random_seed(0)
     image = keras.Input((6, 6, 3))
     x = keras.layers.DepthwiseConv2D(3, use_bias=False)(image)
@@ -525,7 +525,7 @@ def test_an_error_as_large_as_the_outputs_is_a_warning_whatever_the_gain():
 
 
 def test_a_trained_mobilenet_with_relu6_and_residuals_answers_the_same(cache):
-    pytest.importorskip("keras")
+    pytest.importorskip("keras", reason="Keras is not installed: extra tensorflow")
     from conformance_models import mobilenetv2
 
     data = mobilenetv2.dataset()
