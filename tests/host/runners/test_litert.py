@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from pytest_quantcheck.graph.model import (
     Mul,
     Operator,
     Params,
+    Prelu,
     QuantGraph,
     Requantize,
     SoftmaxInt16,
@@ -27,7 +30,7 @@ from pytest_quantcheck.graph.model import (
 from pytest_quantcheck.graph.tflite import read_summary, read_tflite
 from pytest_quantcheck.graph.write_tflite import TfliteWriter
 from pytest_quantcheck.numerics.affine import round_half_away
-from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
+from pytest_quantcheck.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
 from pytest_quantcheck.quantizers.model import QuantizedModel
 from pytest_quantcheck.runners import HOST_RUNNERS, host_runner, litert, prepare
 from pytest_quantcheck.strategies.models import DTYPES, layers, small_models
@@ -35,37 +38,62 @@ from pytest_quantcheck.strategies.models import DTYPES, layers, small_models
 pytestmark = pytest.mark.host
 
 
-def as_litert(graph: QuantGraph) -> QuantGraph:
+def as_litert(artefact: bytes) -> QuantGraph:
     """The same network by LiteRT's reference kernels, where they do not compute TFLM's integers."""
-    return replace(graph, operators=tuple(replace(op, params=_litert(graph, op)) for op in graph.operators))
+    graph, summary = read_tflite(artefact), read_summary(artefact)
+    options = [op.options or {} for op in summary.operators]
+    operators = (replace(op, params=_litert(graph, op, options[op.index])) for op in graph.operators)
+    return replace(graph, operators=tuple(operators))
 
 
-def _litert(graph: QuantGraph, op: Operator) -> Params:
-    """FULLY_CONNECTED rounds once; MUL's multiplier is a float32; int8 LOGISTIC is a table of floats."""
+def _litert(graph: QuantGraph, op: Operator, options: Mapping[str, Any]) -> Params:
+    """FULLY_CONNECTED rounds once; the factors of MUL, PRELU and LEAKY_RELU are float32; LOGISTIC and TANH of
+    int8 are tables of floats.
+    """
     if isinstance(op.params, FullyConnected):
         return replace(op.params, requantize=replace(op.params.requantize, rounding="single"))
     scales = [float32_scale(graph.tensors[i]) for i in (*op.inputs, *op.outputs)]
     if isinstance(op.params, Mul):
-        real = scales[0] * scales[1] / scales[2]
-        assert real.dtype == np.float32
-        return replace(op.params, requantize=Requantize(*map(np.atleast_1d, quantize_multiplier(real))))
-    if isinstance(op.params, Table) and op.kind == "LOGISTIC":
-        source = graph.tensors[op.inputs[0]].quantization
-        assert source is not None
-        x = scales[0] * (np.arange(-128, 128) - source.zero_point).astype(np.float32)
-        with np.errstate(over="ignore"):
-            y = 1 / (1 + np.exp(-x))
-        return Table(np.clip(round_half_away(y * 256) - 128, -128, 127).astype(np.int64))
+        return replace(op.params, requantize=_by(scales[0] * scales[1] / scales[2]))
+    if isinstance(op.params, Prelu):
+        identity, slope = _by(scales[0] / scales[2]), _by(scales[0] * scales[1] / scales[2])
+        return replace(op.params, identity=identity, slope=slope)
+    if isinstance(op.params, Table) and op.kind in ("LOGISTIC", "TANH", "LEAKY_RELU"):
+        steps = np.arange(-128, 128) - zero_point(graph.tensors[op.inputs[0]])
+        if op.kind == "LEAKY_RELU":
+            alpha = np.float32(options["Alpha"])
+            factors = (scales[0] / scales[1], scales[0] * alpha / scales[1])
+            up, down = (multiply_by_quantized_multiplier(steps, *quantize_multiplier(f)) for f in factors)
+            y = np.where(steps >= 0, up, down) + zero_point(graph.tensors[op.outputs[0]])
+        elif op.kind == "TANH":
+            y = round_half_away(np.tanh(scales[0] * steps.astype(np.float32)) * 128)
+        else:
+            with np.errstate(over="ignore"):
+                y = round_half_away(256 / (1 + np.exp(-scales[0] * steps.astype(np.float32)))) - 128
+        return Table(np.clip(y, -128, 127).astype(np.int64))
     return op.params
+
+
+def _by(real: np.float32) -> Requantize:
+    assert real.dtype == np.float32
+    multiplier, shift = quantize_multiplier(real)
+    return Requantize(np.atleast_1d(multiplier), np.atleast_1d(shift))
 
 
 def float32_scale(tensor: Tensor) -> np.float32:
     return np.float32(0) if tensor.quantization is None else tensor.quantization.scale[0]
 
 
+def zero_point(tensor: Tensor) -> int:
+    assert tensor.quantization is not None
+    return int(tensor.quantization.zero_point[0])
+
+
 def litert_runs_it(artefact: bytes) -> bool:
     """LiteRT's integer convolutions insist on a bias, next to int16 on one of 64 bits; where a 48-bit
-    sum times a 31-bit multiplier leaves 64 bits, its FULLY_CONNECTED overflows."""
+    sum times a 31-bit multiplier leaves 64 bits, its FULLY_CONNECTED overflows; its SUM of integers is
+    another one altogether.
+    """
     summary = read_summary(artefact)
     for op in summary.operators:
         bias = summary.tensors[op.inputs[2]] if len(op.inputs) == 3 and op.inputs[2] >= 0 else None
@@ -74,6 +102,8 @@ def litert_runs_it(artefact: bytes) -> bool:
         ):
             return False
         if op.kind == "FULLY_CONNECTED" and bias is not None and np.abs(bias.values).max() > 2**31:
+            return False
+        if op.kind == "SUM":
             return False
     return True
 
@@ -88,7 +118,7 @@ def test_reference_kernels_equal_ours_but_for_the_known_differences(
     assume(litert_runs_it(case.artefact))
     model = QuantizedModel("drawn", case.artefact)
     run = litert.LitertReferenceRunner().run(model, Raw(case.raw_inputs(3, seed)), operators=True)
-    graph = as_litert(read_tflite(case.artefact))
+    graph = as_litert(case.artefact)
     for sample in range(len(run)):
         values = execute.run(graph, [x[sample] for x in prepare.model_inputs(model, run.inputs)])
         for op, record in zip(graph.operators, run.operators[sample], strict=True):
@@ -121,6 +151,30 @@ def test_an_int16_convolution_with_an_int32_bias_has_no_common_result() -> None:
     ours, theirs = (host_runner(n).run(model, vectors).outputs[0] for n in ("tflm", "litert_reference"))
     assert np.array_equal(ours.reshape(-1), [10, 20])
     assert not np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("int8", 0.77), ("int16", 1.0)])
+def test_the_reference_sum_of_litert_is_no_sum_of_these_integers(dtype: str, scale: float) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 1, 4, 2), dtype, scale=1.0)
+    y = writer.mean(x, (2,), keep=False, scale=scale, kind="SUM")
+    model = QuantizedModel("sum", writer.finish([x], [y]))
+    vectors = Raw(np.arange(8, dtype=dtype).reshape(1, 1, 4, 2) - 4)
+    ours, theirs = (host_runner(n).run(model, vectors).outputs[0] for n in ("tflm", "litert_reference"))
+    assert ours.reshape(-1).tolist() == [round(-4 / scale), 0]
+    assert ours.tolist() != theirs.tolist()
+
+
+def test_int8_tanh_is_one_step_apart_where_litert_has_a_table_of_floats() -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 256), scale=1 / 256, zero_point=-128)
+    y = writer.tensor((1, 256), scale=1 / 128)
+    writer.operator("TANH", [x], [y])
+    model = QuantizedModel("tanh", writer.finish([x], [y]))
+    vectors = Raw(np.arange(-128, 128, dtype=np.int8)[None])
+    ours, theirs = (host_runner(n).run(model, vectors).outputs[0][0] for n in ("tflm", "litert_reference"))
+    assert np.flatnonzero(ours != theirs).tolist() == [1]
+    assert (ours[1], theirs[1]) == (1, 0)  # tanh(1/256) is a little less than half a step
 
 
 @pytest.mark.parametrize("name", sorted({*HOST_RUNNERS} - {"onnxruntime"}))  # which runs ONNX models
