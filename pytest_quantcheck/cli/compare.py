@@ -19,7 +19,7 @@ from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.divergence import Divergence, locate
+from pytest_quantcheck.verdict.divergence import Divergence, locate, reference_departs
 
 BREAKS: dict[str, Callable[[bytes], bytes]] = {
     "weight": lambda image: patch_weight(image, delta=64),
@@ -37,7 +37,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     names = f"{', '.join(HOST_RUNNERS)} or a board of the inventory"
     parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite or .onnx file")
     parser.add_argument("--a", required=True, metavar="RUNNER", help=f"the reference: {names}")
-    parser.add_argument("--b", required=True, metavar="RUNNER", help=f"what is compared with it: {names}")
+    parser.add_argument(
+        "--b",
+        required=True,
+        metavar="RUNNER",
+        help=f"what is compared with it (and the other way round where it alone is exact): {names}",
+    )
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
     parser.add_argument("--json", type=Path, metavar="R.json", help="write the result as JSON")
     parser.add_argument(
@@ -64,18 +69,21 @@ def run(args: argparse.Namespace) -> int:
         watch = stack.enter_context(progress())
         makers = {"qcm": _broken_by(BREAKS[args.fault])} if args.fault else {}
         broken = args.a if args.b in HOST_RUNNERS else args.b
-        reference_runner, device = (
+        runners = [
             open_runner(name, args, watch, stack, makers=makers if name == broken else {})
             for name in (args.a, args.b)
-        )
-        reference = reference_runner.run(model, vectors)
-        seen = device.run(model, vectors)
-        found = locate(seen, reference, device, reference_runner=reference_runner)
+        ]
+        runs = [runner.run(model, vectors) for runner in runners]
+        right, other = (1, 0) if reference_departs(runs[1], runs[0]) else (0, 1)
+        found = locate(runs[other], runs[right], runners[other], reference_runner=runners[right])
+    departs = "ab"[other] if found else None
     if args.json:
-        text = json.dumps(summary(args, reference, seen, found), indent=2)
+        text = json.dumps(summary(args, runs[0], runs[1], departs, found), indent=2)
         write_whole(args.json, text.encode() + b"\n")
-    print(f"a: {args.a} ({reference.runtime})\nb: {args.b} ({seen.runtime})")
-    print(found if found else f"{_outputs(len(seen))} equal, bit for bit")
+    print("\n".join(f"{side}: {run.runner} ({run.runtime})" for side, run in zip("ab", runs, strict=True)))
+    if departs == "a":
+        print("b gives the exact integers: what follows is how a departs from them")
+    print(found if found else f"{_outputs(len(runs[0]))} equal, bit for bit")
     if args.fault and not found:
         print(f"--break {args.fault} changed no output for these inputs; try others, or more of them")
     return 1 if found else 0
@@ -85,8 +93,10 @@ def _outputs(count: int) -> str:
     return "the output is" if count == 1 else f"all {count} outputs are"
 
 
-def summary(args: argparse.Namespace, a: Run, b: Run, found: Divergence | None) -> dict[str, Any]:
-    """What ``--json`` writes."""
+def summary(
+    args: argparse.Namespace, a: Run, b: Run, departs: str | None, found: Divergence | None
+) -> dict[str, Any]:
+    """What ``--json`` writes; ``departs`` says which of the two the divergence describes."""
     return {
         "schema": 1,
         "model": {"name": a.model.name, "sha256": a.model.sha256},
@@ -94,6 +104,7 @@ def summary(args: argparse.Namespace, a: Run, b: Run, found: Divergence | None) 
         "b": {"runner": args.b, "runtime": b.runtime},
         "inferences": len(b),
         "equal": found is None,
+        "departs": departs,
         "divergence": asdict(found) if found else None,
     }
 

@@ -101,11 +101,8 @@ def locate(
         return None
     index = int(differing[0])
     graph = run.model.graph
-    inputs = tuple(
-        array[index].reshape(graph.tensors[tensor].shape)
-        for array, tensor in zip(run.inputs, graph.inputs, strict=True)
-    )
-    expected = _expected(graph, inputs, reference, index)
+    inputs = _inputs(run, index)
+    expected = _expected(inputs, reference, index)
     if expected:
         wanted = _exact_checksums(graph, expected)
     else:
@@ -123,6 +120,15 @@ def locate(
         right = np.asarray(reference_runner.tensor(run.model, inputs, operator.index))
     wrong = np.asarray(device.tensor(run.model, inputs, operator.index)).reshape(right.shape)
     return _describe(graph, operator, expected, right, wrong, found)
+
+
+def reference_departs(run: Run, reference: Run) -> bool:
+    """Whether ``run`` has the exact integers where the two differ first, and ``reference`` therefore not."""
+    differing = differing_samples(run, reference)
+    if not len(differing):
+        return False
+    index = int(differing[0])
+    return _expected(_inputs(run, index), run, index) is not None
 
 
 def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
@@ -145,10 +151,18 @@ def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
     return np.flatnonzero(unequal)
 
 
-def _expected(graph: QuantGraph, inputs: Sequence[Array], reference: Run, index: int) -> Values | None:
+def _inputs(run: Run, index: int) -> tuple[Array, ...]:
+    """One sample's raw inputs in the model's shapes."""
+    graph = run.model.graph
+    pairs = zip(run.inputs, graph.inputs, strict=True)
+    return tuple(array[index].reshape(graph.tensors[tensor].shape) for array, tensor in pairs)
+
+
+def _expected(inputs: Sequence[Array], reference: Run, index: int) -> Values | None:
     """What our interpreter computes at every operator; None unless it ends in the reference's outputs."""
     if not reference.exact:
         return None
+    graph = reference.model.graph
     values = execute.run(graph, inputs)
     ours = [computed(values[tensor]).tobytes() for tensor in graph.outputs]
     return values if ours == [each[index].tobytes() for each in reference.outputs] else None

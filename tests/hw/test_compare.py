@@ -89,6 +89,20 @@ def test_of_two_boards_the_second_is_broken(desk, capsys):
     assert "first diverging: operator 0 (CONV_2D)" in capsys.readouterr().out
 
 
+def test_the_broken_one_is_explained_whichever_letter_it_has(desk, capsys):
+    found = []
+    for a, b in (("integer", "desk"), ("desk", "integer")):
+        arguments = ["--a", a, "--b", b, "--inputs", "X.npy", "--break", "zero-point", "--json", "R.json"]
+        assert main(["compare", str(MODEL), *arguments]) == 1
+        printed = capsys.readouterr().out
+        result = json.loads((desk / "R.json").read_text())
+        found.append(result["divergence"])
+        assert result["departs"] == ("a" if a == "desk" else "b")
+        assert ("b gives the exact integers" in printed) == (a == "desk")
+        assert "likely cause: input zero point" in printed
+    assert found[0] == found[1]
+
+
 def test_equal_runners_compare_equal(desk, capsys):
     assert (
         main(
@@ -99,6 +113,7 @@ def test_equal_runners_compare_equal(desk, capsys):
     assert "all 8 outputs are equal, bit for bit" in capsys.readouterr().out
     result = json.loads((desk / "R.json").read_text())
     assert (result["equal"], result["inferences"], result["divergence"]) == (True, 8, None)
+    assert result["departs"] is None
     assert result["b"]["runner"] == "desk"
 
 
