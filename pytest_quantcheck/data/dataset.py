@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -14,6 +15,8 @@ from pytest_quantcheck.wording import counted
 
 Array = npt.NDArray[Any]
 Inputs = Union[Array, tuple[Array, ...]]
+TASKS = ("classification", "regression")
+"""What a model is for: with labels the one is scored by accuracy, the other by RMSE."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,10 @@ class Raw:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What the data are: calibration and test samples, the task, the classes, the input range."""
+    """What the data are: calibration and test samples, the task, the classes, the input range.
+
+    ``task`` is one of ``TASKS``; ``classes`` names the labels 0, 1, ... of a classification.
+    """
 
     calibration: Samples
     test: Samples
@@ -98,8 +104,26 @@ class Dataset:
     def __post_init__(self) -> None:
         if not len(self.test):
             raise UsageError("the test set has no samples; give the Dataset at least one")
+        if self.task not in TASKS:
+            raise UsageError(f"task={self.task!r} is not known; allowed: {', '.join(TASKS)}")
+        self._check_classes()
         if self.input_range is None:
             return
         low, high = self.input_range
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise UsageError(f"input_range={self.input_range!r}: two finite numbers, the lower one first")
+
+    def _check_classes(self) -> None:
+        repeated = [name for name, count in Counter(self.classes).items() if count > 1]
+        if repeated:
+            raise UsageError(f"classes={self.classes!r} has {repeated[0]!r} more than once")
+        for words, samples in (("calibration", self.calibration), ("test", self.test)):
+            labels = np.asarray([] if samples.y is None else samples.y)
+            if not self.classes or labels.dtype.kind not in "iu" or not labels.size:
+                continue
+            low, high, names = int(labels.min()), int(labels.max()), len(self.classes)
+            if low < 0 or high >= names:
+                raise UsageError(
+                    f"labels of the {words} samples go from {low} to {high}; classes= has {names} names, "
+                    f"for 0 to {names - 1}"
+                )

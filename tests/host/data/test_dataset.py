@@ -33,6 +33,21 @@ def test_a_dataset_without_test_samples_is_refused():
         Dataset(Samples(np.zeros((2, 3))), Samples(np.zeros((0, 3))))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"task": "clasification"}, "task='clasification' is not known; allowed: classification, regression"),
+        ({"classes": ("one", "two", "one")}, "'one' more than once"),
+        ({"classes": ("one", "two")}, "labels of the test samples go from 0 to 2; classes= has 2 names"),
+    ],
+)
+def test_what_is_said_of_the_samples_must_fit_them(arguments, words):
+    labelled = Samples(np.zeros((3, 1)), np.arange(3))
+    with pytest.raises(UsageError, match=words):
+        Dataset(labelled.take([0, 1]), labelled, **arguments)
+    Dataset(labelled, labelled, task="regression", classes=("one", "two", "three"))
+
+
 def test_taking_keeps_inputs_labels_and_names_together():
     taken = Samples((np.arange(4), np.arange(4) * 10), np.arange(4) * 100, list("abcd")).take([2, 0])
     assert [a.tolist() for a in taken.inputs] == [[2, 0], [20, 0]]
