@@ -130,7 +130,15 @@ def read_summary(data: bytes) -> Summary:
     except Exception as error:
         # The schema code follows offsets blindly; damaged ones surface as struct.error, IndexError,
         # TypeError, UnicodeDecodeError, ... depending on where they lead.
-        raise ModelError(f"the .tflite file is damaged: {type(error).__name__}: {error}") from error
+        raise damaged(data, error) from error
+
+
+def damaged(data: bytes, error: Exception) -> ModelError:
+    """What to say of a ``.tflite`` file in which following an offset led to ``error``."""
+    return ModelError(
+        f"the .tflite file of {len(data)} bytes is damaged or cut short: copy it again, or convert the model "
+        f"again ({type(error).__name__}: {error})"
+    )
 
 
 def _read_model(data: bytes) -> Summary:

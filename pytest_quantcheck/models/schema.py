@@ -12,8 +12,7 @@ from typing import Any
 
 import tflite
 
-from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.graph.flatbuffer import read_summary
+from pytest_quantcheck.graph.flatbuffer import damaged, read_summary
 
 _OPTION_TABLES = {number: name for name, number in vars(tflite.BuiltinOptions).items() if name[0] != "_"}
 _NOT_FIELDS = ("GetRootAs", "Init")
@@ -45,7 +44,7 @@ def signatures(content: bytes) -> tuple[tuple[int, ...], ...]:
         tensors = [graph.Tensors(int(i)) for i in graph.InputsAsNumpy()]
         return tuple(_numbers(tensor.ShapeSignatureAsNumpy()) for tensor in tensors)
     except Exception as error:  # whatever following a damaged offset leads to
-        raise ModelError(f"the .tflite file is damaged: {type(error).__name__}: {error}") from error
+        raise damaged(content, error) from error
 
 
 def _all_options(content: bytes) -> list[object]:
@@ -53,7 +52,7 @@ def _all_options(content: bytes) -> list[object]:
         graph = tflite.Model.GetRootAs(content, 0).Subgraphs(0)
         return [_options(graph.Operators(i)) for i in range(graph.OperatorsLength())]
     except Exception as error:  # as above
-        raise ModelError(f"the .tflite file is damaged: {type(error).__name__}: {error}") from error
+        raise damaged(content, error) from error
 
 
 def _options(operator: Any) -> object:
