@@ -20,6 +20,7 @@ import pytest
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.errors import CombinationError, UsageError
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.rig.families import family_names
 from pytest_quantcheck.verdict.budget import QUANTITIES, Budget
 
 CONFIG_KEYS = tuple(field.name for field in fields(QuantConfig))
@@ -346,6 +347,8 @@ def hardware(marks: Sequence[pytest.Mark]) -> dict[str, Any]:
     for key in ("family", "target"):
         if not isinstance(merged.setdefault(key, ""), str):
             raise UsageError(f"hw({key}={merged[key]!r}): allowed: a name")
+    if merged["family"] and merged["family"] not in family_names():
+        raise UsageError(f"hw(family={merged['family']!r}): allowed: {', '.join(family_names())}")
     tags = merged.get("tags", ())
     tags = (tags,) if isinstance(tags, str) else tuple(tags)
     if not all(isinstance(tag, str) for tag in tags):
