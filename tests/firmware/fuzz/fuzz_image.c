@@ -13,7 +13,7 @@
 #include "qc_crc32.h"
 #include "qc_image.h"
 
-enum { ARENA_LIMIT = 1 << 16, BLANK = 0xa5 };
+enum { ARENA_LIMIT = 1 << 17, BLANK = 0xa5 };
 
 qc_runtime_t *
 packed_harness_runtime(void); /* qc_harness_runtime of the engine with packed kernels */
