@@ -31,6 +31,7 @@ _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
     *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
+_FINEST = 2.0**-26  # scale: 6, the bound of RELU6, is less than 2**31 steps of it
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -243,7 +244,7 @@ class _Net:
         spread = 74 * 74 * math.sqrt(depth) / 64
         product = x.scale * weight_scale
         # not ever larger along a network, and within what 48-bit sums allow
-        scale = max(min(product * spread, 64.0) * 2.0 ** self.integer(-6, 6), product / 64)
+        scale = max(min(product * spread, 64.0) * 2.0 ** self.integer(-6, 6), product / 64, _FINEST)
         if per_channel and self.draw(st.booleans()):
             return np.float32(weight_scale) * self.rng.uniform(0.05, 1, channels).astype(np.float32), scale
         return weight_scale, scale
@@ -343,11 +344,11 @@ class _Net:
         return self.add(a, b, "SUB")
 
     def prelu(self, x: Value, slope: Value) -> Value:
-        scale = x.scale * max(1.0, slope.scale) * 2.0 ** self.integer(-4, 4)
+        scale = max(x.scale * max(1.0, slope.scale) * 2.0 ** self.integer(-4, 4), _FINEST)
         return self.writer.prelu(x, slope, scale=scale, zero_point=self.zero_point())
 
     def hard_swish(self, x: Value) -> Value:
-        scale = x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77))
+        scale = max(x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77)), _FINEST)
         return self.writer.hard_swish(x, scale=scale, zero_point=self.zero_point())
 
     def abs(self, x: Value) -> Value:
@@ -356,11 +357,13 @@ class _Net:
 
     def leaky_relu(self, x: Value) -> Value:
         alpha, zero_point = self.choice((0.0, 0.01, 0.3, 1.0, 1.7)), self.zero_point()
-        scale = x.scale * 2.0 ** self.integer(-4, 4) * self.choice((1.0, 0.77))
+        scale = max(x.scale * 2.0 ** self.integer(-4, 4) * self.choice((1.0, 0.77)), _FINEST)
         return self.writer.leaky_relu(x, alpha, scale=scale, zero_point=zero_point)
 
     def mul(self, a: Value, b: Value) -> Value:
-        scale = min(a.scale * b.scale * 2.0 ** (self.bits - 1), 4.0) * 2.0 ** self.integer(-6, 3)
+        scale = max(
+            min(a.scale * b.scale * 2.0 ** (self.bits - 1), 4.0) * 2.0 ** self.integer(-6, 3), _FINEST
+        )
         activation = self.choice(ACTIVATIONS)
         return self.writer.mul(a, b, scale=scale, zero_point=self.zero_point(), activation=activation)
 
@@ -371,7 +374,7 @@ class _Net:
 
     def mean(self, x: Value, keep: bool) -> Value:
         axes = self._axes(x)
-        scale = x.scale * 2.0 ** self.integer(-3, 2) * self.choice((1.0, 0.77))
+        scale = max(x.scale * 2.0 ** self.integer(-3, 2) * self.choice((1.0, 0.77)), _FINEST)
         return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=self.zero_point())
 
     def sum(self, x: Value) -> Value:
@@ -460,7 +463,8 @@ class _Net:
         return self.writer.concatenation(equal, self.choice((-1, len(first.shape) - 1)))
 
     def relu(self, x: Value) -> Value:
-        return self.writer.relu(x, scale=x.scale * 2.0 ** self.integer(-2, 2), zero_point=self.zero_point())
+        scale = max(x.scale * 2.0 ** self.integer(-2, 2), _FINEST)
+        return self.writer.relu(x, scale=scale, zero_point=self.zero_point())
 
     def requantize(self, x: Value) -> Value:
         scale = x.scale * self.choice((1.0, 0.37, 1.9, 6.5, 2.0**-5))
