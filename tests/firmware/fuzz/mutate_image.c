@@ -82,30 +82,6 @@ static uint32_t mutated(uint32_t old, uint64_t *luck) {
   }
 }
 
-/* A tensor and a 16-bit field at their ends at once: positions are products of the two. */
-static void stretch(uint8_t *image, size_t size, uint64_t *luck) {
-  static const uint16_t far[] = {0x7fff, 0x8000, 0xfffe, 0xffff};
-  qc_image_header_t h;
-  memcpy(&h, image, sizeof h);
-  section_t tensors = section(&h, 1), params = section(&h, 4);
-  if (h.tensors == 0 || tensors.offset > size || tensors.bytes > size - tensors.offset) return;
-  qc_tensor_t t;
-  size_t at = tensors.offset + fuzz_below(luck, h.tensors) * sizeof t;
-  memcpy(&t, image + at, sizeof t);
-  uint32_t axis = fuzz_below(luck, QC_MAX_RANK);
-  if (t.place == QC_PLACE_ARENA) {
-    for (uint32_t i = 0; i < QC_MAX_RANK; i++)
-      if (t.shape[i] > 8 || fuzz_below(luck, 2)) t.shape[i] = 1;
-    t.shape[axis] = (1u << fuzz_below(luck, 17)) - fuzz_below(luck, 2);
-    memcpy(image + at, &t, sizeof t);
-  }
-  if (params.bytes < 2 || params.offset > size || params.bytes > size - params.offset) return;
-  for (uint32_t left = 1 + fuzz_below(luck, 3); left > 0; left--) {
-    at = params.offset + fuzz_below(luck, (uint32_t)params.bytes / 2) * 2;
-    memcpy(image + at, &far[fuzz_below(luck, 4)], 2);
-  }
-}
-
 static void change_field(uint8_t *image, size_t size, uint64_t *luck) {
   static const uint8_t widths[] = {1, 2, 4, 4};
   qc_image_header_t h;
@@ -160,6 +136,35 @@ static int tensor_of(const uint8_t *image, size_t size, const qc_image_header_t 
   if (index >= h->tensors || at + sizeof *t > size) return 0;
   memcpy(t, image + at, sizeof *t);
   return 1;
+}
+
+/* An operator with a far window over a wide input, placed behind everything: positions are products
+ * of the two. */
+static void stretch(uint8_t *image, size_t size, uint64_t *luck) {
+  static const uint16_t far[] = {0x7fff, 0x8000, 0xfffe, 0xffff};
+  qc_image_header_t h;
+  qc_operator_t op;
+  qc_tensor_t t;
+  uint16_t index;
+  memcpy(&h, image, sizeof h);
+  section_t operators = section(&h, 2);
+  if (h.operators == 0 || operators.offset > size || operators.bytes > size - operators.offset)
+    return;
+  memcpy(&op, image + operators.offset + fuzz_below(luck, h.operators) * sizeof op, sizeof op);
+  if (!tensor_of(image, size, &h, op.list, &t)) return;
+  memcpy(&index, image + h.lists_offset + 2 * (size_t)op.list, 2);
+  if (t.place == QC_PLACE_ARENA && t.rank > 0 && t.rank <= QC_MAX_RANK) {
+    for (uint32_t i = 0; i < t.rank; i++)
+      if (t.shape[i] > 8 || fuzz_below(luck, 2)) t.shape[i] = 1;
+    t.shape[fuzz_below(luck, t.rank)] = 0x8000u >> fuzz_below(luck, 8) | fuzz_below(luck, 64);
+    t.offset = qc_round_up(h.arena_bytes, 16);
+    memcpy(image + h.tensors_offset + index * sizeof t, &t, sizeof t);
+  }
+  size_t at = (size_t)h.params_offset + op.params_offset;
+  uint32_t fields = op.params_bytes / 2 < 8 ? op.params_bytes / 2 : 8; /* a window comes first */
+  if (fields == 0 || at + op.params_bytes > size || op.params_bytes > size) return;
+  for (uint32_t left = 1 + fuzz_below(luck, 3); left > 0; left--)
+    memcpy(image + at + 2 * fuzz_below(luck, fields), &far[fuzz_below(luck, 4)], 2);
 }
 
 /* Sizes of weights and scratch as the packing of a convolution gives them. */
@@ -218,8 +223,11 @@ size_t fuzz_mutate_image(uint8_t *image, size_t size, size_t limit, uint64_t *lu
   if (size < sizeof(qc_image_header_t) || fuzz_below(luck, 8) == 0)
     size = LLVMFuzzerMutate(image, size, limit);
   if (size < sizeof(qc_image_header_t)) return size;
-  for (uint32_t left = fuzz_below(luck, ROUNDS); left > 0; left--) change_field(image, size, luck);
-  if (fuzz_below(luck, 8) == 0) stretch(image, size, luck);
+  if (fuzz_below(luck, 8) == 0)
+    stretch(image, size, luck);
+  else
+    for (uint32_t left = fuzz_below(luck, ROUNDS); left > 0; left--)
+      change_field(image, size, luck);
   if (fuzz_below(luck, 4) != 0) repair_tensors(image, size, luck);
   if (fuzz_below(luck, 4) != 0) repair_operators(image, size);
   if (fuzz_below(luck, 64) != 0) fuzz_seal_image(image, size);
