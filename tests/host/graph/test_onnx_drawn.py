@@ -93,9 +93,9 @@ def reversed_sizes(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
 
 
 def softmax(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
-    """Over two values or more: for one of uint8 onnxruntime's 256/256 wraps to 0."""
+    """Over two values or more, else a layer: for one of uint8 onnxruntime's 256/256 wraps to 0."""
     axes = [a for a, n in enumerate(shape) if n > 1]
-    return (d.net.op("Softmax", x, axis=axes[d.below(len(axes))]) if axes else x), shape
+    return (d.net.op("Softmax", x, axis=axes[d.below(len(axes))]), shape) if axes else dense(d, x, shape)
 
 
 def mean(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
@@ -114,10 +114,10 @@ def cut(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
 
 
 def split(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
-    """Two parts, put together the other way round."""
+    """Two parts, put together the other way round; of a single value a layer."""
     axes = [a for a, n in enumerate(shape) if n > 1]
     if not axes:
-        return x, shape
+        return dense(d, x, shape)
     axis = axes[d.below(len(axes))]
     first = 1 + d.below(shape[axis] - 1)
     sizes = d.net.constant([first, shape[axis] - first], np.int64)
