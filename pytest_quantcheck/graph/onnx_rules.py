@@ -3,7 +3,7 @@
 Here: the table of all operators, and those that compute along axes or value by value. Those over images are
 in ``onnx_spatial.py``, those that only move elements in ``onnx_moves.py``, the factors of sums in
 ``onnx_factors.py``. Functions of one value become tables, computed in float64 and rounded once to
-float32 before QuantizeLinear. Averages are sums with a factor. Softmax is TFLM's, at most one step away.
+float32 before QuantizeLinear. Averages are sums with a factor. Softmax is TFLM's, at most 1/256 away.
 """
 
 from __future__ import annotations

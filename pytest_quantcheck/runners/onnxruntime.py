@@ -41,7 +41,7 @@ class OnnxruntimeRunner:
         inputs = prepare.quantize_inputs(model, vectors)
         shaped = prepare.model_inputs(model, inputs)
         sources = origins(model.artefact) if operators else ()
-        session = _session(model.artefact, tuple(dict.fromkeys(source.name for source in sources)))
+        session = _session(model.artefact, _names(sources))
         tensors = prepare.summary_of(model.artefact).output_tensors
         count = len(tensors)
         outputs: list[list[Array]] = [[] for _ in range(count)]
@@ -74,9 +74,11 @@ class OnnxruntimeRunner:
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``; the layout is that of the integer graph."""
         _require_onnx(model)
-        for each in origins(model.artefact):
+        sources = origins(model.artefact)
+        for each in sources:
             if each.operator == operator:
-                session = _session(model.artefact, (each.name,))
+                # the session of the checksums: which tensors are wanted decides what onnxruntime fuses
+                session = _session(model.artefact, _names(sources))
                 values = _invoke(session, [x[0] for x in prepare.one_inference(model, inputs)])
                 return _as_in_graph(values, each)
         raise UsageError(f"model {model.name} has no operator {operator}")
@@ -88,6 +90,10 @@ def _require_onnx(model: QuantizedModel) -> None:
             f"model {model.name} is a TFLite file, which onnxruntime does not run; "
             "use tflm, integer or litert"
         )
+
+
+def _names(sources: Sequence[Origin]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source.name for source in sources))
 
 
 def _as_in_graph(values: dict[str, Array], origin: Origin) -> Array:

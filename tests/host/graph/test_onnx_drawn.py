@@ -6,6 +6,7 @@ since it can grow on its way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from conformance_models.onnx_nets import Net
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.model import QuantizedModel
@@ -193,6 +195,17 @@ def test_a_drawn_network_follows_onnxruntime(seed: int, tmp_path_factory: pytest
     follows(model, x)
 
 
+def _most_apart(graph: QuantGraph, index: int) -> int:
+    """One step; behind a Softmax, whose own steps are 1/256, as many as one of these has."""
+    makers = {op.outputs[0]: op for op in graph.operators}
+    (op,) = (op for op in graph.operators if op.index == index)
+    quantization = graph.output_of(op).quantization
+    assert quantization is not None
+    while op.kind in ("QUANTIZE", "TRANSPOSE", "RESHAPE") and op.inputs[0] in makers:
+        op = makers[op.inputs[0]]
+    return max(1, math.ceil(1 / 256 / float(quantization.scale[0]))) if op.kind == "SOFTMAX" else 1
+
+
 def follows(model: QuantizedModel, x: Samples) -> None:
     """Each sample, operator by operator, as long as none has differed in it."""
     theirs, ours = OnnxruntimeRunner(), IntegerRunner()
@@ -204,7 +217,7 @@ def follows(model: QuantizedModel, x: Samples) -> None:
             if known[record.index] != record.crc32:
                 inputs = [values[sample : sample + 1] for values in found.inputs]
                 one, two = (r.tensor(model, inputs, record.index).astype(int) for r in (theirs, ours))
-                assert np.abs(one - two).max() == 1, record
+                assert 1 <= np.abs(one - two).max() <= _most_apart(model.graph, record.index), record
                 equal[sample] = False
                 break
     np.testing.assert_array_equal(other.outputs[0][equal], found.outputs[0][equal])
