@@ -348,7 +348,8 @@ def hardware(marks: Sequence[pytest.Mark]) -> dict[str, Any]:
         if not isinstance(merged.setdefault(key, ""), str):
             raise UsageError(f"hw({key}={merged[key]!r}): allowed: a name")
     if merged["family"] and merged["family"] not in family_names():
-        raise UsageError(f"hw(family={merged['family']!r}): allowed: {', '.join(family_names())}")
+        installed = ", ".join(family_names()) or "none"
+        raise UsageError(f"hw(family={merged['family']!r}) is not known; installed: {installed}")
     tags = merged.get("tags", ())
     tags = (tags,) if isinstance(tags, str) else tuple(tags)
     if not all(isinstance(tag, str) for tag in tags):

@@ -19,7 +19,12 @@ from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.divergence import Divergence, locate, reference_departs
+from pytest_quantcheck.verdict.divergence import (
+    Divergence,
+    differing_samples,
+    has_the_exact_integers,
+    locate,
+)
 
 BREAKS: dict[str, Callable[[bytes], bytes]] = {
     "weight": lambda image: patch_weight(image, delta=64),
@@ -41,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--b",
         required=True,
         metavar="RUNNER",
-        help=f"what is compared with it (and the other way round where it alone is exact): {names}",
+        help=f"what is compared with it (or --a with it, where it alone is exact): {names}",
     )
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
     parser.add_argument("--json", type=Path, metavar="R.json", help="write the result as JSON")
@@ -74,19 +79,34 @@ def run(args: argparse.Namespace) -> int:
             for name in (args.a, args.b)
         ]
         runs = [runner.run(model, vectors) for runner in runners]
-        right, other = (1, 0) if reference_departs(runs[1], runs[0]) else (0, 1)
+        departs = departing(runs[0], runs[1])
+        right, other = (1, 0) if departs == "a" else (0, 1)
         found = locate(runs[other], runs[right], runners[other], reference_runner=runners[right])
-    departs = "ab"[other] if found else None
     if args.json:
         text = json.dumps(summary(args, runs[0], runs[1], departs, found), indent=2)
         write_whole(args.json, text.encode() + b"\n")
-    print("\n".join(f"{side}: {run.runner} ({run.runtime})" for side, run in zip("ab", runs, strict=True)))
-    if departs == "a":
-        print("b gives the exact integers: what follows is how a departs from them")
+    print(f"a: {args.a} ({runs[0].runtime})\nb: {args.b} ({runs[1].runtime})")
+    if found:
+        print(_RELATIONS[departs])
     print(found if found else f"{_outputs(len(runs[0]))} equal, bit for bit")
     if args.fault and not found:
         print(f"--break {args.fault} changed no output for these inputs; try others, or more of them")
     return 1 if found else 0
+
+
+def departing(a: Run, b: Run) -> str | None:
+    """``"a"`` or ``"b"``: the one without the exact integers where the two differ first, if the other has
+    them."""
+    differing = differing_samples(b, a)
+    exact = [has_the_exact_integers(run, int(differing[0])) for run in (a, b)] if len(differing) else []
+    return "ba"[exact.index(True)] if any(exact) else None
+
+
+_RELATIONS = {  # where the first sample differs
+    "a": "b has the exact integers: what follows is how a departs from them",
+    "b": "a has the exact integers: what follows is how b departs from them",
+    None: "neither has the exact integers: what follows is how b departs from a",
+}
 
 
 def _outputs(count: int) -> str:
@@ -96,7 +116,7 @@ def _outputs(count: int) -> str:
 def summary(
     args: argparse.Namespace, a: Run, b: Run, departs: str | None, found: Divergence | None
 ) -> dict[str, Any]:
-    """What ``--json`` writes; ``departs`` says which of the two the divergence describes."""
+    """What ``--json`` writes; ``departs`` is what ``departing`` says."""
     return {
         "schema": 1,
         "model": {"name": a.model.name, "sha256": a.model.sha256},

@@ -218,9 +218,13 @@ def _labels(calibration: Calibration, labels: Sequence[int] | None) -> Sequence[
 
 def _label(name: str, classes: Sequence[str], labels: Sequence[int]) -> int:
     """The label that a class's name, or the label itself in digits, stands for; it has samples."""
-    label = (
-        list(classes).index(name) if name in classes else int(name) if re.fullmatch("[0-9]+", name) else None
-    )
+    called = [label for label, each in enumerate(classes) if each == name]
+    if len(called) > 1:
+        raise UsageError(
+            f"calibration=classes:{name}: {len(called)} classes are called so; give the label of one: "
+            f"{', '.join(map(str, called))}"
+        )
+    label = called[0] if called else int(name) if re.fullmatch("[0-9]+", name) else None
     present = sorted(set(labels))
     if label not in present:
         known = ", ".join(str(classes[i]) if 0 <= i < len(classes) else str(i) for i in present[:20])

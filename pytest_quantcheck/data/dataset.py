@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -92,7 +91,8 @@ class Raw:
 class Dataset:
     """What the data are: calibration and test samples, the task, the classes, the input range.
 
-    ``task`` is one of ``TASKS``; ``classes`` names the labels 0, 1, ... of a classification.
+    ``task`` is one of ``TASKS``; ``classes`` names the labels 0, 1, ... of a classification. ``UsageError``
+    for another task, for labels without a name where there are names, and for an empty test set.
     """
 
     calibration: Samples
@@ -106,24 +106,21 @@ class Dataset:
             raise UsageError("the test set has no samples; give the Dataset at least one")
         if self.task not in TASKS:
             raise UsageError(f"task={self.task!r} is not known; allowed: {', '.join(TASKS)}")
-        self._check_classes()
+        object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
+        if self.classes and self.task == "classification":
+            self._check_labels()
         if self.input_range is None:
             return
         low, high = self.input_range
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise UsageError(f"input_range={self.input_range!r}: two finite numbers, the lower one first")
 
-    def _check_classes(self) -> None:
-        repeated = [name for name, count in Counter(self.classes).items() if count > 1]
-        if repeated:
-            raise UsageError(f"classes={self.classes!r} has {repeated[0]!r} more than once")
+    def _check_labels(self) -> None:
         for words, samples in (("calibration", self.calibration), ("test", self.test)):
-            labels = np.asarray([] if samples.y is None else samples.y)
-            if not self.classes or labels.dtype.kind not in "iu" or not labels.size:
-                continue
-            low, high, names = int(labels.min()), int(labels.max()), len(self.classes)
-            if low < 0 or high >= names:
+            labels, names = np.asarray([] if samples.y is None else samples.y), len(self.classes)
+            largest = labels.max() if labels.size and labels.dtype.kind in "biuf" else 0
+            if largest >= names:
                 raise UsageError(
-                    f"labels of the {words} samples go from {low} to {high}; classes= has {names} names, "
-                    f"for 0 to {names - 1}"
+                    f"the largest label of the {words} samples is {largest}, and classes= names "
+                    f"{counted(names, 'label')}: labels count from 0"
                 )

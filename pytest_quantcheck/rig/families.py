@@ -13,6 +13,7 @@ from pytest_quantcheck.rig.board import Family
 GROUP = "quantcheck.rigs"
 
 
+@cache
 def family_names() -> tuple[str, ...]:
     """Names of all installed families, sorted; imports none of them."""
     return entry_points.names(GROUP)

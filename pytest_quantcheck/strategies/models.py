@@ -31,7 +31,7 @@ _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
     *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
-_FINEST = 2.0**-26  # scale: 6, the bound of RELU6, is less than 2**31 steps of it
+_FINEST = 2.0**-28  # scale: 6, the bound of RELU6, is less than 2**31 steps of it
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -334,7 +334,7 @@ class _Net:
         return self.writer.add(
             a,
             b,
-            scale=max(a.scale, b.scale) * 2.0 ** self.integer(-3, 3),
+            scale=max(max(a.scale, b.scale) * 2.0 ** self.integer(-3, 3), _FINEST),
             zero_point=self.zero_point(),
             activation=self.choice(ACTIVATIONS),
             kind=kind,

@@ -122,12 +122,8 @@ def locate(
     return _describe(graph, operator, expected, right, wrong, found)
 
 
-def reference_departs(run: Run, reference: Run) -> bool:
-    """Whether ``run`` has the exact integers where the two differ first, and ``reference`` therefore not."""
-    differing = differing_samples(run, reference)
-    if not len(differing):
-        return False
-    index = int(differing[0])
+def has_the_exact_integers(run: Run, index: int) -> bool:
+    """Whether ``run`` promises TFLM's integers, and our interpreter computes its outputs of that sample."""
     return _expected(_inputs(run, index), run, index) is not None
 
 
@@ -350,7 +346,7 @@ def _explain(graph: QuantGraph, operator: Operator, expected: Values, wrong: Arr
         if np.array_equal(compute(params), wrong):
             return (
                 text,
-                f"{operator.kind} computed again with {text} gives all {wrong.size} elements of the board",
+                f"{operator.kind} computed again with {text} gives all {wrong.size} elements that were seen",
             )
     return None
 

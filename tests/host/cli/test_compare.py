@@ -38,7 +38,26 @@ def test_a_reference_with_another_rounding_is_followed_to_the_first_operator(
 ) -> None:
     report = keyword_spotting / "r.json"
     assert compare(keyword_spotting, "litert", "integer", "--json", str(report)) == 1
-    assert "first diverging: operator 0 (CONV_2D)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "first diverging: operator 0 (CONV_2D)" in printed
+    assert "b has the exact integers: what follows is how a departs from them" in printed
     content = json.loads(report.read_text(encoding="utf-8"))
-    assert not content["equal"]
+    assert (content["equal"], content["departs"]) == (False, "a")
     assert content["divergence"]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "departs", "words"),
+    [
+        ("tflm", "litert", "b", "a has the exact integers: what follows is how b departs from them"),
+        ("litert", "litert_reference", None, "neither has the exact integers"),
+    ],
+)
+def test_the_side_that_departs_is_named(keyword_spotting, capsys, a, b, departs, words) -> None:
+    report = keyword_spotting / "r.json"
+    assert compare(keyword_spotting, a, b, "--json", str(report)) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"a: {a} (")
+    assert f"\nb: {b} (" in printed
+    assert words in printed
+    assert json.loads(report.read_text(encoding="utf-8"))["departs"] == departs

@@ -37,15 +37,31 @@ def test_a_dataset_without_test_samples_is_refused():
     ("arguments", "words"),
     [
         ({"task": "clasification"}, "task='clasification' is not known; allowed: classification, regression"),
-        ({"classes": ("one", "two", "one")}, "'one' more than once"),
-        ({"classes": ("one", "two")}, "labels of the test samples go from 0 to 2; classes= has 2 names"),
+        ({"classes": ("one", "two")}, "largest label of the test samples is 2, and classes= names 2 labels"),
+        ({"classes": ["one"]}, "largest label of the calibration samples is 1, and classes= names 1 label:"),
     ],
 )
 def test_what_is_said_of_the_samples_must_fit_them(arguments, words):
     labelled = Samples(np.zeros((3, 1)), np.arange(3))
     with pytest.raises(UsageError, match=words):
         Dataset(labelled.take([0, 1]), labelled, **arguments)
-    Dataset(labelled, labelled, task="regression", classes=("one", "two", "three"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "arguments"),
+    [
+        ([0, 1, 2], {"classes": ("crane", "maillot", "crane")}),
+        ([0, 1, 2], {"classes": np.array(["one", "two", "three"])}),
+        ([20, 41, 33], {"classes": ("age",), "task": "regression"}),
+        ([-1.0, 0.0, 1.0], {"classes": ("one", "two")}),
+        (["no", "yes", "no"], {"classes": ("no", "yes")}),
+        (np.eye(3), {"classes": ("one", "two", "three")}),
+    ],
+)
+def test_names_of_classes_are_taken_where_no_label_lacks_one(labels, arguments):
+    samples = Samples(np.zeros((3, 1)), np.asarray(labels))
+    unlabelled = Samples(np.zeros((2, 1)))
+    assert Dataset(unlabelled, samples, **arguments).classes == tuple(map(str, arguments["classes"]))
 
 
 def test_taking_keeps_inputs_labels_and_names_together():

@@ -149,7 +149,7 @@ def test_a_changed_parameter_is_located_and_proven(
     found = find(model, vectors, change_params(kind, nth, **changes))
     assert (found.operator, found.kind) == (operator(model, kind, nth).index, kind)
     assert found.cause.startswith(cause)
-    assert f"gives all {found.size} elements of the board" in found.evidence
+    assert f"gives all {found.size} elements that were seen" in found.evidence
     assert 0 < found.elements <= found.size
     assert sum(count for _, count in found.steps) == found.elements
 
