@@ -156,15 +156,18 @@ static void stretch(uint8_t *image, size_t size, uint64_t *luck) {
   if (t.place == QC_PLACE_ARENA && t.rank > 0 && t.rank <= QC_MAX_RANK) {
     for (uint32_t i = 0; i < t.rank; i++)
       if (t.shape[i] > 8 || fuzz_below(luck, 2)) t.shape[i] = 1;
-    t.shape[fuzz_below(luck, t.rank)] = 0x8000u >> fuzz_below(luck, 8) | fuzz_below(luck, 64);
+    uint32_t axis = fuzz_below(luck, t.rank), wide = 0x8000u >> fuzz_below(luck, 8);
+    t.shape[axis] = wide | fuzz_below(luck, 64);
     t.offset = qc_round_up(h.arena_bytes, 16);
     memcpy(image + h.tensors_offset + index * sizeof t, &t, sizeof t);
   }
   size_t at = (size_t)h.params_offset + op.params_offset;
-  uint32_t fields = op.params_bytes / 2 < 8 ? op.params_bytes / 2 : 8; /* a window comes first */
-  if (fields == 0 || at + op.params_bytes > size || op.params_bytes > size) return;
-  for (uint32_t left = 1 + fuzz_below(luck, 3); left > 0; left--)
-    memcpy(image + at + 2 * fuzz_below(luck, fields), &far[fuzz_below(luck, 4)], 2);
+  uint32_t fields = op.params_bytes / 2 < 8 ? op.params_bytes / 2 : 8; /* of a window, if any */
+  if (fields == 0 || at + op.params_bytes > size) return;
+  for (uint32_t left = 1 + fuzz_below(luck, 3); left > 0; left--) {
+    size_t field = at + 2 * (size_t)fuzz_below(luck, fields);
+    memcpy(image + field, &far[fuzz_below(luck, 4)], 2);
+  }
 }
 
 /* Sizes of weights and scratch as the packing of a convolution gives them. */

@@ -520,6 +520,12 @@ def test_the_table_of_operators_in_the_docs_is_complete() -> None:
     assert listed == {kind: "int16" in strategies.layer_dtypes(kind) for kind in SUPPORTED}
 
 
+def test_a_file_that_was_cut_short_is_told_with_its_size_and_what_to_do() -> None:
+    data = network(raw_operator("RELU6"))
+    with pytest.raises(ModelError, match="file of 100 bytes is damaged or cut short: copy it again"):
+        read_tflite(data[:100])
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     case=strategies.small_models(),
