@@ -19,12 +19,7 @@ from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.divergence import (
-    Divergence,
-    differing_samples,
-    has_the_exact_integers,
-    locate,
-)
+from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, has_the_exact_integers, locate
 
 BREAKS: dict[str, Callable[[bytes], bytes]] = {
     "weight": lambda image: patch_weight(image, delta=64),

@@ -220,6 +220,13 @@ def test_chosen_classes_give_all_their_samples_by_label_or_by_name():
     assert chosen_labels("classes:rare,1", classes=("a", "b", "c", "rare")) == {1: 30, 3: 10}
 
 
+def test_of_a_name_that_several_classes_have_the_label_is_asked_for():
+    names = ("crane", "b", "crane", "d")
+    with pytest.raises(UsageError, match="crane: 2 classes are called so; give the label of one: 0, 2"):
+        chosen_labels("classes:crane", classes=names)
+    assert chosen_labels("classes:0,d", classes=names) == {0: 30, 3: 10}
+
+
 def test_explicit_ids_are_taken_in_sorted_order():
     chosen = choose(Calibration.parse("ids:sample-050,sample-007"), IDS)
     assert [IDS[i] for i in chosen] == ["sample-007", "sample-050"]
