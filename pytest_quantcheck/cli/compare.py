@@ -19,7 +19,7 @@ from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.graph.image import compile_image, patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, has_the_exact_integers, locate
+from pytest_quantcheck.verdict.divergence import Divergence, exact_run, locate
 
 BREAKS: dict[str, Callable[[bytes], bytes]] = {
     "weight": lambda image: patch_weight(image, delta=64),
@@ -74,9 +74,10 @@ def run(args: argparse.Namespace) -> int:
             for name in (args.a, args.b)
         ]
         runs = [runner.run(model, vectors) for runner in runners]
-        departs = departing(runs[0], runs[1])
-        right, other = (1, 0) if departs == "a" else (0, 1)
+        exact = exact_run(runs)
+        right, other = (1, 0) if exact == 1 else (0, 1)
         found = locate(runs[other], runs[right], runners[other], reference_runner=runners[right])
+    departs = None if exact is None else "ab"[other]
     if args.json:
         text = json.dumps(summary(args, runs[0], runs[1], departs, found), indent=2)
         write_whole(args.json, text.encode() + b"\n")
@@ -87,14 +88,6 @@ def run(args: argparse.Namespace) -> int:
     if args.fault and not found:
         print(f"--break {args.fault} changed no output for these inputs; try others, or more of them")
     return 1 if found else 0
-
-
-def departing(a: Run, b: Run) -> str | None:
-    """``"a"`` or ``"b"``: the one without the exact integers where the two differ first, if the other has
-    them."""
-    differing = differing_samples(b, a)
-    exact = [has_the_exact_integers(run, int(differing[0])) for run in (a, b)] if len(differing) else []
-    return "ba"[exact.index(True)] if any(exact) else None
 
 
 _RELATIONS = {  # where the first sample differs
@@ -111,7 +104,7 @@ def _outputs(count: int) -> str:
 def summary(
     args: argparse.Namespace, a: Run, b: Run, departs: str | None, found: Divergence | None
 ) -> dict[str, Any]:
-    """What ``--json`` writes; ``departs`` is what ``departing`` says."""
+    """What ``--json`` writes; ``departs``: which side has not the exact integers, if the other has."""
     return {
         "schema": 1,
         "model": {"name": a.model.name, "sha256": a.model.sha256},

@@ -122,9 +122,15 @@ def locate(
     return _describe(graph, operator, expected, right, wrong, found)
 
 
-def has_the_exact_integers(run: Run, index: int) -> bool:
-    """Whether ``run`` promises TFLM's integers, and our interpreter computes its outputs of that sample."""
-    return _expected(_inputs(run, index), run, index) is not None
+def exact_run(runs: Sequence[Run]) -> int | None:
+    """Which of two runs has the exact integers in the first sample in which they differ: it promises them,
+    and our interpreter computes its outputs. None where neither has, or where the runs are equal.
+    """
+    for index in differing_samples(runs[1], runs[0])[:1]:
+        for place, run in enumerate(runs):
+            if _expected(_inputs(run, int(index)), run, int(index)):
+                return place
+    return None
 
 
 def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
