@@ -9,14 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pytest_quantcheck.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pytest_quantcheck.data.calibration import Calibration as Calibration
     from pytest_quantcheck.data.dataset import Dataset as Dataset
     from pytest_quantcheck.data.dataset import Raw as Raw
     from pytest_quantcheck.data.dataset import Samples as Samples
     from pytest_quantcheck.quantizers.config import QuantConfig as QuantConfig
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Calibration": "data.calibration",

@@ -11,7 +11,7 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.demo import artefacts
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.artefact import write_artefact
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.quantize import quantize
 
 
 def write_demo(folder: Path = artefacts.DATA) -> list[Path]:

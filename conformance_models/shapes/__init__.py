@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.graph.write_tflite import Pair, TfliteWriter, Value
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.formats.tflite_writer import Pair, TfliteWriter, Value
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 SEED = 0
 _INPUT_SPREAD = 1.0

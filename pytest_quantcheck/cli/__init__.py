@@ -14,8 +14,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from pytest_quantcheck import __version__
 from pytest_quantcheck.errors import QuantcheckError
+from pytest_quantcheck.version import __version__
 
 COMMANDS = {
     "demo": "quantize, flash and judge a small network on the virtual boards",

@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print, and prune where asked; returns 0."""
-    from pytest_quantcheck.quantizers.cache import Cache
+    from pytest_quantcheck.cache import Cache
 
     limits = {"--max-mib": args.max_mib, "--max-age-days": args.max_age_days}
     for option, value in limits.items():

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_quantcheck.data.finding import Finding
 from pytest_quantcheck.errors import ImageError, ModelError, UsageError
+from pytest_quantcheck.finding import Finding
 
 if TYPE_CHECKING:
-    from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
-    from pytest_quantcheck.graph.image import DeviceImage
+    from pytest_quantcheck.formats.tflite import Summary, TensorSummary
+    from pytest_quantcheck.image.compile import DeviceImage
 
 KIB = 1024
 FLOAT_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -63,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the model holds and the verdict; 0 when it will run, 1 when not."""
-    from pytest_quantcheck.graph.artefact import read_artefact_summary
+    from pytest_quantcheck.graph.read import read_artefact_summary
     from pytest_quantcheck.runners.board import ram_bytes
 
     memory = _target(args.target)
@@ -88,9 +88,9 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage | None]:
     """The audit's findings and those of the target, and the device image where one can be made."""
-    from pytest_quantcheck.graph.artefact import read_artefact_graph, read_artefact_summary, supported_kinds
-    from pytest_quantcheck.graph.image import compile_image
-    from pytest_quantcheck.quantizers.audit import audit
+    from pytest_quantcheck.graph.read import read_artefact_graph, read_artefact_summary, supported_kinds
+    from pytest_quantcheck.image.compile import compile_image
+    from pytest_quantcheck.quantizers.audit.tflite import audit
 
     findings = list(audit(artefact))
     try:
@@ -164,7 +164,7 @@ def _share(used: int, available_kib: int, what: str) -> str:
 
 def _unsupported(summary: Summary, supported: tuple[str, ...]) -> list[Finding]:
     """One finding per operator kind that the engine does not know; all of them, not only the first."""
-    from pytest_quantcheck.graph.tflite import foldable_kinds
+    from pytest_quantcheck.graph.from_tflite.read import foldable_kinds
 
     return [
         Finding(

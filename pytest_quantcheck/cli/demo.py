@@ -20,7 +20,7 @@ from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.demo.judge import HostScore, Judge
 from pytest_quantcheck.demo.sabotage import BREAKS
 from pytest_quantcheck.errors import MissingExtraError, QuantcheckError, UsageError
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.report import row
 from pytest_quantcheck.rig import inventory
 from pytest_quantcheck.rig.board import BoardEntry

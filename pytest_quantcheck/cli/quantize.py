@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.config import DATA_TYPES, SCHEMES
-from pytest_quantcheck.quantizers.registry import GRANULARITIES, quantizer, quantizer_names
+from pytest_quantcheck.quantizers.registry import quantizer, quantizer_names
+from pytest_quantcheck.quantizers.scheme import GRANULARITIES
 from pytest_quantcheck.wording import counted
 
 if TYPE_CHECKING:
+    from pytest_quantcheck.cache import Cache
     from pytest_quantcheck.data.representative import Data
-    from pytest_quantcheck.quantizers.cache import Cache
     from pytest_quantcheck.quantizers.config import QuantConfig
 
 
@@ -89,12 +90,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Quantize, write artefact and manifest, say what was made; returns 0."""
+    from pytest_quantcheck.cache import Cache
     from pytest_quantcheck.data.calibration import Calibration
     from pytest_quantcheck.data.load import load_data
     from pytest_quantcheck.quantizers.artefact import write_artefact
-    from pytest_quantcheck.quantizers.cache import Cache
     from pytest_quantcheck.quantizers.config import QuantConfig
-    from pytest_quantcheck.quantizers.registry import quantize
+    from pytest_quantcheck.quantizers.quantize import quantize
 
     chosen = args.quantizer or ("onnx" if args.model.lower().endswith(".onnx") else "tflite")
     _check_output(args.output, quantizer(chosen).suffix, args.model, args.data)

@@ -14,7 +14,7 @@ from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import write_whole
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
 
 Array = npt.NDArray[Any]

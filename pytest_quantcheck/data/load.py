@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.numpy_file import NumpyFile
-from pytest_quantcheck.data.reference import call_reference, is_reference
 from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.named_function import call_reference, is_reference
 
 FORMAT = (
     "A .npy file holds the samples, sample axis first. An .npz file holds x (or x0, x1, ... for several "

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from pytest_quantcheck.data.calibration import Calibration, choose
 from pytest_quantcheck.data.dataset import Dataset, Samples
-from pytest_quantcheck.data.finding import Finding
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.finding import Finding
 
 Float32 = npt.NDArray[np.float32]
 Shape = tuple[int, ...]

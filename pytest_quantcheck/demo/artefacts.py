@@ -15,7 +15,7 @@ from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.quantizers.artefact import manifest_path, read_artefact
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 DATA = Path(__file__).with_name("data")
 FLOAT_MODEL = "digits.tflite"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import Convolution, QuantGraph
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 
 

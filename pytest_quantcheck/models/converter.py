@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
-from pytest_quantcheck.graph.flatbuffer import read_summary
+from pytest_quantcheck.formats.tflite import read_summary
 from pytest_quantcheck.models import equalize, rewrite
 from pytest_quantcheck.models.keras_file import safe_copy
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Union
 
-from pytest_quantcheck.data.reference import call_reference, is_reference
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.artefact import is_onnx
+from pytest_quantcheck.graph.read import is_onnx
 from pytest_quantcheck.models import converter, mltk_archive
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.schema import semantic_sha256
 from pytest_quantcheck.models.worker import shared_worker
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.named_function import call_reference, is_reference
 
 Source = Union[FloatModel, str, Path, bytes, Any]  # Any: a Keras model, whose type costs an import to name
 CONVERTED = {".keras": "keras_file_to_tflite", ".h5": "keras_file_to_tflite", ".hdf5": "keras_file_to_tflite"}

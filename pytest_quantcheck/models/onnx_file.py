@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.graph.onnx_proto import (
+from pytest_quantcheck.formats.onnx import (
     CUSTOM,
     MAX_FILE_BYTES,
     MAX_NODES,

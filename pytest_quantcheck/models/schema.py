@@ -12,7 +12,7 @@ from typing import Any
 
 import tflite
 
-from pytest_quantcheck.graph.flatbuffer import damaged, read_summary
+from pytest_quantcheck.formats.tflite import damaged, read_summary
 
 _OPTION_TABLES = {number: name for name, number in vars(tflite.BuiltinOptions).items() if name[0] != "_"}
 _NOT_FIELDS = ("GetRootAs", "Init")

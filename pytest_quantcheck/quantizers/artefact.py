@@ -10,7 +10,7 @@ from typing import Any
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 
 def manifest_path(path: Path) -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pytest_quantcheck.data.calibration import NONE, Calibration
 from pytest_quantcheck.errors import CombinationError, UsageError
-from pytest_quantcheck.quantizers.registry import GRANULARITIES, Scheme, quantizer
+from pytest_quantcheck.quantizers.registry import quantizer
+from pytest_quantcheck.quantizers.scheme import GRANULARITIES, Scheme
 
 _SHORT = {"int8": "i8", "uint8": "u8", "float32": "f32", "int16": "i16"}
 DATA_TYPES = tuple(_SHORT)
@@ -48,7 +49,7 @@ class QuantConfig:
         self._default("calibration", Calibration() if scheme.calibrated else NONE)
         _check_calibration(self, scheme)
         object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
-        description.options(self)
+        description.options_id(dict(self.options))
         if self.optimize:
             _check_optimize(self)
 
@@ -73,7 +74,7 @@ class QuantConfig:
             _SHORT[self.input_type],
             _SHORT[self.output_type],
             self.granularity.replace("_", ""),
-            quantizer(self.quantizer).options(self),
+            quantizer(self.quantizer).options_id(dict(self.options)),
             "opt" if self.optimize else "",
             self.calibration.id,
         )

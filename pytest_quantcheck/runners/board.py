@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.graph.image import DeviceImage, compile_image, read_image
 from pytest_quantcheck.graph.model import QuantGraph, Tensor
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.image.compile import DeviceImage, compile_image, read_image
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.messages import Capability, Hello, ModelInfo, OperatorResult
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
 from pytest_quantcheck.runners import prepare

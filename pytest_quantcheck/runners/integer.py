@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import largest_intermediate, run, run_batch
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 

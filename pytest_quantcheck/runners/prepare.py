@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.artefact import is_onnx, read_artefact_summary
-from pytest_quantcheck.graph.flatbuffer import Summary, TensorSummary
+from pytest_quantcheck.formats.tflite import Summary, TensorSummary
+from pytest_quantcheck.graph.read import is_onnx, read_artefact_summary
 from pytest_quantcheck.numerics.affine import dequantize, quantize
 from pytest_quantcheck.numerics.rounding import Rounding
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Vectors
 
 Array = npt.NDArray[Any]

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Union
 import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 Array = npt.NDArray[Any]
 Vectors = Union[Samples, Raw]

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
+from pytest_quantcheck.graph.from_tflite.read import folded_operators
 from pytest_quantcheck.graph.model import operator_index, source_of
-from pytest_quantcheck.graph.tflite import folded_operators
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 from pytest_quantcheck.runners.tflm_worker import pack, receive, send, unpack

@@ -19,8 +19,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.graph.flatbuffer import read_summary
-from pytest_quantcheck.graph.write_tflite import Pair, TfliteWriter, Value
+from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.tflite_writer import Pair, TfliteWriter, Value
 
 Array = npt.NDArray[Any]
 
@@ -149,7 +149,7 @@ class _Net:
         """The network as it is now; Hypothesis prints the lines that build it where it fails."""
         source = "\n".join(
             [
-                "from pytest_quantcheck.graph.write_tflite import TfliteWriter",
+                "from pytest_quantcheck.formats.tflite_writer import TfliteWriter",
                 "from pytest_quantcheck.strategies import ModelCase",
                 "",
                 self.writer.source(inputs, outputs),

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Union
 
 from pytest_quantcheck.data.dataset import Array, Dataset, Samples
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
 from pytest_quantcheck.verdict import metrics

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.artefact import is_onnx, read_artefact_summary
+from pytest_quantcheck.graph.read import is_onnx, read_artefact_summary
 from pytest_quantcheck.models.load import Source, load
-from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.report.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.metrics import accuracy
 from pytest_quantcheck.verdict.reference import exact_runner

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import serial
 from serial.tools import list_ports
 
-from rigs.serial_port import open_port
+from rigs.common.serial_port import open_port
 
 SCHEME = "qcesp32c3"
 _FRAME = struct.Struct("<cI")

@@ -16,10 +16,10 @@ import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
+from rigs.common.serial_port import open_port
 from rigs.posix.firmware import TAG, build, read
 from rigs.posix.flash import FlashFile
 from rigs.posix.line import FAULTS, FaultyLine
-from rigs.serial_port import open_port
 
 BAUD = 115200
 _READ_SECONDS = 0.02

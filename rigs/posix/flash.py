@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import RigFault
-from rigs.flash_file import map_flash
+from rigs.common.flash_file import map_flash
 
 SECTOR_BYTES = 4096
 SIZE = 6 << 20  # 2 MiB for the firmware, 4 MiB of store

@@ -16,7 +16,7 @@ import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
-from rigs.serial_port import open_port
+from rigs.common.serial_port import open_port
 from rigs.stm32 import firmware
 from rigs.stm32.virtual.client import BoardError, VirtualBoard
 

@@ -38,10 +38,10 @@ def make(folder: Path) -> None:
 
 def ours(folder: Path) -> None:
     """Every configuration by the project's own way, with the cache of ``folder``."""
+    from pytest_quantcheck.cache import Cache
     from pytest_quantcheck.data.load import load_data
-    from pytest_quantcheck.quantizers.cache import Cache
     from pytest_quantcheck.quantizers.config import QuantConfig
-    from pytest_quantcheck.quantizers.registry import quantize
+    from pytest_quantcheck.quantizers.quantize import quantize
 
     data, cache = load_data(folder / DATA), Cache(folder / "cache")
     for input_type, output_type, granularity, count in CONFIGURATIONS:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_quantcheck.quantizers import cache
+from pytest_quantcheck import cache
 from pytest_quantcheck.rig import inventory, lease
 
 VICTIMS = ("worker", "controller", "run")
@@ -52,7 +52,7 @@ def dataset():
 """
 TESTS = """
 import pytest
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.cache import Cache
 
 @pytest.mark.quant(artefact="nets:first", data="nets:dataset")
 @pytest.mark.parametrize("number", range(4))

@@ -21,7 +21,7 @@ from pathlib import Path
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.connection import BoardStatistics, Connection
 from pytest_quantcheck.rig.device import Device

@@ -28,9 +28,9 @@ def test_the_numerics_page_has_examples() -> None:
 def test_the_reference_names_every_key_option_and_argument(pytestconfig: pytest.Config) -> None:
     import inspect
 
-    from pytest_quantcheck import cases
     from pytest_quantcheck.data.calibration import ALLOWED
-    from pytest_quantcheck.options import INI_KEYS
+    from pytest_quantcheck.plugin import cases
+    from pytest_quantcheck.plugin.options import INI_KEYS
     from pytest_quantcheck.verdict.budget import QUANTITIES
     from pytest_quantcheck.verdict.gate import Gate
     from pytest_quantcheck.verdict.metrics import METRICS

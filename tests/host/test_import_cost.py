@@ -14,7 +14,7 @@ pytestmark = pytest.mark.host
 LOOK = """
 import sys, pytest
 before = set(sys.modules)
-import pytest_quantcheck.plugin
+import pytest_quantcheck.plugin.hooks
 names = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(*sorted(names - set(sys.stdlib_module_names)))
 """

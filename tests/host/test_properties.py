@@ -17,7 +17,7 @@ import pytest
 
 from pytest_quantcheck import properties
 from pytest_quantcheck.errors import MissingExtraError
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.numerics import affine, fixed_point, float_scale, power_of_two, rounding
 from pytest_quantcheck.properties import QUANTIZER_PROPERTIES, Domain, QuantParams
 from pytest_quantcheck.properties.quantizers import Quantizer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_quantcheck import strategies
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.numerics import fixed_point
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 
 pytestmark = pytest.mark.host

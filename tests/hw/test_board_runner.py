@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.messages import Place
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession

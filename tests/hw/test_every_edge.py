@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantcheck.graph.flatbuffer import read_summary
-from pytest_quantcheck.quantizers.audit import granularity_of
+from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 
 TYPES = ["int8", "uint8", "float32"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.errors import ImageError, RigFault
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact

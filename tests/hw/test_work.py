@@ -11,7 +11,6 @@ import math
 import numpy as np
 import pytest
 
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
     BatchMatMul,
     Convolution,
@@ -27,6 +26,7 @@ from pytest_quantcheck.graph.model import (
     TransposedConvolution,
     Window,
 )
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.runners.board import board_artefact
 
 pytestmark = pytest.mark.hw

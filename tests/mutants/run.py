@@ -31,7 +31,7 @@ TREE = (
     "conftest.py",
     "pyproject.toml",
 )
-IMAGE_COMPILER = "pytest_quantcheck/graph/image.py"
+IMAGE_COMPILER = "pytest_quantcheck/image/compile.py"
 ENGINE = "tests/firmware/engine/"
 # likely catchers first
 C_TESTS = (
@@ -55,7 +55,7 @@ PATIENCE = 900.0  # seconds for the tests without a mutant
 ATTEMPTS = 3  # to have a crash twice
 OPTIONS = ("-x", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider")
 RECORD = "record.json"
-PLUGINS = ("pytest_quantcheck.plugin", "_hypothesis_pytestplugin", "tests.mutants.plugin")
+PLUGINS = ("pytest_quantcheck.plugin.hooks", "_hypothesis_pytestplugin", "tests.mutants.plugin")
 VARIANTS = ((), ("-DQC_SIMULATE_DSP",))
 
 T = TypeVar("T")

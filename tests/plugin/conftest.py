@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 # Loaded before any run in this process: what a run imports is forgotten after it, and its classes come twice.
-import pytest_quantcheck.collection
+import pytest_quantcheck.plugin.collection
 import pytest_quantcheck.quantizers.config
-import pytest_quantcheck.quantizers.onnx_options
-import pytest_quantcheck.quantizers.tflite_schemes
+import pytest_quantcheck.quantizers.onnx.options
+import pytest_quantcheck.quantizers.tflite.schemes
 import pytest_quantcheck.rig.inventory
 import pytest_quantcheck.verdict.budget  # noqa: F401
 

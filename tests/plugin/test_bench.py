@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.bench import Bench
+from pytest_quantcheck.plugin.board_pool import Bench
+from pytest_quantcheck.plugin.settings import Settings
 from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.lease import holder
-from pytest_quantcheck.settings import Settings
 
 pytestmark = pytest.mark.host
 

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 from pathlib import Path
 
-from rigs.flash_file import map_flash
+from rigs.common.flash_file import map_flash
 
 SECTOR = 4096
 _JEDEC_CAPACITY = {1 << 20: 0x14, 2 << 20: 0x15, 4 << 20: 0x16, 8 << 20: 0x17, 16 << 20: 0x18}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
-from rigs.flash_file import map_flash
+from rigs.common.flash_file import map_flash
 from rigs.stm32.virtual.flash_controller import FLASH_SIZE
 
 ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import UsageError
-from rigs.flash_file import map_flash
+from rigs.common.flash_file import map_flash
 from rigs.stm32.virtual.core import BusFaultError, Core, NoPowerError, State
 from rigs.stm32.virtual.debug_port import DebugPort
 from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLostError, StuckBit

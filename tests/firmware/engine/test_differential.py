@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck import strategies
 from pytest_quantcheck.data.dataset import Raw
-from pytest_quantcheck.graph.image import compile_image
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner

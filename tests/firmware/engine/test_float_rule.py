@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
     Add,
     Convolution,
@@ -27,6 +26,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     Window,
 )
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 
 if TYPE_CHECKING:

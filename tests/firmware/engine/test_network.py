@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import OPCODES, compile_image, read_image
 from pytest_quantcheck.graph.model import QuantGraph
+from pytest_quantcheck.image.compile import OPCODES, compile_image, read_image
 
 if TYPE_CHECKING:
     from conftest import Engine

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from conformance_models import onnx_nets as nets
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import compile_image
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.quantize import quantize
 
 if TYPE_CHECKING:
     from conftest import Engine

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
     Add,
     BatchMatMul,
@@ -44,6 +43,7 @@ from pytest_quantcheck.graph.model import (
     TransposedConvolution,
     Window,
 )
+from pytest_quantcheck.image.compile import compile_image
 
 if TYPE_CHECKING:
     from conftest import Engine

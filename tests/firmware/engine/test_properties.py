@@ -18,8 +18,8 @@ import pytest
 from filelock import FileLock
 
 from pytest_quantcheck import properties
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import FloatEdge, Operator, QuantGraph, Tensor
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.numerics import fixed_point as numerics
 from pytest_quantcheck.properties import QUANTIZER_PROPERTIES, Domain, QuantParams
 

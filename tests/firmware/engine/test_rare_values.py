@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.image import DeviceImage, compile_image, read_image
 from pytest_quantcheck.graph.model import (
     Concatenation,
     Convolution,
@@ -27,6 +26,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     Window,
 )
+from pytest_quantcheck.image.compile import DeviceImage, compile_image, read_image
 
 if TYPE_CHECKING:
     from conftest import Engine

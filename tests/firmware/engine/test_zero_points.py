@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import (
     Add,
     Convolution,
@@ -21,6 +20,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     Window,
 )
+from pytest_quantcheck.image.compile import compile_image
 
 if TYPE_CHECKING:
     from conftest import Engine

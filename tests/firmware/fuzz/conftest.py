@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import QuantGraph
+from pytest_quantcheck.image.compile import compile_image
 from tests.firmware.engine.conftest import network, wide_network  # noqa: F401
 from tests.firmware.fuzz.build import build, has_libfuzzer
 

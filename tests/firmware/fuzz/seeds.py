@@ -11,8 +11,8 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UnsupportedOperatorError
-from pytest_quantcheck.graph.image import compile_image
-from pytest_quantcheck.graph.tflite import read_tflite
+from pytest_quantcheck.graph.from_tflite.read import read_tflite
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.runners.prepare import quantize_inputs
 from pytest_quantcheck.strategies import LAYER_KINDS, ModelCase, layers, small_models
 

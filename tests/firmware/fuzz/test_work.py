@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import Operator, Pool, QuantGraph, Tensor, Window
+from pytest_quantcheck.image.compile import compile_image
 from tests.firmware.fuzz.build import WORK_LIMIT
 from tests.firmware.fuzz.fields import with_crc
 from tests.firmware.fuzz.test_fields import ACCEPTED, statuses

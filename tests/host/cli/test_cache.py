@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.cli import main
-from pytest_quantcheck.quantizers.cache import Cache
 
 pytestmark = pytest.mark.host
 

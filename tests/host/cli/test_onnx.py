@@ -13,7 +13,7 @@ from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import MissingExtraError
 from pytest_quantcheck.models.load import load
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 from pytest_quantcheck.verdict.reference import FloatOutputs, exact_runner
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from conformance_models import digits
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.representative import representative
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.models.schema import semantic_sha256
-from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.tflite import quantize
+from pytest_quantcheck.quantizers.tflite.quantize import quantize
 
 pytestmark = [
     pytest.mark.host,

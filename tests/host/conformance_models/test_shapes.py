@@ -7,7 +7,7 @@ import pytest
 
 from conformance_models.shapes import SHAPES, model
 from pytest_quantcheck.data.dataset import Raw
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.data.dataset import Raw
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
 from pytest_quantcheck.graph.model import Convolution
-from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
 

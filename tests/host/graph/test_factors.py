@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.data.dataset import Raw
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
 

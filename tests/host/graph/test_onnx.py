@@ -13,17 +13,17 @@ from onnx import numpy_helper
 
 from conformance_models import onnx_nets as nets
 from conformance_models.onnx_nets import Q
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, QuantcheckError, UnsupportedOperatorError
-from pytest_quantcheck.graph.artefact import is_onnx, read_artefact_graph, read_artefact_summary
 from pytest_quantcheck.graph.execute import run_batch
-from pytest_quantcheck.graph.image import compile_image
+from pytest_quantcheck.graph.from_onnx.read import origins, read_onnx
 from pytest_quantcheck.graph.model import Convolution, FloatEdge, FullyConnected, QuantGraph
-from pytest_quantcheck.graph.onnx import origins, read_onnx
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.graph.read import is_onnx, read_artefact_graph, read_artefact_summary
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance_models.onnx_nets import Net
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.graph.image import compile_image
 from pytest_quantcheck.graph.model import QuantGraph
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 

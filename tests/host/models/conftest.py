@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
-from pytest_quantcheck.quantizers.cache import Cache
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.models.mltk_archive import network_of
-from pytest_quantcheck.quantizers.cache import Cache
 
 pytestmark = pytest.mark.host
 

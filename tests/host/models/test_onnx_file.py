@@ -16,7 +16,7 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 
 pytestmark = pytest.mark.host

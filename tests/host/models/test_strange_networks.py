@@ -14,7 +14,7 @@ from pytest_quantcheck.models.converter import keras_model_to_tflite, saved_mode
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.keras_file import safe_copy
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.tflite import quantize
+from pytest_quantcheck.quantizers.tflite.quantize import quantize
 
 pytestmark = [
     pytest.mark.host,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.numerics import float_scale
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.properties import exact

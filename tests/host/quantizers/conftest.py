@@ -10,15 +10,15 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from conformance_models import digits
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
-from pytest_quantcheck.quantizers.cache import Cache
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.tflite import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.quantizers.tflite.quantize import quantize
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,16 @@ import pytest
 from onnx import numpy_helper
 
 from conformance_models import onnx_nets as nets
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UsageError
-from pytest_quantcheck.graph.artefact import read_artefact_summary
-from pytest_quantcheck.quantizers import onnx as quantizer
+from pytest_quantcheck.graph.read import read_artefact_summary
 from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
-from pytest_quantcheck.quantizers.audit import audit
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.quantizers.audit.tflite import audit
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.onnx import quantize as quantizer
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 from pytest_quantcheck.runners.prepare import dequantize_output

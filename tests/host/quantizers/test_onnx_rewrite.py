@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from conformance_models.onnx_nets import Net
-from pytest_quantcheck.quantizers.onnx_rewrite import rewrite
+from pytest_quantcheck.quantizers.onnx.rewrite import rewrite
 
 pytestmark = pytest.mark.host
 

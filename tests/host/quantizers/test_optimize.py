@@ -12,20 +12,20 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_quantcheck.cases import expand, override
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.data.representative import Representative
 from pytest_quantcheck.demo.artefacts import demo_samples
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UsageError
-from pytest_quantcheck.graph.flatbuffer import read_summary
-from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value, window_output
+from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value, window_output
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
-from pytest_quantcheck.quantizers import optimize
+from pytest_quantcheck.plugin.cases import expand, override
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.tflite import quantize
+from pytest_quantcheck.quantizers.tflite import optimize
+from pytest_quantcheck.quantizers.tflite.quantize import quantize
 
 pytestmark = [
     pytest.mark.host,

@@ -46,17 +46,17 @@ def test_a_broken_plug_in_stops_only_who_asks_for_it(plug_in, code):
 
 
 OWN = """
-from pytest_quantcheck.quantizers.registry import Quantizer, Scheme
+from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme
 
-def options(config):
-    assert dict(config.options) == {"level": 3}
+def options(values):
+    assert values == {"level": 3}
     return "level3"
 
 ternary = Scheme(("int8",), ("float32",), ())
 mine = Quantizer("mine", ".bin", "quantcheck_broken:make", {"ternary": ternary}, options)
 
 def make(source, config, data, **how):
-    from pytest_quantcheck.quantizers.model import QuantizedModel
+    from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
     return QuantizedModel(source, config.id.encode(), config)
 """
 
@@ -65,7 +65,7 @@ def test_a_quantizer_of_ones_own_brings_its_schemes_options_and_code(plug_in):
     environment = plug_in("quantcheck.quantizers", "mine = quantcheck_broken:mine", OWN)
     program = (
         "from pytest_quantcheck.quantizers.config import QuantConfig\n"
-        "from pytest_quantcheck.quantizers.registry import quantize\n"
+        "from pytest_quantcheck.quantizers.quantize import quantize\n"
         "print(quantize('net', QuantConfig(quantizer='mine', options={'level': 3})).artefact.decode())"
     )
     done = run(environment, program)

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from pytest_quantcheck.errors import QuantizationError, UsageError
-from pytest_quantcheck.graph.flatbuffer import read_summary
-from pytest_quantcheck.quantizers import tflite
-from pytest_quantcheck.quantizers.audit import granularity_of
-from pytest_quantcheck.quantizers.cache import Cache
+from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.tflite import quantize as tflite
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.verdict.reference import exact_runner
 
@@ -162,10 +162,10 @@ def test_a_warm_cache_answers_without_tensorflow_and_without_a_conversion(quanti
         "import sys\n"
         "from conformance_models import digits\n"
         "from pytest_quantcheck.models.worker import Worker\n"
-        "from pytest_quantcheck.quantizers.cache import Cache\n"
+        "from pytest_quantcheck.cache import Cache\n"
         "from pytest_quantcheck.quantizers.config import QuantConfig\n"
         "from pytest_quantcheck.data.calibration import Calibration\n"
-        "from pytest_quantcheck.quantizers.tflite import quantize\n"
+        "from pytest_quantcheck.quantizers.tflite.quantize import quantize\n"
         "Worker.call = None  # a conversion would be a TypeError\n"
         "config = QuantConfig(calibration=Calibration.parse('10%'))\n"
         "model = quantize(sys.argv[1], config, digits.dataset(), cache=Cache(sys.argv[2]))\n"

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
 from pytest_quantcheck.graph import execute
+from pytest_quantcheck.graph.from_tflite.read import read_summary, read_tflite
 from pytest_quantcheck.graph.model import (
     FullyConnected,
     Mul,
@@ -27,11 +29,9 @@ from pytest_quantcheck.graph.model import (
     Table,
     Tensor,
 )
-from pytest_quantcheck.graph.tflite import read_summary, read_tflite
-from pytest_quantcheck.graph.write_tflite import TfliteWriter, Value
 from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import HOST_RUNNERS, host_runner, litert, prepare
 from pytest_quantcheck.strategies.models import DTYPES, layers, small_models
 

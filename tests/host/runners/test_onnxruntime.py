@@ -24,8 +24,8 @@ from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError, UsageError
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.model import QuantizedModel
-from pytest_quantcheck.quantizers.registry import quantize
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import host_runner
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
@@ -534,7 +534,7 @@ def drawn_scale(d: Draw, rule: str, scales: list[float]) -> float:
 
 @pytest.fixture(scope="module")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> QuantizedModel:
-    from pytest_quantcheck.quantizers.cache import Cache
+    from pytest_quantcheck.cache import Cache
 
     x = np.random.default_rng(0).normal(size=(16, 3, 12, 10)).astype(np.float32)
     config = QuantConfig(quantizer="onnx", calibration=Calibration())

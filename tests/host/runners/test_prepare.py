@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner

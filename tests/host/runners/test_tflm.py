@@ -14,8 +14,8 @@ import pytest
 
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner, shared_worker
 
@@ -109,7 +109,7 @@ def test_a_killed_parent_leaves_no_worker(tmp_path: Path) -> None:
 import os, signal, sys
 import numpy as np
 from pytest_quantcheck.data.dataset import Raw
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.tflm import TflmRunner, shared_worker
 model = QuantizedModel("m", open(sys.argv[1], "rb").read())
 TflmRunner().run(model, Raw(np.zeros((1, 6, 6, 2), np.int8)))

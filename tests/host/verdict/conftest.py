@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.data.dataset import Raw
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Footprint, Run
 
 

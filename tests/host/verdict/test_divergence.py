@@ -12,9 +12,9 @@ import pytest
 from pytest_quantcheck.data.dataset import Array, Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.graph.model import Convolution, Operator, QuantGraph
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run, Vectors
 from pytest_quantcheck.runners.tflm import TflmRunner

@@ -12,7 +12,7 @@ from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Array, Dataset, Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run, Vectors
 from pytest_quantcheck.verdict.budget import Budget

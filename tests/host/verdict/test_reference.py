@@ -11,9 +11,9 @@ from conformance_models import onnx_nets
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.flatbuffer import read_summary
-from pytest_quantcheck.graph.write_tflite import TfliteWriter
-from pytest_quantcheck.quantizers.model import QuantizedModel
+from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.tflm import TflmRunner
 from pytest_quantcheck.verdict.gate import Gate
 from pytest_quantcheck.verdict.reference import Remembering, exact_runner

@@ -1,0 +1,684 @@
+"""Build small quantized ``.tflite`` files without TensorFlow, in milliseconds.
+
+For tests and for conformance shapes: the caller chooses every scale, weight and option; shapes of
+outputs follow. What is written is exactly what was asked for, sensible or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+import tflite
+
+from pytest_quantcheck.formats.tflite import OPTIONS
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+
+_SCHEMA_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the file being written."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float = 0.0  # 0: not quantized; per channel: the first entry
+    zero_point: int = 0
+
+
+@dataclass
+class _Tensor:
+    value: Value
+    name: str
+    scales: Array
+    zero_points: Array
+    axis: int
+    data: bytes | None
+    variable: bool
+
+
+@dataclass
+class _Operator:
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, Any]
+
+
+def window_output(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
+    """Output size of a sliding window along one axis; ``padding`` is ``SAME`` or ``VALID``."""
+    reach = (kernel - 1) * dilation + 1
+    return -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1
+
+
+@dataclass
+class TfliteWriter:
+    """Collects tensors and operators; ``finish`` returns the file.
+
+    The general way is ``tensor`` and ``operator``; the other methods add one operator of that kind,
+    compute its output's shape and return the output.
+    """
+
+    description: str = "written by pytest-quantcheck"
+    _tensors: list[_Tensor] = field(default_factory=list)
+    _operators: list[_Operator] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of the operators so far, in order."""
+        return tuple(op.kind for op in self._operators)
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        dtype: str = "int8",
+        *,
+        scale: float | Array | None = None,
+        zero_point: int | Array = 0,
+        axis: int = 0,
+        data: npt.ArrayLike | None = None,
+        name: str = "",
+        variable: bool = False,
+    ) -> Value:
+        """Add a tensor; arrays as ``scale`` and ``zero_point`` mean one entry per slice of ``axis``."""
+        scales = np.zeros(0) if scale is None else np.atleast_1d(np.asarray(scale, np.float32))
+        zeros = np.broadcast_to(np.asarray(zero_point, np.int64), scales.shape)
+        value = Value(
+            len(self._tensors),
+            tuple(int(n) for n in shape),
+            dtype,
+            float(scales[0]) if len(scales) else 0.0,
+            int(zeros[0]) if len(scales) else 0,
+        )
+        content = None
+        if data is not None:
+            content = np.ascontiguousarray(data, np.dtype(dtype).newbyteorder("<")).tobytes()
+        label = name or f"t{value.index}"
+        self._tensors.append(_Tensor(value, label, scales, zeros, axis, content, variable))
+        return value
+
+    def constant(self, data: npt.ArrayLike, dtype: str = "int32") -> Value:
+        """A constant without quantization, such as a shape or axes."""
+        array = np.asarray(data, dtype)
+        return self.tensor(array.shape, dtype, data=array)
+
+    def operator(
+        self, kind: str, inputs: Sequence[Value | None], outputs: Sequence[Value], **options: Any
+    ) -> None:
+        """Add an operator; ``options`` are named as in the schema (``StrideH=2``). None: absent input."""
+        self._operators.append(
+            _Operator(
+                kind,
+                tuple(-1 if value is None else value.index for value in inputs),
+                tuple(value.index for value in outputs),
+                options,
+            )
+        )
+
+    def conv_2d(
+        self,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        *,
+        weight_scale: float | Array,
+        scale: float,
+        zero_point: int = 0,
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        padding: str = "SAME",
+        activation: str = "NONE",
+        depthwise: bool = False,
+    ) -> Value:
+        """CONV_2D (weights OHWI), or DEPTHWISE_CONV_2D (weights 1HWC) with ``depthwise``."""
+        axis = 3 if depthwise else 0
+        inputs = [x, self.tensor(weights.shape, scale=weight_scale, axis=axis, data=weights)]
+        if bias is not None:  # where it is absent as -1, TFLM's depthwise kernel crashes
+            inputs.append(self._bias(bias, x, weight_scale))
+        height, width = (
+            window_output(x.shape[1 + i], weights.shape[1 + i], stride[i], dilation[i], padding)
+            for i in (0, 1)
+        )
+        shape = (x.shape[0], height, width, weights.shape[axis])
+        out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
+        options = {
+            **_window_options(stride, padding, activation),
+            "DilationHFactor": dilation[0],
+            "DilationWFactor": dilation[1],
+        }
+        if depthwise:
+            options["DepthMultiplier"] = weights.shape[3] // x.shape[3]
+        self.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [out], **options)
+        return out
+
+    def transpose_conv(
+        self,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        *,
+        size: Pair,
+        weight_scale: float | Array,
+        scale: float,
+        zero_point: int = 0,
+        stride: Pair = (1, 1),
+        padding: str = "SAME",
+    ) -> Value:
+        """TRANSPOSE_CONV (weights OHWI) to a picture of ``size``."""
+        kernel = self.tensor(weights.shape, scale=weight_scale, axis=0, data=weights)
+        shape = (x.shape[0], *size, weights.shape[0])
+        out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
+        inputs = [self.constant(list(shape)), kernel, x]
+        if bias is not None:
+            inputs.append(self._bias(bias, x, weight_scale))
+        self.operator("TRANSPOSE_CONV", inputs, [out], **_window_options(stride, padding, "NONE"))
+        return out
+
+    def batch_matmul(
+        self,
+        a: Value,
+        b: Value,
+        *,
+        scale: float,
+        zero_point: int = 0,
+        adj_x: bool = False,
+        adj_y: bool = False,
+    ) -> Value:
+        """BATCH_MATMUL; ``adj_x`` and ``adj_y`` swap the last two axes first."""
+        rows, columns = a.shape[-1 if adj_x else -2], b.shape[-2 if adj_y else -1]
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), rows, columns)
+        out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
+        self.operator("BATCH_MATMUL", [a, b], [out], AdjX=adj_x, AdjY=adj_y)
+        return out
+
+    def fully_connected(
+        self,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        *,
+        weight_scale: float | Array,
+        weight_zero_point: int = 0,
+        scale: float,
+        zero_point: int = 0,
+        activation: str = "NONE",
+    ) -> Value:
+        """FULLY_CONNECTED with weights (outputs, depth) on the flattened input."""
+        kernel = self.tensor(weights.shape, scale=weight_scale, zero_point=weight_zero_point, data=weights)
+        batches = int(np.prod(x.shape)) // weights.shape[1]
+        out = self.tensor((batches, weights.shape[0]), x.dtype, scale=scale, zero_point=zero_point)
+        inputs = [x, kernel, None if bias is None else self._bias(bias, x, weight_scale)]
+        self.operator("FULLY_CONNECTED", inputs, [out], FusedActivationFunction=_activation(activation))
+        return out
+
+    def add(
+        self,
+        a: Value,
+        b: Value,
+        *,
+        scale: float,
+        zero_point: int = 0,
+        activation: str = "NONE",
+        kind: str = "ADD",
+    ) -> Value:
+        """ADD or SUB with NumPy's broadcasting.
+
+        int16 scales are taken as they are; without the option LiteRT has a rule of its own for powers
+        of two.
+        """
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
+        options = {"FusedActivationFunction": _activation(activation)}
+        if a.dtype == "int16":
+            options["PotScaleInt16"] = False
+        self.operator(kind, [a, b], [out], **options)
+        return out
+
+    def mul(
+        self, a: Value, b: Value, *, scale: float, zero_point: int = 0, activation: str = "NONE"
+    ) -> Value:
+        """MUL with NumPy's broadcasting."""
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
+        self.operator("MUL", [a, b], [out], FusedActivationFunction=_activation(activation))
+        return out
+
+    def extremum(self, kind: str, a: Value, b: Value) -> Value:
+        """MINIMUM or MAXIMUM of values with one scale, with NumPy's broadcasting."""
+        out = self._like(a, np.broadcast_shapes(a.shape, b.shape))
+        self.operator(kind, [a, b], [out])
+        return out
+
+    def prelu(self, x: Value, slope: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """PRELU; ``slope`` broadcasts to ``x``."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("PRELU", [x, slope], [out])
+        return out
+
+    def pool(
+        self,
+        kind: str,
+        x: Value,
+        kernel: Pair,
+        *,
+        stride: Pair = (1, 1),
+        padding: str = "VALID",
+        activation: str = "NONE",
+    ) -> Value:
+        """AVERAGE_POOL_2D or MAX_POOL_2D."""
+        height, width = (window_output(x.shape[1 + i], kernel[i], stride[i], 1, padding) for i in (0, 1))
+        out = self._like(x, (x.shape[0], height, width, x.shape[3]))
+        options = {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
+        self.operator(kind, [x], [out], **options, **_window_options(stride, padding, activation))
+        return out
+
+    def mean(
+        self,
+        x: Value,
+        axes: Sequence[int],
+        *,
+        keep: bool,
+        scale: float,
+        zero_point: int = 0,
+        kind: str = "MEAN",
+    ) -> Value:
+        """MEAN or SUM over ``axes``."""
+        shape = _reduced(x.shape, axes, keep)
+        out = self.tensor(shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator(kind, [x, self.constant(list(axes))], [out], KeepDims=keep)
+        return out
+
+    def reduce_max(self, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
+        """REDUCE_MAX over ``axes``."""
+        out = self._like(x, _reduced(x.shape, axes, keep))
+        self.operator("REDUCE_MAX", [x, self.constant(list(axes))], [out], KeepDims=keep)
+        return out
+
+    def pad(self, x: Value, paddings: Sequence[Pair], value: int | None = None) -> Value:
+        """PAD, or PADV2 with a fill ``value`` of the input's type."""
+        out = self._like(
+            x, [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
+        )
+        inputs = [x, self.constant([list(pair) for pair in paddings])]
+        if value is not None:
+            inputs.append(self.tensor((), x.dtype, scale=x.scale, zero_point=x.zero_point, data=value))
+        self.operator("PAD" if value is None else "PADV2", inputs, [out])
+        return out
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """RESHAPE with its shape as a constant input."""
+        out = self._like(x, shape)
+        self.operator("RESHAPE", [x, self.constant(list(shape))], [out])
+        return out
+
+    def renamed(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """SQUEEZE of axes of size 1, or EXPAND_DIMS by one axis."""
+        if kind == "EXPAND_DIMS":
+            out = self._like(x, np.expand_dims(np.empty(x.shape, np.bool_), axes[0]).shape)
+            self.operator(kind, [x, self.constant(axes[0])], [out])
+            return out
+        gone = [axis % len(x.shape) for axis in axes]
+        out = self._like(x, [n for axis, n in enumerate(x.shape) if axis not in gone])
+        self.operator(kind, [x], [out], SqueezeDims=list(axes))
+        return out
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        """TRANSPOSE with its permutation as a constant input."""
+        out = self._like(x, [x.shape[axis] for axis in order])
+        self.operator("TRANSPOSE", [x, self.constant(list(order))], [out])
+        return out
+
+    def strided_slice(self, x: Value, bounds: Sequence[slice | int]) -> Value:
+        """STRIDED_SLICE with a slice or an index for every axis, as NumPy has them."""
+        out = self._like(x, np.empty(x.shape, np.bool_)[tuple(bounds)].shape)
+        begin, end, step, masks = [], [], [], {"BeginMask": 0, "EndMask": 0, "ShrinkAxisMask": 0}
+        for axis, bound in enumerate(bounds):
+            where = bound if isinstance(bound, slice) else slice(bound, bound + 1)
+            masks["BeginMask"] |= (where.start is None) << axis
+            masks["EndMask"] |= (where.stop is None) << axis
+            masks["ShrinkAxisMask"] |= (not isinstance(bound, slice)) << axis
+            begin.append(where.start or 0)
+            end.append(where.stop or 0)
+            step.append(1 if where.step is None else where.step)
+        inputs = [x, *(self.constant(values) for values in (begin, end, step))]
+        self.operator("STRIDED_SLICE", inputs, [out], **masks)
+        return out
+
+    def split(self, x: Value, axis: int, count: int) -> list[Value]:
+        """SPLIT into equal parts."""
+        shape = list(x.shape)
+        shape[axis] //= count
+        outs = [self._like(x, shape) for _ in range(count)]
+        self.operator("SPLIT", [self.constant(axis), x], outs, NumSplits=count)
+        return outs
+
+    def slice(self, x: Value, begin: Sequence[int], size: Sequence[int]) -> Value:
+        """SLICE; a size of -1 reaches to the end."""
+        out = self._like(x, [n - b if s == -1 else s for n, b, s in zip(x.shape, begin, size, strict=True)])
+        self.operator("SLICE", [x, self.constant(list(begin)), self.constant(list(size))], [out])
+        return out
+
+    def split_v(self, x: Value, axis: int, sizes: Sequence[int]) -> list[Value]:
+        """SPLIT_V into parts of these sizes; -1 is the rest."""
+        axis %= len(x.shape)
+        rest = x.shape[axis] - sum(size for size in sizes if size != -1)
+        shapes = ((*x.shape[:axis], rest if n == -1 else n, *x.shape[axis + 1 :]) for n in sizes)
+        outs = [self._like(x, shape) for shape in shapes]
+        inputs = [x, self.constant(list(sizes)), self.constant(axis)]
+        self.operator("SPLIT_V", inputs, outs, NumSplits=len(outs))
+        return outs
+
+    def blocks(self, kind: str, x: Value, block: int) -> Value:
+        """DEPTH_TO_SPACE or SPACE_TO_DEPTH."""
+        n, height, width, channels = x.shape
+        shape = (
+            (n, height * block, width * block, channels // block**2)
+            if kind == "DEPTH_TO_SPACE"
+            else (n, height // block, width // block, channels * block**2)
+        )
+        out = self._like(x, shape)
+        self.operator(kind, [x], [out], BlockSize=block)
+        return out
+
+    def unpack(self, x: Value, axis: int) -> list[Value]:
+        """UNPACK along ``axis``."""
+        axis %= len(x.shape)
+        outs = [self._like(x, [*x.shape[:axis], *x.shape[axis + 1 :]]) for _ in range(x.shape[axis])]
+        self.operator("UNPACK", [x], outs, Axis=axis, Num=len(outs))
+        return outs
+
+    def pack(self, values: Sequence[Value], axis: int) -> Value:
+        """PACK of values that share one scale."""
+        shape = values[0].shape
+        place = axis % (len(shape) + 1)
+        out = self._like(values[0], [*shape[:place], len(values), *shape[place:]])
+        self.operator("PACK", values, [out], Axis=axis, ValuesCount=len(values))
+        return out
+
+    def resize(
+        self,
+        kind: str,
+        x: Value,
+        size: Pair,
+        *,
+        align_corners: bool = False,
+        half_pixel_centers: bool = False,
+    ) -> Value:
+        """RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR."""
+        out = self._like(x, (x.shape[0], *size, x.shape[3]))
+        options = {"AlignCorners": align_corners, "HalfPixelCenters": half_pixel_centers}
+        self.operator(kind, [x, self.constant(list(size))], [out], **options)
+        return out
+
+    def concatenation(self, values: Sequence[Value], axis: int) -> Value:
+        """CONCATENATION of values that share one scale."""
+        shape = list(values[0].shape)
+        shape[axis] = sum(value.shape[axis] for value in values)
+        out = self._like(values[0], shape)
+        self.operator("CONCATENATION", values, [out], Axis=axis, FusedActivationFunction=_activation("NONE"))
+        return out
+
+    def softmax(self, x: Value, beta: float = 1.0, dtype: str | None = None) -> Value:
+        """SOFTMAX over the last axis with the output scale that TFLite prescribes; ``dtype="int16"`` also
+        from int8."""
+        if x.dtype == "int8" and dtype == "int16":
+            out = self.tensor(x.shape, dtype, scale=2.0**-16, zero_point=-(2**15))
+        else:
+            out = self._below_one(x, 8)
+        self.operator("SOFTMAX", [x], [out], Beta=beta)
+        return out
+
+    def logistic(self, x: Value) -> Value:
+        """LOGISTIC with the output scale that TFLite prescribes."""
+        out = self._below_one(x, 8)
+        self.operator("LOGISTIC", [x], [out])
+        return out
+
+    def tanh(self, x: Value) -> Value:
+        """TANH with the output scale that TFLite prescribes."""
+        out = self._below_one(x, 7)
+        self.operator("TANH", [x], [out])
+        return out
+
+    def relu(self, x: Value, *, scale: float, zero_point: int) -> Value:
+        """RELU as an operator of its own, with a scale of its own."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("RELU", [x], [out])
+        return out
+
+    def hard_swish(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """HARD_SWISH."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("HARD_SWISH", [x], [out])
+        return out
+
+    def abs(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """ABS."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("ABS", [x], [out])
+        return out
+
+    def leaky_relu(self, x: Value, alpha: float, *, scale: float, zero_point: int = 0) -> Value:
+        """LEAKY_RELU."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("LEAKY_RELU", [x], [out], Alpha=alpha)
+        return out
+
+    def relu6(self, x: Value) -> Value:
+        """RELU6 as an operator of its own; it keeps the input's scale."""
+        out = self._like(x, x.shape)
+        self.operator("RELU6", [x], [out])
+        return out
+
+    def quantize(self, x: Value, *, scale: float, zero_point: int, dtype: str = "int8") -> Value:
+        """QUANTIZE from float32 or from another integer scale or type."""
+        out = self.tensor(x.shape, dtype, scale=scale, zero_point=zero_point)
+        self.operator("QUANTIZE", [x], [out])
+        return out
+
+    def dequantize(self, x: Value) -> Value:
+        """DEQUANTIZE to float32."""
+        out = self.tensor(x.shape, "float32")
+        self.operator("DEQUANTIZE", [x], [out])
+        return out
+
+    def finish(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
+        """The ``.tflite`` file with one subgraph and a signature-free interface."""
+        builder = flatbuffers.Builder(4096)
+        kinds = list(dict.fromkeys(op.kind for op in self._operators))
+        contents = [b""]  # buffer 0 is empty by convention: the buffer of every activation
+        for tensor in self._tensors:
+            if tensor.data is not None:
+                contents.append(tensor.data)
+        buffers = [_buffer(builder, content) for content in contents]
+        places = iter(range(1, len(contents)))
+        tensors = [_tensor(builder, t, 0 if t.data is None else next(places)) for t in self._tensors]
+        operators = [_operator(builder, op, kinds.index(op.kind)) for op in self._operators]
+        graph = _subgraph(builder, tensors, operators, inputs, outputs)
+        codes = [_operator_code(builder, kind) for kind in kinds]
+        description = builder.CreateString(self.description)
+        vectors = [_offsets(builder, v) for v in (codes, [graph], buffers)]
+        tflite.ModelStart(builder)
+        tflite.ModelAddVersion(builder, _SCHEMA_VERSION)
+        tflite.ModelAddOperatorCodes(builder, vectors[0])
+        tflite.ModelAddSubgraphs(builder, vectors[1])
+        tflite.ModelAddBuffers(builder, vectors[2])
+        tflite.ModelAddDescription(builder, description)
+        builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    def source(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
+        """Lines of Python that write the same file, ``artefact``, once more."""
+        lines = ["writer = TfliteWriter()"]
+        lines += [f"t{tensor.value.index} = {_tensor_source(tensor)}" for tensor in self._tensors]
+        for op in self._operators:
+            options = "".join(f", {name}={value!r}" for name, value in op.options.items())
+            lines.append(f"writer.operator({op.kind!r}, {_names(op.inputs)}, {_names(op.outputs)}{options})")
+        ends = (_names(value.index for value in values) for values in (inputs, outputs))
+        return "\n".join([*lines, f"artefact = writer.finish({', '.join(ends)})"])
+
+    def _like(self, x: Value, shape: Sequence[int]) -> Value:
+        scale = x.scale if x.scale else None
+        return self.tensor(shape, x.dtype, scale=scale, zero_point=x.zero_point)
+
+    def _below_one(self, x: Value, fraction_bits: int) -> Value:
+        """An output for values from 0 (8 fraction bits) or -1 (7) to 1, int16 with all its bits."""
+        if x.dtype == "int16":
+            return self.tensor(x.shape, "int16", scale=2.0**-15)
+        zero_point = -128 if fraction_bits == 8 else 0
+        return self.tensor(x.shape, scale=2.0**-fraction_bits, zero_point=zero_point)
+
+    def _bias(self, bias: Array, x: Value, weight_scale: float | Array) -> Value:
+        """An int32 bias; int64 where int64 is given next to int16 activations."""
+        scale = np.float32(x.scale) * np.asarray(weight_scale, np.float32)
+        dtype = "int64" if x.dtype == "int16" and bias.dtype == np.int64 else "int32"
+        return self.tensor(bias.shape, dtype, scale=scale, data=bias)
+
+
+def _names(indices: Iterable[int]) -> str:
+    return f"[{', '.join('None' if index < 0 else f't{index}' for index in indices)}]"
+
+
+def _tensor_source(tensor: _Tensor) -> str:
+    value, arguments = tensor.value, {}
+    if len(tensor.scales):
+        scales, zeros = tensor.scales.tolist(), tensor.zero_points.tolist()
+        arguments["scale"] = scales if len(scales) > 1 else scales[0]
+        arguments["zero_point"] = zeros if len(set(zeros)) > 1 else zeros[0]
+    if tensor.axis:
+        arguments["axis"] = tensor.axis
+    if tensor.data is not None:
+        arguments["data"] = np.frombuffer(tensor.data, np.dtype(value.dtype).newbyteorder("<")).tolist()
+    if tensor.name != f"t{value.index}":
+        arguments["name"] = tensor.name
+    if tensor.variable:
+        arguments["variable"] = True
+    told = "".join(f", {name}={argument!r}" for name, argument in arguments.items())
+    return f"writer.tensor({value.shape!r}, {value.dtype!r}{told})"
+
+
+def _activation(name: str) -> int:
+    return int(getattr(tflite.ActivationFunctionType, name))
+
+
+def _reduced(shape: Sequence[int], axes: Sequence[int], keep: bool) -> list[int]:
+    reduced = {axis % len(shape) for axis in axes}
+    return [1 if i in reduced else n for i, n in enumerate(shape) if keep or i not in reduced]
+
+
+def _window_options(stride: Pair, padding: str, activation: str) -> dict[str, int]:
+    return {
+        "Padding": getattr(tflite.Padding, padding),
+        "StrideH": stride[0],
+        "StrideW": stride[1],
+        "FusedActivationFunction": _activation(activation),
+    }
+
+
+def _offsets(builder: Any, items: Sequence[int]) -> int:
+    builder.StartVector(4, len(items), 4)
+    for item in reversed(items):
+        builder.PrependUOffsetTRelative(item)
+    return int(builder.EndVector())
+
+
+def _buffer(builder: Any, content: bytes) -> int:
+    data = 0
+    if content:
+        # TFLM reads weights in place and wants them aligned.
+        builder.StartVector(1, len(content), 16)
+        builder.head -= len(content)
+        builder.Bytes[builder.head : builder.head + len(content)] = content
+        data = builder.EndVector()
+    tflite.BufferStart(builder)
+    if content:
+        tflite.BufferAddData(builder, data)
+    return int(tflite.BufferEnd(builder))
+
+
+def _vector(builder: Any, values: npt.ArrayLike, dtype: npt.DTypeLike) -> int:
+    return int(builder.CreateNumpyVector(np.atleast_1d(np.asarray(values, dtype))))
+
+
+def _tensor(builder: Any, tensor: _Tensor, buffer: int) -> int:
+    name = builder.CreateString(tensor.name)
+    shape = _vector(builder, tensor.value.shape, np.int32)
+    quantization = 0
+    if len(tensor.scales):
+        scales = _vector(builder, tensor.scales, np.float32)
+        zero_points = _vector(builder, tensor.zero_points, np.int64)
+        tflite.QuantizationParametersStart(builder)
+        tflite.QuantizationParametersAddScale(builder, scales)
+        tflite.QuantizationParametersAddZeroPoint(builder, zero_points)
+        tflite.QuantizationParametersAddQuantizedDimension(builder, tensor.axis)
+        quantization = tflite.QuantizationParametersEnd(builder)
+    tflite.TensorStart(builder)
+    tflite.TensorAddShape(builder, shape)
+    tflite.TensorAddType(builder, getattr(tflite.TensorType, tensor.value.dtype.upper()))
+    tflite.TensorAddBuffer(builder, buffer)
+    tflite.TensorAddName(builder, name)
+    tflite.TensorAddIsVariable(builder, tensor.variable)
+    if quantization:
+        tflite.TensorAddQuantization(builder, quantization)
+    tflite.TensorAddHasRank(builder, True)
+    return int(tflite.TensorEnd(builder))
+
+
+def _operator_code(builder: Any, kind: str) -> int:
+    code = getattr(tflite.BuiltinOperator, kind)
+    tflite.OperatorCodeStart(builder)
+    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(code, 127))
+    tflite.OperatorCodeAddBuiltinCode(builder, code)
+    tflite.OperatorCodeAddVersion(builder, 1)
+    return int(tflite.OperatorCodeEnd(builder))
+
+
+def _operator(builder: Any, op: _Operator, code: int) -> int:
+    inputs = _vector(builder, op.inputs, np.int32)
+    outputs = _vector(builder, op.outputs, np.int32)
+    table, options = "", 0
+    if op.kind in OPTIONS:
+        table, _ = OPTIONS[op.kind]
+        vectors = {
+            name: _vector(builder, value, np.int32) if isinstance(value, list) else value
+            for name, value in op.options.items()
+        }
+        getattr(tflite, f"{table}Start")(builder)
+        for name, value in vectors.items():
+            getattr(tflite, f"{table}Add{name}")(builder, value)
+        options = getattr(tflite, f"{table}End")(builder)
+    tflite.OperatorStart(builder)
+    tflite.OperatorAddOpcodeIndex(builder, code)
+    tflite.OperatorAddInputs(builder, inputs)
+    tflite.OperatorAddOutputs(builder, outputs)
+    if options:
+        tflite.OperatorAddBuiltinOptionsType(builder, getattr(tflite.BuiltinOptions, table))
+        tflite.OperatorAddBuiltinOptions(builder, options)
+    return int(tflite.OperatorEnd(builder))
+
+
+def _subgraph(
+    builder: Any,
+    tensors: Sequence[int],
+    operators: Sequence[int],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+) -> int:
+    tensor_vector = _offsets(builder, tensors)
+    operator_vector = _offsets(builder, operators)
+    input_vector = _vector(builder, [value.index for value in inputs], np.int32)
+    output_vector = _vector(builder, [value.index for value in outputs], np.int32)
+    tflite.SubGraphStart(builder)
+    tflite.SubGraphAddTensors(builder, tensor_vector)
+    tflite.SubGraphAddInputs(builder, input_vector)
+    tflite.SubGraphAddOutputs(builder, output_vector)
+    tflite.SubGraphAddOperators(builder, operator_vector)
+    return int(tflite.SubGraphEnd(builder))

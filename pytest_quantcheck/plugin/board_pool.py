@@ -1,0 +1,93 @@
+"""The one board that this process holds: taken for a test, kept while the next test wants the same."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.plugin.settings import Settings
+from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.faults import FaultLedger
+from pytest_quantcheck.rig.inventory import Inventory
+from pytest_quantcheck.rig.session import BoardSession
+from pytest_quantcheck.runners.board import BoardRunner
+
+_HAND_OVER_SECONDS = 0.3  # somebody who waits for a lease looks every 0.1 s
+
+
+class Bench:
+    """Hands out boards of an inventory, one at a time. Faults and quarantine last for the whole run.
+
+    The inventory is read when the first board is wanted: host tests need no rig, not even a sound one.
+    With ``shared`` other workers of this run may wait for the same boards: a board is then handed on
+    after a quarter of the time that they are willing to wait.
+    """
+
+    def __init__(
+        self, inventory: Callable[[], Inventory | None], settings: Settings, *, shared: bool = False
+    ) -> None:
+        self._inventory = inventory
+        self._settings = settings
+        self._shared = shared
+        self._since = 0.0
+        self._wanted = ""
+        self._runner: BoardRunner | None = None
+        self.ledger = FaultLedger(retries=settings.infra_retries)
+
+    def take(self, wanted: str, *, test: str) -> BoardRunner:
+        """A board of the target (or the board of the name) ``wanted``, up and proven. Raises ``RigFault``."""
+        if self._wanted != wanted:
+            self.release()
+        if self._runner is None:
+            self._runner = BoardRunner(
+                BoardSession(
+                    self._pool(wanted),
+                    log_dir=self._settings.log_dir,
+                    lease_timeout=self._settings.lease_timeout,
+                    ledger=self.ledger,
+                )
+            )
+            self._wanted = wanted
+            self._since = 0.0
+        session = self._runner.session
+        session.who = test
+        log = self.log_path(test)
+        log.unlink(missing_ok=True)
+        session.log_to(log)
+        session.start()
+        self._since = self._since or time.monotonic()
+        return self._runner
+
+    def release(self, *, unless: str = "") -> None:
+        """Give the board back, unless it is of the target (or has the name) ``unless``."""
+        if self._runner is None:
+            return
+        wanted_again = bool(unless) and unless == self._wanted
+        if wanted_again and not self._is_others_turn():
+            return
+        runner, self._runner, self._wanted = self._runner, None, ""
+        runner.session.close()
+        if wanted_again:
+            time.sleep(_HAND_OVER_SECONDS)
+
+    def _is_others_turn(self) -> bool:
+        """A virtual board is nobody else's; a real one is handed on while others may still wait for it."""
+        if not self._shared or all(entry.virtual for entry in self._pool(self._wanted)):
+            return False
+        return time.monotonic() - self._since > self._settings.lease_timeout / 4
+
+    def log_path(self, test: str) -> Path:
+        """The serial log of a test, by its id: one file per test, written anew in every run."""
+        module, _, name = test.partition("::")
+        folder = re.sub(r"[^A-Za-z0-9._-]+", "-", module.removesuffix(".py"))
+        readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+        return self._settings.log_dir / folder / f"{readable[:200]}.log"
+
+    def _pool(self, wanted: str) -> tuple[BoardEntry, ...]:
+        inventory = self._inventory()
+        if inventory is None:
+            raise UsageError("there is no rig; give --qc-rig virtual or --qc-rig FILE")
+        return (inventory.board(wanted),) if self._settings.each_board else inventory.pool(wanted)

@@ -1,0 +1,161 @@
+"""Collection: turns markers into items, gives ``hw`` and ``host``, deselects and orders.
+
+Imported when a test uses our fixtures; from there on it costs no NumPy either.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import pytest
+
+from pytest_quantcheck.errors import QuantcheckError
+from pytest_quantcheck.plugin import cases
+from pytest_quantcheck.plugin.items import BOARD, CASE, parameter, wanted_board
+from pytest_quantcheck.plugin.notes import run_notes
+from pytest_quantcheck.plugin.settings import inventory, settings
+from pytest_quantcheck.wording import counted
+
+Result = TypeVar("Result")
+_SAME_CORE = (
+    "on a board they share their integer core with one that is run and differ in input or output type only; "
+    "@pytest.mark.hw(io='all') runs them as well"
+)
+
+
+def mark(item: pytest.Item) -> None:
+    """Give ``hw`` to an item that uses ``board``, ``host`` to another that uses our fixtures."""
+    if item.get_closest_marker("hw") is None:
+        item.add_marker("hw" if _needs_board(item) else "host")
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Give a test function its cases and its boards."""
+    config = metafunc.config
+    where = f"{metafunc.definition.nodeid}: "
+    on_board = BOARD in metafunc.fixturenames
+    hardware = _checked(where, lambda: cases.hardware(cases.marks(metafunc.definition, "hw")))
+    expansion = None
+    if CASE in metafunc.fixturenames:
+        marks = cases.marks(metafunc.definition, "quant")
+        if not marks:
+            raise pytest.Collector.CollectError(
+                f"{where}uses quantcheck's fixtures without a quant marker; add "
+                f'@pytest.mark.quant(model="model.h5", data="module:function")'
+            )
+        merged = _checked(
+            where,
+            lambda: cases.override(cases.merge("quant", marks, cases.QUANT_KEYS), settings(config).overrides),
+        )
+        collapse = on_board and hardware["io"] == "core"
+        folder = str(metafunc.definition.path.parent)
+        expansion = _checked(where, lambda: cases.expand(merged, folder, collapse_edges=collapse))
+    _checked(where, lambda: cases.budget(cases.marks(metafunc.definition, "budget")))
+    boards = _boards(config, hardware) if on_board else []
+    if expansion is not None:
+        run_notes(config).omitted += Counter(expansion.impossible)
+        if boards:
+            run_notes(config).omitted += Counter({_SAME_CORE: expansion.collapsed})
+        if _too_many(config, where, expansion, boards):
+            return
+        parameters = [pytest.param(p.case, marks=p.marks, id=p.case.id) for p in expansion.parameters]
+        metafunc.parametrize(CASE, parameters, indirect=True)
+    if boards:
+        metafunc.parametrize(BOARD, boards, ids=boards, indirect=True)
+
+
+def _checked(where: str, work: Callable[[], Result]) -> Result:
+    """Do ``work``; what it finds wrong becomes a collection error that names the test."""
+    try:
+        return work()
+    except QuantcheckError as error:
+        raise pytest.Collector.CollectError(f"{where}{error}") from error
+
+
+def _boards(config: pytest.Config, hardware: Mapping[str, Any]) -> list[str]:
+    """Targets of the rig that match the ``hw`` marker, or board names with ``--qc-each-board``."""
+    try:
+        rig = inventory(config)
+    except QuantcheckError as error:
+        if str(error) not in run_notes(config).usage_errors:
+            run_notes(config).usage_errors.append(str(error))
+        return []
+    if rig is None:
+        return []
+    fit = rig.select(family=hardware["family"], target=hardware["target"], tags=hardware["tags"])
+    each = settings(config).each_board
+    return [board.name for board in fit] if each else list(fit.targets)
+
+
+def _too_many(config: pytest.Config, where: str, expansion: cases.Expansion, boards: list[str]) -> bool:
+    count = len(expansion.parameters) * max(1, len(boards))
+    limit = settings(config).max_cases
+    if count <= limit:
+        return False
+    on_boards = f" on {len(boards)} boards, {count} cases" if len(boards) > 1 else " cases"
+    run_notes(config).usage_errors.append(
+        f"{where}{expansion}{on_boards}; ini qc_max_cases allows {limit}. Shorten a list, or raise the limit"
+    )
+    return True
+
+
+def select_and_order(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect ``hw`` items that have no board, then put items of one board and image side by side."""
+    without = [item for item in items if _needs_board(item) and not wanted_board(item)]
+    if without and not run_notes(config).usage_errors:
+        _leave_out(config, items, without)
+    if run_notes(config).usage_errors:
+        items.clear()
+        if not hasattr(config, "workeroutput"):
+            raise pytest.UsageError("\n".join(run_notes(config).usage_errors))
+        return
+    on_board = [item for item in items if _needs_board(item)]
+    items[:] = [*(item for item in items if not _needs_board(item)), *_side_by_side(on_board)]
+
+
+def _needs_board(item: pytest.Item) -> bool:
+    return BOARD in getattr(item, "fixturenames", ())
+
+
+def _side_by_side(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Grouped by board, then by image; boards, images and items in order of first appearance."""
+    boards: dict[str, dict[object, list[pytest.Item]]] = {}
+    for item in items:
+        case = parameter(item, CASE)
+        image = (case.artefact, case.model, case.data, case.id, case.folder) if case is not None else None
+        boards.setdefault(wanted_board(item), {}).setdefault(image, []).append(item)
+    return [item for images in boards.values() for group in images.values() for item in group]
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], without: list[pytest.Item]) -> None:
+    """Deselect items that cannot have a board; a usage error when nothing else was asked for."""
+    rig = inventory(config)
+    has_rig = rig is not None
+    reason = (
+        f"no board of the rig matches the hw marker of {without[0].nodeid}{_asked(without[0])}; the rig has "
+        f"{', '.join(f'{board.name} ({board.family}, {board.target})' for board in rig)}"
+        if rig is not None
+        else "there is no rig; give --qc-rig virtual or --qc-rig FILE, or put a boards.toml into rootdir"
+    )
+    count = counted(len(without), "hw test")
+    if settings(config).require_hw:
+        run_notes(config).usage_errors.append(f"--qc-require-hw: {count} cannot run: {reason}")
+    elif not has_rig and len(without) == len(items) and _asks_for_hw(config):
+        run_notes(config).usage_errors.append(f"-m {config.option.markexpr!r} selects {count}, but {reason}")
+    run_notes(config).left_out[reason] = len(without)
+    config.hook.pytest_deselected(items=without)
+    gone = set(without)
+    items[:] = [item for item in items if item not in gone]
+
+
+def _asked(item: pytest.Item) -> str:
+    wanted = cases.hardware(cases.marks(item, "hw"))
+    named = [f"{key}={wanted[key]!r}" for key in ("family", "target", "tags") if wanted[key]]
+    return f" ({', '.join(named)})" if named else ""
+
+
+def _asks_for_hw(config: pytest.Config) -> bool:
+    words = str(getattr(config.option, "markexpr", "")).replace("(", " ").replace(")", " ").split()
+    return "hw" in words

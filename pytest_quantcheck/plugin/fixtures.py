@@ -1,0 +1,128 @@
+"""The fixtures, and how to tell tests that use them. None is autouse; what they need is imported on use.
+
+``quant_case`` and ``quant_board`` carry the parameters and are not for tests; ``float_model`` and
+``quant_data`` may be overridden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_quantcheck.plugin.items import wanted_board
+from pytest_quantcheck.plugin.notes import item_notes
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.data.dataset import Dataset, Samples
+    from pytest_quantcheck.models.float_model import FloatModel
+    from pytest_quantcheck.plugin.cases import Case
+    from pytest_quantcheck.plugin.session_state import Workshop
+    from pytest_quantcheck.quantizers.config import QuantConfig
+    from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+    from pytest_quantcheck.report.row import Row
+    from pytest_quantcheck.runners.board import BoardRunner
+    from pytest_quantcheck.runners.run import Runner
+    from pytest_quantcheck.verdict.gate import Gate, Verdict
+
+_WORKSHOP = pytest.StashKey["Workshop"]()
+
+
+@pytest.fixture(scope="session")
+def quantcheck_session(pytestconfig: pytest.Config) -> Workshop:
+    """What the tests of one process share: models, data, the reference, the board in hand."""
+    if _WORKSHOP not in pytestconfig.stash:
+        from pytest_quantcheck.plugin.session_state import Workshop
+
+        pytestconfig.stash[_WORKSHOP] = Workshop(pytestconfig)
+    return pytestconfig.stash[_WORKSHOP]
+
+
+def release_board(config: pytest.Config, *, unless: pytest.Item | None) -> None:
+    """Give the board back, unless the item that comes next wants the same."""
+    workshop = config.stash.get(_WORKSHOP, None)
+    if workshop is not None:
+        workshop.bench.release(unless=wanted_board(unless))
+
+
+@pytest.fixture
+def quant_case(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Case:  # noqa: ARG001
+    """One combination of the ``quant`` marker. (It asks for the session since that marks tests as ours.)"""
+    case: Case = request.param
+    return case
+
+
+@pytest.fixture
+def quant_config(quant_case: Case) -> QuantConfig | None:
+    """The quantization asked for; None for an ``artefact``."""
+    return quant_case.config
+
+
+@pytest.fixture
+def float_model(quant_case: Case, quantcheck_session: Workshop) -> FloatModel | None:
+    """The marker's ``model``, loaded; None when it names none. Override it to bring an own one."""
+    return quantcheck_session.float_model(quant_case)
+
+
+@pytest.fixture
+def quant_data(quant_case: Case, quantcheck_session: Workshop) -> Dataset | None:
+    """The marker's ``data``; None when it names none. Override it to bring an own ``Dataset``."""
+    return quantcheck_session.dataset(quant_case)
+
+
+@pytest.fixture
+def quantized_model(
+    quant_case: Case,
+    quant_config: QuantConfig | None,
+    float_model: FloatModel | None,
+    quant_data: Dataset | None,
+    quantcheck_session: Workshop,
+) -> QuantizedModel:
+    """The model quantized as ``quant_config`` asks, or the marker's ``artefact`` as it is."""
+    return quantcheck_session.quantized(quant_case, quant_config, float_model, quant_data)
+
+
+@pytest.fixture
+def test_vectors(quant_data: Dataset | None, quantcheck_session: Workshop) -> Samples:
+    """The test samples of ``quant_data``; only the first N under ``--qc-vectors N``."""
+    return quantcheck_session.vectors(quant_data)
+
+
+@pytest.fixture
+def reference(quantcheck_session: Workshop) -> Runner:
+    """The host runner whose integers are right: TFLM where it is installed, else our interpreter."""
+    return quantcheck_session.reference
+
+
+@pytest.fixture
+def quant_board(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> str:  # noqa: ARG001
+    """Target of the board wanted, or its name under ``--qc-each-board``."""
+    return str(request.param)
+
+
+@pytest.fixture
+def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: Workshop) -> BoardRunner:
+    """A leased board with proven firmware: a ``Runner`` that loads the model where need be."""
+    bench = quantcheck_session.bench
+    item_notes(request.node).log = bench.log_path(request.node.nodeid)
+    return bench.take(quant_board, test=request.node.nodeid)
+
+
+@pytest.fixture
+def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterator[Gate]:
+    """``gate.check(run, ...)`` judges a run by exactness, scores and the ``budget`` marker."""
+    from pytest_quantcheck.plugin import cases, outcome
+
+    notes = item_notes(request.node)
+
+    def record(verdict: Verdict) -> None:
+        outcome.record(request.node, cast("Row", verdict.row()))
+
+    made = quantcheck_session.gate(cases.budget(cases.marks(request.node, "budget")), record)
+    if "board" in request.fixturenames:
+        made.device = request.getfixturevalue("board")
+    if "quant_data" in request.fixturenames:
+        made.data = request.getfixturevalue("quant_data")
+    yield made
+    notes.budget_used = made.budget is not None and made.budget.used

@@ -1,0 +1,167 @@
+"""The pytest plug-in's hooks: words and wiring only.
+
+Every pytest run on the machine imports this module, so it and what it imports at the top cost the
+standard library and pytest, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_quantcheck.plugin import options
+from pytest_quantcheck.plugin.fixtures import (
+    board,
+    float_model,
+    gate,
+    quant_board,
+    quant_case,
+    quant_config,
+    quant_data,
+    quantcheck_session,
+    quantized_model,
+    reference,
+    release_board,
+    test_vectors,
+)
+from pytest_quantcheck.plugin.items import is_ours
+from pytest_quantcheck.plugin.notes import run_notes
+
+__all__ = [
+    "board",
+    "float_model",
+    "gate",
+    "quant_board",
+    "quant_case",
+    "quant_config",
+    "quant_data",
+    "quantcheck_session",
+    "quantized_model",
+    "reference",
+    "test_vectors",
+]
+
+WORKER_KEY = "quantcheck"
+MARKERS = (
+    "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, "
+    "scheme=, options=, optimize=, seed=, configs=, strict=): quantize a model in every combination; lists "
+    "multiply, the nearest marker wins key by key; impossible combinations are left out, or an error when "
+    "strict",
+    "host: runs on this machine alone (given to tests that use quantcheck's fixtures, but not board)",
+    "hw(family=, target=, tags=, io='core'|'all'): runs on boards (given to tests that use board)",
+    "budget(latency_ms=, cycles=, instructions=, arena_kib=, flash_kib=, stack_kib=, firmware_kib=): upper "
+    "limits that gate.check judges; a number, or {target: number}",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    run_notes(config)
+    if options.given(config):
+        from pytest_quantcheck.plugin.settings import share_with_workers
+
+        share_with_workers(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if is_ours(metafunc):
+        from pytest_quantcheck.plugin import collection
+
+        collection.parametrize(metafunc)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if is_ours(item):
+        from pytest_quantcheck.plugin import collection
+
+        collection.mark(item)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if any(is_ours(item) for item in items):
+        from pytest_quantcheck.plugin import collection
+
+        collection.select_and_order(config, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    result = yield
+    # A worker of xdist cannot end the run as a usage error; the controlling process does it for them.
+    if run_notes(session.config).usage_errors and not hasattr(session.config, "workeroutput"):
+        raise pytest.UsageError("\n".join(run_notes(session.config).usage_errors))
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+    result = yield
+    release_board(item.config, unless=nextitem)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    result = yield
+    if is_ours(item):
+        from pytest_quantcheck.plugin import outcome
+
+        outcome.check_budget_was_used(item)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if not is_ours(item):
+        return (yield)
+    from pytest_quantcheck.plugin import outcome
+
+    outcome.before_report(item, call)
+    return outcome.finish_report(item, call, (yield))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    said = (getattr(node, "workeroutput", None) or {}).get(WORKER_KEY)
+    if said:  # all workers collect the same items, so each says the same
+        notes = run_notes(node.config)
+        notes.usage_errors, notes.left_out = list(said["usage_errors"]), dict(said["left_out"])
+        notes.omitted = Counter(said["omitted"])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    notes = run_notes(config)
+    if notes.rows or notes.left_out or notes.omitted:
+        from pytest_quantcheck.plugin import outcome
+
+        outcome.summarize(terminalreporter, config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    config = session.config
+    release_board(config, unless=None)
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        notes = run_notes(config)
+        output[WORKER_KEY] = {
+            "usage_errors": notes.usage_errors,
+            "left_out": notes.left_out,
+            "omitted": dict(notes.omitted),
+        }
+    elif config.option.qc_report:
+        from pytest_quantcheck.plugin import outcome
+
+        outcome.write_reports(config)
+    yield

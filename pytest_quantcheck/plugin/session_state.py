@@ -1,0 +1,127 @@
+"""What the tests of one process share, made on first use: models, data, the reference, the bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantcheck.cache import Cache
+from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.models.load import load
+from pytest_quantcheck.named_function import call_reference, is_reference
+from pytest_quantcheck.plugin.board_pool import Bench
+from pytest_quantcheck.plugin.cases import Case
+from pytest_quantcheck.plugin.settings import inventory, settings
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.run import Runner
+from pytest_quantcheck.verdict.budget import Budget
+from pytest_quantcheck.verdict.gate import Gate, Verdict
+from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
+
+
+class Workshop:
+    """Made once per process. Models and data named in markers are loaded once, conversions are cached."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        wanted = settings(config)
+        self._vectors = wanted.vectors
+        self._cache = Cache(wanted.cache)
+        self._loaded: dict[tuple[str, str], Any] = {}
+        self._reference: Runner | None = None
+        self._float_outputs = FloatOutputs()
+        self._first: tuple[Samples, Samples] | None = None  # all samples, and the first of them
+        in_worker = hasattr(config, "workerinput")
+        self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
+
+    def float_model(self, case: Case) -> FloatModel | None:
+        """The marker's model; None when it names none."""
+        if not case.model:
+            return None
+        folder = Path(case.folder)
+        found: FloatModel = self._once(
+            case.model, folder, lambda: load(case.model, base=folder, cache=self._cache)
+        )
+        return found
+
+    def dataset(self, case: Case) -> Dataset | None:
+        """What the marker's ``data`` function returns; None when it names none."""
+        if not case.data:
+            return None
+        folder = Path(case.folder)
+        found = self._once(case.data, folder, lambda: call_reference(case.data, folder))
+        if not isinstance(found, Dataset):
+            raise UsageError(
+                f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset, such as "
+                "pytest_quantcheck.Dataset(calibration=Samples(x, y), test=Samples(x, y))"
+            )
+        return found
+
+    def quantized(
+        self, case: Case, config: QuantConfig | None, model: FloatModel | None, data: Dataset | None
+    ) -> QuantizedModel:
+        """The artefact of a case: the file it names, or the result of quantizing."""
+        if case.artefact:
+            return self._artefact(case, model)
+        if model is None:
+            raise UsageError(
+                'there is no model: give quant(model="model.h5"), or override the fixture float_model'
+            )
+        return quantize(model, config or QuantConfig(), data, cache=self._cache)
+
+    def _artefact(self, case: Case, model: FloatModel | None) -> QuantizedModel:
+        folder = Path(case.folder)
+        made: object = folder / case.artefact
+        if is_reference(case.artefact) and not (folder / case.artefact).exists():
+            made = self._once(case.artefact, folder, lambda: call_reference(case.artefact, folder))
+        if isinstance(made, QuantizedModel):
+            return made
+        if isinstance(made, (str, Path)):
+            path = folder / made
+            if not path.is_file():
+                raise UsageError(f"artefact={case.artefact!r}: there is no file {path}")
+            made = path.read_bytes()
+        if not isinstance(made, bytes):
+            raise UsageError(
+                f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "
+                f"or a QuantizedModel"
+            )
+        return QuantizedModel(case.name, made, None, model.content if model else b"")
+
+    def vectors(self, data: Dataset | None) -> Samples:
+        """The test samples, the first N of them under ``--qc-vectors N``."""
+        if data is None:
+            raise UsageError('there are no data: give quant(data="module:function"), or override quant_data')
+        if self._vectors is None or self._vectors >= len(data.test):
+            return data.test
+        if self._first is None or self._first[0] is not data.test:
+            self._first = data.test, data.test.take(range(self._vectors))
+        return self._first[1]
+
+    @property
+    def reference(self) -> Runner:
+        """The exact runner of each format: see ``verdict.reference.exact_runner``."""
+        if self._reference is None:
+            self._reference = Remembering(exact_runner())
+        return self._reference
+
+    def gate(self, budget: Budget | None, record: Callable[[Verdict], None]) -> Gate:
+        """A gate for one test, with its budget."""
+        return Gate(
+            reference=self.reference,
+            float_outputs=self._float_outputs,
+            budget=budget,
+            record=record,
+        )
+
+    def _once(self, reference: str, folder: Path, make: Callable[[], Any]) -> Any:
+        key = (reference, str(folder))
+        if key not in self._loaded:
+            self._loaded[key] = make()
+        return self._loaded[key]

@@ -1,0 +1,127 @@
+"""Post-training quantization to ``.tflite`` by TensorFlow's own quantizer, audited and cached."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck.cache import Cache
+from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.models import converter
+from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.models.load import Source, load
+from pytest_quantcheck.models.worker import shared_worker
+from pytest_quantcheck.quantizers.audit.tflite import audit, require
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.quantizers.tflite import optimize
+from pytest_quantcheck.version import __version__
+
+
+def quantize(
+    source: Source,
+    config: QuantConfig,
+    data: Data | None = None,
+    *,
+    name: str = "",
+    base: Path | None = None,
+    cache: Cache | None = None,
+    input_range: tuple[float, float] | None = None,
+) -> QuantizedModel:
+    """Quantize ``source`` (see ``models.load``) as ``config`` asks, with ``data`` to calibrate.
+
+    The artefact is audited: one that is not what was asked for raises ``QuantizationError``. The manifest
+    holds the hashes, the calibration ids, the versions and the findings that are not errors. ``input_range``
+    is needed for random calibration where ``data`` does not state it.
+    """
+    cache = cache or Cache()
+    model = load(source, base=base, cache=cache, name=name)
+    if not model.tflite:
+        raise UsageError(f"quantizer='tflite' with {model.source}, an ONNX model; give quantizer='onnx'")
+    calibrated = config.calibration.kind != "none"
+    samples = (
+        representative(config.calibration, data, model.input_shapes, input_range) if calibrated else None
+    )
+    network, report, said = _optimized(model, config, samples, cache)
+    artefact = _quantized(network, config, samples, cache)
+    findings = [*(samples.findings if samples else ()), *said, *require(audit(artefact, config), model.name)]
+    manifest = {
+        "name": model.name,
+        "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
+        "config": config.to_dict(),
+        "calibration": samples.to_dict() if samples else config.calibration.to_dict(),
+        "versions": versions(),
+        "findings": [finding.to_dict() for finding in findings],
+        **report,
+    }
+    return QuantizedModel(model.name, artefact, config, model.tflite, manifest)
+
+
+def versions() -> dict[str, str]:
+    """What decided the artefact, apart from its inputs."""
+    return {
+        "tensorflow": converter.tensorflow_version(),
+        "keras": converter.keras_version(),
+        "pytest-quantcheck": __version__,
+    }
+
+
+def _optimized(
+    model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache
+) -> tuple[FloatModel, dict[str, Any], list[Finding]]:
+    """The network to quantize; with ``optimize`` another than the model, and what the manifest says of it."""
+    if not config.optimize or samples is None:
+        return model, {}, []
+    network, report = optimize.optimize(model, samples, cache)
+    edges = replace(config, input_type="float32", output_type="float32")
+    report["rmse"] = optimize.measure(
+        model, network, lambda source: _quantized(source, edges, samples, cache), samples, cache
+    )
+    report["spread"] = report["rmse"].pop("spread")
+    return network, {"optimize": report}, [optimize.finding(report)]
+
+
+def _quantized(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
+    facts = _facts(model, config, samples)
+    return cache.get_or_make(facts, lambda: _convert(model, config, samples, cache))
+
+
+def _facts(model: FloatModel, config: QuantConfig, samples: Representative | None) -> dict[str, Any]:
+    """The cache key: everything the artefact depends on, and nothing else."""
+    return {
+        "make": "quantize_tflite",
+        "source": [model.source_sha256, model.semantic_sha256],
+        "scheme": config.scheme,
+        "input_type": config.input_type,
+        "output_type": config.output_type,
+        "granularity": config.granularity,
+        "samples": samples.sha256 if samples else "",
+        "tensorflow": converter.tensorflow_version(),
+    }
+
+
+def _convert(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
+    """Statistics are gathered once per model and samples, whatever is then made of them."""
+    worker = shared_worker()
+    if samples is None:
+        return worker.call("weights_only", content=model.tflite, scheme=config.scheme)
+    facts = {
+        "make": "calibrate_tflite",
+        "source": [model.source_sha256, model.semantic_sha256],
+        "samples": samples.sha256,
+        "tensorflow": converter.tensorflow_version(),
+    }
+    calibrated = cache.get_or_make(
+        facts, lambda: worker.call("calibrate_tflite", content=model.tflite, arrays=samples.inputs)
+    )
+    return worker.call(
+        "quantize_calibrated",
+        content=calibrated,
+        scheme=config.scheme,
+        input_type=config.input_type,
+        output_type=config.output_type,
+        per_tensor=config.granularity == "per_tensor",
+    )
