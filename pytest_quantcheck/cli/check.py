@@ -164,7 +164,7 @@ def _share(used: int, available_kib: int, what: str) -> str:
 
 def _unsupported(summary: Summary, supported: tuple[str, ...]) -> list[Finding]:
     """One finding per operator kind that the engine does not know; all of them, not only the first."""
-    from pytest_quantcheck.graph.from_tflite.read import foldable_kinds
+    from pytest_quantcheck.graph.from_tflite.fold import foldable_kinds
 
     return [
         Finding(

@@ -31,6 +31,6 @@ def supported_kinds(data: bytes) -> tuple[str, ...]:
         from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED
 
         return SUPPORTED
-    from pytest_quantcheck.graph.from_tflite import read as tflite
+    from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED as TFLITE
 
-    return tflite.SUPPORTED
+    return TFLITE

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
-from pytest_quantcheck.graph.from_tflite.read import folded_operators
+from pytest_quantcheck.graph.from_tflite.fold import folded_operators
 from pytest_quantcheck.graph.model import operator_index, source_of
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare

@@ -24,7 +24,8 @@ FLOAT = "pytest_quantcheck/numerics/float_scale.py"
 POWER = "pytest_quantcheck/numerics/power_of_two.py"
 ROUND = "pytest_quantcheck/numerics/rounding.py"
 TABLES = "pytest_quantcheck/numerics/tables.py"
-LOWERING = "pytest_quantcheck/graph/from_tflite/lowering.py"
+WINDOWS = "pytest_quantcheck/graph/from_tflite/windows.py"
+SOFTMAX_RULE = "pytest_quantcheck/graph/from_tflite/softmax.py"
 IMAGE = "pytest_quantcheck/image/compile.py"
 C_FIXED = "firmware/engine/qc_fixed_point.h"
 C_FLOAT = "firmware/engine/qc_float32.h"
@@ -421,7 +422,7 @@ PATCHES = (
     Patch(
         "SAME puts the odd cell before the input",
         "padding on the wrong side",
-        LOWERING,
+        WINDOWS,
         "before.append(total // 2)",
         "before.append((total + 1) // 2)",
     ),
@@ -484,7 +485,7 @@ PATCHES = (
     Patch(
         "the reach of a window is its stride",
         "stride and dilation swapped",
-        LOWERING,
+        WINDOWS,
         "reach = (kernel[axis] - 1) * dilation[axis] + 1",
         "reach = (kernel[axis] - 1) * strides[axis] + 1",
     ),
@@ -591,7 +592,7 @@ PATCHES = (
     Patch(
         "inputs far below the largest are not cut off",
         "softmax",
-        LOWERING,
+        SOFTMAX_RULE,
         "2 ** (31 - SOFTMAX_INTEGER_BITS) / (1 << int(shift))",
         "2 ** (31 - SOFTMAX_INTEGER_BITS)",
     ),

@@ -132,7 +132,7 @@ _SERVES = {
     "qc_dequantize_f32": "floatedge",
     "qc_softmax_s16": "softmaxint16",
     "tables": "int16",
-    "lowering": "operatorgives",
+    "windows": "operatorgives",
 }
 
 

@@ -1,4 +1,4 @@
-"""Read a ``.tflite`` file into the integer graph: tensors, order, constant folding, parameters.
+"""Read a ``.tflite`` file into the integer graph: tensors, order, parameters.
 
 Nothing in the file is trusted. What cannot run is ``UnsupportedOperatorError`` (the operator and the
 reason), what is broken is ``ModelError``.
@@ -7,30 +7,22 @@ reason), what is broken is ``ModelError``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, TensorSummary, read_summary
-from pytest_quantcheck.graph.from_tflite.lowering import SUPPORTED, Site, activation_first, lower, note
+from pytest_quantcheck.graph.from_tflite.fold import Folded, fold
+from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
+from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, parameters
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
-
-__all__ = ["SUPPORTED", "Summary", "read_summary", "read_tflite"]
 
 MAX_RANK = 4
 MAX_TENSOR_BYTES = 1 << 26
 _DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32")
-
-Folded = dict[int, npt.NDArray[Any]]
-_Fold = Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], Union[npt.NDArray[Any], None]]
-
-
-def foldable_kinds() -> tuple[str, ...]:
-    """The operators that may fold into constants, on shapes, whether or not they are supported otherwise."""
-    return ("SHAPE", *_FOLDS)
 
 
 def read_tflite(data: bytes) -> QuantGraph:
@@ -45,7 +37,7 @@ def read_tflite(data: bytes) -> QuantGraph:
     summary = read_summary(data)
     if summary.subgraphs != 1:
         raise ModelError(f"the model has {summary.subgraphs} subgraphs (control flow); one is supported")
-    folded, notes = _fold(summary)
+    folded, notes = fold(summary)
     sources = [op for op in summary.operators if not set(op.outputs) <= folded.keys()]
     for op in sources:
         if op.kind not in SUPPORTED:
@@ -58,32 +50,26 @@ def read_tflite(data: bytes) -> QuantGraph:
         for index in indices:
             if index >= 0:
                 tensors[index] = _tensor(owner, summary.tensors[index], folded.get(index))
-    sites = [_site(op, tensors) for op in sources]
+    operators = [_operator(op, tensors) for op in sources]
     return QuantGraph(
         tuple(tensors),
         tuple(
             Operator(
-                operator_index(op.index, number),
-                op.kind,
-                activation_first(op.kind, op.inputs),
+                operator_index(source.index, number),
+                source.kind,
+                activation_first(source.kind, source.inputs),
                 (output,),
                 params,
             )
-            for op, site in zip(sources, sites, strict=True)
-            for number, (output, params) in enumerate(zip(op.outputs, lower(site), strict=True))
+            for source, op in zip(sources, operators, strict=True)
+            for number, (output, params) in enumerate(zip(source.outputs, parameters(op), strict=True))
         ),
         summary.inputs,
         summary.outputs,
         hashlib.sha256(data).hexdigest(),
         summary.description,
-        (*notes, *filter(None, map(note, sites))),
+        (*notes, *filter(None, map(note, operators))),
     )
-
-
-def folded_operators(summary: Summary) -> frozenset[int]:
-    """Indices of the operators that :func:`read_tflite` folds into constants."""
-    folded, _ = _fold(summary)
-    return frozenset(op.index for op in summary.operators if set(op.outputs) <= folded.keys())
 
 
 def _name(op: OperatorSummary) -> str:
@@ -163,84 +149,7 @@ def _quantization(what: str, summary: TensorSummary) -> Quantization | None:
     return Quantization(scales, zero_points, summary.axis)
 
 
-def _site(op: OperatorSummary, tensors: Sequence[Tensor]) -> Site:
-    places = activation_first(op.kind, op.inputs)
+def _operator(source: OperatorSummary, tensors: Sequence[Tensor]) -> TfliteOperator:
+    places = activation_first(source.kind, source.inputs)
     inputs = tuple(tensors[i] if i >= 0 else None for i in places)
-    return Site(op, inputs, tuple(tensors[i] for i in op.outputs))
-
-
-def _fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:
-    """Values of tensors that follow from shapes and constants alone, and a note for each operator."""
-    folded: Folded = {}
-    notes = []
-    for op in summary.operators:
-        if op.kind not in foldable_kinds() or len(op.outputs) != 1:
-            continue
-        value = _fold_operator(op, summary, folded)
-        if value is not None and value.size <= _MOST_FOLDED:
-            folded[op.outputs[0]] = np.asarray(value).astype(np.int32)
-            notes.append(f"{_name(op)} folded into a constant")
-    return folded, tuple(notes)
-
-
-def _fold_operator(op: OperatorSummary, summary: Summary, folded: Folded) -> npt.NDArray[Any] | None:
-    """The operator's value, or None where it is not a small integer constant."""
-    if op.kind == "SHAPE" and len(op.inputs) == 1 and op.inputs[0] >= 0:
-        return np.asarray(summary.tensors[op.inputs[0]].shape, np.int32)
-    if summary.tensors[op.outputs[0]].dtype != "int32" or op.kind not in _FOLDS:
-        return None
-    inputs = [_small_constant(summary.tensors[i], folded) if i >= 0 else None for i in op.inputs]
-    constants = [value for value in inputs if value is not None]
-    if len(constants) != len(inputs) or not constants:
-        return None
-    try:
-        return _FOLDS[op.kind](constants, op.options or {})
-    except (ValueError, IndexError, KeyError, TypeError):  # NumPy's refusals: what is not folded is not run
-        return None
-
-
-def _small_constant(tensor: TensorSummary, folded: Folded) -> npt.NDArray[Any] | None:
-    if tensor.index in folded:
-        return folded[tensor.index]
-    if tensor.data is None or tensor.dtype != "int32" or len(tensor.data) > 4 * _MOST_FOLDED:
-        return None
-    return tensor.values
-
-
-def _slice_of(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
-    """One element or a range of a vector; other forms of STRIDED_SLICE are not folded."""
-    vector, begin, end, stride = constants
-    if options["EllipsisMask"] or options["NewAxisMask"] or options["Offset"]:
-        return None
-    if vector.ndim != 1 or any(c.shape != (1,) for c in constants[1:]) or not stride[0]:
-        return None
-    first = None if options["BeginMask"] & 1 else int(begin[0])
-    last = None if options["EndMask"] & 1 else int(end[0])
-    if options["ShrinkAxisMask"] & 1:
-        return vector[first] if first is not None and -len(vector) <= first < len(vector) else None
-    return vector[first : last : int(stride[0])]
-
-
-def _combined(combine: np.ufunc) -> _Fold:
-    """Two constants, wrapped to 32 bits when they are stored; no activation."""
-
-    def fold(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
-        a, b = (value.astype(np.int64) for value in constants)
-        return None if options["FusedActivationFunction"] else np.asarray(combine(a, b))
-
-    return fold
-
-
-_MOST_FOLDED = 64  # elements: shapes, not data
-_FOLDS: dict[str, _Fold] = {
-    "STRIDED_SLICE": _slice_of,
-    "PACK": lambda c, options: np.stack(c, options["Axis"]),
-    "CONCATENATION": lambda c, options: np.concatenate(c, options["Axis"]),
-    "ADD": _combined(np.add),
-    "SUB": _combined(np.subtract),
-    "MUL": _combined(np.multiply),
-    "GATHER": lambda c, options: np.take(c[0], c[1], options["Axis"]) if not options["BatchDims"] else None,
-    "REDUCE_PROD": lambda c, options: np.prod(c[0], tuple(c[1].reshape(-1)), keepdims=options["KeepDims"]),
-    "EXPAND_DIMS": lambda c, _: np.expand_dims(c[0], int(c[1].reshape(-1)[0])),
-    "SQUEEZE": lambda c, _: np.squeeze(c[0]),
-}
+    return TfliteOperator(source, inputs, tuple(tensors[i] for i in source.outputs))

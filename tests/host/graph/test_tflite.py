@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck import strategies
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.formats.tflite import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.from_tflite.read import SUPPORTED, read_summary, read_tflite
+from pytest_quantcheck.graph.from_tflite.read import read_tflite
+from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED
 from pytest_quantcheck.graph.model import Reshape
 from pytest_quantcheck.image.compile import compile_image, read_image
 

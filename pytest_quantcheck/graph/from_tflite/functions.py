@@ -1,0 +1,123 @@
+"""Functions of one value: LOGISTIC, TANH, LEAKY_RELU, ABS and HARD_SWISH. Those of int8 become tables."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
+from pytest_quantcheck.graph.model import SigmoidInt16, Table
+from pytest_quantcheck.numerics import fixed_point
+from pytest_quantcheck.numerics.fixed_point import rounding_divide_by_pot
+
+INT8_MIN, INT8_MAX = -128, 127
+
+SIGMOID_INTEGER_BITS = 4
+
+
+def sigmoid(op: TfliteOperator) -> Table | SigmoidInt16:
+    """LOGISTIC and TANH."""
+    op.arity(1)
+    op.require_shape(op.output, op.input(0).shape)
+    scale, zero_point = op.activation_tensor(op.input(0))
+    if op.dtype == "int16":
+        op.require_unit_scale()
+        return _sigmoid_int16(op, float(scale))
+    logistic = op.summary.kind == "LOGISTIC"
+    steps, zero = (256, INT8_MIN) if logistic else (128, 0)
+    if op.activation_tensor(op.output) != (np.float32(1 / steps), zero):
+        op.fail(f"the output must have scale 1/{steps} and zero point {zero}")
+    return _sigmoid_int8(op, float(scale), zero_point)
+
+
+def _sigmoid_int8(op: TfliteOperator, scale: float, zero_point: int) -> Table:
+    """All 256 results. Sources: TFLM ``logistic_common.cc``, ``reference/integer_ops/{logistic,tanh}.h``."""
+    rule = op.requantize(scale * (1 << (31 - SIGMOID_INTEGER_BITS)))
+    if scale < 2.0**-28:
+        op.fail(f"its input scale {scale:g} is below 2**-28")
+    largest = ((1 << SIGMOID_INTEGER_BITS) - 1) * (1 << (31 - SIGMOID_INTEGER_BITS))
+    radius = largest >> int(rule.shift[0])
+    steps = np.arange(INT8_MIN, INT8_MAX + 1) - zero_point
+    inside = np.clip(steps, -radius, radius)
+    q4 = fixed_point.multiply_by_quantized_multiplier(inside, rule.multiplier[0], rule.shift[0])
+    if op.summary.kind == "LOGISTIC":
+        values = rounding_divide_by_pot(fixed_point.logistic(q4), 31 - 8) + INT8_MIN
+    else:
+        values = rounding_divide_by_pot(fixed_point.tanh(q4), 31 - 7)
+    values = np.where(steps <= -radius, INT8_MIN, np.where(steps >= radius, INT8_MAX, values))
+    return Table(np.clip(values, INT8_MIN, INT8_MAX))
+
+
+def _sigmoid_int16(op: TfliteOperator, scale: float) -> SigmoidInt16:
+    """The input's scale in steps of the table, 1 / (3 * 4096).
+
+    2**-12, for TANH also 2**-11, and what is nearly that count as exact. Source: TFLM
+    ``logistic_common.cc``, ``tanh.cc`` and ``CheckedLog2``.
+    """
+    up = math.log2(scale) + 12
+    if round(up) in ((0,) if op.summary.kind == "LOGISTIC" else (0, 1)) and abs(up - round(up)) < 1e-3:
+        return SigmoidInt16(3 << round(up), 0)
+    multiplier, shift = scale * 4096 * 3, 0
+    while multiplier <= 32767 / 2 and shift <= 30:
+        multiplier, shift = multiplier * 2, shift + 1
+    if multiplier >= 32768:
+        op.fail(f"its input scale {scale:g} is too large; less than 2.66 is allowed")
+    if multiplier < 1:
+        op.fail(f"its input scale {scale:g} is too small; 2**-44 is allowed")
+    return SigmoidInt16(int(multiplier), shift)
+
+
+def _int8_function(op: TfliteOperator) -> tuple[tuple[np.float32, int], tuple[np.float32, int]]:
+    """Scale and zero point of the input and of the output of a function of one int8 value."""
+    op.arity(1)
+    op.require_shape(op.output, op.input(0).shape)
+    op.require_dtype(op.input(0), "int8")
+    return op.activation_tensor(op.input(0)), op.activation_tensor(op.output)
+
+
+def leaky_relu(op: TfliteOperator) -> Table:
+    """Factors are products of float64. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    alpha = np.float32(op.option("Alpha"))
+    if not 0 <= alpha < np.inf:
+        op.fail(f"alpha is {alpha:g}; a finite number from 0 on is allowed")
+    factors = (
+        float(input_scale) / float(output_scale),
+        float(input_scale) * float(alpha) / float(output_scale),
+    )
+    steps = np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point
+    identity, slope = (
+        fixed_point.multiply_by_quantized_multiplier(steps, rule.multiplier[0], rule.shift[0])
+        for rule in map(op.requantize, factors)
+    )
+    values = fixed_point.wrap_int32(np.where(steps >= 0, identity, slope) + output_zero_point)
+    return Table(np.clip(values, INT8_MIN, INT8_MAX))
+
+
+def absolute(op: TfliteOperator) -> Table:
+    """Source: TFLM ``elementwise.cc``, ``AbsEvalQuantized``."""
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    steps = np.abs(np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point)
+    if input_scale != output_scale:
+        rule = op.requantize(float(input_scale) / float(output_scale))
+        steps = fixed_point.multiply_by_quantized_multiplier(steps, rule.multiplier[0], rule.shift[0])
+    return Table(np.clip(fixed_point.wrap_int32(steps + output_zero_point), INT8_MIN, INT8_MAX))
+
+
+def hard_swish(op: TfliteOperator) -> Table:
+    """``x * min(max(x + 3, 0), 6) / 6`` in 16 bits. Source: TFLM ``hard_swish_common.cc``,
+    ``reference/hard_swish.h``.
+    """
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    with np.errstate(all="ignore"):
+        fine = np.float32(1 / 128) * input_scale
+        factors = fine / output_scale, fine / (np.float32(3) / np.float32(32768))
+    output, reluish = map(op.requantize, factors)
+    if not -15 <= output.shift[0] <= 0 or reluish.shift[0] < -15:
+        op.fail(f"its scales, {input_scale:g} and {output_scale:g}, do not fit its 16-bit arithmetic")
+    steps = (np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point) << 7
+    values = fixed_point.hard_swish(
+        steps, (output.multiplier[0], output.shift[0]), (reluish.multiplier[0], reluish.shift[0])
+    )
+    return Table(np.clip(values + output_zero_point, INT8_MIN, INT8_MAX))

@@ -1,0 +1,107 @@
+"""Which function finds the parameters of which operator.
+
+The arithmetic is TFLM's; its sources are named where it is surprising.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pytest_quantcheck.graph.from_tflite import (
+    convolution,
+    elementwise,
+    functions,
+    matrix,
+    movement,
+    pooling,
+    rescale,
+    resize,
+    softmax,
+)
+from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
+from pytest_quantcheck.graph.model import Params
+
+TFLM_SOFTMAX_LIMIT = 512  # its exponent of the sum must stay below 32 bits
+
+_RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
+    "CONV_2D": lambda op: convolution.convolution(op, depthwise=False),
+    "DEPTHWISE_CONV_2D": lambda op: convolution.convolution(op, depthwise=True),
+    "TRANSPOSE_CONV": convolution.transposed_convolution,
+    "FULLY_CONNECTED": matrix.fully_connected,
+    "BATCH_MATMUL": matrix.batch_matmul,
+    "ADD": elementwise.add,
+    "SUB": elementwise.add,
+    "MUL": elementwise.mul,
+    "MINIMUM": elementwise.extremum,
+    "MAXIMUM": elementwise.extremum,
+    "PRELU": elementwise.prelu,
+    "AVERAGE_POOL_2D": pooling.pool,
+    "MAX_POOL_2D": pooling.pool,
+    "MEAN": pooling.mean,
+    "SUM": pooling.mean,
+    "REDUCE_MAX": pooling.reduce_max,
+    "PAD": movement.pad,
+    "PADV2": movement.pad,
+    "RESHAPE": movement.reshape,
+    "SQUEEZE": movement.reshape,
+    "EXPAND_DIMS": movement.reshape,
+    "TRANSPOSE": movement.transpose,
+    "STRIDED_SLICE": movement.strided_slice,
+    "SLICE": movement.plain_slice,
+    "SPLIT": movement.split,
+    "SPLIT_V": movement.split_v,
+    "DEPTH_TO_SPACE": movement.depth_to_space,
+    "SPACE_TO_DEPTH": movement.space_to_depth,
+    "UNPACK": movement.unpack,
+    "PACK": movement.pack,
+    "CONCATENATION": movement.concatenation,
+    "RESIZE_NEAREST_NEIGHBOR": resize.resize,
+    "RESIZE_BILINEAR": resize.resize,
+    "SOFTMAX": softmax.softmax,
+    "LOGISTIC": functions.sigmoid,
+    "TANH": functions.sigmoid,
+    "ABS": functions.absolute,
+    "HARD_SWISH": functions.hard_swish,
+    "LEAKY_RELU": functions.leaky_relu,
+    "RELU": rescale.relu,
+    "RELU6": rescale.relu6,
+    "QUANTIZE": rescale.quantize,
+    "DEQUANTIZE": rescale.dequantize,
+}
+
+SUPPORTED = tuple(_RULES)
+
+
+def parameters(op: TfliteOperator) -> tuple[Params, ...]:
+    """The parameters for each output of one operator; ``UnsupportedOperatorError`` for what is outside
+    the set."""
+    rule = _RULES.get(op.summary.kind)
+    if rule is None:
+        op.fail(f"this operator is not supported; supported: {', '.join(SUPPORTED)}")
+    params = rule(op)
+    return params if isinstance(params, tuple) else (params,)
+
+
+def note(op: TfliteOperator) -> str:
+    """What a user should know about an operator that runs, else empty."""
+    kind, where = op.summary.kind, f"operator {op.summary.index} ({op.summary.kind})"
+    if kind == "RELU6" and op.per_tensor(op.input(0)) != op.per_tensor(op.output):
+        return (
+            f"{where}: input and output have different scales; LiteRT rescales, TFLM's kernel does not, "
+            f"and its integers are followed here: expect wrong results"
+        )
+    if kind == "DEPTHWISE_CONV_2D" and len(op.inputs) == 3 and op.inputs[2] is None:
+        return f"{where}: its bias is given as absent (-1), which crashes TFLM"
+    if kind == "SOFTMAX" and op.dtype == "int8" and op.output.shape[-1] >= TFLM_SOFTMAX_LIMIT:
+        return f"{where}: TFLM aborts where the sum of exponentials reaches {TFLM_SOFTMAX_LIMIT}"
+    return ""
+
+
+# where the activation, and behind it what else decides the result, stand among an operator's inputs
+_PLACES = {"SPLIT": (1, 0), "TRANSPOSE_CONV": (2, 1, 3)}
+
+
+def activation_first(kind: str, inputs: Sequence[int]) -> tuple[int, ...]:
+    """An operator's inputs with the activation in front, as ``TfliteOperator`` and ``Operator`` have them."""
+    places = _PLACES.get(kind, range(len(inputs)))
+    return tuple(inputs[i] if i < len(inputs) else -1 for i in places)
