@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.graph.from_onnx.read import Constant, Target, Translation, Value
+from pytest_quantcheck.graph.from_onnx.translation import Translation
+from pytest_quantcheck.graph.from_onnx.values import Constant, Target, Value
 from pytest_quantcheck.graph.model import Requantize
 from pytest_quantcheck.numerics.affine import quantize_bias
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier

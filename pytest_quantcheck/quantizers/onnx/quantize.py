@@ -24,7 +24,8 @@ from pytest_quantcheck.data.representative import Data, Representative, represen
 from pytest_quantcheck.errors import MissingExtraError, QuantizationError, UsageError
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.onnx import graph_inputs, load_onnx, opset, parse
-from pytest_quantcheck.graph.from_onnx.rules import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, SUPPORTED
+from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED
+from pytest_quantcheck.graph.from_onnx.softmax import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit.tflite import audit, require

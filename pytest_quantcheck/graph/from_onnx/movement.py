@@ -1,7 +1,4 @@
-"""ONNX operators that move elements without computing: join, reshape, transpose, cut, pad.
-
-Also the axes that any operator is told: as the model counts them, and where they lie in the graph.
-"""
+"""Operators that move elements without computing: join, reshape, transpose, cut, pad."""
 
 from __future__ import annotations
 
@@ -13,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.formats.onnx import Attributes, kind_of
-from pytest_quantcheck.graph.from_onnx.read import Constant, Target, Translation, Value, nhwc_order
+from pytest_quantcheck.graph.from_onnx.axes import axis_from_front, listed, numbers, place
+from pytest_quantcheck.graph.from_onnx.translation import Translation
+from pytest_quantcheck.graph.from_onnx.values import Constant, Target, Value, nhwc_order
 from pytest_quantcheck.graph.model import Concatenation, Pad, Reshape, Slice, row_major
 from pytest_quantcheck.numerics.affine import quantize
 
@@ -94,16 +93,13 @@ def arrive(t: Translation, node: Any, moved: Value, target: Target) -> None:
         t.rescale(node, moved, target)
 
 
-# --- views -----------------------------------------------------------------------------------
-
-
 def strided_slice(t: Translation, node: Any, _: Attributes) -> None:
     """Slice: STRIDED_SLICE, with steps of either sign."""
     value = t.activation(node, 0)
     rank = len(value.shape)
-    starts, ends = (_numbers(t, node, i, name) for i, name in ((1, "starts"), (2, "ends")))
-    axes = _numbers(t, node, 3, "axes", list(range(len(starts))))
-    steps = _numbers(t, node, 4, "steps", [1] * len(starts))
+    starts, ends = (numbers(t, node, i, name) for i, name in ((1, "starts"), (2, "ends")))
+    axes = numbers(t, node, 3, "axes", list(range(len(starts))))
+    steps = numbers(t, node, 4, "steps", [1] * len(starts))
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         t.fail(node, f"starts {starts}, ends {ends}, axes {axes} and steps {steps} do not fit")
     ranges = [range(n) for n in value.shape]
@@ -120,7 +116,7 @@ def split(t: Translation, node: Any, given: Attributes) -> None:
     whole, count = value.shape[at], len(node.output)
     even = -(-whole // count)
     equal = [even] * (count - 1) + [whole - even * (count - 1)]
-    sizes = _numbers(t, node, 1, "split", equal)
+    sizes = numbers(t, node, 1, "split", equal)
     if len(sizes) != count or sum(sizes) != whole or min(sizes) < 1:
         t.fail(node, f"{whole} values do not split into {sizes}")
     for output, size in enumerate(sizes):
@@ -144,9 +140,6 @@ def _view(t: Translation, node: Any, value: Value, ranges: Sequence[range], outp
         t.emit(node, kind, (value.index,), shape, target, view, value.channels_last, output)
     else:
         t.rescale(node, t.insert(kind, value, shape, Slice(offset, strides)), target, output)
-
-
-# --- padding ---------------------------------------------------------------------------------
 
 
 def pad(t: Translation, node: Any, given: Attributes) -> None:
@@ -182,41 +175,3 @@ def _fill(t: Translation, node: Any) -> float:
         return float(np.float32(steps) * found.scale[0])
     values = t.constant_input(node, 2)
     return float(values.reshape(-1)[0]) if values is not None else 0.0
-
-
-# --- axes and lists of integers --------------------------------------------------------------
-
-
-def axis_from_front(t: Translation, node: Any, axis: int, rank: int) -> int:
-    """An axis counted from the front."""
-    if not -rank <= axis < rank:
-        t.fail(node, f"axis {axis} of {rank} dimensions")
-    return axis % rank
-
-
-def place(value: Value, axis: int) -> int:
-    """Where an axis of the model lies in the graph."""
-    return nhwc_order(len(value.shape)).index(axis) if value.channels_last else axis
-
-
-def listed(
-    t: Translation, node: Any, given: Attributes, name: str, default: list[int] | None = None
-) -> list[int]:
-    """An integer list that is an input in newer operator sets and an attribute in older ones."""
-    values = t.constant_input(node, 1)
-    if values is not None:
-        return [int(v) for v in values.reshape(-1)]
-    found = given.get(name, default)
-    if found is None:
-        t.fail(node, f"its {name} must be a constant")
-    return list(found)
-
-
-def _numbers(
-    t: Translation, node: Any, position: int, name: str, default: list[int] | None = None
-) -> list[int]:
-    """A constant list of integers among the inputs."""
-    values = t.constant_input(node, position)
-    if values is None and default is None:
-        t.fail(node, f"its {name} must be a constant")
-    return default or [] if values is None else [int(v) for v in values.reshape(-1)]

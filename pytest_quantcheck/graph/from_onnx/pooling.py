@@ -1,0 +1,100 @@
+"""Many elements become one: pools over windows, means over axes. An average is a sum with a factor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pytest_quantcheck.formats.onnx import Attributes
+from pytest_quantcheck.graph.from_onnx.axes import axis_from_front, listed
+from pytest_quantcheck.graph.from_onnx.factors import after_zero_point, mean_factor
+from pytest_quantcheck.graph.from_onnx.translation import Translation
+from pytest_quantcheck.graph.from_onnx.values import Value, check_size, nhwc_order, requantized
+from pytest_quantcheck.graph.from_onnx.windows import as_image, emit_image, sliding_window
+from pytest_quantcheck.graph.model import Convolution, Mean, Pool, Table
+
+
+def max_pool(t: Translation, node: Any, given: Attributes) -> None:
+    """MaxPool: MAX_POOL_2D, and a change of scale or clamp behind it where the output asks for one."""
+    source, given = as_image(t, node, given)
+    target = t.target(node)
+    if tuple(given.get("dilations", (1, 1))) != (1, 1):
+        t.fail(node, "dilations other than 1 are not supported")
+    window, shape = sliding_window(t, node, given, source.shape, tuple(given["kernel_shape"]))
+    full = (source.shape[0], *shape, source.shape[3])
+    if target.whole and (source.scale, source.zero_point) == (target.scale, target.zero_point):
+        emit_image(t, node, "MAX_POOL_2D", (source.index,), full, target, Pool(window, -128, 127))
+        return
+    pooled = t.between("MAX_POOL_2D", (source.index,), replace(source, shape=full), Pool(window, -128, 127))
+    table = Table(np.clip(requantized(pooled, target), target.act_min, target.act_max))
+    emit_image(t, node, "QUANTIZE", (pooled.index,), full, target, table)
+
+
+def average_pool(t: Translation, node: Any, given: Attributes) -> None:
+    """AveragePool: a depthwise convolution with ones. Cells of the padding count where the model says so."""
+    source, given = as_image(t, node, given)
+    target = t.target(node)
+    kernel = tuple(given["kernel_shape"])
+    window, shape = sliding_window(t, node, given, source.shape, kernel)
+    inside = window.pad_top == window.pad_left == 0 and all(
+        (shape[i] - 1) * stride + (kernel[i] - 1) * dilation < source.shape[i + 1]
+        for i, (stride, dilation) in enumerate(
+            ((window.stride_h, window.dilation_h), (window.stride_w, window.dilation_w))
+        )
+    )
+    if not inside and not given.get("count_include_pad", 0):
+        t.fail(node, "windows over the border with count_include_pad=0 are not supported; pad before it")
+    channels = source.shape[3]
+    name, sizes = f"{node.output[0]}_ones", (1, *kernel, channels)
+    check_size(name, sizes)  # before there is such an array
+    weights = t.add(name, sizes, "int8", np.float32(1), 0, np.ones(sizes, np.int8), 3)
+    params = Convolution(
+        window,
+        source.zero_point,
+        target.zero_point,
+        after_zero_point(mean_factor(t, node, source, target, math.prod(kernel)), target),
+        target.act_min,
+        target.act_max,
+        depth_multiplier=1,
+    )
+    full = (source.shape[0], *shape, channels)
+    emit_image(t, node, "DEPTHWISE_CONV_2D", (source.index, weights), full, target, params)
+
+
+def global_average_pool(t: Translation, node: Any, _: Attributes) -> None:
+    """GlobalAveragePool: MEAN over the spatial axes."""
+    source = t.nhwc(t.activation(node, 0))
+    if not source.channels_last:
+        t.fail(node, f"{len(source.shape) - 2} spatial axes; 1 and 2 are supported")
+    _mean(t, node, source, tuple(range(1, len(source.shape) - 1)), True)
+
+
+def reduce_mean(t: Translation, node: Any, given: Attributes) -> None:
+    """ReduceMean: MEAN, in the model's layout where its axes ask for it."""
+    source = t.activation(node, 0)
+    rank = len(source.shape)
+    axes = listed(t, node, given, "axes", [])
+    if not axes and given.get("noop_with_empty_axes", 0):
+        t.rescale(node, source, t.target(node))
+        return
+    chosen = sorted({axis_from_front(t, node, a, rank) for a in axes or range(rank)})
+    keep = bool(given.get("keepdims", 1))
+    if source.channels_last and (keep or chosen == list(range(2, rank))):
+        chosen = sorted(nhwc_order(rank).index(a) for a in chosen)
+    else:
+        source = t.model_layout(source)
+    _mean(t, node, source, tuple(chosen), keep)
+
+
+def _mean(t: Translation, node: Any, source: Value, axes: tuple[int, ...], keep: bool) -> None:
+    target = t.target(node)
+    if not target.whole:
+        t.fail(node, "a clamp behind it is not supported")
+    count = math.prod(source.shape[a] for a in axes)
+    shape = [1 if a in axes else n for a, n in enumerate(source.shape) if keep or a not in axes]
+    factor = mean_factor(t, node, source, target, count)
+    params = Mean(axes, source.zero_point, target.zero_point, factor)
+    t.emit(node, "MEAN", (source.index,), shape, target, params, source.channels_last and keep)
