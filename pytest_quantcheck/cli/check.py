@@ -12,7 +12,7 @@ from pytest_quantcheck.errors import ImageError, ModelError, UsageError
 from pytest_quantcheck.finding import Finding
 
 if TYPE_CHECKING:
-    from pytest_quantcheck.formats.tflite import Summary, TensorSummary
+    from pytest_quantcheck.formats.summary import Summary, TensorSummary
     from pytest_quantcheck.image.compile import DeviceImage
 
 KIB = 1024
@@ -63,13 +63,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the model holds and the verdict; 0 when it will run, 1 when not."""
-    from pytest_quantcheck.graph.read import read_artefact_summary
+    from pytest_quantcheck.formats.read import read_summary
     from pytest_quantcheck.runners.board import ram_bytes
 
     memory = _target(args.target)
     artefact = _read(args.model)
     try:
-        summary = read_artefact_summary(artefact)
+        summary = read_summary(artefact)
     except ModelError as error:
         raise ModelError(f"{args.model}: {error}") from error
     _refuse_float(summary, args.model)
@@ -88,16 +88,17 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage | None]:
     """The audit's findings and those of the target, and the device image where one can be made."""
-    from pytest_quantcheck.graph.read import read_artefact_graph, read_artefact_summary, supported_kinds
+    from pytest_quantcheck.formats.read import read_summary
+    from pytest_quantcheck.graph.read import read_graph, supported_kinds
     from pytest_quantcheck.image.compile import compile_image
     from pytest_quantcheck.quantizers.audit.tflite import audit
 
     findings = list(audit(artefact))
     try:
-        image = compile_image(read_artefact_graph(artefact))
+        image = compile_image(read_graph(artefact))
     except (ModelError, ImageError) as error:
         if not any(finding.severity == "error" for finding in findings):
-            unsupported = _unsupported(read_artefact_summary(artefact), supported_kinds(artefact))
+            unsupported = _unsupported(read_summary(artefact), supported_kinds(artefact))
             findings += unsupported or [Finding("error", "model", f"{error}.")]
         return findings, None
     findings += _sizes(image, memory)

@@ -1,7 +1,7 @@
 """An ``.onnx`` file as plain values, without judging what it asks for: the only module that parses ONNX.
 
 Whether a float model can be quantized is for ``models.onnx_file`` to say, whether a quantized one can run
-for ``graph.onnx``.
+for ``graph.from_onnx``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
-from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 
 MAX_FILE_BYTES = 1 << 28
 MAX_NODES = 10_000
@@ -41,11 +41,6 @@ def load_onnx() -> Any:
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "Reading ONNX models") from error
     return onnx
-
-
-def is_onnx(data: bytes) -> bool:
-    """Whether bytes are meant as an ONNX model: its first field is ``ir_version``, a small number."""
-    return data[:1] == b"\x08" and data[4:8] != b"TFL3"
 
 
 def parse(data: bytes) -> Any:
@@ -218,7 +213,7 @@ def _quantized_names(graph: Any) -> Iterator[tuple[Any, str]]:
 
 
 def read_onnx_summary(data: bytes) -> Summary:
-    """Tensors and operators of an ONNX file in the terms of ``flatbuffer.Summary``; ``kind`` is ONNX's name.
+    """Tensors and operators of an ONNX file in the terms of ``Summary``; ``kind`` is ONNX's name.
 
     Shapes are what the file states; of tensors in the middle it states none. Raises ``ModelError``.
     """

@@ -1,13 +1,12 @@
 """A ``.tflite`` file as plain values, without judging what it asks for.
 
 Everything that can go wrong in a damaged, truncated or hostile flatbuffer ends here as ``ModelError``;
-what comes out is bounded in size and safe to look at. Whether it can run is for ``tflite.py`` to say.
+what comes out is bounded in size and safe to look at. Whether it can run is for ``graph.from_tflite`` to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ import numpy.typing as npt
 import tflite
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.numerics.rounding import Rounding
+from pytest_quantcheck.formats.detect import is_tflite
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 
 MAX_ITEMS = 10_000  # tensors, operators, buffers, operator codes
 MAX_LIST = 1_024  # inputs or outputs of one operator
@@ -23,105 +23,12 @@ MAX_RANK = 8
 MAX_NAME = 512
 
 
-@dataclass(frozen=True, eq=False)
-class TensorSummary:
-    """One tensor as the file states it. ``dtype`` is NumPy's name, or TFLite's for types without one.
-
-    ``data`` is None for activations, else the raw bytes as uint8. ``scales`` and ``zero_points`` are
-    empty for tensors that are not quantized; ``axis`` is the quantized dimension.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    scales: npt.NDArray[np.float32]
-    zero_points: npt.NDArray[np.int64]
-    axis: int = 0
-    data: npt.NDArray[np.uint8] | None = None
-    variable: bool = False
-    sparse: bool = False
-
-    @property
-    def elements(self) -> int:
-        """Number of elements; Python integers, so that it cannot overflow."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """The constant as an array of its own shape; ``ModelError`` when it has no or the wrong bytes."""
-        what = f"tensor {self.index} ({self.name})"
-        if self.data is None:
-            raise ModelError(f"{what} is not a constant")
-        if self.dtype not in _NUMPY_NAMES:
-            raise ModelError(f"{what} has type {self.dtype}, which has no NumPy equivalent here")
-        dtype = np.dtype(self.dtype).newbyteorder("<")
-        if min(self.shape, default=1) < 0 or self.elements * dtype.itemsize != len(self.data):
-            raise ModelError(f"{what} has shape {self.shape}, but {len(self.data)} bytes of data")
-        native = np.dtype(self.dtype)
-        return np.frombuffer(self.data.tobytes(), dtype).astype(native, copy=False).reshape(self.shape)
-
-
-@dataclass(frozen=True, eq=False)
-class OperatorSummary:
-    """One operator: ``kind`` is TFLite's name, ``options`` what its option table says, by schema name.
-
-    ``options`` is None when the file has no table for a kind that this project reads one of.
-    """
-
-    index: int
-    kind: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: Mapping[str, Any] | None = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """The first subgraph of a file. ``subgraphs`` counts them all; ``rounding`` is the rule of its format
-    for turning floats into integers."""
-
-    operators: tuple[OperatorSummary, ...]
-    tensors: tuple[TensorSummary, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    subgraphs: int
-    description: str
-    rounding: Rounding = "half_away"
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The operator kinds that occur, in order of first use."""
-        return tuple(dict.fromkeys(op.kind for op in self.operators))
-
-    @property
-    def input_tensors(self) -> tuple[TensorSummary, ...]:
-        return tuple(self.tensors[i] for i in self.inputs)
-
-    @property
-    def output_tensors(self) -> tuple[TensorSummary, ...]:
-        return tuple(self.tensors[i] for i in self.outputs)
-
-    @property
-    def weights_only(self) -> str:
-        """``int8`` or ``float16`` where constants have that type and all arithmetic is float32 (dynamic range
-        and float16 quantization), else empty."""
-        if any(tensor.data is None and len(tensor.scales) for tensor in self.tensors):
-            return ""
-        constants = [tensor for tensor in self.tensors if tensor.data is not None]
-        kept = {tensor.dtype for tensor in constants if tensor.dtype == "float16" or len(tensor.scales)}
-        return next((dtype for dtype in ("float16", "int8") if dtype in kept), "")
-
-
-def read_summary(data: bytes) -> Summary:
+def read_tflite_summary(data: bytes) -> Summary:
     """Read a ``.tflite`` file, quantized or float, supported or not.
 
     Raises ``ModelError`` for anything that is not an intact TFLite flatbuffer.
     """
-    if len(data) < 8 or data[4:8] != b"TFL3":
+    if not is_tflite(data):
         raise ModelError(f"not a .tflite file: {len(data)} bytes without the identifier TFL3 at offset 4")
     try:
         return _read_model(bytes(data))
@@ -269,7 +176,6 @@ def _type_names() -> Iterator[tuple[int, str]]:
 
 
 _TYPE_NAMES = dict(_type_names())
-_NUMPY_NAMES = {"float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"}
 
 _CONVOLUTION = (
     "Padding",

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tflite
 
+from pytest_quantcheck.formats.detect import TFLITE_IDENTIFIER
 from pytest_quantcheck.formats.tflite import OPTIONS
 
 Array = npt.NDArray[Any]
@@ -512,7 +513,7 @@ class TfliteWriter:
         tflite.ModelAddSubgraphs(builder, vectors[1])
         tflite.ModelAddBuffers(builder, vectors[2])
         tflite.ModelAddDescription(builder, description)
-        builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
+        builder.Finish(tflite.ModelEnd(builder), file_identifier=TFLITE_IDENTIFIER)
         return bytes(builder.Output())
 
     def source(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.models import equalize, rewrite
 from pytest_quantcheck.models.keras_file import safe_copy
 
@@ -176,7 +176,7 @@ def saved_model_to_tflite(path: str) -> bytes:
         signature = _signature(path, proto)
         with _silence():
             content = _convert(tf.lite.TFLiteConverter.from_saved_model(str(copy), [signature]))
-            if "VAR_HANDLE" not in read_summary(content).kinds:
+            if "VAR_HANDLE" not in read_tflite_summary(content).kinds:
                 return content
             # What tf.saved_model.save makes of a Keras 3 model: its weights come out as empty variables.
             loaded = tf.saved_model.load(str(copy))  # holds the variables while they are read
@@ -237,7 +237,7 @@ def quantize_calibrated(
     with _refusals("quantizer"):
         if scheme == "int8":
             return _mlir_quantize(content, *kinds, per_tensor)
-        rewritten = per_tensor and "DEPTHWISE_CONV_2D" in read_summary(content).kinds
+        rewritten = per_tensor and "DEPTHWISE_CONV_2D" in read_tflite_summary(content).kinds
         made = _quantize_int16(content, *kinds, per_tensor and not rewritten)
         return rewrite.one_scale(made, content) if rewritten else made
 
@@ -309,7 +309,7 @@ def tflite_outputs(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -
 
 def run_float(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
     """One (N, ...) array per output of a model with float edges."""
-    summary = read_summary(content)
+    summary = read_tflite_summary(content)
     return [np.stack(values) for values in zip(*_outputs(content, samples, summary.outputs), strict=True)]
 
 
@@ -321,7 +321,7 @@ def _outputs(
         model_content=content, experimental_preserve_all_tensors=True, num_threads=1
     )
     interpreter.allocate_tensors()
-    inputs = read_summary(content).inputs
+    inputs = read_tflite_summary(content).inputs
     for i in range(len(samples[0])):
         for tensor, array in zip(inputs, samples, strict=True):
             interpreter.set_tensor(tensor, array[i : i + 1])

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.formats.tflite import Summary, TensorSummary
-from pytest_quantcheck.graph.read import read_artefact_summary
+from pytest_quantcheck.formats.read import read_summary
+from pytest_quantcheck.formats.summary import Summary, TensorSummary
 from pytest_quantcheck.models.onnx_file import float_onnx
 from pytest_quantcheck.models.schema import semantic_sha256, signatures
 
@@ -63,7 +63,7 @@ class FloatModel:
     @cached_property
     def summary(self) -> Summary:
         """Tensors and operators of the model."""
-        return read_artefact_summary(self.content)
+        return read_summary(self.content)
 
     @cached_property
     def semantic_sha256(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Union
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.models import converter, mltk_archive
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.schema import semantic_sha256

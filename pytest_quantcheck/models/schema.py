@@ -12,7 +12,7 @@ from typing import Any
 
 import tflite
 
-from pytest_quantcheck.formats.tflite import damaged, read_summary
+from pytest_quantcheck.formats.tflite import damaged, read_tflite_summary
 
 _OPTION_TABLES = {number: name for name, number in vars(tflite.BuiltinOptions).items() if name[0] != "_"}
 _NOT_FIELDS = ("GetRootAs", "Init")
@@ -26,7 +26,7 @@ def semantic_sha256(content: bytes) -> str:
     Names, metadata and layout of the file do not count: Keras numbers its layers by what else the
     process has built before. Raises ``ModelError``.
     """
-    summary = read_summary(content)
+    summary = read_tflite_summary(content)
     digest = hashlib.sha256(repr((summary.inputs, summary.outputs, summary.subgraphs)).encode())
     for operator, options in zip(summary.operators, _all_options(content), strict=True):
         digest.update(repr((operator.kind, operator.inputs, operator.outputs, options)).encode())

@@ -40,9 +40,9 @@ class QuantizedModel:
     @cached_property
     def graph(self) -> QuantGraph:
         """The integer graph read from the artefact (raises ``ModelError``)."""
-        from pytest_quantcheck.graph.read import read_artefact_graph
+        from pytest_quantcheck.graph.read import read_graph
 
-        return read_artefact_graph(self.artefact)
+        return read_graph(self.artefact)
 
     @property
     def random_calibration(self) -> bool:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
+from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.onnx import load_onnx, parse
 from pytest_quantcheck.graph.from_onnx.read import origins
 from pytest_quantcheck.graph.from_onnx.values import Origin
-from pytest_quantcheck.graph.read import is_onnx
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import crc32

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.formats.tflite import Summary, TensorSummary
-from pytest_quantcheck.graph.read import is_onnx, read_artefact_summary
+from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.formats.read import read_summary
+from pytest_quantcheck.formats.summary import Summary, TensorSummary
 from pytest_quantcheck.numerics.affine import dequantize, quantize
 from pytest_quantcheck.numerics.rounding import Rounding
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -33,7 +34,7 @@ _FAR = (
 @lru_cache(maxsize=16)
 def summary_of(artefact: bytes) -> Summary:
     """The artefact's tensors and operators, read once. Raises ``ModelError``."""
-    return read_artefact_summary(artefact)
+    return read_summary(artefact)
 
 
 def require_tflite(artefact: bytes, runner: str) -> None:

@@ -19,7 +19,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.formats.tflite_writer import Pair, TfliteWriter, Value
 
 Array = npt.NDArray[Any]
@@ -51,7 +51,7 @@ class ModelCase:
         return raw_inputs(self.artefact, samples, seed)
 
     def __repr__(self) -> str:
-        shapes = [t.shape for t in read_summary(self.artefact).input_tensors]
+        shapes = [t.shape for t in read_tflite_summary(self.artefact).input_tensors]
         return f"ModelCase({' '.join(self.kinds)} on {shapes}, {len(self.artefact)} bytes)"
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
@@ -67,7 +67,7 @@ def raw_inputs(artefact: bytes, samples: int, seed: int = 0) -> tuple[Array, ...
     """
     rng = np.random.default_rng(seed)
     arrays: list[Array] = []
-    for tensor in read_summary(artefact).input_tensors:
+    for tensor in read_tflite_summary(artefact).input_tensors:
         own = tensor.shape
         if min(own, default=1) < 1 or tensor.elements * samples > _MOST_ELEMENTS:
             raise ModelError(f"input {tensor.name!r} has shape {own}: {samples} samples of it are not drawn")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Array, Samples
-from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
 from pytest_quantcheck.runners.prepare import summary_of

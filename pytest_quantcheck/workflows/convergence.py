@@ -13,7 +13,8 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.read import is_onnx, read_artefact_summary
+from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
@@ -63,7 +64,7 @@ def _sizes(most: int) -> list[int]:
 
 def _scales(model: QuantizedModel) -> dict[str, float]:
     """The scale of every activation, by tensor; QUANTIZE and DEQUANTIZE share theirs with a neighbour."""
-    tensors = read_artefact_summary(model.artefact).tensors
+    tensors = read_summary(model.artefact).tensors
     return {
         f"{t.index} ({t.name})": float(t.scales[0]) for t in tensors if t.data is None and len(t.scales) == 1
     }

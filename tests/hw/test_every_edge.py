@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 
 TYPES = ["int8", "uint8", "float32"]

@@ -11,7 +11,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 
 Folded = dict[int, npt.NDArray[Any]]  # by tensor index
 _Fold = Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], Union[npt.NDArray[Any], None]]

@@ -13,7 +13,7 @@ import numpy as np
 import tflite
 
 from pytest_quantcheck.errors import UnsupportedOperatorError
-from pytest_quantcheck.formats.tflite import OperatorSummary
+from pytest_quantcheck.formats.summary import OperatorSummary
 from pytest_quantcheck.graph.model import Quantization, Requantize, Tensor
 from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier

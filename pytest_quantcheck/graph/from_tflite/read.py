@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
-from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, TensorSummary, read_summary
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.graph.from_tflite.fold import Folded, fold
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, parameters
@@ -34,7 +35,7 @@ def read_tflite(data: bytes) -> QuantGraph:
     file. ``notes`` name what was folded and what is surprising. Raises ``ModelError`` or
     ``UnsupportedOperatorError``.
     """
-    summary = read_summary(data)
+    summary = read_tflite_summary(data)
     if summary.subgraphs != 1:
         raise ModelError(f"the model has {summary.subgraphs} subgraphs (control flow); one is supported")
     folded, notes = fold(summary)

@@ -24,7 +24,7 @@ from pytest_quantcheck.formats.onnx import (
     quantization_of,
     value_type,
 )
-from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Tensor
 from pytest_quantcheck.quantizers.audit.values import CHANNEL_AXIS, another_scheme, audit_values

@@ -12,8 +12,9 @@ import numpy as np
 
 from pytest_quantcheck.errors import QuantizationError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, read_summary
-from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary
+from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.quantizers.audit.onnx import audit_onnx
 from pytest_quantcheck.quantizers.audit.values import (
     CHANNEL_AXIS,
@@ -42,7 +43,7 @@ def audit(artefact: bytes, config: QuantConfig | None = None) -> tuple[Finding, 
     """
     if is_onnx(artefact):
         return audit_onnx(artefact, config)
-    summary = read_summary(artefact)
+    summary = read_tflite_summary(artefact)
     integers = config is None or config.scheme not in WEIGHTS_ONLY
     checks: list[Callable[[Summary], Iterator[Finding]]] = [_structure, _axes, _parameters]
     checks += [_float_operators, _biases] if integers else []

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.formats.tflite import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 
 # operator kind -> axis of its output channels in the weights (TFLite quantization specification)
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL, demo_samples
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.artefact import read_artefact
 from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 

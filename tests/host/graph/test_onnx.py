@@ -16,10 +16,12 @@ from conformance_models.onnx_nets import Q
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, QuantcheckError, UnsupportedOperatorError
+from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.graph.execute import run_batch
 from pytest_quantcheck.graph.from_onnx.read import origins, read_onnx
 from pytest_quantcheck.graph.model import Convolution, FloatEdge, FullyConnected, QuantGraph
-from pytest_quantcheck.graph.read import is_onnx, read_artefact_graph, read_artefact_summary
+from pytest_quantcheck.graph.read import read_graph
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
@@ -199,8 +201,8 @@ def test_an_artefact_is_told_by_its_content(make: Callable[..., bytes]) -> None:
     content = make()
     assert is_onnx(content)
     assert not is_onnx(b"\x1c\x00\x00\x00TFL3")
-    assert read_artefact_graph(content).source_sha256 == read_onnx(content).source_sha256
-    summary = read_artefact_summary(content)
+    assert read_graph(content).source_sha256 == read_onnx(content).source_sha256
+    summary = read_summary(content)
     assert summary.rounding == "half_even"
     assert summary.kinds[0] == "DequantizeLinear"
 
@@ -441,7 +443,7 @@ def test_damaged_bytes_are_told_and_never_crash(make: Callable[..., bytes]) -> N
         damaged = bytearray(content)
         for at in rng.integers(0, len(content), rng.integers(1, 4)):
             damaged[at] = rng.integers(256)
-        for read in (read_onnx, read_artefact_summary):
+        for read in (read_onnx, read_summary):
             try:
                 read(bytes(damaged))
                 outcomes.add("read")

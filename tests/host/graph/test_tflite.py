@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck import strategies
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_tflite.read import read_tflite

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from conformance_models.untrained import NETWORKS
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.models import converter, rewrite
 from tests.plain_converter import canonical, convert
 

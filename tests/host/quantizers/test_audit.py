@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from pytest_quantcheck.errors import ModelError, QuantizationError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.audit.tflite import audit, granularity_of, require
 from pytest_quantcheck.quantizers.config import QuantConfig
 

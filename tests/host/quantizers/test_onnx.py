@@ -14,7 +14,7 @@ from conformance_models import onnx_nets as nets
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UsageError
-from pytest_quantcheck.graph.read import read_artefact_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
 from pytest_quantcheck.quantizers.audit.tflite import audit
 from pytest_quantcheck.quantizers.config import QuantConfig
@@ -59,7 +59,7 @@ def test_every_combination_is_what_was_asked_for(
     first = integer if edges != "float32" else "float32"
     last = integer if edges == "integer" else "float32"
     model = make(cache, scheme=scheme, granularity=granularity, input_type=first, output_type=last)
-    summary = read_artefact_summary(model.artefact)
+    summary = read_summary(model.artefact)
     assert [t.dtype for t in summary.input_tensors] == [first]
     assert [t.dtype for t in summary.output_tensors] == [last]
     assert summary.input_tensors[0].shape == (1, 3, 12, 10)
@@ -74,7 +74,7 @@ def test_every_combination_is_what_was_asked_for(
 
 def test_two_inputs_become_integers(cache: Cache) -> None:
     model = make(cache, nets.two_inputs(), BOTH)
-    assert [t.dtype for t in read_artefact_summary(model.artefact).input_tensors] == ["int8", "int8"]
+    assert [t.dtype for t in read_summary(model.artefact).input_tensors] == ["int8", "int8"]
     assert error_against_float(model, BOTH) < 0.06
 
 
@@ -84,12 +84,12 @@ def test_a_flatten_keeps_the_models_order(cache: Cache) -> None:
 
 
 def test_softmax_ends_at_one(cache: Cache) -> None:
-    output = read_artefact_summary(make(cache).artefact).output_tensors[0]
+    output = read_summary(make(cache).artefact).output_tensors[0]
     assert (output.scales[0], output.zero_points[0]) == (np.float32(1 / 256), -128)
 
 
 def scales(model: QuantizedModel) -> list[float]:
-    return [float(t.scales[0]) for t in read_artefact_summary(model.artefact).tensors if len(t.scales)]
+    return [float(t.scales[0]) for t in read_summary(model.artefact).tensors if len(t.scales)]
 
 
 def test_the_number_of_bins_counts(cache: Cache) -> None:

@@ -18,7 +18,7 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.data.representative import Representative
 from pytest_quantcheck.demo.artefacts import demo_samples
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UsageError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value, window_output
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load

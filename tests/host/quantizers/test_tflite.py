@@ -15,7 +15,7 @@ from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from pytest_quantcheck.errors import QuantizationError, UsageError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.tflite import quantize as tflite

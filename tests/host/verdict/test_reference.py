@@ -11,7 +11,7 @@ from conformance_models import onnx_nets
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.formats.tflite import read_summary
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.tflm import TflmRunner

@@ -1,0 +1,108 @@
+"""What a model file states, whatever its format: tensors and operators as plain values, not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.numerics.rounding import Rounding
+
+_NUMPY_NAMES = {"float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"}
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSummary:
+    """One tensor as the file states it. ``dtype`` is NumPy's name, or TFLite's for types without one.
+
+    ``data`` is None for activations, else the raw bytes as uint8. ``scales`` and ``zero_points`` are
+    empty for tensors that are not quantized; ``axis`` is the quantized dimension.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: npt.NDArray[np.float32]
+    zero_points: npt.NDArray[np.int64]
+    axis: int = 0
+    data: npt.NDArray[np.uint8] | None = None
+    variable: bool = False
+    sparse: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; Python integers, so that it cannot overflow."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """The constant as an array of its own shape; ``ModelError`` when it has no or the wrong bytes."""
+        what = f"tensor {self.index} ({self.name})"
+        if self.data is None:
+            raise ModelError(f"{what} is not a constant")
+        if self.dtype not in _NUMPY_NAMES:
+            raise ModelError(f"{what} has type {self.dtype}, which has no NumPy equivalent here")
+        dtype = np.dtype(self.dtype).newbyteorder("<")
+        if min(self.shape, default=1) < 0 or self.elements * dtype.itemsize != len(self.data):
+            raise ModelError(f"{what} has shape {self.shape}, but {len(self.data)} bytes of data")
+        native = np.dtype(self.dtype)
+        return np.frombuffer(self.data.tobytes(), dtype).astype(native, copy=False).reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorSummary:
+    """One operator: ``kind`` is TFLite's name, ``options`` what its option table says, by schema name.
+
+    ``options`` is None when the file has no table for a kind that this project reads one of.
+    """
+
+    index: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The first subgraph of a file. ``subgraphs`` counts them all; ``rounding`` is the rule of its format
+    for turning floats into integers."""
+
+    operators: tuple[OperatorSummary, ...]
+    tensors: tuple[TensorSummary, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    subgraphs: int
+    description: str
+    rounding: Rounding = "half_away"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The operator kinds that occur, in order of first use."""
+        return tuple(dict.fromkeys(op.kind for op in self.operators))
+
+    @property
+    def input_tensors(self) -> tuple[TensorSummary, ...]:
+        return tuple(self.tensors[i] for i in self.inputs)
+
+    @property
+    def output_tensors(self) -> tuple[TensorSummary, ...]:
+        return tuple(self.tensors[i] for i in self.outputs)
+
+    @property
+    def weights_only(self) -> str:
+        """``int8`` or ``float16`` where constants have that type and all arithmetic is float32 (dynamic range
+        and float16 quantization), else empty."""
+        if any(tensor.data is None and len(tensor.scales) for tensor in self.tensors):
+            return ""
+        constants = [tensor for tensor in self.tensors if tensor.data is not None]
+        kept = {tensor.dtype for tensor in constants if tensor.dtype == "float16" or len(tensor.scales)}
+        return next((dtype for dtype in ("float16", "int8") if dtype in kept), "")
