@@ -18,7 +18,7 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
-from pytest_quantcheck.strategies.models import DTYPES
+from pytest_quantcheck.strategies import DTYPES
 
 if TYPE_CHECKING:
     from conftest import Engine

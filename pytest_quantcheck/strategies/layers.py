@@ -1,0 +1,235 @@
+"""Models of one operator, hard cases included: a function for each kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import strategies as st
+
+from pytest_quantcheck.formats.tflite_writer import Value
+from pytest_quantcheck.strategies.case import ModelCase
+from pytest_quantcheck.strategies.network import DTYPES, Network, known_dtype
+
+_INT8_ONLY = (
+    *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
+    *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
+)
+
+
+def layers(kind: str | None = None, dtype: str | None = None) -> st.SearchStrategy[ModelCase]:
+    """Models of one operator, of one ``kind`` or of any; ``LAYER_KINDS`` lists them.
+
+    ``dtype`` is the type of their activations, ``"int8"`` or ``"int16"``; without it both occur, where the
+    kind has both (``layer_dtypes``).
+    """
+    if kind is None:
+        kinds = [each for each in LAYER_KINDS if dtype is None or dtype in layer_dtypes(each)]
+        return st.sampled_from(kinds).flatmap(lambda drawn: layers(drawn, dtype))
+    if kind not in _LAYERS:
+        raise ValueError(f"kind={kind!r} is not known; allowed: {', '.join(LAYER_KINDS)}")
+    allowed = layer_dtypes(kind)
+    if known_dtype(dtype) not in (None, *allowed):
+        raise ValueError(f"{kind} has no dtype={dtype!r}; allowed: {', '.join(allowed)}")
+    return _one_layer(kind, dtype or (allowed[0] if len(allowed) == 1 else None))
+
+
+@st.composite
+def _one_layer(draw: st.DrawFn, kind: str, dtype: str | None) -> ModelCase:
+    net = Network(draw, dtype)
+    inputs, output = _LAYERS[kind](net)
+    return net.case((kind,), inputs, output if isinstance(output, list) else [output])
+
+
+_Built = TypeVar("_Built", Value, list[Value])
+
+
+def _unary(build: Callable[[Network, Value], _Built]) -> Callable[[Network], tuple[list[Value], _Built]]:
+    def make(net: Network) -> tuple[list[Value], _Built]:
+        x = net.source(net.shape4())
+        return [x], build(net, x)
+
+    return make
+
+
+def _binary(
+    combine: Callable[[Network, Value, Value], Value],
+) -> Callable[[Network], tuple[list[Value], Value]]:
+    """Two inputs, or one and a constant that broadcasts."""
+
+    def make(net: Network) -> tuple[list[Value], Value]:
+        a = net.source(net.shape4())
+        if net.draw(st.booleans()):
+            b = net.source(a.shape)
+            return [a, b], combine(net, a, b)
+        b = net.small_constant(a, net.scale(), net.zero_point())
+        return [a], combine(net, a, b) if net.draw(st.booleans()) else combine(net, b, a)
+
+    return make
+
+
+def _extremum_layer(kind: str) -> Callable[[Network], tuple[list[Value], Value]]:
+    """Two inputs with one scale, or one and a constant that broadcasts."""
+
+    def make(net: Network) -> tuple[list[Value], Value]:
+        a = net.source(net.shape4())
+        if net.draw(st.booleans()):
+            b = net.writer.tensor(a.shape, net.dtype, scale=a.scale, zero_point=a.zero_point)
+            return [a, b], net.writer.extremum(kind, a, b)
+        b = net.small_constant(a, a.scale, a.zero_point)
+        return [a], net.writer.extremum(kind, *((a, b) if net.draw(st.booleans()) else (b, a)))
+
+    return make
+
+
+def _blocks_layer(kind: str) -> Callable[[Network], tuple[list[Value], Value]]:
+    def make(net: Network) -> tuple[list[Value], Value]:
+        n, height, width, channels = net.shape4()
+        block = net.integer(1, 3)
+        if kind == "DEPTH_TO_SPACE":
+            x = net.source((n, height, width, channels * block * block))
+        else:
+            x = net.source((n, height * block, width * block, channels))
+        return [x], net.writer.blocks(kind, x, block)
+
+    return make
+
+
+def _prelu_layer(net: Network) -> tuple[list[Value], Value]:
+    x = net.source(net.shape4())
+    return [x], net.prelu(x, net.small_constant(x, net.scale(), net.zero_point()))
+
+
+def _matmul_layer(net: Network) -> tuple[list[Value], Value]:
+    """Two inputs, or one and constant weights; batches of one side may be absent or 1."""
+    rows, depth, columns = (net.integer(1, 7) for _ in range(3))
+    adj_x, adj_y = net.draw(st.booleans()), net.draw(st.booleans())
+    batch = (1, *(net.integer(1, 3) for _ in range(net.integer(0, 1))))
+    shapes = [
+        (*batch, *((depth, rows) if adj_x else (rows, depth))),
+        (
+            *(net.choice((1, n)) for n in batch[net.integer(0, len(batch)) :]),
+            *((columns, depth) if adj_y else (depth, columns)),
+        ),
+    ]
+    a = net.source(shapes[0])
+    given = [a]
+    if len(shapes[1]) > 2 and net.draw(st.booleans()):
+        b = net.source(shapes[1])
+        given.append(b)
+    else:
+        info = np.iinfo(net.dtype)
+        data = net.rng.integers(info.min, info.max, shapes[1], endpoint=True)
+        b = net.writer.tensor(shapes[1], net.dtype, scale=net.scale(), zero_point=net.zero_point(), data=data)
+    spread = 0.334 * math.sqrt(depth) * 2.0 ** (net.bits + net.integer(-6, 6))
+    how: dict[str, Any] = {"scale": a.scale * b.scale * spread, "zero_point": net.zero_point()}
+    return given, net.writer.batch_matmul(a, b, adj_x=adj_x, adj_y=adj_y, **how)
+
+
+def _concatenation_layer(net: Network) -> tuple[list[Value], Value]:
+    first = net.source(net.shape4())
+    axis = net.integer(0, 3)
+    values = [first]
+    for _ in range(net.integer(0, 2)):
+        shape = [net.integer(1, 5) if i == axis else n for i, n in enumerate(first.shape)]
+        values.append(net.writer.tensor(shape, net.dtype, scale=first.scale, zero_point=first.zero_point))
+    return values, net.writer.concatenation(values, axis - 4 if net.draw(st.booleans()) else axis)
+
+
+def _pack_layer(net: Network) -> tuple[list[Value], Value]:
+    first = net.source(net.shape4()[net.integer(1, 3) :])
+    values = [first]
+    for _ in range(net.integer(0, 3)):
+        values.append(
+            net.writer.tensor(first.shape, net.dtype, scale=first.scale, zero_point=first.zero_point)
+        )
+    rank = len(first.shape) + 1
+    return values, net.writer.pack(values, net.integer(-rank, rank - 1))
+
+
+def _softmax_layer(net: Network) -> tuple[list[Value], Value]:
+    shape = (*net.shape4()[: net.integer(0, 3)], net.integer(1, 40))
+    x = net.source(shape if len(shape) > 1 else (1, *shape))
+    beta, dtype = net.choice((1.0, 0.3, 2.5)), net.choice((net.dtype, "int16"))
+    return [x], net.writer.softmax(x, beta, dtype)
+
+
+def _quantize_layer(net: Network) -> tuple[list[Value], Value]:
+    source, x = net.edge_input(net.shape4())
+    if x is source:
+        x = net.requantize(x) if net.draw(st.booleans()) else net.other_type(x)
+    return [source], x
+
+
+def _sigmoid_layer(kind: str) -> Callable[[Network], tuple[list[Value], Value]]:
+    """Input scales from fine to coarse; for int16 exact powers of two take a path of their own."""
+
+    def make(net: Network) -> tuple[list[Value], Value]:
+        exponent = net.integer(-8, 2) if net.dtype == "int8" else net.integer(-15, 0)
+        scale = math.ldexp(net.choice((1.0, 1.2345678, 1.9999999)), exponent)
+        shape, zero_point = net.shape4(), net.zero_point()
+        x = net.writer.tensor(shape, net.dtype, scale=scale, zero_point=zero_point, name="input")
+        return [x], getattr(net.writer, kind.lower())(x)
+
+    return make
+
+
+def _dequantize_layer(net: Network) -> tuple[list[Value], Value]:
+    x = net.source(net.shape4())
+    return [x], net.writer.dequantize(x)
+
+
+_LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]] = {
+    "CONV_2D": _unary(lambda net, x: net.conv_2d(x)),
+    "DEPTHWISE_CONV_2D": _unary(lambda net, x: net.conv_2d(x, depthwise=True)),
+    "TRANSPOSE_CONV": _unary(Network.transpose_conv),
+    "FULLY_CONNECTED": _unary(lambda net, x: net.fully_connected(x)),
+    "BATCH_MATMUL": _matmul_layer,
+    "ADD": _binary(Network.add),
+    "SUB": _binary(Network.sub),
+    "MUL": _binary(Network.mul),
+    "MINIMUM": _extremum_layer("MINIMUM"),
+    "MAXIMUM": _extremum_layer("MAXIMUM"),
+    "PRELU": _prelu_layer,
+    "AVERAGE_POOL_2D": _unary(lambda net, x: net.pool("AVERAGE_POOL_2D", x)),
+    "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
+    "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
+    "SUM": _unary(Network.sum),
+    "REDUCE_MAX": _unary(lambda net, x: net.reduce_max(x, keep=net.draw(st.booleans()))),
+    "PAD": _unary(lambda net, x: net.pad(x, None)),
+    "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
+    "RESHAPE": _unary(lambda net, x: net.reshape(x)),
+    "SQUEEZE": _unary(Network.squeeze),
+    "EXPAND_DIMS": _unary(Network.expand_dims),
+    "TRANSPOSE": _unary(Network.transpose),
+    "STRIDED_SLICE": _unary(Network.strided_slice),
+    "SPLIT": _unary(Network.split),
+    "SPLIT_V": _unary(Network.split_v),
+    "SLICE": _unary(Network.slice),
+    "DEPTH_TO_SPACE": _blocks_layer("DEPTH_TO_SPACE"),
+    "SPACE_TO_DEPTH": _blocks_layer("SPACE_TO_DEPTH"),
+    "UNPACK": _unary(Network.unpack),
+    "PACK": _pack_layer,
+    "CONCATENATION": _concatenation_layer,
+    "RESIZE_NEAREST_NEIGHBOR": _unary(lambda net, x: net.resize("RESIZE_NEAREST_NEIGHBOR", x)),
+    "RESIZE_BILINEAR": _unary(lambda net, x: net.resize("RESIZE_BILINEAR", x)),
+    "SOFTMAX": _softmax_layer,
+    "LOGISTIC": _sigmoid_layer("LOGISTIC"),
+    "TANH": _sigmoid_layer("TANH"),
+    "ABS": _unary(Network.abs),
+    "HARD_SWISH": _unary(Network.hard_swish),
+    "LEAKY_RELU": _unary(Network.leaky_relu),
+    "RELU": _unary(lambda net, x: net.relu(x)),
+    "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
+    "QUANTIZE": _quantize_layer,
+    "DEQUANTIZE": _dequantize_layer,
+}
+
+LAYER_KINDS = tuple(_LAYERS)
+
+
+def layer_dtypes(kind: str) -> tuple[str, ...]:
+    """The types of activations that TFLM has a ``kind`` for and this project, too."""
+    return DTYPES[:1] if kind in _INT8_ONLY else DTYPES
