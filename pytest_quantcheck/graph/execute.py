@@ -6,6 +6,7 @@ Every function takes a leading sample axis: N inferences at once cost far less t
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
@@ -98,6 +99,17 @@ def apply(op: Operator, dtype: np.dtype[np.generic], x: Array) -> Array:
     output = Tensor(0, "", x.shape, dtype)
     result: Array = _KERNELS[type(op.params)](_Call(op.kind, (x[None],), output), op.params)[0]
     return result.astype(dtype)
+
+
+def computed(value: Array | None) -> Array:
+    """A tensor value that is known to have been computed."""
+    assert value is not None
+    return value
+
+
+def crc32(value: Array) -> int:
+    """CRC-32 over the bytes of one tensor, C order, little-endian."""
+    return zlib.crc32(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes())
 
 
 def largest_intermediate(graph: QuantGraph) -> int:

@@ -1,6 +1,6 @@
 """The integer graph: everything that decides an integer result, and nothing else.
 
-Readers (``tflite.py``) build it, ``execute.py`` runs it, ``image.py`` compiles it for a device.
+Readers (``from_tflite``, ``from_onnx``) build it, ``execute.py`` runs it, ``image`` compiles it for a device.
 All scales have been turned into integer multipliers and shifts here, so that every consumer
 computes the same integers.
 """

@@ -129,7 +129,7 @@ class DeviceImage:
 
 
 @dataclass(frozen=True)
-class TensorRecord:
+class ImageTensor:
     """One tensor of an image; ``offset`` counts in the arena or in the constants."""
 
     dtype: str
@@ -140,7 +140,7 @@ class TensorRecord:
 
 
 @dataclass(frozen=True)
-class OperatorRecord:
+class ImageOperator:
     """One operator of an image. ``params`` is the raw parameter block."""
 
     opcode: str
@@ -160,8 +160,8 @@ class ImageDescription:
 
     source_sha256: str
     arena_bytes: int
-    tensors: tuple[TensorRecord, ...]
-    operators: tuple[OperatorRecord, ...]
+    tensors: tuple[ImageTensor, ...]
+    operators: tuple[ImageOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     constants_offset: int
@@ -857,7 +857,7 @@ def read_image(data: bytes) -> ImageDescription:
     return ImageDescription(
         source.hex(),
         arena_bytes,
-        tuple(TensorRecord(DTYPES[t[0]], t[6 : 6 + t[1]], t[2], t[4], t[5]) for t in tensors),
+        tuple(ImageTensor(DTYPES[t[0]], t[6 : 6 + t[1]], t[2], t[4], t[5]) for t in tensors),
         tuple(_operator_record(data, op, lists, params_at) for op in operators),
         lists[: counts[2]],
         lists[counts[2] : counts[2] + counts[3]],
@@ -868,7 +868,7 @@ def read_image(data: bytes) -> ImageDescription:
 
 def _operator_record(
     data: bytes, fields: tuple[int, ...], lists: tuple[int, ...], params_at: int
-) -> OperatorRecord:
+) -> ImageOperator:
     (
         opcode,
         state,
@@ -884,7 +884,7 @@ def _operator_record(
         _,
     ) = fields
     start = params_at + params
-    return OperatorRecord(
+    return ImageOperator(
         OPCODES[opcode],
         STATES[state],
         operator_index(source_index, source_output),
@@ -911,7 +911,7 @@ class _Weights:
     channels_at: int
 
 
-def _weights(image: ImageDescription, op: OperatorRecord) -> _Weights:
+def _weights(image: ImageDescription, op: ImageOperator) -> _Weights:
     fields = _CONV.unpack(op.params)
     window, packing, size, channels = Window(*fields[:8]), PACKINGS[fields[14]], fields[17], fields[19]
     source, output = image.tensors[op.inputs[0]], image.tensors[op.output]
@@ -930,7 +930,7 @@ def _weights(image: ImageDescription, op: OperatorRecord) -> _Weights:
     return _Weights(constants + fields[16] + at, fields[9], fields[8], constants + fields[18])
 
 
-def _find(image: ImageDescription, source_index: int | None) -> OperatorRecord:
+def _find(image: ImageDescription, source_index: int | None) -> ImageOperator:
     """The weighted operator with that source index, or the first one."""
     weighted = [op for op in image.operators if op.opcode in _WEIGHTED]
     for op in weighted:

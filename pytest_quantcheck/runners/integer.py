@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.execute import largest_intermediate, run, run_batch
+from pytest_quantcheck.graph.execute import computed, crc32, largest_intermediate, run, run_batch
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
@@ -65,14 +64,3 @@ class IntegerRunner:
                 one = [x[0] for x in prepare.one_inference(model, inputs)]
                 return computed(run(graph, one, stop_after=operator)[op.outputs[0]])
         raise UsageError(f"model {model.name} has no operator {operator}")
-
-
-def crc32(value: Array) -> int:
-    """CRC-32 over the bytes of one tensor, C order, little-endian."""
-    return zlib.crc32(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes())
-
-
-def computed(value: Array | None) -> Array:
-    """A tensor value that the interpreter is known to have computed."""
-    assert value is not None
-    return value

@@ -14,9 +14,9 @@ import numpy as np
 
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import MissingExtraError, ModelError
+from pytest_quantcheck.graph.execute import crc32
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.integer import crc32
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 from pytest_quantcheck.runners.tflm import source_outputs, written_by
 

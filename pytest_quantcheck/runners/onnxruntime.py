@@ -15,11 +15,11 @@ import numpy as np
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.onnx import load_onnx, parse
+from pytest_quantcheck.graph.execute import crc32
 from pytest_quantcheck.graph.from_onnx.read import origins
 from pytest_quantcheck.graph.from_onnx.values import Origin
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.integer import crc32
 from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
 
 INT8_ALLOWED = "session.qdqisint8allowed"  # source: onnxruntime_session_options_config_keys.h

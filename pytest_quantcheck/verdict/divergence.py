@@ -18,9 +18,8 @@ import numpy.typing as npt
 from pytest_quantcheck.data.dataset import Array, Raw, Samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.execute import Values
+from pytest_quantcheck.graph.execute import Values, computed, crc32
 from pytest_quantcheck.graph.model import Operator, Pad, QuantGraph, Requantize, Window
-from pytest_quantcheck.runners.integer import computed, crc32
 from pytest_quantcheck.runners.run import Run, Runner
 
 Difference = npt.NDArray[np.int64]
