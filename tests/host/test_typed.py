@@ -13,9 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("pytest_quantcheck", "rigs")
 
 
-def test_the_wheel_holds_py_typed_for_both_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wheel_holds_py_typed_for_both_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = pytest.importorskip("hatchling.build", reason="hatchling is not installed: extra dev")
     monkeypatch.chdir(ROOT)
     with zipfile.ZipFile(tmp_path / build.build_wheel(str(tmp_path))) as wheel:
