@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from pytest_quantcheck.errors import ImageError, ModelError, UsageError
 from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.models.files.kind import file_kind
 
 if TYPE_CHECKING:
     from pytest_quantcheck.formats.summary import Summary, TensorSummary
     from pytest_quantcheck.image.compile import DeviceImage
 
 KIB = 1024
-FLOAT_SUFFIXES = (".keras", ".h5", ".hdf5")
 STM32_FIRMWARE_FLASH_KIB = 256  # sectors 0 to 5, see firmware/ports/stm32f4/stm32f4.ld
 STM32_FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
 
@@ -91,7 +91,7 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
     from pytest_quantcheck.formats.read import read_summary
     from pytest_quantcheck.graph.read import read_graph, supported_kinds
     from pytest_quantcheck.image.compile import compile_image
-    from pytest_quantcheck.quantizers.audit.tflite import audit
+    from pytest_quantcheck.quantizers.audit.audit import audit
 
     findings = list(audit(artefact))
     try:
@@ -112,9 +112,10 @@ def _target(name: str) -> Memory:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
+    kind = file_kind(path)
+    if path.is_dir() and not kind:
         raise UsageError(f"{path} is a folder; give the name of a quantized .tflite or .onnx file")
-    if path.suffix.lower() in FLOAT_SUFFIXES or path.is_dir():
+    if kind in ("keras", "saved_model"):
         raise UsageError(_float_message(path))
     try:
         return path.read_bytes()
@@ -135,7 +136,7 @@ def _refuse_float(summary: Summary, path: Path) -> None:
 
 
 def _float_message(path: Path) -> str:
-    suffix = ".onnx" if path.suffix.lower() == ".onnx" else ".tflite"
+    suffix = ".onnx" if file_kind(path) == "onnx" else ".tflite"
     return (
         f"{path} is a float model; quantize it first: quantcheck quantize {path} -o {path.stem}_int8{suffix}"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.models.files.kind import file_kind
 from pytest_quantcheck.quantizers.config import DATA_TYPES, SCHEMES
 from pytest_quantcheck.quantizers.registry import quantizer, quantizer_names
 from pytest_quantcheck.quantizers.scheme import GRANULARITIES
@@ -37,6 +38,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "-o", "--output", metavar="OUT", required=True, type=Path, help="the artefact to write"
     )
+    _add_configuration(parser)
+    _add_samples(parser)
+    parser.add_argument(
+        "--convergence",
+        metavar="FIGURE.svg",
+        type=Path,
+        help="also quantize with ever more samples; print how scales and accuracy settle, and draw it",
+    )
+    parser.add_argument(
+        "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
+    )
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Options named like the fields of ``QuantConfig``, but for the samples."""
     parser.add_argument(
         "--quantizer", choices=quantizer_names(), help="default: onnx for a MODEL that is .onnx, else tflite"
     )
@@ -61,6 +77,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="KEY=VALUE",
         help="an option of the quantizer's own, repeatable",
     )
+
+
+def _add_samples(parser: argparse.ArgumentParser) -> None:
+    """Which samples calibrate, and where they come from."""
     parser.add_argument(
         "--calibration",
         metavar="SAMPLES",
@@ -77,15 +97,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar=("LOW", "HIGH"),
         help="what random samples are drawn from, when no dataset says so",
     )
-    parser.add_argument(
-        "--convergence",
-        metavar="FIGURE.svg",
-        type=Path,
-        help="also quantize with ever more samples; print how scales and accuracy settle, and draw it",
-    )
-    parser.add_argument(
-        "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,14 +108,14 @@ def run(args: argparse.Namespace) -> int:
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.quantize import quantize
 
-    chosen = args.quantizer or ("onnx" if args.model.lower().endswith(".onnx") else "tflite")
+    chosen = args.quantizer or ("onnx" if file_kind(Path(args.model)) == "onnx" else "tflite")
     _check_output(args.output, quantizer(chosen).suffix, args.model, args.data)
     text = args.calibration or ("all" if args.seed else None)
     config = QuantConfig(
         args.input_type,
         args.output_type,
         args.granularity,
-        Calibration.parse(text, args.seed) if text else None,  # type: ignore[arg-type]
+        Calibration.parse(text, args.seed) if text else None,
         chosen,
         args.scheme,
         tuple(_option(text) for text in args.option),

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
-
-Array = npt.NDArray[Any]
 
 FORMAT = (
     "X.npy holds N inputs in the model's own data type, N first; a model with several inputs takes an .npz "

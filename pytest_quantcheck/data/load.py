@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Union
-
-import numpy.typing as npt
+from typing import Union
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.named_function import call_reference, is_reference
+from pytest_quantcheck.numerics.arrays import Array
 
 FORMAT = (
     "A .npy file holds the samples, sample axis first. An .npz file holds x (or x0, x1, ... for several "
@@ -43,7 +42,7 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
     return _dataset(arrays, path) if whole else _samples(arrays, "", path)
 
 
-def _dataset(arrays: dict[str, npt.NDArray[Any]], path: Path) -> Dataset:
+def _dataset(arrays: dict[str, Array], path: Path) -> Dataset:
     span = arrays.get("input_range")
     if span is not None and span.shape != (2,):
         raise ModelError(f"{path}: input_range holds two numbers; here it has the shape {span.shape}")
@@ -55,7 +54,7 @@ def _dataset(arrays: dict[str, npt.NDArray[Any]], path: Path) -> Dataset:
     )
 
 
-def _samples(arrays: dict[str, npt.NDArray[Any]], prefix: str, path: Path) -> Samples:
+def _samples(arrays: dict[str, Array], prefix: str, path: Path) -> Samples:
     start = f"{prefix}x"
     numbers = sorted(
         int(n[len(start) :]) for n in arrays if n.startswith(start) and n[len(start) :].isdigit()

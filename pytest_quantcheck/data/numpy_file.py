@@ -11,14 +11,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError, QuantcheckError
-
-Array = npt.NDArray[Any]
+from pytest_quantcheck.numerics.arrays import Array
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

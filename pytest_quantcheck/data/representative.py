@@ -9,14 +9,13 @@ from functools import cached_property
 from typing import Any, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.calibration import Calibration, choose
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.numerics.arrays import Float32
 
-Float32 = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 Data = Union[Dataset, Samples]
 NARROW = 0.1  # calibration samples that use less of the input range than this are worth a warning

@@ -12,7 +12,7 @@ import numpy as np
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.summary import Summary, TensorSummary
-from pytest_quantcheck.models.onnx_file import float_onnx
+from pytest_quantcheck.models.files.onnx_file import float_onnx
 from pytest_quantcheck.models.schema import semantic_sha256, signatures
 
 

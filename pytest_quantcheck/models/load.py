@@ -11,17 +11,15 @@ from typing import Any, Union
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.formats.detect import is_onnx
-from pytest_quantcheck.models import converter, mltk_archive
+from pytest_quantcheck.models.conversion import converter
+from pytest_quantcheck.models.conversion.worker import shared_worker
+from pytest_quantcheck.models.files.kind import ALLOWED, file_kind
+from pytest_quantcheck.models.files.mltk_archive import network_of
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.schema import semantic_sha256
-from pytest_quantcheck.models.worker import shared_worker
 from pytest_quantcheck.named_function import call_reference, is_reference
 
 Source = Union[FloatModel, str, Path, bytes, Any]  # Any: a Keras model, whose type costs an import to name
-CONVERTED = {".keras": "keras_file_to_tflite", ".h5": "keras_file_to_tflite", ".hdf5": "keras_file_to_tflite"}
-ALLOWED = (
-    ".keras, .h5, .tflite, .onnx, .mltk.zip, a SavedModel folder, a Keras model, or package.module:function"
-)
 
 
 def load(
@@ -62,26 +60,25 @@ def _is_keras_model(source: object) -> bool:
 def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
     if not path.exists():
         raise UsageError(f"there is no model file {path}; allowed: {ALLOWED}")
-    name = name or path.stem
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        if not (path / "saved_model.pb").is_file():
-            raise ModelError(f"{path} is a folder without saved_model.pb; allowed: {ALLOWED}")
+    name, kind = name or path.stem, file_kind(path)
+    if path.is_dir() and not kind:
+        raise ModelError(f"{path} is a folder without saved_model.pb; allowed: {ALLOWED}")
+    if kind == "saved_model":
         return _converted("saved_model_to_tflite", path, _folder_sha256(path), cache, name)
-    if mltk_archive.is_archive(path):
+    if kind == "mltk":
         return _from_archive(path, cache, name)
     content = path.read_bytes()
-    if suffix == ".onnx":
+    if kind == "onnx":
         return FloatModel.from_onnx(content, name, str(path), path.parent)
-    if suffix == ".tflite":
+    if kind == "tflite":
         return FloatModel.from_tflite(content, name, str(path))
-    if suffix in CONVERTED:
-        return _converted(CONVERTED[suffix], path, hashlib.sha256(content).hexdigest(), cache, name)
-    raise UsageError(f"{path}: models of type {suffix or '(none)'} are not read; allowed: {ALLOWED}")
+    if kind == "keras":
+        return _converted("keras_file_to_tflite", path, hashlib.sha256(content).hexdigest(), cache, name)
+    raise UsageError(f"{path}: models of type {path.suffix or '(none)'} are not read; allowed: {ALLOWED}")
 
 
 def _from_archive(path: Path, cache: Cache, name: str) -> FloatModel:
-    inner, content = mltk_archive.network_of(path)
+    inner, content = network_of(path)
     origin = f"{path} ({inner})"
     with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
         file = Path(folder) / inner

@@ -1,6 +1,6 @@
 """What a float network computes, as a hash, and which of its sizes are open: facts of every operator kind.
 
-``graph.flatbuffer`` reads the options of the operators it can run; a float model may hold any.
+``formats.tflite`` reads the options of operators that the integer graph knows; a float model may hold any.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> Qu
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         parts = manifest["artefact"]["sha256"], manifest["config"]["quantizer"], manifest["name"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -56,4 +56,4 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         ) from error
     if not all(isinstance(part, str) for part in parts):
         raise ModelError(f"{path} is not a manifest of an artefact")
-    return manifest  # type: ignore[no-any-return]
+    return manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,27 +16,45 @@ DATA_TYPES = tuple(_SHORT)
 SCHEMES = ("int8", "int16x8", "dynamic", "float16")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class QuantConfig:
     """What is asked of a quantizer. What is left out is the usual of the quantizer's scheme.
 
-    ``options`` are a quantizer's own, as a mapping. ``optimize`` equalises weights before each layer gets
-    one scale. Wrong values are ``UsageError``, values that cannot go together ``CombinationError``; both
-    name key, value and what is allowed.
+    ``calibration`` may be given as a text (see ``Calibration.parse``), ``options``, which are a quantizer's
+    own, as a mapping or as pairs. ``optimize`` equalises weights before each layer gets one scale. Wrong
+    values are ``UsageError``, values that cannot go together ``CombinationError``; both name key, value and
+    what is allowed.
     """
 
-    input_type: str = ""
-    output_type: str = ""
-    granularity: str = ""
-    calibration: Calibration = None  # type: ignore[assignment]  # or a text for Calibration.parse
-    quantizer: str = "tflite"
-    scheme: str = ""
-    options: tuple[tuple[str, Any], ...] = ()  # or a mapping
-    optimize: bool = False
+    input_type: str
+    output_type: str
+    granularity: str
+    calibration: Calibration
+    quantizer: str
+    scheme: str
+    options: tuple[tuple[str, Any], ...]
+    optimize: bool
 
-    def __post_init__(self) -> None:
-        if isinstance(self.calibration, str):
-            object.__setattr__(self, "calibration", Calibration.parse(self.calibration))
+    def __init__(
+        self,
+        input_type: str = "",
+        output_type: str = "",
+        granularity: str = "",
+        calibration: Calibration | str | None = None,
+        quantizer: str = "tflite",
+        scheme: str = "",
+        options: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        optimize: bool = False,
+    ) -> None:
+        given = calibration if not isinstance(calibration, str) else Calibration.parse(calibration)
+        pairs = _pairs(options)
+        values = input_type, output_type, granularity, given, quantizer, scheme, pairs, optimize
+        for each, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, each.name, value)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Check the values, and put the usual ones where none was given."""
         _check_known(self)
         description = quantizer(self.quantizer)
         self._default("scheme", next(iter(description.schemes)))
@@ -48,7 +66,6 @@ class QuantConfig:
         self._combine("granularity", scheme.granularities)
         self._default("calibration", Calibration() if scheme.calibrated else NONE)
         _check_calibration(self, scheme)
-        object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
         description.options_id(dict(self.options))
         if self.optimize:
             _check_optimize(self)
@@ -118,14 +135,21 @@ def _check_known(config: QuantConfig) -> None:
         raise UsageError(
             f"calibration={config.calibration!r}: allowed: a text such as '10%', or a Calibration"
         )
+
+
+def _pairs(options: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+    """The options sorted by key."""
     try:
-        given = dict(config.options)
+        listed = list(options.items()) if isinstance(options, Mapping) else list(options)
+        given = dict(listed)
+        pairs = tuple(sorted(given.items()))
     except (TypeError, ValueError):
         raise UsageError(
-            f"options={config.options!r}: allowed: a mapping such as {{'method': 'percentile'}}"
+            f"options={options!r}: allowed: a mapping such as {{'method': 'percentile'}}"
         ) from None
-    if len(given) < len(config.options):
-        raise UsageError(f"options={config.options!r}: a key is given twice; leave one out")
+    if len(given) < len(listed):
+        raise UsageError(f"options={options!r}: a key is given twice; leave one out")
+    return pairs
 
 
 def _check_calibration(config: QuantConfig, scheme: Scheme) -> None:

@@ -8,7 +8,7 @@ import pytest
 from conformance_models.untrained import NETWORKS
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.models.converter import keras_model_to_tflite
+from pytest_quantcheck.models.conversion.converter import keras_model_to_tflite
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.tflite.quantize import quantize

@@ -20,7 +20,7 @@ CONFTEST = """
 import os
 from pathlib import Path
 
-from pytest_quantcheck.models.worker import Worker
+from pytest_quantcheck.models.conversion.worker import Worker
 
 LOG = Path(__file__).with_name("conversions.log")
 call = Worker.call

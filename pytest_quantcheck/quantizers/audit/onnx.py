@@ -1,4 +1,4 @@
-"""Is an ONNX artefact what was asked for? Read from the file itself, with the findings of ``audit.py``.
+"""Is an ONNX artefact what was asked for? Read from the file itself.
 
 In a QDQ model every operator stands between DequantizeLinear and QuantizeLinear; one that does not computes
 in float.
@@ -25,9 +25,10 @@ from pytest_quantcheck.formats.onnx import (
     value_type,
 )
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Tensor
-from pytest_quantcheck.quantizers.audit.values import CHANNEL_AXIS, another_scheme, audit_values
+from pytest_quantcheck.quantizers.audit.values import another_scheme, audit_values
 from pytest_quantcheck.quantizers.config import QuantConfig
 
 QDQ = ("QuantizeLinear", "DequantizeLinear")

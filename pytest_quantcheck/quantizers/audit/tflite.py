@@ -1,7 +1,6 @@
-"""Is the artefact what was asked for? Read from the flatbuffer itself, never from an interpreter.
+"""Is a ``.tflite`` artefact what was asked for? Read from the flatbuffer itself, never from an interpreter.
 
 TensorFlow's interpreter shows the scales of FULLY_CONNECTED weights once per row although the file holds one.
-Every finding has a stable code, a sentence and a remedy; an error means that the artefact must not be used.
 """
 
 from __future__ import annotations
@@ -10,14 +9,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pytest_quantcheck.errors import QuantizationError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary
 from pytest_quantcheck.formats.tflite import read_tflite_summary
-from pytest_quantcheck.quantizers.audit.onnx import audit_onnx
+from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS, DYNAMIC_FROM
 from pytest_quantcheck.quantizers.audit.values import (
-    CHANNEL_AXIS,
     INTEGER_RANGE,
     another_scheme,
     audit_values,
@@ -32,17 +28,14 @@ EDGES = ("QUANTIZE", "DEQUANTIZE")
 # scheme with float activations -> type of its weights
 WEIGHTS_ONLY = {"dynamic": "int8", "float16": "float16"}
 ACTIVATIONS = {"int8": ("int8", "uint8"), "int16x8": ("int16",)}
-DYNAMIC_FROM = 1024  # elements; smaller weights stay in float
 BIAS_TOLERANCE = 1e-5  # relative; the quantizers compute input scale * weight scale in float32
 
 
-def audit(artefact: bytes, config: QuantConfig | None = None) -> tuple[Finding, ...]:
-    """Everything worth knowing about an artefact; with ``config`` also what differs from it.
+def audit_tflite(artefact: bytes, config: QuantConfig | None = None) -> tuple[Finding, ...]:
+    """Everything worth knowing about a ``.tflite`` artefact; with ``config`` also what differs from it.
 
-    Raises ``ModelError`` when the bytes are neither a ``.tflite`` nor an ``.onnx`` file.
+    Raises ``ModelError`` when the bytes are no ``.tflite`` file.
     """
-    if is_onnx(artefact):
-        return audit_onnx(artefact, config)
     summary = read_tflite_summary(artefact)
     integers = config is None or config.scheme not in WEIGHTS_ONLY
     checks: list[Callable[[Summary], Iterator[Finding]]] = [_structure, _axes, _parameters]
@@ -55,15 +48,6 @@ def audit(artefact: bytes, config: QuantConfig | None = None) -> tuple[Finding, 
         findings += _edge_types(summary, config)
         findings += _granularity(summary, config)
     return tuple(findings)
-
-
-def require(findings: tuple[Finding, ...], name: str) -> tuple[Finding, ...]:
-    """The findings that are no errors. Raises ``QuantizationError`` that lists the errors."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        lines = "\n".join(f"  [{finding.code}] {finding.sentence} {finding.remedy}" for finding in errors)
-        raise QuantizationError(f"the quantized model '{name}' is not what was asked for:\n{lines}")
-    return findings
 
 
 def granularity_of(summary: Summary) -> str:

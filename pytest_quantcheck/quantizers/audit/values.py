@@ -6,16 +6,14 @@ Everything follows from the file: least and largest values of the types, weights
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS
+from pytest_quantcheck.numerics.arrays import Array
 
-# operator kind -> axis of its output channels in the weights (TFLite quantization specification)
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 INTEGER_RANGE = {
     "int8": (-128, 127),
     "uint8": (0, 255),
@@ -96,9 +94,7 @@ def _integer_layers(summary: Summary) -> Iterator[tuple[OperatorSummary, TensorS
             yield operator, weights
 
 
-def _reach(
-    summary: Summary, operator: OperatorSummary, weights: TensorSummary
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _reach(summary: Summary, operator: OperatorSummary, weights: TensorSummary) -> tuple[Array, Array]:
     """Least and largest output of every channel, over all inputs that the input's type can hold.
 
     Interval arithmetic in float64: the sums of the positive and of the negative weights are taken to the
@@ -118,7 +114,7 @@ def _reach(
     return np.clip(np.rint(low), *clamp), np.clip(np.rint(high), *clamp)
 
 
-def _bias(summary: Summary, operator: OperatorSummary) -> npt.NDArray[Any] | float:
+def _bias(summary: Summary, operator: OperatorSummary) -> Array | float:
     if len(operator.inputs) < 3 or operator.inputs[2] < 0:
         return 0.0
     bias = summary.tensors[operator.inputs[2]]

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.representative import Data, Representative, representative
@@ -28,7 +27,8 @@ from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED
 from pytest_quantcheck.graph.from_onnx.softmax import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
-from pytest_quantcheck.quantizers.audit.tflite import audit, require
+from pytest_quantcheck.numerics.arrays import Float32
+from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.onnx.options import OnnxOptions
 from pytest_quantcheck.quantizers.onnx.rewrite import rewrite, sort
@@ -164,13 +164,13 @@ def _short(error: Exception, limit: int = 400) -> str:
 class _Reader:
     """onnxruntime's ``CalibrationDataReader``: one sample after the other, batch 1."""
 
-    def __init__(self, names: list[str], arrays: tuple[npt.NDArray[np.float32], ...]) -> None:
+    def __init__(self, names: list[str], arrays: tuple[Float32, ...]) -> None:
         self._rows = (
             dict(zip(names, [array[i : i + 1] for array in arrays], strict=True))
             for i in range(len(arrays[0]))
         )
 
-    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, Float32] | None:
         """The next sample by input name, None after the last."""
         return next(self._rows, None)
 

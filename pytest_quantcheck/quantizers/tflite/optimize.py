@@ -1,6 +1,6 @@
 """``optimize=True``: a float model equalised before its layers get one scale each, proven equal, and judged.
 
-The rewriting itself is ``models/equalize.py``; here are its cache, the proof, and what it brought.
+The rewriting itself is ``models/equalization/``; here are its cache, the proof, and what it brought.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.representative import Representative
 from pytest_quantcheck.errors import QuantizationError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.models import converter
+from pytest_quantcheck.models.conversion import converter
+from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.float_model import FloatModel
-from pytest_quantcheck.models.worker import shared_worker
 
 TOLERANCE = 1e-4  # of the largest output: a small part of the 1/256 that int8 resolves
 USEFUL = 0.9  # of the error without: a smaller gain is said to be none

@@ -10,11 +10,11 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.representative import Data, Representative, representative
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.models import converter
+from pytest_quantcheck.models.conversion import converter
+from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
-from pytest_quantcheck.models.worker import shared_worker
-from pytest_quantcheck.quantizers.audit.tflite import audit, require
+from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.quantizers.tflite import optimize

@@ -20,7 +20,7 @@ from pytest_quantcheck.demo.artefacts import (
 )
 from pytest_quantcheck.models.schema import semantic_sha256
 from pytest_quantcheck.quantizers.artefact import manifest_path
-from pytest_quantcheck.quantizers.audit.tflite import audit
+from pytest_quantcheck.quantizers.audit.audit import audit
 
 pytestmark = pytest.mark.host
 

@@ -194,7 +194,7 @@ def test_a_warm_cache_answers_without_tensorflow(write_h5, cache):
     program = (
         "import hashlib, sys\n"
         "from pytest_quantcheck.models.load import load\n"
-        "from pytest_quantcheck.models.worker import Worker\n"
+        "from pytest_quantcheck.models.conversion.worker import Worker\n"
         "from pytest_quantcheck.cache import Cache\n"
         "Worker.call = None  # a conversion would be a TypeError\n"
         "model = load(sys.argv[1], cache=Cache(sys.argv[2]))\n"

@@ -8,7 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pytest_quantcheck.errors import ModelError, QuantizationError
 from pytest_quantcheck.formats.read import read_summary
-from pytest_quantcheck.quantizers.audit.tflite import audit, granularity_of, require
+from pytest_quantcheck.quantizers.audit.audit import audit, require
+from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 from pytest_quantcheck.quantizers.config import QuantConfig
 
 pytestmark = pytest.mark.host

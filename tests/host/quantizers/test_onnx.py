@@ -16,7 +16,7 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UsageError
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
-from pytest_quantcheck.quantizers.audit.tflite import audit
+from pytest_quantcheck.quantizers.audit.audit import audit
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.onnx import quantize as quantizer
 from pytest_quantcheck.quantizers.quantize import quantize

@@ -161,7 +161,7 @@ def test_a_warm_cache_answers_without_tensorflow_and_without_a_conversion(quanti
     program = (
         "import sys\n"
         "from conformance_models import digits\n"
-        "from pytest_quantcheck.models.worker import Worker\n"
+        "from pytest_quantcheck.models.conversion.worker import Worker\n"
         "from pytest_quantcheck.cache import Cache\n"
         "from pytest_quantcheck.quantizers.config import QuantConfig\n"
         "from pytest_quantcheck.data.calibration import Calibration\n"

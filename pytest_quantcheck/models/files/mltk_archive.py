@@ -17,11 +17,6 @@ MAX_MEMBERS = 10_000
 MAX_RATIO = 200  # of sizes; weights hardly compress, a bomb does
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file's name is that of an MLTK archive."""
-    return path.name.lower().endswith(SUFFIX)
-
-
 def network_of(path: Path) -> tuple[str, bytes]:
     """Name and content of the archive's float model: ``NAME.h5``, else ``NAME.float32.tflite``.
 

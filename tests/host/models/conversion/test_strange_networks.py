@@ -10,9 +10,9 @@ import pytest
 
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, QuantizationError
-from pytest_quantcheck.models.converter import keras_model_to_tflite, saved_model_to_tflite
+from pytest_quantcheck.models.conversion.converter import keras_model_to_tflite, saved_model_to_tflite
+from pytest_quantcheck.models.files.keras_file import safe_copy
 from pytest_quantcheck.models.float_model import FloatModel
-from pytest_quantcheck.models.keras_file import safe_copy
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.tflite.quantize import quantize
 

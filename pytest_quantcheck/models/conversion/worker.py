@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck import errors
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.numerics.arrays import Array
 
 TIMEOUT_S = 900.0
 
@@ -35,9 +35,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def call(
-        self, function: str, *, arrays: Sequence[npt.NDArray[Any]] = (), content: bytes = b"", **how: Any
-    ) -> bytes:
+    def call(self, function: str, *, arrays: Sequence[Array] = (), content: bytes = b"", **how: Any) -> bytes:
         """Run one converter function, with ``content`` and ``arrays`` as its ``content`` and ``samples``.
 
         Returns its bytes, raises what it raised.
@@ -105,7 +103,7 @@ class Worker:
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:
-    package_root = str(Path(__file__).resolve().parents[2])
+    package_root = str(Path(__file__).resolve().parents[3])
     environment = dict(
         os.environ,
         PYTHONPATH=os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH")))),
@@ -116,7 +114,7 @@ def _start(folder: Path) -> subprocess.Popen[str]:
     )
     with (folder / "log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "pytest_quantcheck.models.worker"],
+            [sys.executable, "-m", "pytest_quantcheck.models.conversion.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -131,7 +129,7 @@ def _serve() -> None:
     """The child: answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever TensorFlow prints goes to the log, never between the answers
-    from pytest_quantcheck.models import converter
+    from pytest_quantcheck.models.conversion import converter
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.models.keras_file import safe_copy
+from pytest_quantcheck.models.files.keras_file import safe_copy
 
 pytestmark = pytest.mark.host
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
 from pytest_quantcheck.formats.tflite import read_tflite_summary
-from pytest_quantcheck.models import equalize, rewrite
-from pytest_quantcheck.models.keras_file import safe_copy
+from pytest_quantcheck.models.equalization import equalize
+from pytest_quantcheck.models.files.keras_file import safe_copy
+from pytest_quantcheck.models.rewriting import rewrite
+from pytest_quantcheck.numerics.arrays import Float32
 
 TOUCHES_FILES = (
     "PyFunc",
@@ -207,7 +208,7 @@ def _convert(converter: Any) -> bytes:
         raise ModelError(f"TensorFlow's converter refuses the model: {_first_lines(error)}") from error
 
 
-def calibrate_tflite(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> bytes:
+def calibrate_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
     """A float flatbuffer with the least and largest value of every tensor, seen over ``samples``.
 
     ``samples`` holds one (N, ...) array per input. It is the calibrator that ``TFLiteConverter`` runs after
@@ -216,7 +217,7 @@ def calibrate_tflite(content: bytes, samples: Sequence[npt.NDArray[np.float32]])
     _tensorflow()
     from tensorflow.lite.python.optimize import calibrator
 
-    def batches() -> Iterator[list[npt.NDArray[np.float32]]]:
+    def batches() -> Iterator[list[Float32]]:
         for i in range(len(samples[0])):
             yield [array[i : i + 1] for array in samples]
 
@@ -285,7 +286,7 @@ def weights_only(content: bytes, *, scheme: str) -> bytes:
         return rewrite.float16(content) if scheme == "float16" else rewrite.dynamic_range(content)
 
 
-def optimize_tflite(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> bytes:
+def optimize_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
     """``equalize.optimize`` on ``samples``: a line of JSON, the report, and behind it the float flatbuffer.
 
     The report's ``float_difference`` is the largest change of an output, as a fraction of the largest output.
@@ -299,7 +300,7 @@ def optimize_tflite(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) 
     return json.dumps(report).encode() + b"\n" + made
 
 
-def tflite_outputs(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> bytes:
+def tflite_outputs(content: bytes, samples: Sequence[Float32]) -> bytes:
     """What a model with float edges, quantized inside or not, answers to ``samples``, as ``.npz``."""
     stored = io.BytesIO()
     with _refusals("interpreter"):
@@ -307,15 +308,13 @@ def tflite_outputs(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -
     return stored.getvalue()
 
 
-def run_float(content: bytes, samples: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+def run_float(content: bytes, samples: Sequence[Float32]) -> list[Float32]:
     """One (N, ...) array per output of a model with float edges."""
     summary = read_tflite_summary(content)
     return [np.stack(values) for values in zip(*_outputs(content, samples, summary.outputs), strict=True)]
 
 
-def _outputs(
-    content: bytes, samples: Sequence[npt.NDArray[np.float32]], tensors: Sequence[int]
-) -> Iterator[list[npt.NDArray[np.float32]]]:
+def _outputs(content: bytes, samples: Sequence[Float32], tensors: Sequence[int]) -> Iterator[list[Float32]]:
     """The values of ``tensors``, copied, sample by sample."""
     interpreter = _tensorflow().lite.Interpreter(
         model_content=content, experimental_preserve_all_tensors=True, num_threads=1

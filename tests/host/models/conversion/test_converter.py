@@ -80,7 +80,7 @@ def test_converting_twice_gives_the_same_bytes(tmp_path, cache):
     path = tmp_path / "net.keras"
     small().save(path)
     first = load(path, cache=cache).tflite
-    from pytest_quantcheck.models.worker import shared_worker
+    from pytest_quantcheck.models.conversion.worker import shared_worker
 
     again = shared_worker().call("keras_file_to_tflite", path=str(path))
     assert again == first

@@ -12,8 +12,8 @@ import pytest
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.models.files.mltk_archive import network_of
 from pytest_quantcheck.models.load import load
-from pytest_quantcheck.models.mltk_archive import network_of
 
 pytestmark = pytest.mark.host
 

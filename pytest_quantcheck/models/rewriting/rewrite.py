@@ -1,106 +1,29 @@
 """Exact rewrites of a ``.tflite`` file, for what TensorFlow's quantizers do not offer on a float flatbuffer.
 
-They do what TensorFlow does elsewhere, down to the last bit; ``tests/host/models/test_equality.py`` compares
-them with the converter wherever it can do the same. Needs TensorFlow's object tree of the schema.
+They do what TensorFlow does elsewhere, down to the last bit; ``tests/host/models/rewriting/test_equality.py``
+compares them with the converter wherever it can do the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import QuantizationError
+from pytest_quantcheck.formats.tflite_weights import (
+    ACTIVATION_OF,
+    BIAS,
+    BIAS_OF,
+    CHANNEL_AXIS,
+    DYNAMIC_FROM,
+    WEIGHTS,
+)
+from pytest_quantcheck.models.rewriting.tree import Tree
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.numerics.rounding import round_half_away
 
-Array = npt.NDArray[Any]
-
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
-WEIGHTS = 1
-SOURCE = {"TRANSPOSE_CONV": 2}  # position of the activation where it is not 0
-BIAS_OF = {"TRANSPOSE_CONV": 3}  # position of the bias where it is not 2
 # operator -> its version with int8 weights and float activations
 DYNAMIC = {"CONV_2D": 5, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 12, "TRANSPOSE_CONV": 3}
-DYNAMIC_FROM = 1024  # elements; TensorFlow leaves smaller weights in float
 FLOAT16_DEQUANTIZE_VERSION = 3
-
-
-class Tree:
-    """A flatbuffer as objects that can be changed, with the few questions asked of it here."""
-
-    def __init__(self, content: bytes) -> None:
-        from tensorflow.lite.python import schema_py_generated as schema
-
-        self.schema = schema
-        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-        self.graph = self.model.subgraphs[0]
-        self._kinds = {
-            number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"
-        }
-
-    def bytes(self) -> bytes:
-        """The flatbuffer."""
-        import flatbuffers  # type: ignore[import-untyped]
-
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
-
-    def kind(self, operator: Any) -> str:
-        """``CONV_2D``; old files keep the number in the field for small ones."""
-        code = self.model.operatorCodes[operator.opcodeIndex]
-        return str(self._kinds[max(code.builtinCode, code.deprecatedBuiltinCode)])
-
-    def operator_code(self, kind: str, version: int) -> int:
-        """Index of an operator code, added where it is missing."""
-        number = getattr(self.schema.BuiltinOperator, kind)
-        for index, code in enumerate(self.model.operatorCodes):
-            if (max(code.builtinCode, code.deprecatedBuiltinCode), code.version) == (number, version):
-                return index
-        code = self.schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), version
-        self.model.operatorCodes.append(code)
-        return len(self.model.operatorCodes) - 1
-
-    def constant(self, tensor: Any, dtype: str) -> Array | None:
-        """The tensor's content in its own shape; None when it is computed."""
-        data = self.model.buffers[tensor.buffer].data
-        if data is None or not len(data):
-            return None
-        return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(tensor.shape)
-
-    def set_constant(self, tensor: Any, content: Array) -> None:
-        """Give the tensor ``content``, in a buffer of its own where others share the present one."""
-        if sum(other.buffer == tensor.buffer for other in self.graph.tensors) > 1:
-            self.model.buffers.append(self.schema.BufferT())
-            tensor.buffer = len(self.model.buffers) - 1
-        data = np.frombuffer(np.ascontiguousarray(content).tobytes(), np.uint8)
-        self.model.buffers[tensor.buffer].data = data
-
-    def input(self, operator: Any, position: int) -> Any:
-        """The tensor at ``position``; None when the operator has no such input."""
-        if position >= len(operator.inputs) or operator.inputs[position] < 0:
-            return None
-        return self.graph.tensors[operator.inputs[position]]
-
-    def float_constants(self) -> Iterator[tuple[int, Any, Array]]:
-        """Index, tensor and content of every float32 constant."""
-        for index, tensor in enumerate(self.graph.tensors):
-            if tensor.type == self.schema.TensorType.FLOAT32:
-                content = self.constant(tensor, "<f4")
-                if content is not None:
-                    yield index, tensor, content
-
-    def quantized(self, tensor: Any, values: Array, scales: Array, axis: int) -> None:
-        """Make ``tensor`` symmetric int8 (or whatever integer ``values`` are) with ``scales``."""
-        parameters = self.schema.QuantizationParametersT()
-        parameters.scale = np.asarray(scales, np.float32)
-        parameters.zeroPoint = np.zeros(len(scales), np.int64)
-        parameters.quantizedDimension = axis
-        tensor.quantization = parameters
-        self.set_constant(tensor, values)
 
 
 def float16(content: bytes) -> bytes:
@@ -171,7 +94,7 @@ def one_scale(per_channel: bytes, float_model: bytes) -> bytes:
         kind = tree.kind(operator)
         if kind not in CHANNEL_AXIS:
             continue
-        weights, bias = tree.input(operator, WEIGHTS), tree.input(operator, BIAS_OF.get(kind, 2))
+        weights, bias = tree.input(operator, WEIGHTS), tree.input(operator, BIAS_OF.get(kind, BIAS))
         values = source.constant(named[weights.name], "<f4")
         if values is None:  # computed by another operator, which gave them one scale
             continue
@@ -179,7 +102,7 @@ def one_scale(per_channel: bytes, float_model: bytes) -> bytes:
         tree.quantized(weights, integers, scales, 0)
         if bias is None:
             continue
-        input_scale = np.float32(tree.input(operator, SOURCE.get(kind, 0)).quantization.scale[0])
+        input_scale = np.float32(tree.input(operator, ACTIVATION_OF.get(kind, 0)).quantization.scale[0])
         step = input_scale * scales
         wide = "<i8" if bias.type == tree.schema.TensorType.INT64 else "<i4"
         reals = source.constant(named[bias.name], "<f4")

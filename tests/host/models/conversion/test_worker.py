@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
-from pytest_quantcheck.models.worker import Worker
+from pytest_quantcheck.models.conversion.worker import Worker
 
 pytestmark = pytest.mark.host
 

@@ -16,7 +16,8 @@ import pytest
 
 from conformance_models.untrained import NETWORKS
 from pytest_quantcheck.formats.read import read_summary
-from pytest_quantcheck.models import converter, rewrite
+from pytest_quantcheck.models.conversion import converter
+from pytest_quantcheck.models.rewriting import rewrite
 from tests.plain_converter import canonical, convert
 
 pytestmark = [
