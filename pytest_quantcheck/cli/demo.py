@@ -21,10 +21,10 @@ from pytest_quantcheck.demo.judge import HostScore, Judge
 from pytest_quantcheck.demo.sabotage import BREAKS
 from pytest_quantcheck.errors import MissingExtraError, QuantcheckError, UsageError
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.report import row
+from pytest_quantcheck.report import cells
 from pytest_quantcheck.rig import inventory
 from pytest_quantcheck.rig.board import BoardEntry
-from pytest_quantcheck.verdict.gate import Verdict
+from pytest_quantcheck.verdict.verdict import Verdict
 from pytest_quantcheck.wording import counted
 
 FEWER_VECTORS = {"virtual-stm32f405": 100}  # QEMU takes ten times as long as the C3's core
@@ -242,10 +242,10 @@ def _cells(entry: BoardEntry, verdict: Verdict, host: HostScore) -> tuple[str, .
         entry.name,
         "-" if host.float_accuracy is None else f"{host.float_accuracy:.2%}",
         f"{host.accuracy:.2%}",
-        "-" if facts["score"] is None else f"{facts['score']:.2%}",
-        str(facts["samples"]),
+        "-" if facts.score is None else f"{facts.score.value:.2%}",
+        str(facts.samples),
         "[green]yes[/]" if verdict.exact else "[red]NO[/]",
-        "-" if facts["counter"] is None else f"{facts['counter']:,.0f}",
-        row.size(facts["arena"]),
-        row.size(facts["image"]),
+        "-" if facts.counter is None else f"{facts.counter:,.0f}",
+        cells.size(facts.arena),
+        cells.size(facts.image),
     )

@@ -69,12 +69,12 @@ def summary(result: Run) -> dict[str, Any]:
     content: dict[str, Any] = {
         "schema": 1,
         "model": {"name": result.model.name, "sha256": result.model.sha256},
-        "board": result.details["board"],
+        "board": result.device.board,
         "target": result.target,
-        "chip": result.details["chip"],
+        "chip": result.device.chip,
         "runtime": result.runtime,
-        "firmware": result.details["build_id"],
-        "storage": result.details["storage"],
+        "firmware": result.device.build_id,
+        "storage": result.device.storage,
         "unit": result.unit,
         "clock_hz": result.clock_hz,
         "counters": list(result.counters),
@@ -82,7 +82,7 @@ def summary(result: Run) -> dict[str, Any]:
         "arena_bytes": result.footprint.arena,
         "stack_bytes": result.footprint.stack,
         "firmware_bytes": result.footprint.firmware,
-        "link": result.details["link"],
+        "link": dict(result.effort.link),
         "log": result.log,
     }
     if result.operators:
@@ -101,7 +101,7 @@ def summary(result: Run) -> dict[str, Any]:
 
 def _print(result: Run) -> None:
     low, middle, high = min(result.counters), median(result.counters), max(result.counters)
-    print(f"{len(result)} inferences of {result.model.name} on {result.details['board']} ({result.runtime})")
+    print(f"{len(result)} inferences of {result.model.name} on {result.device.board} ({result.runtime})")
     spread = f" ({low:,} to {high:,})" if low != high else ""
     print(f"{middle:,.0f} {result.unit} per inference{spread}{_milliseconds(result, middle)}")
     sizes = (

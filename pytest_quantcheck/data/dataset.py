@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from functools import cached_property
+from typing import Union
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.data.tasks.registry import task
+from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.wording import counted
 
-Array = npt.NDArray[Any]
 Inputs = Union[Array, tuple[Array, ...]]
-TASKS = ("classification", "regression")
-"""What a model is for: with labels the one is scored by accuracy, the other by RMSE."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """``x``: one array (N, ...) or a tuple of arrays for several inputs; ``y``: labels (N,) or None.
+    """``x``: one array (N, ...) or a tuple of arrays for several inputs; ``y``: the truth (N, ...), a
+    tuple of such arrays for several outputs, or None.
 
     ``ids`` are N stable names: sampling, pairing and baselines go by them. ``named`` says whether they
-    were given, or are positions because none were.
+    were given, or are positions because none were. The arrays become read-only: what was judged once must
+    not change afterwards.
     """
 
     x: Inputs
-    y: Array | None = None
+    y: Inputs | None = None
     ids: Sequence[str] | None = None
     named: bool = field(init=False, default=True)
 
@@ -39,14 +43,27 @@ class Samples:
         object.__setattr__(self, "named", self.ids is not None)
         if any(len(a) != n for a in arrays):
             raise UsageError(f"inputs have different numbers of samples: {[len(a) for a in arrays]}")
-        if self.y is not None and len(self.y) != n:
-            raise UsageError(f"{counted(n, 'sample')}, but {counted(len(self.y), 'label')}")
+        self._check_truth(n)
         ids = [str(i) for i in self.ids] if self.ids is not None else [f"{i:06d}" for i in range(n)]
         if len(ids) != n:
             raise UsageError(f"{counted(n, 'sample')}, but {counted(len(ids), 'id')}")
         if len(set(ids)) != n:
             raise UsageError("sample ids are not unique")
         object.__setattr__(self, "ids", tuple(ids))
+        for array in (*self.inputs, *self.truths):
+            _freeze(array)
+
+    def _check_truth(self, n: int) -> None:
+        """Truth of any array-like kind becomes arrays with as many entries as there are samples."""
+        if self.y is None:
+            return
+        several = isinstance(self.y, tuple) and all(isinstance(each, np.ndarray) for each in self.y)
+        truths = tuple(map(np.asarray, self.y if several else (self.y,)))
+        for truth in truths:
+            found = len(truth) if truth.ndim else 0
+            if found != n:
+                raise UsageError(f"{counted(n, 'sample')}, but {counted(found, 'label')}")
+        object.__setattr__(self, "y", truths if several else truths[0])
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.inputs)
@@ -56,6 +73,37 @@ class Samples:
     def inputs(self) -> tuple[Array, ...]:
         """The inputs as a tuple, also when there is one."""
         return self.x if isinstance(self.x, tuple) else (self.x,)
+
+    @property
+    def truths(self) -> tuple[Array, ...]:
+        """The truth of each output as a tuple; empty when there is none."""
+        if self.y is None:
+            return ()
+        return self.y if isinstance(self.y, tuple) else (self.y,)
+
+    @property
+    def labels(self) -> list[int] | None:
+        """The number of each sample's class, where the truth of the first output is whole numbers (N,)."""
+        first = self.truths[0] if self.truths else None
+        if first is None or first.ndim != 1 or not np.issubdtype(first.dtype, np.integer):
+            return None
+        return [int(label) for label in first]
+
+    @cached_property
+    def digests(self) -> tuple[bytes, ...]:
+        """What each sample is, by content: its inputs and its truth, not its name."""
+        columns = [_rows(array) for array in (*self.inputs, *self.truths)]
+        return tuple(hashlib.sha256(b"".join(row)).digest() for row in zip(*columns, strict=True))
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What these samples are, by content and by name, in this order."""
+        whole = hashlib.sha256(repr(self.names).encode("utf-8", "surrogatepass"))
+        for array in (*self.inputs, *self.truths):
+            whole.update(f"{array.dtype.str}{array.shape}".encode())
+        for each in self.digests:
+            whole.update(each)
+        return whole.digest()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,43 +119,71 @@ class Samples:
         index = np.asarray(indices, dtype=np.int64)
         arrays = tuple(a[index] for a in self.inputs)
         names = self.names
+        truths = tuple(a[index] for a in self.truths)
         taken = Samples(
             arrays if isinstance(self.x, tuple) else arrays[0],
-            None if self.y is None else self.y[index],
+            truths if isinstance(self.y, tuple) else truths[0] if truths else None,
             [names[i] for i in index],
         )
         object.__setattr__(taken, "named", self.named)
         return taken
 
 
+def _freeze(array: Array) -> None:
+    """Make an array read-only, and what it is a view of: a later write is NumPy's own error."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner.setflags(write=False)
+        owner = owner.base
+
+
+def _rows(array: Array) -> list[bytes]:
+    """The bytes of each sample, with its type and shape, so that no two values are written alike."""
+    head = f"{array.dtype.str}{array.shape[1:]}:".encode()
+    if array.dtype.kind == "O":
+        return [head + repr(value).encode("utf-8", "surrogatepass") for value in array]
+    whole = np.ascontiguousarray(array)
+    return [head + whole[row].tobytes() for row in range(len(whole))]
+
+
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """Marks inputs that are already integers in the model's own input type, (N, ...) each."""
+    """Marks inputs that are already integers in the model's own input type, (N, ...) each; read-only too."""
 
     x: Inputs
+
+    def __post_init__(self) -> None:
+        for array in self.x if isinstance(self.x, tuple) else (self.x,):
+            _freeze(array)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What the inputs are, by content, in this order."""
+        arrays = self.x if isinstance(self.x, tuple) else (self.x,)
+        return hashlib.sha256(b"".join(row for array in arrays for row in _rows(array))).digest()
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """What the data are: calibration and test samples, the task, the classes, the input range.
 
-    ``task`` is one of ``TASKS``; ``classes`` names the labels 0, 1, ... of a classification. ``UsageError``
-    for another task, for labels without a name where there are names, and for an empty test set.
+    ``task`` is the name of one (``data/tasks/``) or a ``Task``, and becomes a ``Task``; ``classes`` names the
+    labels 0, 1, ... of a classification. ``UsageError`` for another task, for labels without a name where
+    there are names, and for an empty test set.
     """
 
     calibration: Samples
     test: Samples
-    task: str = "classification"
+    task: str | Task = "classification"
     classes: tuple[str, ...] = ()
     input_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.test):
             raise UsageError("the test set has no samples; give the Dataset at least one")
-        if self.task not in TASKS:
-            raise UsageError(f"task={self.task!r} is not known; allowed: {', '.join(TASKS)}")
+        object.__setattr__(self, "task", task(self.task))
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
-        if self.classes and self.task == "classification":
+        if self.classes and self.purpose.labels:
             self._check_labels()
         if self.input_range is None:
             return
@@ -115,9 +191,14 @@ class Dataset:
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise UsageError(f"input_range={self.input_range!r}: two finite numbers, the lower one first")
 
+    @property
+    def purpose(self) -> Task:
+        """``task`` as a ``Task``, which it always is once the dataset is made."""
+        return task(self.task)
+
     def _check_labels(self) -> None:
         for words, samples in (("calibration", self.calibration), ("test", self.test)):
-            labels, names = np.asarray([] if samples.y is None else samples.y), len(self.classes)
+            labels, names = np.asarray(samples.truths[0] if samples.truths else []), len(self.classes)
             largest = labels.max() if labels.size and labels.dtype.kind in "biuf" else 0
             if largest >= names:
                 raise UsageError(

@@ -89,9 +89,7 @@ def representative(
 
 def _chosen(calibration: Calibration, samples: Samples, classes: Sequence[str]) -> Samples:
     """Raises ``UsageError`` where nothing can be chosen so."""
-    y = samples.y
-    whole = y is not None and y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
-    labels = [int(label) for label in y] if y is not None and whole else None
+    labels = samples.labels
     return samples.take(choose(calibration, samples.names, labels, classes))
 
 

@@ -14,10 +14,13 @@ from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.runners.float_outputs import FloatOutputs
+from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Runner
-from pytest_quantcheck.verdict.gate import Gate, Verdict
-from pytest_quantcheck.verdict.metrics import accuracy
-from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
+from pytest_quantcheck.verdict.gate import Gate
+from pytest_quantcheck.verdict.metrics.classification import accuracy
+from pytest_quantcheck.verdict.verdict import Verdict
 
 Progress = Callable[[str, int, int], None]
 
@@ -51,13 +54,13 @@ class Judge:
 
     def host(self, model: QuantizedModel) -> HostScore:
         """Run the reference and the float model on all samples."""
-        assert self.samples.y is not None
+        (labels,) = self.samples.truths
         run = self.reference.run(model, self.samples)
         outputs = prepare.dequantize_output(model, run.outputs[0])
         floats = self.float_outputs(model, self.samples)
         return HostScore(
-            float_accuracy=None if floats is None else accuracy(floats, self.samples.y),
-            accuracy=accuracy(outputs, self.samples.y),
+            float_accuracy=None if floats is None else accuracy(floats[0], labels),
+            accuracy=accuracy(outputs, labels),
             runtime=run.runtime,
             samples=len(self.samples),
         )

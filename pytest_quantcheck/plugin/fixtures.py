@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pytest_quantcheck.plugin.session_state import Workshop
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-    from pytest_quantcheck.report.row import Row
     from pytest_quantcheck.runners.board import BoardRunner
     from pytest_quantcheck.runners.run import Runner
-    from pytest_quantcheck.verdict.gate import Gate, Verdict
+    from pytest_quantcheck.verdict.gate import Gate
+    from pytest_quantcheck.verdict.verdict import Verdict
 
 _WORKSHOP = pytest.StashKey["Workshop"]()
 
@@ -117,7 +117,7 @@ def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterat
     notes = item_notes(request.node)
 
     def record(verdict: Verdict) -> None:
-        outcome.record(request.node, cast("Row", verdict.row()))
+        outcome.record(request.node, verdict.row())
 
     made = quantcheck_session.gate(cases.budget(cases.marks(request.node, "budget")), record)
     if "board" in request.fixturenames:

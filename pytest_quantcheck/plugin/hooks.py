@@ -28,7 +28,7 @@ from pytest_quantcheck.plugin.fixtures import (
     test_vectors,
 )
 from pytest_quantcheck.plugin.items import is_ours
-from pytest_quantcheck.plugin.notes import run_notes
+from pytest_quantcheck.plugin.notes import run_notes, start_item_notes
 
 __all__ = [
     "board",
@@ -127,7 +127,8 @@ def pytest_runtest_makereport(
         return (yield)
     from pytest_quantcheck.plugin import outcome
 
-    outcome.before_report(item, call)
+    if call.when == "setup":
+        start_item_notes(item)
     return outcome.finish_report(item, call, (yield))
 
 
@@ -142,10 +143,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     notes = run_notes(config)
-    if notes.rows or notes.left_out or notes.omitted:
-        from pytest_quantcheck.plugin import outcome
+    if notes.rows or notes.left_out or notes.omitted or notes.unwritten:
+        from pytest_quantcheck.plugin import summary
 
-        outcome.summarize(terminalreporter, config)
+        summary.summarize(terminalreporter, config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -161,7 +162,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
             "omitted": dict(notes.omitted),
         }
     elif config.option.qc_report:
-        from pytest_quantcheck.plugin import outcome
+        from pytest_quantcheck.plugin import summary
 
-        outcome.write_reports(config)
+        summary.write_reports(config)
     yield

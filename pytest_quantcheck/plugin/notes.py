@@ -12,34 +12,57 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_quantcheck.report.row import Row
+    from pytest_quantcheck.verdict.row import Row
 
 REPORT_KEY = "quantcheck_rows"  # where rows travel on a report, through xdist too
+CRASHED = "???"  # xdist's phase of a test whose worker process died
 
 
 class RunNotes:
     """Of the whole run, in the controlling process; a pytest plug-in of its own.
 
     ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
-    combinations of a ``quant`` marker that are not run.
+    combinations of a ``quant`` marker that are not run, ``ran`` the hw items whose call passed or failed,
+    ``unwritten`` says which reports could not be written and why.
     """
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self._rows: dict[str, list[Row]] = {}
+        self._attempts: Counter[str] = Counter()
         self.usage_errors: list[str] = []
         self.left_out: dict[str, int] = {}
         self.omitted: Counter[str] = Counter()
+        self.unwritten: list[str] = []
+        self.hw_ran = 0
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all items, in the order in which the items ended; of the last attempt at each."""
+        return [row for rows in self._rows.values() for row in rows]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the rows of a report, whichever process made it."""
-        self.rows += getattr(report, REPORT_KEY, ())
+        """Keep the rows of a finished item, whichever process made them. A repeated item replaces its own."""
+        given = getattr(report, REPORT_KEY, None)
+        if given is None and report.when != CRASHED:
+            return
+        if report.when == "call" and not report.skipped and "hw" in report.keywords:
+            self.hw_ran += 1
+        from pytest_quantcheck.plugin.outcome import crashed, repeated
+
+        if report.when == CRASHED:
+            self._rows.setdefault(report.nodeid, []).append(crashed(report.nodeid))
+        elif report.when == "teardown" and given:
+            self._attempts[report.nodeid] += 1
+            self._rows.pop(report.nodeid, None)
+            self._rows[report.nodeid] = repeated(given, self._attempts[report.nodeid] - 1)
 
 
 class ItemNotes:
-    """Of one item: finished rows, its serial log, whether its budget was judged."""
+    """Of one item: its rows so far, how each phase went, its serial log, whether its budget was judged."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.phases: dict[str, tuple[str, str]] = {}  # when -> outcome, reason
         self.log: Path | None = None
         self.budget_used = False
         self.call_passed = False
@@ -60,3 +83,9 @@ def run_notes(config: pytest.Config) -> RunNotes:
 def item_notes(item: pytest.Item) -> ItemNotes:
     """The notes of an item, made on first use."""
     return item.stash.setdefault(_ITEM, ItemNotes())
+
+
+def start_item_notes(item: pytest.Item) -> ItemNotes:
+    """New notes for an attempt at an item: nothing of an earlier one is left."""
+    item.stash[_ITEM] = ItemNotes()
+    return item.stash[_ITEM]

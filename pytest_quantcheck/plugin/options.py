@@ -37,6 +37,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--qc-each-board", action="store_true", help="one item per physical board, not per target"
     )
+    group.addoption(
+        "--qc-strict", action="store_true", help="what cannot be judged, or looks wrong about the data, fails"
+    )
     group.addoption("--qc-require-hw", action="store_true", help="hw tests that cannot run are an error")
     group.addoption(
         "--qc-lease-timeout", metavar="SECONDS", help="wait for a busy board at most so long (60)"
@@ -44,7 +47,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--qc-infra-retries", metavar="N", help="repeat a stage of the rig that fails N times (1)"
     )
-    group.addoption("--qc-vectors", metavar="N", help="use only the first N test vectors")
+    group.addoption("--qc-vectors", metavar="N", help="use only N test vectors, chosen by id across classes")
     group.addoption("--qc-cache", metavar="DIR", help="where conversions are kept")
     group.addoption("--qc-log-dir", metavar="DIR", help="where serial logs go (.quantcheck in rootdir)")
     group.addoption(

@@ -1,50 +1,30 @@
-"""What becomes of a test: verdicts into reports, rig faults into ERROR, results into the summary.
+"""What becomes of an item: its verdicts, our errors, and what pytest says of it in the end, as rows.
 
-Rows are plain dicts, so that they survive xdist.
+A row is finished when its item is torn down: only then is known what pytest says of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_quantcheck.errors import QuantcheckError, RigFault
-from pytest_quantcheck.files import write_whole
-from pytest_quantcheck.plugin.items import CASE, parameter, wanted_board
-from pytest_quantcheck.plugin.notes import REPORT_KEY, item_notes, run_notes
-from pytest_quantcheck.plugin.settings import settings
-from pytest_quantcheck.report import json, markdown
+from pytest_quantcheck.plugin.items import case_id, wanted_board
+from pytest_quantcheck.plugin.notes import REPORT_KEY, item_notes
 from pytest_quantcheck.report.junit import properties
-from pytest_quantcheck.report.row import Row
-from pytest_quantcheck.report.terminal import last_line, not_judged, table, warnings
-from pytest_quantcheck.wording import counted
+from pytest_quantcheck.verdict.row import Plain, Row
 
 _TAIL_LINES = 40
+_FAILURES = ("regression", "rig_fault", "error")
 
 
 def record(item: pytest.Item, row: Row) -> None:
-    """A verdict was reached: keep it for the report, and as JUnit properties."""
-    row["test"] = item.nodeid
-    item_notes(item).rows.append(row)
-    item.user_properties += properties(row)
-
-
-def before_report(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """A test that ended without a verdict, for a reason of ours, has a row as well."""
-    error = call.excinfo.value if call.excinfo is not None else None
-    if not isinstance(error, QuantcheckError):
-        return
-    case = parameter(item, CASE)
-    row: Row = {
-        "case": case.id if case else item.name,
-        "target": wanted_board(item) or "host",
-        "outcome": "rig_fault" if isinstance(error, RigFault) else "error",
-        "fault": error.kind if isinstance(error, RigFault) else type(error).__name__,
-    }
-    if isinstance(error, RigFault) and error.log:
-        row["log"] = error.log
-    record(item, row)
+    """A verdict was reached: keep it for the item's end."""
+    name = "" if row.name == row.model else row.name  # what check(name=) said
+    item_notes(item).rows.append(replace(row, test=item.nodeid, case=case_id(item), name=name))
 
 
 def finish_report(
@@ -53,25 +33,78 @@ def finish_report(
     """Errors of ours end as ERROR with their own words; rows and the serial log travel with the report."""
     notes = item_notes(item)
     error = call.excinfo.value if call.excinfo is not None else None
+    when = report.when or ""
     if isinstance(error, QuantcheckError):
+        _record_error(item, error)
         _as_error(item, report, error)
-    if report.when == "call":
+    if when == "call":
         notes.call_passed = report.passed
-    if isinstance(error, RigFault) and report.failed and notes.log is not None and notes.log.is_file():
+    outcome = "expected" if hasattr(report, "wasxfail") and report.skipped else report.outcome
+    notes.phases[when] = outcome, _reason(error)
+    if isinstance(error, RigFault) and report.failed and notes.log is not None:
         report.sections.append((f"serial log {notes.log}", _tail(notes.log)))
-    if notes.rows:
-        if hasattr(report, "wasxfail"):
-            _expect(notes.rows)
-        setattr(report, REPORT_KEY, notes.rows)
-        notes.rows = []
+    plain: list[dict[str, Plain]] = []
+    if when == "teardown":
+        rows = _final(item)
+        plain = [row.to_dict() for row in rows]
+        report.user_properties += [each for row in rows for each in properties(row)]
+    setattr(report, REPORT_KEY, plain)
     return report
 
 
-def _expect(rows: list[Row]) -> None:
-    """What xfail announced blocks nothing."""
-    for row in rows:
-        if row["outcome"] in ("regression", "error"):
-            row["outcome"] = "expected"
+def repeated(rows: Sequence[dict[str, Plain]], times: int) -> list[Row]:
+    """The rows that a report carried, of an item that was run ``times`` times before."""
+    return [replace(Row.from_dict(row), reruns=times) for row in rows]
+
+
+def crashed(nodeid: str) -> Row:
+    """The row of an item whose process died."""
+    return Row(test=nodeid, case=nodeid, outcome="error", reason="its worker process died")
+
+
+def _record_error(item: pytest.Item, error: QuantcheckError) -> None:
+    """A test that ended for a reason of ours has a row that says so: its last one if that judged nothing."""
+    notes = item_notes(item)
+    outcome = "rig_fault" if isinstance(error, RigFault) else "error"
+    fault = error.kind if isinstance(error, RigFault) else type(error).__name__
+    if notes.rows and notes.rows[-1].outcome == "unjudged":
+        notes.rows[-1] = replace(notes.rows[-1], outcome=outcome, fault=fault, reason=_reason(error))
+        return
+    log = error.log if isinstance(error, RigFault) else ""
+    target = wanted_board(item) or "host"
+    record(item, Row(target=target, outcome=outcome, fault=fault, reason=_reason(error), log=log))
+
+
+def _final(item: pytest.Item) -> list[Row]:
+    """The item's rows as pytest's own outcome decides: no row passes whose item did not."""
+    notes = item_notes(item)
+    rows = list(notes.rows)
+    outcomes = {outcome for outcome, _ in notes.phases.values()}
+    if "failed" not in outcomes and "expected" in outcomes:
+        return [replace(row, outcome="expected") if row.outcome in _FAILURES else row for row in rows]
+    if "failed" in outcomes and not any(row.outcome in _FAILURES for row in rows):
+        when, reason = next(
+            (w, reason) for w, (outcome, reason) in notes.phases.items() if outcome == "failed"
+        )
+        word = "regression" if when == "call" else "error"
+        after = "after its check: " if rows else ""
+        last = rows.pop() if rows else _blank(item)
+        rows.append(replace(last, outcome=word, reason=f"{when} failed {after}{reason}".rstrip(": ")))
+    elif "skipped" in outcomes and "failed" not in outcomes:
+        rows = [replace(row, outcome="unjudged", reason="the test was skipped") for row in rows]
+    return rows
+
+
+def _blank(item: pytest.Item) -> Row:
+    return Row(test=item.nodeid, case=case_id(item), target=wanted_board(item) or "host")
+
+
+def _reason(error: BaseException | None) -> str:
+    """The first line of what went wrong."""
+    if error is None:
+        return ""
+    first = (str(error).splitlines() or [""])[0]
+    return first if isinstance(error, QuantcheckError) else f"{type(error).__name__}: {first}".rstrip(": ")
 
 
 def _as_error(item: pytest.Item, report: pytest.TestReport, error: QuantcheckError) -> None:
@@ -92,7 +125,10 @@ def _as_error(item: pytest.Item, report: pytest.TestReport, error: QuantcheckErr
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return f"cannot be read: {error}"
     return "\n".join(lines[-_TAIL_LINES:])
 
 
@@ -101,32 +137,3 @@ def check_budget_was_used(item: pytest.Item) -> None:
     notes = item_notes(item)
     if item.get_closest_marker("budget") and notes.call_passed and not notes.budget_used:
         pytest.fail("the budget marker was not used: no gate.check judged it in this test", pytrace=False)
-
-
-def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table, the counts, and one loud line for what was left out, by reason."""
-    notes = run_notes(config)
-    rows = notes.rows
-    terminalreporter.write_sep("=", "quantcheck")
-    if rows:
-        for line in table(rows):
-            terminalreporter.write_line(line)
-        for line in (*not_judged(rows), *warnings(rows)):
-            terminalreporter.write_line(line, yellow=True)
-        terminalreporter.write_line(last_line(rows))
-    for reason, count in notes.omitted.items():
-        terminalreporter.write_line(f"{counted(count, 'combination')} LEFT OUT: {reason}", yellow=True)
-    for reason, count in notes.left_out.items():
-        terminalreporter.write_line(f"{counted(count, 'hw test')} NOT RUN: {reason}", yellow=True, bold=True)
-    for form, path in settings(config).reports.items():
-        terminalreporter.write_line(f"{form} report: {path}")
-
-
-def write_reports(config: pytest.Config) -> None:
-    """``--qc-report``: only the controlling process writes."""
-    reports = settings(config).reports
-    rows = run_notes(config).rows
-    renderers = {"json": json.render, "md": markdown.render}
-    for form, path in reports.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, renderers[form](rows).encode())

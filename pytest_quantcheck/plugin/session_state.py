@@ -10,6 +10,7 @@ import pytest
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
@@ -20,10 +21,13 @@ from pytest_quantcheck.plugin.settings import inventory, settings
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.runners.float_outputs import FloatOutputs
+from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
-from pytest_quantcheck.verdict.gate import Gate, Verdict
-from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
+from pytest_quantcheck.verdict.gate import Gate
+from pytest_quantcheck.verdict.verdict import Verdict
 
 
 class Workshop:
@@ -32,11 +36,12 @@ class Workshop:
     def __init__(self, config: pytest.Config) -> None:
         wanted = settings(config)
         self._vectors = wanted.vectors
+        self._strict = wanted.strict
         self._cache = Cache(wanted.cache)
         self._loaded: dict[tuple[str, str], Any] = {}
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
-        self._first: tuple[Samples, Samples] | None = None  # all samples, and the first of them
+        self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
         self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
 
@@ -95,18 +100,18 @@ class Workshop:
         return QuantizedModel(case.name, made, None, model.content if model else b"")
 
     def vectors(self, data: Dataset | None) -> Samples:
-        """The test samples, the first N of them under ``--qc-vectors N``."""
+        """The test samples; N of them, chosen by id across all classes, under ``--qc-vectors N``."""
         if data is None:
             raise UsageError('there are no data: give quant(data="module:function"), or override quant_data')
         if self._vectors is None or self._vectors >= len(data.test):
             return data.test
-        if self._first is None or self._first[0] is not data.test:
-            self._first = data.test, data.test.take(range(self._vectors))
-        return self._first[1]
+        if self._chosen is None or self._chosen[0] is not data.test:
+            self._chosen = data.test, data.test.take(subset(data.test, self._vectors))
+        return self._chosen[1]
 
     @property
     def reference(self) -> Runner:
-        """The exact runner of each format: see ``verdict.reference.exact_runner``."""
+        """The exact runner of each format: see ``runners.exact.exact_runner``."""
         if self._reference is None:
             self._reference = Remembering(exact_runner())
         return self._reference
@@ -117,6 +122,7 @@ class Workshop:
             reference=self.reference,
             float_outputs=self._float_outputs,
             budget=budget,
+            strict=self._strict,
             record=record,
         )
 

@@ -27,6 +27,7 @@ class Settings:
     boards: tuple[str, ...]
     each_board: bool
     require_hw: bool
+    strict: bool
     lease_timeout: float
     infra_retries: int
     vectors: int | None
@@ -54,6 +55,7 @@ def _read(config: pytest.Config) -> Settings:
         boards=tuple(option.qc_board),
         each_board=bool(option.qc_each_board),
         require_hw=bool(option.qc_require_hw),
+        strict=bool(option.qc_strict),
         lease_timeout=_number(config, "lease_timeout", low=0.0),
         infra_retries=int(_number(config, "infra_retries", low=0, whole=True)),
         vectors=_vectors(config),

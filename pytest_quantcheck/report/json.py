@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pytest_quantcheck.report.row import Row, count, overall
+from pytest_quantcheck.verdict.row import Row, count, overall
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def render(rows: Sequence[Row]) -> str:
     """``{"schema", "outcome", "counts", "results"}``; ``outcome`` is ``pass``, ``regression``, ``rig_fault``,
-    ``error`` or ``unjudged``.
+    ``error`` or ``unjudged``. A result is ``Row.to_dict()``.
     """
-    document = {"schema": SCHEMA, "outcome": overall(rows), "counts": count(rows), "results": list(rows)}
-    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+    document = {
+        "schema": SCHEMA,
+        "outcome": overall(rows),
+        "counts": count(rows),
+        "results": [row.to_dict() for row in rows],
+    }
+    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_quantcheck.report.row import HEADINGS, Row, cells
-from pytest_quantcheck.report.terminal import last_line, warnings
+from pytest_quantcheck.report.cells import HEADINGS, cells
+from pytest_quantcheck.report.terminal import findings, last_line
+from pytest_quantcheck.verdict.row import Row
 
 
 def render(rows: Sequence[Row]) -> str:
@@ -13,12 +14,13 @@ def render(rows: Sequence[Row]) -> str:
     lines = ["# quantcheck", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(cells(row)) for row in rows]
     lines += ["", last_line(rows), ""]
-    if found := warnings(rows):
+    if found := findings(rows):
         lines += [*(f"- {line}" for line in found), ""]
     for row in rows:
-        if row.get("failed"):
-            lines += [f"**{_plain(row.get('test') or row.get('case', ''))}**", "", "```"]
-            lines += [line for text in row["failed"] for line in text.splitlines()]
+        failed = (*row.failed, *([row.reason] if row.reason else []))
+        if failed:
+            lines += [f"**{_plain(row.test or row.case)}**", "", "```"]
+            lines += [line for text in failed for line in text.splitlines()]
             lines += ["```", ""]
     return "\n".join(lines)
 

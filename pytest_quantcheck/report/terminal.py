@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pytest_quantcheck.report.row import HEADINGS, Row, cells, count
+from pytest_quantcheck.report.cells import HEADINGS, cells
+from pytest_quantcheck.verdict.row import Row, count
 from pytest_quantcheck.wording import counted
 
 _RIGHT = frozenset({"score", "to float", "cost", "arena", "image"})
@@ -29,17 +30,17 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 def not_judged(rows: Sequence[Row]) -> list[str]:
     """What could not be judged and why, each once, with the number of verdicts it stands for."""
-    found = Counter(text for row in rows for text in row.get("not_judged") or [])
+    found = Counter(text for row in rows for text in row.not_judged)
     return [f"{text} ({counted(times, 'verdict')})" for text, times in found.items()]
 
 
-def warnings(rows: Sequence[Row]) -> list[str]:
-    """What the audit warns of, one line per code: its first text, how many others, and how many cases."""
+def findings(rows: Sequence[Row]) -> list[str]:
+    """What is suspicious about models and data: per code its first text, how many others, how many cases."""
     found: dict[str, dict[str, set[str]]] = {}
     for row in rows:
-        for text in row.get("warnings") or []:
+        for text in row.findings:
             cases = found.setdefault(text.partition(":")[0], {}).setdefault(text, set())
-            cases.add(row.get("case", ""))
+            cases.add(row.case)
     return [_warning(texts) for texts in found.values()]
 
 

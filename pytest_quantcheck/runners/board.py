@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.graph.model import QuantGraph, Tensor
 from pytest_quantcheck.image.compile import DeviceImage, compile_image, read_image
@@ -15,7 +15,8 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.messages import Capability, Hello, ModelInfo, OperatorResult
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, Footprint, OperatorRecord, Run, Vectors
+from pytest_quantcheck.runners.device import Device, Effort
+from pytest_quantcheck.runners.run import Footprint, OperatorRecord, Run, Vectors
 
 EXACT_RUNTIMES = ("quantcheck", "tflm")
 """Runtimes that promise the integers of TFLM's kernels."""
@@ -97,17 +98,15 @@ class BoardRunner:
             exact=hello.runtime in EXACT_RUNTIMES,
             operators=tuple(_records(model.graph, each.operators) for each in results) if recorded else (),
             counters=tuple(each.counter for each in results),
-            unit=hello.unit,
-            clock_hz=hello.clock_hz,
             footprint=Footprint(
                 image=len(artefact.data) or None,
                 arena=info.arena_bytes,
                 stack=max((each.stack_bytes for each in results), default=0) or None,
                 firmware=hello.firmware_bytes or None,
             ),
-            target=self.target,
+            device=self._device(hello),
+            effort=self._effort(),
             log=str(session.log),
-            details=self._details(hello, artefact),
         )
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
@@ -141,30 +140,30 @@ class BoardRunner:
             self._made = (key, self._makers[kind](model))
         return self._made[1]
 
-    def _details(self, hello: Hello, artefact: BoardArtefact) -> dict[str, Any]:
-        session = self.session
-        return {
-            "board": session.entry.name,
-            "chip": hello.chip,
-            "unique_id": hello.unique_id.hex(),
-            "build_id": hello.build_id,
-            "storage": hello.place.name.lower(),
-            "image_sha256": artefact.sha256.hex(),
-            "link": session.device.link.statistics.summary(),
-            "statistics": asdict(session.statistics),
-            **self._trouble(),
-        }
+    def _device(self, hello: Hello) -> Device:
+        return Device(
+            target=self.target,
+            board=self.session.entry.name,
+            chip=hello.chip,
+            unique_id=hello.unique_id.hex(),
+            runtime=_runtime(hello),
+            build_id=hello.build_id,
+            clock_hz=hello.clock_hz,
+            unit=hello.unit,
+            storage=hello.place.name.lower(),
+        )
 
-    def _trouble(self) -> dict[str, Any]:
+    def _effort(self) -> Effort:
         """Retries, the faults behind them, and erased sectors since the last run: a pass hides none."""
         session, (before, known) = self.session, self._told
         now, faults = session.statistics, session.ledger.faults
         self._told = replace(now), len(faults)
-        return {
-            "retries": now.retries - before.retries,
-            "faults": [_first_line(each) for each in faults[known:] if each.board == session.entry.name],
-            "erased_sectors": now.erased_sectors - before.erased_sectors,
-        }
+        return Effort(
+            retries=now.retries - before.retries,
+            faults=tuple(_first_line(each) for each in faults[known:] if each.board == session.entry.name),
+            erased_sectors=now.erased_sectors - before.erased_sectors,
+            link=session.device.link.statistics.summary(),
+        )
 
 
 def _first_line(fault: RigFault) -> str:

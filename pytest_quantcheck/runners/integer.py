@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import computed, crc32, largest_intermediate, run, run_batch
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
+from pytest_quantcheck.runners.batches import Records, run_in_batches
+from pytest_quantcheck.runners.run import OperatorRecord, Run, Vectors, installed
 
 _ELEMENTS_AT_ONCE = 4_000_000
 
@@ -28,32 +30,21 @@ class IntegerRunner:
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` for models outside the supported set."""
         graph = model.graph
-        inputs = prepare.quantize_inputs(model, vectors)
-        shaped = prepare.model_inputs(model, inputs)
-        step = max(1, _ELEMENTS_AT_ONCE // largest_intermediate(graph))
-        outputs: list[list[Array]] = [[] for _ in graph.outputs]
-        records: list[tuple[OperatorRecord, ...]] = []
-        for start in range(0, max(1, len(inputs[0])), step):
-            values = run_batch(graph, [x[start : start + step] for x in shaped])
-            for chunks, index in zip(outputs, graph.outputs, strict=True):
-                chunks.append(computed(values[index]))
-            if operators:
-                for sample in range(len(outputs[0][-1])):
-                    records.append(
-                        tuple(
-                            OperatorRecord(op.index, op.kind, crc32(computed(values[op.outputs[0]])[sample]))
-                            for op in graph.operators
-                        )
-                    )
-        return Run(
-            self.name,
-            self.runtime,
-            model,
-            vectors,
-            inputs,
-            prepare.model_outputs(model, [np.concatenate(chunks) for chunks in outputs]),
-            exact=True,
-            operators=tuple(records),
+
+        def infer(inputs: list[Array]) -> tuple[list[Array], list[Records]]:
+            values = run_batch(graph, inputs)
+            found = [
+                tuple(
+                    OperatorRecord(op.index, op.kind, crc32(computed(values[op.outputs[0]])[sample]))
+                    for op in graph.operators
+                )
+                for sample in range(len(inputs[0]) if operators else 0)
+            ]
+            return [computed(values[index]) for index in graph.outputs], found
+
+        size = max(1, _ELEMENTS_AT_ONCE // largest_intermediate(graph))
+        return run_in_batches(
+            model, vectors, infer, runner=self.name, runtime=self.runtime, size=size, exact=True
         )
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:

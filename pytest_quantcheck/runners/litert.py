@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import MissingExtraError, ModelError
 from pytest_quantcheck.graph.execute import crc32
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
+from pytest_quantcheck.runners.batches import Records, run_in_batches
+from pytest_quantcheck.runners.run import OperatorRecord, Run, Vectors, installed
 from pytest_quantcheck.runners.tflm import source_outputs, written_by
 
 
@@ -34,32 +36,18 @@ class LitertRunner:
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` when LiteRT refuses the model."""
-        inputs = prepare.quantize_inputs(model, vectors)
-        shaped = prepare.model_inputs(model, inputs)
         sources = source_outputs(model) if operators else ()
         interpreter = self._interpreter(model.artefact, bool(operators))
-        outputs: list[list[Array]] = [[] for _ in prepare.summary_of(model.artefact).outputs]
-        records: list[tuple[OperatorRecord, ...]] = []
-        for sample in range(len(inputs[0])):
-            values = _invoke(interpreter, [x[sample] for x in shaped])
-            for parts, value in zip(outputs, values, strict=True):
-                parts.append(value)
-            if operators:
-                records.append(
-                    tuple(
-                        OperatorRecord(index, kind, crc32(interpreter.get_tensor(tensor)))
-                        for index, kind, tensor in sources
-                    )
-                )
-        return Run(
-            self.name,
-            self.runtime,
-            model,
-            vectors,
-            inputs,
-            prepare.model_outputs(model, [np.stack(parts) for parts in outputs]),
-            operators=tuple(records),
-        )
+
+        def infer(inputs: list[Array]) -> tuple[list[Array], list[Records]]:
+            values = _invoke(interpreter, [x[0] for x in inputs])
+            found = tuple(
+                OperatorRecord(index, kind, crc32(interpreter.get_tensor(tensor)))
+                for index, kind, tensor in sources
+            )
+            return [value[np.newaxis] for value in values], [found] if operators else []
+
+        return run_in_batches(model, vectors, infer, runner=self.name, runtime=self.runtime)
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``."""

@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.onnx import load_onnx, parse
+from pytest_quantcheck.formats.summary import TensorSummary
 from pytest_quantcheck.graph.execute import crc32
 from pytest_quantcheck.graph.from_onnx.read import origins
 from pytest_quantcheck.graph.from_onnx.values import Origin
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
+from pytest_quantcheck.runners.batches import Records, run_in_batches
+from pytest_quantcheck.runners.run import OperatorRecord, Run, Vectors, installed
 
 INT8_ALLOWED = "session.qdqisint8allowed"  # source: onnxruntime_session_options_config_keys.h
 X64_PRECISE = "session.x64quantprecision"
@@ -39,38 +42,23 @@ class OnnxruntimeRunner:
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``UsageError`` for other formats, ``ModelError`` for refused models."""
         _require_onnx(model)
-        inputs = prepare.quantize_inputs(model, vectors)
-        shaped = prepare.model_inputs(model, inputs)
         sources = origins(model.artefact) if operators else ()
         session = _session(model.artefact, _names(sources))
         tensors = prepare.summary_of(model.artefact).output_tensors
-        count = len(tensors)
-        outputs: list[list[Array]] = [[] for _ in range(count)]
-        records: list[tuple[OperatorRecord, ...]] = []
-        for sample in range(len(inputs[0])):
-            values = _invoke(session, [x[sample] for x in shaped])
-            for parts, value, tensor in zip(outputs, list(values.values())[:count], tensors, strict=True):
-                if value.shape != tensor.shape:
-                    raise ModelError(
-                        f"output '{tensor.name}' is {tensor.shape} by the file, but {value.shape}"
-                    )
-                parts.append(value)
-            if operators:
-                records.append(
-                    tuple(
-                        OperatorRecord(each.operator, each.kind, crc32(_as_in_graph(values, each)))
-                        for each in sources
-                    )
-                )
-        return Run(
-            self.name,
-            self.runtime,
-            model,
-            vectors,
-            inputs,
-            prepare.model_outputs(model, [np.stack(parts) for parts in outputs]),
-            operators=tuple(records),
-        )
+
+        def infer(inputs: list[Array]) -> tuple[list[Array], list[Records]]:
+            values = _invoke(session, [x[0] for x in inputs])
+            outputs = [
+                _checked(value, tensor)
+                for value, tensor in zip(list(values.values())[: len(tensors)], tensors, strict=True)
+            ]
+            found = tuple(
+                OperatorRecord(each.operator, each.kind, crc32(_as_in_graph(values, each)))
+                for each in sources
+            )
+            return outputs, [found] if operators else []
+
+        return run_in_batches(model, vectors, infer, runner=self.name, runtime=self.runtime)
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``; the layout is that of the integer graph."""
@@ -91,6 +79,13 @@ def _require_onnx(model: QuantizedModel) -> None:
             f"model {model.name} is a TFLite file, which onnxruntime does not run; "
             "use tflm, integer or litert"
         )
+
+
+def _checked(value: Array, tensor: TensorSummary) -> Array:
+    """One output, (1, *shape); the shape is the one that the file states."""
+    if value.shape != tensor.shape:
+        raise ModelError(f"output '{tensor.name}' is {tensor.shape} by the file, but {value.shape}")
+    return value[np.newaxis]
 
 
 def _names(sources: Sequence[Origin]) -> tuple[str, ...]:

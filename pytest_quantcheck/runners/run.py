@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Protocol, Union
+from typing import Protocol, Union
 
-import numpy.typing as npt
-
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.device import HOST, NO_EFFORT, Device, Effort
 
-Array = npt.NDArray[Any]
 Vectors = Union[Samples, Raw]
 
 
@@ -39,7 +38,11 @@ class OperatorRecord:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes. None where the runner cannot know."""
+    """Bytes. None where the runner cannot know.
+
+    ``image``: the model in flash; ``arena``: its activations and scratch; ``stack``: the deepest use during
+    an inference; ``firmware``: the program without the model.
+    """
 
     image: int | None = None
     arena: int | None = None
@@ -53,9 +56,8 @@ class Run:
 
     ``inputs`` are the raw tensors that went in, ``outputs`` those that came out, (N, ...) each in
     the model's own dtype. ``operators[i]`` holds the records of inference i where they were asked
-    for. ``counters`` has one value per inference in ``unit`` (``instructions`` or ``cycles``).
-    ``details`` of a board: among others ``retries``, ``faults`` (the texts of those that a retry
-    overcame) and ``erased_sectors``, each since the run before.
+    for. ``counters`` has one value per inference in ``unit``. ``exact``: the runner promises the integers of
+    TFLM's kernels. ``log`` is the file of the serial log.
     """
 
     runner: str
@@ -64,24 +66,39 @@ class Run:
     vectors: Vectors
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
-    exact: bool = False  # the runner promises the TFLM integers
+    exact: bool = False
     operators: tuple[tuple[OperatorRecord, ...], ...] = ()
     counters: tuple[int, ...] = ()
-    unit: str = ""
-    clock_hz: int = 0
-    footprint: Footprint = field(default_factory=Footprint)
-    target: str = "host"
+    footprint: Footprint = Footprint()
+    device: Device = HOST
+    effort: Effort = NO_EFFORT
     log: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str:
+        """The board's target, ``host`` on this machine."""
+        return self.device.target
+
+    @property
+    def unit(self) -> str:
+        """What ``counters`` count: ``instructions`` or ``cycles``."""
+        return self.device.unit
+
+    @property
+    def clock_hz(self) -> int:
+        """The rate of a counter of cycles; 0 where there is none."""
+        return self.device.clock_hz
 
     def __len__(self) -> int:
         return len(self.outputs[0])
 
 
 class Runner(Protocol):
-    """A way to run a model. ``runtime`` names implementation and version."""
+    """A way to run a model, known by its name."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``tflm``, ``board``, ...: what commands and reports call it."""
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """Run all vectors; with ``operators`` also record every operator's output CRC."""

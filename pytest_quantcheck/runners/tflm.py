@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
-
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 from pytest_quantcheck.graph.from_tflite.fold import folded_operators
 from pytest_quantcheck.graph.model import operator_index, source_of
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.run import Array, OperatorRecord, Run, Vectors, installed
+from pytest_quantcheck.runners.batches import Records, run_in_batches
+from pytest_quantcheck.runners.run import OperatorRecord, Run, Vectors, installed
 from pytest_quantcheck.runners.tflm_worker import pack, receive, send, unpack
 
 _SAMPLES_AT_ONCE = 32
@@ -51,33 +51,28 @@ class TflmRunner:
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` when TFLM refuses the model or dies of it."""
-        inputs = prepare.quantize_inputs(model, vectors)
         sources = source_outputs(model) if operators else ()
         wanted = [tensor for _, _, tensor in sources]
-        outputs: list[list[Array]] = [[] for _ in prepare.summary_of(model.artefact).outputs]
-        records: list[tuple[OperatorRecord, ...]] = []
-        shaped = prepare.model_inputs(model, inputs)
-        for start in range(0, len(inputs[0]), _SAMPLES_AT_ONCE):
-            chunk = [x[start : start + _SAMPLES_AT_ONCE] for x in shaped]
-            *values, sums = self._infer(model, chunk, wanted, fetch=False)
-            for parts, value in zip(outputs, values, strict=True):
-                parts.append(value)
-            records.extend(
+
+        def infer(inputs: list[Array]) -> tuple[list[Array], list[Records]]:
+            *outputs, sums = self._infer(model, inputs, wanted, fetch=False)
+            found = [
                 tuple(
                     OperatorRecord(index, kind, int(c))
                     for (index, kind, _), c in zip(sources, row, strict=True)
                 )
-                for row in sums
-            )
-        return Run(
-            self.name,
-            self.runtime,
+                for row in (sums if operators else ())
+            ]
+            return outputs, found
+
+        return run_in_batches(
             model,
             vectors,
-            inputs,
-            prepare.model_outputs(model, [np.concatenate(parts) for parts in outputs]),
+            infer,
+            runner=self.name,
+            runtime=self.runtime,
+            size=_SAMPLES_AT_ONCE,
             exact=True,
-            operators=tuple(records) if operators else (),
         )
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:

@@ -8,24 +8,24 @@ again with one parameter changed, and a change that gives the board's tensor bit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.data.dataset import Array, Raw, Samples
+from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed, crc32
-from pytest_quantcheck.graph.model import Operator, Pad, QuantGraph, Requantize, Window
+from pytest_quantcheck.graph.model import Operator, QuantGraph
 from pytest_quantcheck.runners.run import Run, Runner
+from pytest_quantcheck.verdict.causes import proven_cause
+from pytest_quantcheck.verdict.patterns import Difference, pattern_of
 
-Difference = npt.NDArray[np.int64]
-_NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
 _NAME_LENGTH = 60
-_PROBE = 8  # steps of a zero point: enough to stand above the rounding
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _readout(
         elements=int(np.count_nonzero(wrong != right)),
         size=right.size,
         steps=_steps(delta),
-        pattern=_pattern(delta, wrong, right)[0],
+        pattern=pattern_of(delta, wrong, right)[0],
         cause=(
             "every operator agrees when this sample is run again: the output was changed after it was "
             "computed, or the fault does not repeat"
@@ -234,8 +234,8 @@ def _describe(
     found: dict[str, Any],
 ) -> Divergence:
     delta = _difference(wrong, right)
-    pattern, suggestion = _pattern(delta, wrong, right)
-    proven = _explain(graph, operator, expected, wrong) if expected else None
+    pattern, suggestion = pattern_of(delta, wrong, right)
+    proven = proven_cause(graph, operator, expected, wrong) if expected else None
     cause, evidence = proven or (suggestion, "")
     return Divergence(
         **found,
@@ -263,162 +263,3 @@ def _steps(delta: Difference | None) -> tuple[tuple[int, int], ...]:
         return ()
     counts = Counter(int(value) for value in delta[delta != 0])
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], abs(item[0]), item[0])))
-
-
-def _pattern(delta: Difference | None, wrong: Array, right: Array) -> tuple[str, str]:
-    """The shape of a difference in words, and what such a shape suggests."""
-    if delta is None:
-        return "float32 values", "the conversion between integers and float at the model's edge"
-    away = delta != 0
-    count = int(away.sum())
-    if not count:
-        return "none", "the difference does not repeat: look at the link and at the board's memory"
-    limits = (wrong == wrong.max()) | (wrong == wrong.min())
-    free = ~((right == right.max()) | (right == right.min())) & ~limits
-    inner = delta[free] if free.any() else delta[away]
-    for text, suggestion in _shapes(delta, away, count, inner, limits):
-        return text, suggestion
-    smallest, largest = int(delta.min()), int(delta.max())
-    if max(abs(smallest), abs(largest)) == 1:
-        return f"scattered, 1 LSB ({count} elements)", "another rounding rule, or a multiplier off by little"
-    return (
-        f"scattered, {smallest:+d} to {largest:+d} LSB",
-        "weights, multipliers or the input of this operator",
-    )
-
-
-def _shapes(
-    delta: Difference,
-    away: npt.NDArray[np.bool_],
-    count: int,
-    inner: Difference,
-    limits: npt.NDArray[np.bool_],
-) -> Iterator[tuple[str, str]]:
-    """The known patterns that fit, the most special first."""
-    if count == 1 and delta.size > 1:
-        position = [int(axis[0]) for axis in np.nonzero(away)]
-        yield (
-            f"a single element, at {position}",
-            "one weight, bias or multiplier of that element, or a memory fault",
-        )
-    channels = np.flatnonzero(away.reshape(-1, delta.shape[-1] if delta.ndim else 1).any(axis=0))
-    if len(channels) == 1 and delta.shape[-1] > 1:
-        yield (
-            f"one output channel only: channel {int(channels[0])}",
-            "a weight, bias or multiplier of that channel",
-        )
-    if inner.size and (inner == inner.flat[0]).all() and inner.flat[0] != 0:
-        yield (
-            f"a constant offset of {int(inner.flat[0]):+d} LSB where nothing saturates",
-            "the output zero point",
-        )
-    if bool((limits | ~away).all()):
-        yield (
-            "only elements at the limits of the range",
-            "the fused activation's clamp or a saturating narrowing",
-        )
-    if _border_only(away):
-        yield "the border of the picture only", "the padding: its value (the input zero point) or its size"
-    if delta.ndim == 4 and len(channels) == delta.shape[-1] and _constant_per_channel(delta):
-        yield (
-            "a constant offset per channel",
-            "the input zero point or the biases (an offset times the sum of weights)",
-        )
-
-
-def _border_only(away: npt.NDArray[np.bool_]) -> bool:
-    return away.ndim == 4 and min(away.shape[1:3]) > 2 and not away[:, 1:-1, 1:-1].any()
-
-
-def _constant_per_channel(delta: Difference) -> bool:
-    inner = delta[:, 1:-1, 1:-1] if min(delta.shape[1:3]) > 2 else delta
-    rows = inner.reshape(-1, delta.shape[-1])
-    common = np.median(rows, axis=0)
-    return bool((np.abs(rows - common) <= 1).mean() > 0.75)
-
-
-def _explain(graph: QuantGraph, operator: Operator, expected: Values, wrong: Array) -> tuple[str, str] | None:
-    """The first single changed parameter with which the operator gives the board's tensor exactly."""
-    active = tuple(i for i in operator.inputs if i >= 0 and not graph.tensors[i].is_constant)
-    alone = replace(graph, inputs=active, outputs=operator.outputs)
-    inputs = [computed(expected[i]) for i in active]
-
-    def compute(params: Any) -> Array:
-        again = replace(alone, operators=(replace(operator, params=params),))
-        return computed(execute.run(again, inputs)[operator.outputs[0]])
-
-    for text, params in _changes(operator.params, graph.output_of(operator).dtype, compute, wrong):
-        if np.array_equal(compute(params), wrong):
-            return (
-                text,
-                f"{operator.kind} computed again with {text} gives all {wrong.size} elements that were seen",
-            )
-    return None
-
-
-def _changes(
-    params: Any, dtype: np.dtype[Any], compute: Callable[[Any], Array], wrong: Array
-) -> Iterator[tuple[str, Any]]:
-    """``(what is changed, parameters)``: one suspect at a time, the most frequent mistakes first."""
-    names = [field.name for field in fields(params)]
-    for name in names:
-        value = getattr(params, name)
-        words = name.replace("_", " ")
-        if name.endswith("zero_point") or (isinstance(params, Pad) and name == "value"):
-            for other in _other_offsets(params, name, compute, wrong):
-                yield f"{words} {other} instead of {value}", replace(params, **{name: other})
-        elif isinstance(value, Requantize):
-            label = words if words.startswith("requant") else f"{words} requantization"
-            for text, changed in _other_requantize(value):
-                yield f"{label}: {text}", replace(params, **{name: changed})
-        elif isinstance(value, Window):
-            for text, window in _other_windows(value):
-                yield text, replace(params, **{name: window})
-    if "act_min" in names and dtype.kind in "iu":
-        yield from _other_clamps(params, dtype)
-
-
-def _other_offsets(params: Any, name: str, compute: Callable[[Any], Array], wrong: Array) -> Iterator[int]:
-    """Other values of a zero point: the usual mix-ups, then what a straight line through a probe says."""
-    value = int(getattr(params, name))
-    seen = {value}
-    usual = (0, -value, value + 128, value - 128, *(value + step for step in _NEAR))
-    for other in usual:
-        if other not in seen:
-            seen.add(other)
-            yield other
-    right = compute(params).astype(np.float64)
-    response = (compute(replace(params, **{name: value + _PROBE})) - right) / _PROBE
-    power = float((response * response).sum())
-    if power:
-        best = round(float(((wrong - right) * response).sum()) / power)
-        yield from (value + best + step for step in (0, *_NEAR) if value + best + step not in seen)
-
-
-def _other_requantize(value: Requantize) -> Iterator[tuple[str, Requantize]]:
-    other = "single" if value.rounding == "double" else "double"
-    yield f"{other} rounding instead of {value.rounding}", replace(value, rounding=other)
-    for step in (1, -1):
-        yield f"shift {step:+d}", replace(value, shift=value.shift + step)
-
-
-def _other_windows(value: Window) -> Iterator[tuple[str, Window]]:
-    for name in ("pad_top", "pad_left"):
-        for step in (1, -1):
-            if getattr(value, name) + step >= 0:
-                changed = getattr(value, name) + step
-                words = name.replace("_", " ")
-                yield (
-                    f"{words} {changed} instead of {getattr(value, name)}",
-                    replace(value, **{name: changed}),
-                )
-
-
-def _other_clamps(params: Any, dtype: np.dtype[Any]) -> Iterator[tuple[str, Any]]:
-    limits = np.iinfo(dtype)
-    whole = replace(params, act_min=int(limits.min), act_max=int(limits.max))
-    if (params.act_min, params.act_max) != (whole.act_min, whole.act_max):
-        yield f"no activation clamp instead of {params.act_min} to {params.act_max}", whole
-    if hasattr(params, "output_zero_point") and params.act_min != params.output_zero_point:
-        zero = params.output_zero_point
-        yield f"a RELU clamp at {zero} instead of {params.act_min}", replace(params, act_min=zero)

@@ -20,8 +20,8 @@ from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.report.convergence import ConvergenceRow
-from pytest_quantcheck.verdict.metrics import accuracy
-from pytest_quantcheck.verdict.reference import exact_runner
+from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.verdict.metrics.classification import accuracy
 
 
 def convergence(
@@ -81,8 +81,7 @@ def _row(
 
 
 def _score(model: QuantizedModel, data: Dataset | Samples) -> float | None:
-    labels = data.test.y if isinstance(data, Dataset) else None
-    if not isinstance(data, Dataset) or labels is None or not len(data.test) or is_onnx(model.artefact):
+    if not isinstance(data, Dataset) or not data.test.truths or is_onnx(model.artefact):
         return None
     outputs: npt.NDArray[np.generic] = exact_runner().run(model, data.test).outputs[0]
-    return accuracy(outputs, labels)
+    return accuracy(outputs, data.test.truths[0])

@@ -33,7 +33,7 @@ def test_the_reference_names_every_key_option_and_argument(pytestconfig: pytest.
     from pytest_quantcheck.plugin.options import INI_KEYS
     from pytest_quantcheck.verdict.budget import QUANTITIES
     from pytest_quantcheck.verdict.gate import Gate
-    from pytest_quantcheck.verdict.metrics import METRICS
+    from pytest_quantcheck.verdict.metrics.registry import METRICS
 
     page = (DOCS / "reference.md").read_text(encoding="utf-8")
     options = [f"--{name.replace('_', '-')}" for name in vars(pytestconfig.option) if name.startswith("qc_")]

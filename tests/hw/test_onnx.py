@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantcheck.runners import host_runner
+from pytest_quantcheck.runners.registry import host_runner
 
 pytestmark = pytest.mark.quant(
     model="conformance_models.onnx_nets:residual",

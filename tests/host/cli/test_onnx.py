@@ -14,8 +14,9 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import MissingExtraError
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.runners.float_outputs import FloatOutputs
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
-from pytest_quantcheck.verdict.reference import FloatOutputs, exact_runner
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

@@ -74,8 +74,10 @@ def test_the_manifest_entry_says_which_samples():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_one_value_that_is_no_number_is_an_error_that_names_the_sample(bad):
-    data = samples()
-    data.x[3, 1, 2, 0] = bad
+    whole = samples()
+    x = whole.x.copy()
+    x[3, 1, 2, 0] = bad
+    data = Samples(x, whole.y, whole.ids)
     with pytest.raises(UsageError, match=r"1 of 10 .*c3"):
         representative(ALL, dataset(data), [SHAPE])
 

@@ -19,8 +19,8 @@ from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.tflite import quantize as tflite
+from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.integer import IntegerRunner
-from pytest_quantcheck.verdict.reference import exact_runner
 
 pytestmark = pytest.mark.host
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,50 +11,46 @@ import pytest
 from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
 from pytest_quantcheck.report.convergence import ConvergenceRow, convergence_svg, convergence_table
-from pytest_quantcheck.report.row import Row, count, overall
+from pytest_quantcheck.verdict.criteria import Criterion
+from pytest_quantcheck.verdict.row import Row, ScoreRow, count, overall
 
 pytestmark = pytest.mark.host
 
-GOOD: Row = {
-    "test": "test_it.py::test_it[a]",
-    "case": "a",
-    "runner": "board",
-    "target": "virtual-esp32c3",
-    "percent": True,
-    "metric": "accuracy",
-    "score": 0.98148,
-    "float_score": 0.98333,
-    "drop": 0.0019,
-    "exact": True,
-    "counter": 123456.0,
-    "unit": "instructions",
-    "latency_ms": None,
-    "arena": 8192,
-    "image": 14336,
-    "outcome": "pass",
-    "failed": [],
-    "not_judged": ["latency_ms: not judged: virtual-esp32c3 counts instructions"],
-    "log": "",
-}
-BAD: Row = {
-    "case": "b",
-    "runner": "tflm",
-    "target": "host",
-    "percent": False,
-    "score": 0.1234567,
-    "drop": 0.05,
-    "exact": False,
-    "outcome": "regression",
-    "failed": ["exact: FAILED: 3 of 9 | outputs\nfirst diverging: operator 3", "lsb: FAILED: 4"],
-    "not_judged": [],
-}
-FAULT: Row = {"case": "c", "target": "esp32c3", "outcome": "rig_fault", "fault": "link"}
-EMPTY: Row = {"case": "d", "runner": "tflm", "target": "host", "outcome": "unjudged"}
-EXPECTED: Row = {"case": "e", "runner": "tflm", "target": "host", "outcome": "expected"}
+GOOD = Row(
+    test="test_it.py::test_it[a]",
+    case="a",
+    runner="board",
+    target="virtual-esp32c3",
+    scores=(ScoreRow("accuracy", 0.98148, 540, percent=True, float_value=0.98333, drop=0.0019),),
+    exact=True,
+    counter=123456.0,
+    unit="instructions",
+    arena=8192,
+    image=14336,
+    outcome="pass",
+    criteria=(
+        Criterion("exact", True, "540 outputs are those of tflm"),
+        Criterion("latency_ms", None, "virtual-esp32c3 counts instructions"),
+    ),
+)
+BAD = Row(
+    case="b",
+    runner="tflm",
+    scores=(ScoreRow("rmse", 0.1234567, 9, drop=0.05),),
+    exact=False,
+    outcome="regression",
+    criteria=(
+        Criterion("exact", False, "3 of 9 | outputs\nfirst diverging: operator 3"),
+        Criterion("lsb", False, "4"),
+    ),
+)
+FAULT = Row(case="c", target="esp32c3", outcome="rig_fault", fault="link")
+EMPTY = Row(case="d", runner="tflm", outcome="unjudged")
+EXPECTED = Row(case="e", runner="tflm", outcome="expected")
 
 
 def test_the_table_is_aligned_and_in_the_users_units() -> None:
-    lines = terminal.table([{**GOOD, "target": "esp32c3"}, BAD, FAULT])
+    lines = terminal.table([replace(GOOD, target="esp32c3"), BAD, FAULT])
     assert lines == [
         "case  on        score  to float  exact                  cost    arena     image  verdict",
         "a     esp32c3  98.15%  -0.19 pp  yes    123,456 instructions  8.0 KiB  14.0 KiB  ok (1 not judged)",
@@ -67,7 +64,7 @@ def test_columns_without_any_value_are_left_out() -> None:
 
 
 def test_milliseconds_are_shown_where_there_is_a_clock() -> None:
-    assert "9.870 ms" in terminal.table([{**GOOD, "latency_ms": 9.87}])[1]
+    assert "9.870 ms" in terminal.table([replace(GOOD, latency_ms=9.87)])[1]
 
 
 def test_the_last_line_counts_what_was_not_judged() -> None:
@@ -79,7 +76,7 @@ def test_the_last_line_counts_what_was_not_judged() -> None:
 
 
 def test_a_pass_tells_what_the_rig_went_through() -> None:
-    shaken: Row = {**GOOD, "not_judged": [], "retries": 2, "faults": ["crash", "link"], "erased_sectors": 7}
+    shaken = replace(GOOD, criteria=GOOD.criteria[:1], retries=2, faults=("crash", "link"), erased_sectors=7)
     assert terminal.table([shaken])[1].endswith("ok (after 2 retries)")
     assert terminal.last_line([GOOD, shaken]) == (
         "2 passed, 0 failed, 1 not judged, 0 rig faults, 2 retries, 7 erased sectors"
@@ -105,12 +102,12 @@ def test_one_word_tells_a_pipeline_what_to_do(rows: list[Row], outcome: str) -> 
 
 def test_json_holds_every_row_and_the_counts() -> None:
     document = json.loads(json_report.render([GOOD, BAD]))
-    assert document["results"] == [GOOD, BAD]
+    assert [Row.from_dict(row) for row in document["results"]] == [GOOD, BAD]
     assert document["counts"] == count([GOOD, BAD])
 
 
 def test_numbers_of_numpy_are_written_like_pythons_own() -> None:
-    assert junit.properties({**GOOD, "score": np.float64(0.98148)}) == junit.properties(GOOD)
+    assert junit.properties(replace(GOOD, counter=np.float64(123456))) == junit.properties(GOOD)
 
 
 def test_markdown_keeps_table_cells_whole_and_shows_what_failed() -> None:
@@ -130,14 +127,14 @@ def test_junit_properties_are_texts_without_the_unknown() -> None:
 
 
 def test_warnings_of_the_audit_are_one_line_a_code_in_the_summary_and_in_markdown() -> None:
-    rows: list[Row] = [
-        {**GOOD, "case": "a", "warnings": ["leak: two samples.", "scale: one."]},
-        {**GOOD, "case": "a", "warnings": ["leak: two samples."]},
-        {**GOOD, "case": "b", "warnings": ["leak: three samples."]},
+    rows = [
+        replace(GOOD, case="a", findings=("leak: two samples.", "scale: one.")),
+        replace(GOOD, case="a", findings=("leak: two samples.",)),
+        replace(GOOD, case="b", findings=("leak: three samples.",)),
         BAD,
     ]
     lines = ["warning: leak: two samples. (2 cases, 1 more of the kind)", "warning: scale: one. (1 case)"]
-    assert terminal.warnings(rows) == lines
+    assert terminal.findings(rows) == lines
     text = markdown.render(rows)
     assert "\n".join(f"- {line}" for line in lines) + "\n\n**" in text
 

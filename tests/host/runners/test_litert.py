@@ -33,7 +33,8 @@ from pytest_quantcheck.graph.model import (
 from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.runners import HOST_RUNNERS, host_runner, litert, prepare
+from pytest_quantcheck.runners import litert, prepare
+from pytest_quantcheck.runners.registry import HOST_RUNNERS, host_runner
 from pytest_quantcheck.strategies import DTYPES, layers, small_models
 
 pytestmark = pytest.mark.host

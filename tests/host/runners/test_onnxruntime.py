@@ -26,9 +26,9 @@ from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError, Usage
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.runners import host_runner
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.onnxruntime import OnnxruntimeRunner
+from pytest_quantcheck.runners.registry import host_runner
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.device import Device
 from pytest_quantcheck.runners.run import Footprint, Run
 
 
@@ -25,9 +27,11 @@ def make_run() -> Callable[..., Run]:
             "vectors": Raw(np.zeros((2, 4), np.int8)),
             "inputs": (np.zeros((2, 4), np.int8),),
             "outputs": (np.zeros((2, 3), np.int8),),
-            "target": "stm32f405xg",
+            "device": Device(target="stm32f405xg"),
             "footprint": Footprint(image=40 * 1024, arena=8 * 1024),
         }
+        of_device = {key: changes.pop(key) for key in ("target", "unit", "clock_hz") if key in changes}
+        facts["device"] = replace(facts["device"], **of_device)
         return Run(**{**facts, **changes})
 
     return make

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_quantcheck.data.dataset import Array, Raw, Samples
+from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter

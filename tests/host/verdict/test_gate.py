@@ -8,17 +8,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.calibration import Calibration
-from pytest_quantcheck.data.dataset import Array, Dataset, Raw, Samples
+from pytest_quantcheck.data.dataset import Dataset, Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners import device as runners_device
+from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.runners.float_outputs import FloatOutputs
 from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Run, Vectors
 from pytest_quantcheck.verdict.budget import Budget
-from pytest_quantcheck.verdict.gate import Gate, Verdict
-from pytest_quantcheck.verdict.metrics import Metric, accuracy
-from pytest_quantcheck.verdict.reference import FloatOutputs, Remembering, exact_runner
+from pytest_quantcheck.verdict.gate import Gate
+from pytest_quantcheck.verdict.metrics.classification import accuracy
+from pytest_quantcheck.verdict.metrics.metric import Metric
+from pytest_quantcheck.verdict.verdict import Verdict
 
 pytestmark = pytest.mark.host
 
@@ -36,7 +43,8 @@ class Device(IntegerRunner):
         outputs = run.outputs[0].copy()
         self.spoil(outputs)
         counters = tuple(1000 + k for k in range(len(run)))
-        return replace(run, outputs=(outputs,), counters=counters, unit="instructions", target="virtual")
+        device = runners_device.Device(target="virtual", unit="instructions")
+        return replace(run, outputs=(outputs,), counters=counters, device=device)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +85,12 @@ def test_exactness_is_asked_for_where_both_sides_promise_it(make, model, few) ->
 
 def test_a_run_that_promises_nothing_says_that_exactness_was_not_judged(make, model, few) -> None:
     run = replace(Device(wrong_classes(3)).run(model, few), exact=False, runtime="theirs 2")
-    verdict = make().check(run)
+    verdict = make().check(run, allow_unjudged=True)
     promise = (
         f"exact: not judged: the runtime theirs 2 does not promise the integers of {exact_runner().name}"
     )
-    assert (verdict.exact, verdict.outcome, verdict.row()["not_judged"]) == (None, "unjudged", [promise])
-    assert make().check(run, exact=False).criteria == ()
+    assert (verdict.exact, verdict.outcome, list(verdict.row().not_judged)) == (None, "unjudged", [promise])
+    assert make().check(run, exact=False, allow_unjudged=True).criteria == ()
     with pytest.raises(AssertionError, match="3 of 40 outputs are not those of"):
         make().check(run, exact=True)
 
@@ -125,12 +133,12 @@ def test_every_verdict_is_recorded_also_the_failed_ones(make, model, few) -> Non
     with pytest.raises(AssertionError):
         gate.check(Device(wrong_classes(2)).run(model, few), name="bad")
     rows = [verdict.row() for verdict in verdicts]
-    assert [(row["case"], row["outcome"], row["exact"]) for row in rows] == [
+    assert [(row.name, row.outcome, row.exact) for row in rows] == [
         ("good", "pass", True),
         ("bad", "regression", False),
     ]
-    assert rows[0]["counter"] == 1019.5
-    assert rows[1]["failed"] == ["exact: FAILED: 2 of 40 outputs are not those of " + gate.reference.name]
+    assert rows[0].counter == 1019.5
+    assert rows[1].failed == ("exact: FAILED: 2 of 40 outputs are not those of " + gate.reference.name,)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +172,8 @@ def test_numbers_of_numpy_decide_like_pythons_own(make, model, few, asked) -> No
     with pytest.raises(AssertionError, match="FAILED"):
         make(record=verdicts.append).check(Device(wrong_classes(30)).run(model, few), exact=False, **asked)
     row = verdicts[0].row()
-    assert row["outcome"] == "regression"
-    assert type(row["score"]) is float
+    assert row.outcome == "regression"
+    assert type(row.score.value) is float
 
 
 def test_an_argument_that_check_does_not_know_is_an_error_of_usage(make, model, few) -> None:
@@ -295,10 +303,39 @@ def test_the_reference_runs_once_for_the_same_model_and_vectors(model, few) -> N
 
 
 def test_of_several_outputs_the_score_says_which_it_is_of(make, model, samples) -> None:
-    run = IntegerRunner().run(model, samples)
-    verdict = make().check(replace(run, outputs=run.outputs * 2), exact=False)
+    two = two_heads()
+    x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    run = IntegerRunner().run(two, Samples(x, np.array([0, 1, 2, 0])))
+    verdict = make().check(run, min_score=0)
     (left,) = verdict.not_judged
-    assert (
-        str(left)
-        == "other_outputs: not judged: the score is that of the first of 2 outputs; exactness covers all"
+    assert str(left) == (
+        "other_outputs: not judged: 1 of 2 outputs have no truth (Samples.y as a tuple gives one each): "
+        "right; exactness covers all"
     )
+    assert [score.name for score in verdict.scores] == ["accuracy of left"]
+
+
+def test_truth_for_each_output_gives_a_score_for_each(make) -> None:
+    two = two_heads()
+    x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    left, right = (output.argmax(axis=1) for output in IntegerRunner().run(two, Samples(x)).outputs)
+    verdict = make().check(IntegerRunner().run(two, Samples(x, (left, (right + 1) % 3))), min_score=0)
+    assert [(score.name, score.value) for score in verdict.scores] == [
+        ("accuracy of left", 1.0),
+        ("accuracy of right", 0.0),
+    ]
+    assert [c.name for c in verdict.criteria][1:] == ["min_score of left", "min_score of right"]
+    with pytest.raises(AssertionError, match="min_score of right: FAILED"):
+        make().check(verdict.run, min_score=0.5)
+
+
+def two_heads() -> QuantizedModel:
+    """FULLY_CONNECTED twice from one input: outputs ``left`` and ``right``, three classes each."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 3), scale=1 / 128, name="x")
+    heads = []
+    for name, step in (("left", 1), ("right", -1)):
+        weights = writer.tensor((3, 3), scale=0.01, data=np.eye(3, dtype=np.int8)[::step] * 100)
+        heads.append(writer.tensor((1, 3), scale=1 / 64, name=name))
+        writer.operator("FULLY_CONNECTED", [x, weights, None], [heads[-1]], FusedActivationFunction=0)
+    return QuantizedModel("two", writer.finish([x], heads))

@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.verdict import metrics
-from pytest_quantcheck.verdict.metrics import Paired
+from pytest_quantcheck.verdict.metrics import (
+    classification,
+    integers,
+    paired,
+    registry,
+    regression,
+)
+from pytest_quantcheck.verdict.metrics.paired import Paired
 
 pytestmark = pytest.mark.host
 
@@ -24,26 +30,26 @@ flips = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 400)).m
 
 def test_the_largest_output_names_the_class() -> None:
     outputs = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
-    assert metrics.correct(outputs, np.array([1, 0, 0])).tolist() == [True, True, False]
-    assert metrics.accuracy(outputs, np.array([1, 0, 0])) == pytest.approx(2 / 3)
+    assert classification.correct(outputs, np.array([1, 0, 0])).tolist() == [True, True, False]
+    assert classification.accuracy(outputs, np.array([1, 0, 0])) == pytest.approx(2 / 3)
 
 
 def test_one_output_alone_is_cut_in_the_middle() -> None:
-    assert metrics.decisions(np.array([[0.2], [0.5], [0.6]])).tolist() == [0, 0, 1]
+    assert classification.decisions(np.array([[0.2], [0.5], [0.6]])).tolist() == [0, 0, 1]
 
 
 def test_one_hot_labels_count_like_numbers() -> None:
     outputs = np.eye(3)[[0, 2, 1]]
     assert (
-        metrics.accuracy(outputs, np.eye(3))
-        == metrics.accuracy(outputs, np.arange(3))
+        classification.accuracy(outputs, np.eye(3))
+        == classification.accuracy(outputs, np.arange(3))
         == pytest.approx(1 / 3)
     )
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [[0], [1], [2]], [0.0, 1.0, 2.0]])
 def test_whole_numbers_are_labels_in_any_type_and_shape(labels) -> None:
-    assert metrics.accuracy(np.eye(3), np.array(labels)) == 1
+    assert classification.accuracy(np.eye(3), np.array(labels)) == 1
 
 
 @pytest.mark.parametrize(
@@ -63,19 +69,19 @@ def test_whole_numbers_are_labels_in_any_type_and_shape(labels) -> None:
 )
 def test_labels_that_are_no_class_are_refused(labels, message) -> None:
     with pytest.raises(UsageError, match=message):
-        metrics.accuracy(np.eye(3), np.array(labels))
+        classification.accuracy(np.eye(3), np.array(labels))
 
 
 @pytest.mark.parametrize(
     ("function", "a", "b", "expected"),
     [
-        (metrics.mae, [1.0, 3.0], [0.0, 1.0], 1.5),
-        (metrics.rmse, [3.0, 4.0], [0.0, 0.0], 12.5**0.5),
-        (metrics.max_error, [1.0, -3.0], [0.0, 0.0], 3.0),
-        (metrics.cosine, [1.0, 0.0], [0.0, 2.0], 0.0),
-        (metrics.cosine, [1.0, 1.0], [2.0, 2.0], 1.0),
-        (metrics.cosine, [0.0, 0.0], [0.0, 0.0], 1.0),
-        (metrics.cosine, [0.0, 0.0], [0.0, 1.0], 0.0),
+        (regression.mae, [1.0, 3.0], [0.0, 1.0], 1.5),
+        (regression.rmse, [3.0, 4.0], [0.0, 0.0], 12.5**0.5),
+        (regression.max_error, [1.0, -3.0], [0.0, 0.0], 3.0),
+        (regression.cosine, [1.0, 0.0], [0.0, 2.0], 0.0),
+        (regression.cosine, [1.0, 1.0], [2.0, 2.0], 1.0),
+        (regression.cosine, [0.0, 0.0], [0.0, 0.0], 1.0),
+        (regression.cosine, [0.0, 0.0], [0.0, 1.0], 0.0),
     ],
 )
 def test_distances(function, a, b, expected) -> None:
@@ -84,18 +90,18 @@ def test_distances(function, a, b, expected) -> None:
 
 def test_lsb_do_not_wrap_around() -> None:
     a, b = np.array([-128], np.int8), np.array([127], np.int8)
-    assert metrics.max_lsb(a, b) == 255
+    assert integers.max_lsb(a, b) == 255
 
 
 def test_lsb_are_counted_between_integers_only() -> None:
     with pytest.raises(UsageError, match="not float32"):
-        metrics.max_lsb(np.zeros(1, np.int8), np.zeros(1, np.float32))
+        integers.max_lsb(np.zeros(1, np.int8), np.zeros(1, np.float32))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50))
 def test_flips_explain_the_whole_drop(pairs: list[tuple[bool, bool]]) -> None:
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
-    pair = metrics.paired(first, second)
+    pair = paired.paired(first, second)
     assert isclose(pair.drop, float(first.mean() - second.mean()), abs_tol=1e-12)
 
 
@@ -144,18 +150,18 @@ def test_no_flips_on_few_samples_prove_little() -> None:
 
 def test_unknown_metrics_are_named_with_what_is_allowed() -> None:
     with pytest.raises(UsageError, match="'f1' is not known; allowed: accuracy, agreement"):
-        metrics.find("f1")
+        registry.find("f1")
 
 
 def test_a_function_is_a_metric() -> None:
     def top_margin(outputs, truth):
         return 0.25
 
-    found = metrics.find(top_margin)
+    found = registry.find(top_margin)
     assert (found.name, found.score(np.zeros(1), np.zeros(1))) == ("top_margin", 0.25)
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae", "max_error", "cosine"])
 def test_class_labels_are_no_truth_for_errors_and_cosine(metric) -> None:
     with pytest.raises(UsageError, match="class labels go with metric='accuracy'"):
-        metrics.METRICS[metric].score(np.eye(3), np.arange(3))
+        registry.METRICS[metric].score(np.eye(3), np.arange(3))

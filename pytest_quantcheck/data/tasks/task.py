@@ -1,0 +1,35 @@
+"""``Task``: what a model is for, as far as its outputs decide it. One file per task beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_quantcheck.arrays import Array
+
+Decode = Callable[[tuple[Array, ...]], tuple[Array, ...]]
+
+
+def as_they_are(outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Outputs that need no decoding."""
+    return outputs
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a dataset's outputs are read and scored.
+
+    ``metrics`` are the names of the metrics that are computed by default where there is truth
+    (``Samples.y``), the first one is judged; ``unlabelled`` those that compare with the float model where
+    there is none.
+    ``decode`` turns all dequantized outputs, (N, ...) float32 each, into the predictions that metrics take.
+    ``paired`` is what one observation is called: two runs are compared observation by observation.
+    ``labels``: the truth is the number of a class.
+    """
+
+    name: str
+    metrics: tuple[str, ...]
+    unlabelled: tuple[str, ...] = ()
+    decode: Decode = as_they_are
+    paired: str = "sample"
+    labels: bool = False

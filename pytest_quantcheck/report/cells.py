@@ -1,0 +1,96 @@
+"""The columns of a results table: how each value of a ``Row`` is written for people."""
+
+from __future__ import annotations
+
+from pytest_quantcheck.verdict.row import Row, ScoreRow
+from pytest_quantcheck.wording import counted
+
+WORDS = {
+    "pass": "ok",
+    "regression": "FAILED",
+    "rig_fault": "rig fault",
+    "error": "error",
+    "expected": "xfail",
+    "unjudged": "not judged",
+}
+HEADINGS = (
+    "case",
+    "on",
+    "score",
+    "to float",
+    "exact",
+    "cost",
+    "arena",
+    "image",
+    "verdict",
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One text per heading; ``-`` where a value is not known."""
+    return (
+        row.case or row.test,
+        place(row),
+        score(row),
+        difference(row),
+        {True: "yes", False: "NO", None: "-"}[row.exact],
+        cost(row),
+        size(row.arena),
+        size(row.image),
+        verdict(row),
+    )
+
+
+def place(row: Row) -> str:
+    """The board's target, or the runner on the host."""
+    return row.runner or "-" if row.target == "host" else row.target
+
+
+def score(row: Row) -> str:
+    """The first score, a fraction as a percentage."""
+    found = row.score
+    return "-" if found is None else number(found, found.value)
+
+
+def number(score: ScoreRow, value: float) -> str:
+    """A value of a score as people write it."""
+    return f"{value:.2%}" if score.percent else f"{value:.4g}"
+
+
+def difference(row: Row) -> str:
+    """To the float model, with a sign: minus is worse."""
+    found = row.score
+    if found is None or found.drop is None:
+        return "-"
+    change = 0.0 - found.drop
+    return f"{change * 100:+.2f} pp" if found.percent else f"{change:+.3g}"
+
+
+def cost(row: Row) -> str:
+    """Milliseconds where the board has a clock, else what it counts."""
+    if row.latency_ms is not None:
+        return f"{row.latency_ms:.3f} ms"
+    return f"{row.counter:,.0f} {row.unit}".rstrip() if row.counter is not None else "-"
+
+
+def size(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1024:.1f} KiB"
+
+
+def verdict(row: Row) -> str:
+    """The outcome, the names of failed criteria, how many were not judged, and how often it was retried."""
+    word = WORDS[row.outcome]
+    failed = [each.name for each in row.criteria if each.passed is False]
+    if row.fault:
+        word += f": {row.fault}"
+    elif failed:
+        word += " " + ", ".join(failed)
+    elif row.reason:
+        word += f": {row.reason}"
+    if row.not_judged and row.outcome != "unjudged":
+        word += f" ({len(row.not_judged)} not judged)"
+    if row.reruns:
+        word += f" (after {counted(row.reruns, 'rerun')})"
+    if row.retries:
+        word += f" (after {counted(row.retries, 'retry')})"
+    return word

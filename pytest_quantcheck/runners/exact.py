@@ -1,0 +1,56 @@
+"""The runner whose integers are right, for each format of an artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.float_outputs import float_runner
+from pytest_quantcheck.runners.prepare import summary_of
+from pytest_quantcheck.runners.registry import host_runner
+from pytest_quantcheck.runners.remembering import Remembering
+from pytest_quantcheck.runners.run import Run, Runner, Vectors
+
+
+class ByFormat:
+    """One runner for TFLite files, another for ONNX models, a third for TFLite files with quantized weights
+    only; called by the first one's name."""
+
+    def __init__(self, tflite: Runner, onnx: Runner, floats: Runner) -> None:
+        self.name = tflite.name
+        self._tflite, self._onnx, self._floats = tflite, onnx, floats
+
+    def of(self, model: QuantizedModel) -> Runner:
+        """The one that runs this model."""
+        if is_onnx(model.artefact):
+            return self._onnx
+        return self._floats if summary_of(model.artefact).weights_only else self._tflite
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """See ``Runner``."""
+        return self.of(model).run(model, vectors, operators=operators)
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """See ``Runner``."""
+        return self.of(model).tensor(model, inputs, operator)
+
+
+def exact_runner() -> Runner:
+    """TFLM where its wheel is installed, else our interpreter.
+
+    ONNX models run on our interpreter: onnxruntime's own integers depend on the processor. What computes in
+    floats (scheme dynamic, float16) runs on LiteRT, if that is installed.
+    """
+    integer = host_runner("integer")
+    exact = host_runner("tflm") if find_spec("tflite_micro") is not None else integer
+    return ByFormat(exact, integer, float_runner() or exact)
+
+
+def runner_of(reference: Runner, model: QuantizedModel) -> Runner:
+    """Which runner a reference asks about this model in the end: its name is that of the run."""
+    if isinstance(reference, Remembering):
+        return runner_of(reference.runner, model)
+    return reference.of(model) if isinstance(reference, ByFormat) else reference

@@ -1,0 +1,38 @@
+"""``Remembering``: a runner that keeps its last runs, so that one reference run serves several checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.run import Run, Runner, Vectors
+
+KEEP = 16  # a session looks at few models at a time
+
+
+class Remembering:
+    """Keeps the last ``KEEP`` runs of ``runner`` by what went in: the artefact and the vectors' content."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.name = runner.name
+        self.runner = runner
+        self._runs: dict[tuple[str, bytes], Run] = {}
+        self._lock = Lock()
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
+        """As the runner's own ``run``; the same model and vectors are run once (not with ``operators``)."""
+        if operators:
+            return self.runner.run(model, vectors, operators=True)
+        key = (model.sha256, vectors.digest)
+        with self._lock:
+            if key not in self._runs:
+                while len(self._runs) >= KEEP:
+                    del self._runs[next(iter(self._runs))]
+                self._runs[key] = self.runner.run(model, vectors)
+            return self._runs[key]
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
+        """As the runner's own ``tensor``."""
+        return self.runner.tensor(model, inputs, operator)

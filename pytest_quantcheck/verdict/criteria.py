@@ -1,0 +1,134 @@
+"""The questions a verdict answers: what may be asked (``Limits``), and the answer to each (``Criterion``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
+
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.verdict.metrics.metric import Metric
+from pytest_quantcheck.verdict.score import Score
+
+_SLACK = 1e-12  # fractions of N samples are compared with a hair's slack, so that 0.01 allows 1 of 100
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """``passed`` is None where the question could not be judged; ``text`` says what was found."""
+
+    name: str
+    passed: bool | None
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.passed is not None:  # NumPy's truth values are not Python's: np.False_ is not False
+            object.__setattr__(self, "passed", bool(self.passed))
+
+    def __str__(self) -> str:
+        word = {True: "ok", False: "FAILED", None: "not judged"}[self.passed]
+        return f"{self.name}: {word}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ``gate.check`` was asked to judge, checked when it is made; None where it was not asked.
+
+    ``exact``: every raw output is the reference's. ``max_lsb``: largest difference to it in raw steps.
+    ``max_differing``: largest fraction of samples whose raw outputs differ from it at all. ``max_drop``:
+    largest loss of score against the float model. ``min_score``: smallest score. ``confidence``: how sure
+    ``max_drop`` must be. Raises ``UsageError``.
+    """
+
+    exact: bool | None = None
+    max_lsb: int | None = None
+    max_differing: float | None = None
+    max_drop: float | None = None
+    min_score: float | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.exact is not None and not isinstance(self.exact, bool):
+            raise UsageError(f"exact={self.exact!r} is not known; allowed: True, False, None")
+        steps = self.max_lsb
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
+            raise UsageError(f"max_lsb={steps!r} is out of range; allowed: a whole number from 0")
+        for key in ("max_differing", "max_drop", "min_score", "confidence"):
+            object.__setattr__(self, key, _number(key, getattr(self, key)))
+        if self.max_differing is not None and not 0 <= self.max_differing <= 1:
+            raise UsageError(
+                f"max_differing={self.max_differing:g} is out of range; allowed: 0 to 1, such as 0.05"
+            )
+        if self.confidence is not None and not 0.5 <= self.confidence < 1:
+            raise UsageError(
+                f"confidence={self.confidence:g} is out of range; allowed: 0.5 up to below 1, such as 0.95"
+            )
+        if self.confidence is not None and self.max_drop is None:
+            raise UsageError("confidence= says how sure max_drop= must be; give both")
+
+    @property
+    def of_reference(self) -> tuple[str, ...]:
+        """The names of what was asked for and needs a reference."""
+        asked = {
+            "exact": bool(self.exact),
+            "max_lsb": self.max_lsb is not None,
+            "max_differing": self.max_differing is not None,
+        }
+        return tuple(name for name, given in asked.items() if given)
+
+    @property
+    def of_score(self) -> bool:
+        """Whether anything was asked for that needs a score."""
+        return self.max_drop is not None or self.min_score is not None
+
+
+def judge_score(score: Score, limits: Limits) -> Iterator[Criterion]:
+    """``min_score`` and ``max_drop``, as far as they were asked for. Raises ``UsageError``."""
+    _check_range("max_drop", limits.max_drop, score.metric)
+    _check_range("min_score", limits.min_score, score.metric)
+    where = f" of {score.output}" if score.output else ""
+    if limits.min_score is not None:
+        better = score.metric.higher_is_better
+        good = score.value >= limits.min_score if better else score.value <= limits.min_score
+        limit = "at least" if better else "at most"
+        text = f"{score.metric.name} {score.show(score.value)}, {limit} {score.show(limits.min_score)} wanted"
+        yield Criterion(f"min_score{where}", good, text)
+    if limits.max_drop is None:
+        return
+    if score.drop is None:
+        raise UsageError("max_drop= compares with the float model, but there is none")
+    if limits.confidence is not None:
+        yield _judge_confidently(f"max_drop{where}", score, limits.max_drop, limits.confidence)
+        return
+    good = score.drop <= limits.max_drop + _SLACK
+    text = f"{score.metric.name} dropped by {score.show(score.drop)}, limit {score.show(limits.max_drop)}"
+    yield Criterion(f"max_drop{where}", good, text)
+
+
+def _judge_confidently(name: str, score: Score, max_drop: float, confidence: float) -> Criterion:
+    if score.paired is None:
+        raise UsageError(f"confidence= needs samples that are right or wrong; {score.metric.name} is not")
+    low, high = score.paired.interval(confidence)
+    found = f"the drop lies in {low:.2%} to {high:.2%} ({confidence:.0%} confidence), limit {max_drop:.2%}"
+    if high <= max_drop:
+        return Criterion(name, True, found)
+    if low > max_drop:
+        return Criterion(name, False, found)
+    few = f"too few vectors ({score.samples}): {found}; give more vectors or a larger limit"
+    return Criterion(name, False, few)
+
+
+def _number(key: str, value: float | None) -> float | None:
+    """A limit as a plain number. ``True`` would count as 1, which nobody means."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+        raise UsageError(f"{key}={value!r} is out of range; allowed: a finite number, such as 0.01")
+    return float(value)
+
+
+def _check_range(key: str, value: float | None, metric: Metric) -> None:
+    """A limit of 5 would let everything pass where 5 % is meant."""
+    if value is not None and metric.fraction and not 0 <= value <= 1:
+        raise UsageError(f"{key}={value:g} is out of range for {metric.name}; allowed: 0 to 1, such as 0.05")

@@ -1,0 +1,171 @@
+"""``Score``: what a metric says about one output of a run, beside the float model on the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite, prod
+
+from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.data.tasks.task import Task
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.verdict.metrics.metric import Bools, Metric
+from pytest_quantcheck.verdict.metrics.paired import Paired, paired
+from pytest_quantcheck.wording import counted
+
+
+@dataclass(frozen=True)
+class Score:
+    """``value`` over ``samples`` samples, and ``float_value``, the float model's on the same ones.
+
+    ``output`` names the output where the model has several. ``inherited`` names the host reference where the
+    run's vectors are a part of the test set and its outputs are the reference's: the score is then over the
+    whole test set. ``right`` says per sample whether it was right, where the metric knows; ``lost`` and
+    ``gained`` are the ids that only the float model, or only this run, got right.
+    """
+
+    metric: Metric
+    samples: int
+    value: float
+    float_value: float | None = None
+    paired: Paired | None = None
+    inherited: str = ""
+    output: str = ""
+    right: Bools | None = field(default=None, repr=False, compare=False)
+    lost: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``accuracy``, or ``accuracy of boxes`` where the model has several outputs."""
+        return f"{self.metric.name} of {self.output}" if self.output else self.metric.name
+
+    @property
+    def drop(self) -> float | None:
+        """How much worse than the float model; negative when better."""
+        if self.float_value is None:
+            return None
+        worse = self.float_value - self.value
+        return worse if self.metric.higher_is_better else -worse
+
+    def show(self, value: float) -> str:
+        return f"{value:.2%}" if self.metric.fraction else f"{value:.6g}"
+
+    def __str__(self) -> str:
+        text = f"{self.name} {self.show(self.value)} on {counted(self.samples, 'sample')}"
+        if self.inherited:
+            text += f" (as {self.inherited}, whose outputs are the same)"
+        if self.float_value is not None and not self.metric.to_float:
+            text += f", float {self.show(self.float_value)}"
+        if self.paired is not None and not self.metric.to_float:
+            text += (
+                f"; {self.paired.lost} lost, {self.paired.gained} gained, p = {self.paired.p_value:.3g}, "
+                f"one sample is {1 / self.samples:.3%}"
+            )
+        return text
+
+
+def measure(
+    run: Run,
+    samples: Samples,
+    task: Task,
+    metric: Metric,
+    floats: tuple[Array, ...] | None,
+    inherited: str = "",
+) -> tuple[Score, ...]:
+    """A score for each output that has something to be compared with.
+
+    That is the truth of ``samples``, or ``floats`` (the float model's outputs) where there is none or the
+    metric compares with the float model. Truth for one output judges the first. Raises ``UsageError`` where
+    nothing fits, or a score is no finite number.
+    """
+    outputs = task.decode(
+        tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.outputs))
+    )
+    references = task.decode(floats) if floats is not None else ()
+    truths = references if metric.to_float or not samples.truths else samples.truths
+    if not truths:
+        raise UsageError(f"{metric.name} needs a float model or labels; neither is there")
+    if len(truths) > len(outputs):
+        raise UsageError(
+            f"there is truth for {len(truths)} outputs (Samples.y), the model has {len(outputs)}"
+        )
+    names = output_names(run) if len(outputs) > 1 else [""]
+    return tuple(
+        _score(
+            metric,
+            outputs[which],
+            truth,
+            references[which] if references else None,
+            samples,
+            inherited=inherited,
+            output=names[which],
+        )
+        for which, truth in enumerate(truths)
+    )
+
+
+def output_names(run: Run) -> list[str]:
+    """The names of a model's outputs as its file gives them."""
+    return [tensor.name for tensor in prepare.summary_of(run.model.artefact).output_tensors]
+
+
+def names_classes(output: Array) -> bool:
+    """Whether each of N outputs is one class vector: one axis, and only one, is longer than 1."""
+    return sum(size > 1 for size in output.shape[1:]) == 1 and prod(output.shape[1:]) > 1
+
+
+def _score(
+    metric: Metric,
+    outputs: Array,
+    truth: Array,
+    floats: Array | None,
+    samples: Samples,
+    *,
+    inherited: str,
+    output: str,
+) -> Score:
+    right = metric.per_sample(outputs, truth) if metric.per_sample is not None else None
+    pair = None
+    lost: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
+    if floats is not None and metric.per_sample is not None and right is not None:
+        float_right = metric.per_sample(floats, truth)
+        pair = paired(float_right, right)
+        lost, gained = (_ids(samples.names, float_right & ~right), _ids(samples.names, right & ~float_right))
+    return Score(
+        metric=metric,
+        samples=len(samples),
+        value=_number(metric, outputs, truth),
+        float_value=None if floats is None else _number(metric, floats, truth),
+        paired=pair,
+        inherited=inherited,
+        output=output,
+        right=right,
+        lost=lost,
+        gained=gained,
+    )
+
+
+def _ids(names: Sequence[str], chosen: Bools) -> tuple[str, ...]:
+    return tuple(name for name, each in zip(names, chosen, strict=True) if each)
+
+
+def _number(metric: Metric, outputs: Array, truth: Array) -> float:
+    """The score as a plain finite number, whatever kind of number a metric of the user's returns."""
+    score = metric.score(outputs, truth)
+    try:
+        value = float(score)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"metric {metric.name} returned {type(score).__name__} {score!r}; one number is wanted"
+        ) from error
+    if not isfinite(value):
+        raise UsageError(
+            f"metric {metric.name} is {value}, which no limit can judge: look for values that are not finite "
+            "in the model's outputs and in the truth"
+        )
+    return value
