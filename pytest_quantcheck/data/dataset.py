@@ -11,10 +11,10 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.wording import counted
 
 Inputs = Union[Array, tuple[Array, ...]]

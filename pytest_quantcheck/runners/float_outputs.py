@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.registry import host_runner
 from pytest_quantcheck.runners.remembering import Remembering

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import computed, crc32, largest_intermediate, run, run_batch
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel

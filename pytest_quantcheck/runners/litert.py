@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import MissingExtraError, ModelError
 from pytest_quantcheck.graph.execute import crc32

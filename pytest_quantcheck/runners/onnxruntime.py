@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.onnx import load_onnx, parse

@@ -8,8 +8,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Protocol, Union
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.device import HOST, NO_EFFORT, Device, Effort
 

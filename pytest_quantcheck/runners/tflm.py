@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 from pytest_quantcheck.graph.from_tflite.fold import folded_operators
 from pytest_quantcheck.graph.model import operator_index, source_of
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.batches import Records, run_in_batches

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.exact import runner_of
 from pytest_quantcheck.runners.run import Run, Runner

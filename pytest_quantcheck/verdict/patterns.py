@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array
 
 Difference = npt.NDArray[np.int64]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.metrics.metric import Bools, Metric

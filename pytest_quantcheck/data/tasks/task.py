@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array
 
 Decode = Callable[[tuple[Array, ...]], tuple[Array, ...]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.verdict.metrics.classification import NO_CLASS, decisions
 from pytest_quantcheck.verdict.metrics.metric import Bools, Metric
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.verdict.metrics.metric import Bools, Metric
 
 NO_CLASS = -1

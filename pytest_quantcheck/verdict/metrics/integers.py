@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.numerics.arrays import Array
 
 
 def max_lsb(outputs: Array, reference: Array) -> int:

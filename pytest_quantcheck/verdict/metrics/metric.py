@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array
 
 Bools = npt.NDArray[np.bool_]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Union
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.verdict.metrics import agreement, classification, regression
 from pytest_quantcheck.verdict.metrics.metric import Metric
 

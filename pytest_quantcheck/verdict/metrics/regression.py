@@ -7,8 +7,8 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.verdict.metrics.metric import Metric
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.graph.model import Convolution, Operator, QuantGraph
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run, Vectors

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_quantcheck.arrays import Array
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import device as runners_device
 from pytest_quantcheck.runners.exact import exact_runner
