@@ -27,6 +27,7 @@ from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
+from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.verdict import Verdict
 
 
@@ -41,6 +42,7 @@ class Workshop:
         self._loaded: dict[tuple[str, str], Any] = {}
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
+        self._sanity = Sanity(self._float_outputs)
         self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
         self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
@@ -122,6 +124,7 @@ class Workshop:
             reference=self.reference,
             float_outputs=self._float_outputs,
             budget=budget,
+            sanity=self._sanity,
             strict=self._strict,
             record=record,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +21,16 @@ def float_runner() -> Runner | None:
     if find_spec("ai_edge_litert") is not None:
         return host_runner("litert")
     return host_runner("tflm") if find_spec("tflite_micro") is not None else None
+
+
+class FloatSource(Protocol):
+    """What a model's float source says; ``FloatOutputs`` is the usual one."""
+
+    def __call__(self, model: QuantizedModel, samples: Samples) -> tuple[Array, ...] | None:
+        """All outputs, (N, ...) float32 each; None where there are none."""
+
+    def missing(self, model: QuantizedModel) -> str:
+        """Why there are none, and what to do; empty where there are."""
 
 
 class FloatOutputs:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import NoReturn, Protocol
+from typing import NoReturn
+
+import numpy as np
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.tasks.registry import task
@@ -15,24 +17,16 @@ from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.exact import runner_of
+from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.comparison import Comparison, compare
 from pytest_quantcheck.verdict.criteria import Criterion, Limits, judge_score
 from pytest_quantcheck.verdict.metrics.metric import Metric
 from pytest_quantcheck.verdict.metrics.registry import MetricLike, find
+from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.score import Score, measure, names_classes, output_names
 from pytest_quantcheck.verdict.verdict import Verdict
-
-
-class FloatSource(Protocol):
-    """What the float source of a model says: see ``runners.float_outputs.FloatOutputs``."""
-
-    def __call__(self, model: QuantizedModel, samples: Samples) -> tuple[Array, ...] | None:
-        """All outputs, (N, ...) float32 each; None where there are none."""
-
-    def missing(self, model: QuantizedModel) -> str:
-        """Why there are none, and what to do; empty where there are."""
 
 
 @dataclass
@@ -40,8 +34,9 @@ class Gate:
     """Judges runs against one reference, one dataset, one budget.
 
     ``reference`` promises the exact integers; ``device`` made the runs and is asked again when they
-    differ. ``float_outputs`` gives the outputs of a model's float source. ``record`` receives every verdict,
-    also the failed ones. ``strict``: what cannot be judged, and what is suspicious, fails.
+    differ. ``float_outputs`` gives the outputs of a model's float source. ``sanity`` looks for what makes a
+    pass worth nothing. ``record`` receives every verdict, also the failed ones. ``strict``: what cannot be
+    judged, and what ``sanity`` finds, fails.
     """
 
     reference: Runner | None = None
@@ -49,6 +44,7 @@ class Gate:
     data: Dataset | None = None
     float_outputs: FloatSource | None = None
     budget: Budget | None = None
+    sanity: Sanity | None = None
     strict: bool = False
     record: Callable[[Verdict], None] = field(default=lambda _: None)
 
@@ -89,6 +85,9 @@ class Gate:
         for score in scores:
             criteria += judge_score(score, limits)
         criteria += self.budget.judge(run) if self.budget else []
+        suspicious = self._suspicious(run)
+        if self.strict:
+            criteria += [Criterion(each.code, False, f"{each.sentence} {each.remedy}") for each in suspicious]
         verdict = Verdict(
             name or run.model.id,
             run,
@@ -96,7 +95,7 @@ class Gate:
             compared.same,
             scores,
             compared.divergence,
-            _findings(run.model),
+            (*_findings(run.model), *suspicious),
         )
         self.record(verdict)
         if verdict.failed:
@@ -111,6 +110,12 @@ class Gate:
         return replace(
             criterion, passed=False, text=f"not judged, which --qc-strict forbids: {criterion.text}"
         )
+
+    def _suspicious(self, run: Run) -> tuple[Finding, ...]:
+        """What ``sanity`` finds where the run's vectors have truth; nothing of vectors that mean nothing."""
+        if self.sanity is None or self.data is None or not isinstance(run.vectors, Samples):
+            return ()
+        return self.sanity.findings(run.model, self.data)
 
     def _compare(self, run: Run, limits: Limits) -> Comparison:
         """Against the reference, which may be the runner that made the run."""
@@ -144,7 +149,7 @@ class Gate:
             judged = self.reference.run(run.model, self.data.test)
             inherited = judged.runner
         assert isinstance(judged.vectors, Samples), "checked above"
-        floats = self._floats(run.model, judged.vectors)
+        floats = self._finite_floats(run.model, judged.vectors, needed=limits.max_drop is not None)
         scores = measure(judged, judged.vectors, purpose, chosen, floats, inherited)
         return scores, _unscored_outputs(judged, scores)
 
@@ -170,8 +175,29 @@ class Gate:
         missing = self.float_outputs.missing(run.model) if self.float_outputs else "there is no float model"
         return missing if labelled else f"there are no labels, and {missing}"
 
+    def _finite_floats(
+        self, model: QuantizedModel, samples: Samples, *, needed: bool
+    ) -> tuple[Array, ...] | None:
+        """The float model's outputs; None where they are not finite and nothing ``needed`` depends on them."""
+        floats = self._floats(model, samples)
+        where = _not_finite(floats, samples) if floats is not None else ""
+        if where and needed:
+            raise UsageError(
+                f"the float model's outputs are no finite numbers for {where}: nothing can be compared with it"
+            )
+        return None if where else floats
+
     def _floats(self, model: QuantizedModel, samples: Samples) -> tuple[Array, ...] | None:
         return self.float_outputs(model, samples) if self.float_outputs is not None else None
+
+
+def _not_finite(outputs: tuple[Array, ...], samples: Samples) -> str:
+    """The first sample for which a float model's outputs are no finite numbers; empty if there is none."""
+    for output in outputs:
+        bad = ~np.isfinite(output.reshape(len(output), -1)).all(axis=1)
+        if bad.any():
+            return f"sample {samples.names[int(bad.argmax())]} and {int(bad.sum()) - 1} others"
+    return ""
 
 
 def _default_metric(run: Run, purpose: Task) -> Metric | None:

@@ -1,0 +1,72 @@
+"""``Sanity``: is there anything about model and data that makes a pass worth nothing? Asked once per pair."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.subset import subset
+from pytest_quantcheck.errors import QuantcheckError
+from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.float_outputs import FloatSource
+from pytest_quantcheck.verdict.metrics.classification import correct, decisions
+from pytest_quantcheck.verdict.metrics.metric import Bools
+from pytest_quantcheck.verdict.sanity.labels import label_findings
+from pytest_quantcheck.verdict.sanity.preprocessing import preprocessing_findings
+from pytest_quantcheck.verdict.sanity.ranges import range_findings
+
+_TRIED = ((100_000, 200), (1_000_000, 64))  # bytes of the float model, samples on which changes are tried
+_TRIED_OF_LARGE = 32
+
+
+class Sanity:
+    """Keeps what it found, by the content of model and data. ``floats`` runs the float model."""
+
+    def __init__(self, floats: FloatSource) -> None:
+        self._floats = floats
+        self._found: dict[tuple[str, bytes], tuple[Finding, ...]] = {}
+
+    def findings(self, model: QuantizedModel, data: Dataset) -> tuple[Finding, ...]:
+        """What is suspicious, each with its remedy; nothing where nothing can be asked."""
+        key = model.sha256, data.test.digest
+        if key not in self._found:
+            self._found[key] = (*range_findings(model, data), *self._of_labels(model, data))
+        return self._found[key]
+
+    def _of_labels(self, model: QuantizedModel, data: Dataset) -> tuple[Finding, ...]:
+        """Of a classification with one vector of labels and a float model that runs."""
+        key = hashlib.sha256(model.float_model).hexdigest(), data.test.digest + b"labels"
+        labels = data.test.labels
+        if labels is None or not data.purpose.labels or len(data.test.truths) != 1 or not model.float_model:
+            return ()
+        if key not in self._found:
+            try:
+                self._found[key] = self._ask(model, data, labels)
+            except QuantcheckError:  # a float model that does not run is told where its score is wanted
+                self._found[key] = ()
+        return self._found[key]
+
+    def _ask(self, model: QuantizedModel, data: Dataset, labels: list[int]) -> tuple[Finding, ...]:
+        outputs = self._floats(model, data.test)
+        if outputs is None or len(outputs) != 1:
+            return ()
+        classes = max(2, int(np.prod(outputs[0].shape[1:])))
+        if not all(0 <= label < classes for label in labels):
+            return ()
+        found = list(label_findings(decisions(outputs[0]), np.asarray(labels), classes, data.classes))
+
+        def right(samples: Samples) -> Bools:
+            given = self._floats(model, samples)
+            assert given is not None, "it gave outputs above"
+            return correct(given[0], samples.truths[0])
+
+        few = min(len(data.test), _most_tried(len(model.float_model)))
+        chosen = data.test.take(subset(data.test, few))
+        return (*found, *preprocessing_findings(chosen, right))
+
+
+def _most_tried(size: int) -> int:
+    return next((count for limit, count in _TRIED if size <= limit), _TRIED_OF_LARGE)
