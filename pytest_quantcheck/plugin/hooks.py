@@ -109,6 +109,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return result
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if is_ours(item):
+        start_item_notes(item)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield
@@ -127,8 +133,6 @@ def pytest_runtest_makereport(
         return (yield)
     from pytest_quantcheck.plugin import outcome
 
-    if call.when == "setup":
-        start_item_notes(item)
     return outcome.finish_report(item, call, (yield))
 
 

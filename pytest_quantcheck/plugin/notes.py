@@ -47,7 +47,7 @@ class RunNotes:
             return
         if report.when == "call" and not report.skipped and "hw" in report.keywords:
             self.hw_ran += 1
-        from pytest_quantcheck.plugin.outcome import crashed, repeated
+        from pytest_quantcheck.plugin.rows import crashed, repeated
 
         if report.when == CRASHED:
             self._rows.setdefault(report.nodeid, []).append(crashed(report.nodeid))
@@ -85,7 +85,6 @@ def item_notes(item: pytest.Item) -> ItemNotes:
     return item.stash.setdefault(_ITEM, ItemNotes())
 
 
-def start_item_notes(item: pytest.Item) -> ItemNotes:
+def start_item_notes(item: pytest.Item) -> None:
     """New notes for an attempt at an item: nothing of an earlier one is left."""
     item.stash[_ITEM] = ItemNotes()
-    return item.stash[_ITEM]

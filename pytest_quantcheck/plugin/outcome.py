@@ -5,7 +5,6 @@ A row is finished when its item is torn down: only then is known what pytest say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,16 +49,6 @@ def finish_report(
         report.user_properties += [each for row in rows for each in properties(row)]
     setattr(report, REPORT_KEY, plain)
     return report
-
-
-def repeated(rows: Sequence[dict[str, Plain]], times: int) -> list[Row]:
-    """The rows that a report carried, of an item that was run ``times`` times before."""
-    return [replace(Row.from_dict(row), reruns=times) for row in rows]
-
-
-def crashed(nodeid: str) -> Row:
-    """The row of an item whose process died."""
-    return Row(test=nodeid, case=nodeid, outcome="error", reason="its worker process died")
 
 
 def _record_error(item: pytest.Item, error: QuantcheckError) -> None:

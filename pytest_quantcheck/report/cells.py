@@ -29,7 +29,7 @@ HEADINGS = (
 def cells(row: Row) -> tuple[str, ...]:
     """One text per heading; ``-`` where a value is not known."""
     return (
-        row.case or row.test,
+        f"{row.case} ({row.name})" if row.name else row.case or row.test,
         place(row),
         score(row),
         difference(row),
@@ -86,7 +86,7 @@ def verdict(row: Row) -> str:
     elif failed:
         word += " " + ", ".join(failed)
     elif row.reason:
-        word += f": {row.reason}"
+        word += f": {row.reason.partition(':')[0]}"
     if row.not_judged and row.outcome != "unjudged":
         word += f" ({len(row.not_judged)} not judged)"
     if row.reruns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.float_outputs import float_runner

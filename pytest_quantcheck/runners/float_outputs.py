@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.graph.read import is_onnx
+from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.registry import host_runner

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import computed, crc32, largest_intermediate, run, run_batch
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.batches import Records, run_in_batches

@@ -15,6 +15,7 @@ import numpy as np
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import MissingExtraError, ModelError
 from pytest_quantcheck.graph.execute import crc32
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.batches import Records, run_in_batches

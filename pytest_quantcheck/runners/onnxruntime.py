@@ -19,6 +19,7 @@ from pytest_quantcheck.formats.summary import TensorSummary
 from pytest_quantcheck.graph.execute import crc32
 from pytest_quantcheck.graph.from_onnx.read import origins
 from pytest_quantcheck.graph.from_onnx.values import Origin
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.batches import Records, run_in_batches

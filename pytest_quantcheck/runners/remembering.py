@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Lock
 
+from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
@@ -23,8 +24,8 @@ class Remembering:
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """As the runner's own ``run``; the same model and vectors are run once (not with ``operators``)."""
-        if operators:
-            return self.runner.run(model, vectors, operators=True)
+        if operators or not isinstance(vectors, (Samples, Raw)):  # the runner says what is wrong with others
+            return self.runner.run(model, vectors, operators=operators)
         key = (model.sha256, vectors.digest)
         with self._lock:
             if key not in self._runs:

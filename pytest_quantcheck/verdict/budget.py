@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Union
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.verdict.criteria import Criterion
+from pytest_quantcheck.verdict.criterion import Criterion
 
 if TYPE_CHECKING:
     from pytest_quantcheck.runners.run import Run

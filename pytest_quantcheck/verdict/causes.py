@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.graph import execute
-from pytest_quantcheck.graph.execute import Values
+from pytest_quantcheck.graph.execute import Values, computed
 from pytest_quantcheck.graph.model import Operator, Pad, QuantGraph, Requantize, Window
 from pytest_quantcheck.numerics.arrays import Array
-from pytest_quantcheck.runners.integer import computed
 
 _NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
 _PROBE = 8  # steps of a zero point: enough to stand above the rounding

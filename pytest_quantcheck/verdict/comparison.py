@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_quantcheck.runners.run import Run, Runner
-from pytest_quantcheck.verdict.criteria import Criterion, Limits
+from pytest_quantcheck.verdict.criteria import Limits
+from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, locate
 from pytest_quantcheck.verdict.metrics.integers import differing_elements, max_lsb
 

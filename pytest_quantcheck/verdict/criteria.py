@@ -1,4 +1,4 @@
-"""The questions a verdict answers: what may be asked (``Limits``), and the answer to each (``Criterion``)."""
+"""What may be asked of a run (``Limits``), and how a score answers it."""
 
 from __future__ import annotations
 
@@ -8,27 +8,11 @@ from math import isfinite
 from numbers import Real
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.metrics.metric import Metric
 from pytest_quantcheck.verdict.score import Score
 
 _SLACK = 1e-12  # fractions of N samples are compared with a hair's slack, so that 0.01 allows 1 of 100
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """``passed`` is None where the question could not be judged; ``text`` says what was found."""
-
-    name: str
-    passed: bool | None
-    text: str
-
-    def __post_init__(self) -> None:
-        if self.passed is not None:  # NumPy's truth values are not Python's: np.False_ is not False
-            object.__setattr__(self, "passed", bool(self.passed))
-
-    def __str__(self) -> str:
-        word = {True: "ok", False: "FAILED", None: "not judged"}[self.passed]
-        return f"{self.name}: {word}: {self.text}"
 
 
 @dataclass(frozen=True)

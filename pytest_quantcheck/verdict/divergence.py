@@ -20,6 +20,7 @@ from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed, crc32
 from pytest_quantcheck.graph.model import Operator, QuantGraph
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.causes import proven_cause
 from pytest_quantcheck.verdict.patterns import Difference, pattern_of

@@ -21,7 +21,8 @@ from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.comparison import Comparison, compare
-from pytest_quantcheck.verdict.criteria import Criterion, Limits, judge_score
+from pytest_quantcheck.verdict.criteria import Limits, judge_score
+from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.metrics.metric import Metric
 from pytest_quantcheck.verdict.metrics.registry import MetricLike, find
 from pytest_quantcheck.verdict.sanity.check import Sanity
@@ -178,12 +179,12 @@ class Gate:
     def _finite_floats(
         self, model: QuantizedModel, samples: Samples, *, needed: bool
     ) -> tuple[Array, ...] | None:
-        """The float model's outputs; None where they are not finite and nothing ``needed`` depends on them."""
+        """The float model's outputs; None where they are not finite and nothing needs them."""
         floats = self._floats(model, samples)
         where = _not_finite(floats, samples) if floats is not None else ""
         if where and needed:
             raise UsageError(
-                f"the float model's outputs are no finite numbers for {where}: nothing can be compared with it"
+                f"the float model's outputs are no finite numbers for {where}: nothing compares with it"
             )
         return None if where else floats
 

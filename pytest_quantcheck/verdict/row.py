@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TypeVar, Union
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.verdict.criteria import Criterion
+from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 
 Plain = Union[None, bool, int, float, str, "list[Plain]", "dict[str, Plain]"]

@@ -8,7 +8,7 @@ from statistics import median
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.budget import latency_ms
-from pytest_quantcheck.verdict.criteria import Criterion
+from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 from pytest_quantcheck.verdict.score import Score

@@ -50,7 +50,8 @@ def test_an_unused_plug_in_imports_only_what_its_hooks_need(pytester: pytest.Pyt
         def test_nothing():
             ours = sorted(name for name in sys.modules if name.startswith("pytest_quantcheck."))
             assert ours == [f"pytest_quantcheck.{name}" for name in
-                            ("fixtures", "notes", "options", "plugin")]
+                            ("plugin", "plugin.fixtures", "plugin.hooks", "plugin.items", "plugin.notes",
+                             "plugin.options", "version")]
         """
     )
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -31,6 +31,7 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             boards=(),
             each_board=False,
             require_hw=False,
+            strict=False,
             lease_timeout=8.0,
             infra_retries=1,
             vectors=None,

@@ -1,4 +1,4 @@
-"""Do the labels fit the float model? A model at chance cannot lose accuracy, so it passes every ``max_drop``."""
+"""Do the labels fit the float model? One at chance has no accuracy to lose, so it passes any ``max_drop``."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def label_findings(named: Classes, labels: Classes, classes: int, names: Sequenc
         yield Finding(
             "warning",
             "label_order",
-            f"The float model is right on {right} of {count} samples; with {_order(order, names)} it would be "
-            f"right on {gained}.",
+            f"The float model is right on {right} of {count} samples; with {_order(order, names)} it would "
+            f"be right on {gained}.",
             "The labels are in another order than the model's outputs: sort the classes as in training.",
         )
         return

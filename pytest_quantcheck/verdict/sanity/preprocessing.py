@@ -55,8 +55,8 @@ def preprocessing_findings(samples: Samples, right: Callable[[Samples], Bools]) 
         yield Finding(
             "warning",
             "preprocessing",
-            f"On {len(samples)} test samples the float model is right on {before.mean():.1%}; with the samples "
-            f"{words} it would be right on {after.mean():.1%} (tried on the float model).",
+            f"On {len(samples)} test samples the float model is right on {before.mean():.1%}; with the "
+            f"samples {words} it would be right on {after.mean():.1%} (tried on the float model).",
             "The samples are not preprocessed as in training: apply that step in the data function.",
         )
 

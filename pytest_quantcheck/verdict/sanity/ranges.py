@@ -1,4 +1,4 @@
-"""Are the test samples what the model was made for: real numbers, inside the stated and the calibrated range?"""
+"""Are the test samples what the model takes: real numbers inside the stated and the calibrated range?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.formats.tflite import Summary, TensorSummary
+from pytest_quantcheck.formats.summary import Summary, TensorSummary
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 
@@ -32,8 +32,8 @@ def _integers(model: QuantizedModel, test: Samples) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "integer_samples",
-                f"The test samples are {array.dtype.name} from {array.min()} to {array.max()}; they are taken "
-                "as floats.",
+                f"The test samples are {array.dtype.name} from {array.min()} to {array.max()}; they are "
+                "taken as floats.",
                 "Samples are float values after preprocessing: rescale them as in training, then "
                 "astype('float32'). Raw(...) marks integers that are quantized already.",
             )

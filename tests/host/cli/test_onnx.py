@@ -92,6 +92,6 @@ def test_exact_integers_and_float_outputs_go_by_the_format():
     x = Samples(np.ones((2, 4), np.float32))
     assert exact_runner().run(QuantizedModel("relu", content), x).runner == "integer"
     model = QuantizedModel("relu", content, float_model=load(nets.residual()).onnx)
-    floats = FloatOutputs()(model, data.test)
+    (floats,) = FloatOutputs()(model, data.test)
     expected = OnnxruntimeRunner().run(QuantizedModel("float", model.float_model), data.test).outputs[0]
     np.testing.assert_array_equal(floats, expected)
