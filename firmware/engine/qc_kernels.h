@@ -3,7 +3,7 @@
 #ifndef QC_KERNELS_H
 #define QC_KERNELS_H
 
-#include "qc_image.h"
+#include "qc_layout.h"
 
 typedef struct {
   int32_t n, h, w, c;
