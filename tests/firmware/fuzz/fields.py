@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_quantcheck.image.compile import ImageDescription, read_image
+from pytest_quantcheck.image.read import ImageDescription, read_image
 from tests.firmware.fuzz.build import FIRMWARE
 
 HEADER, TENSOR, OPERATOR = "image_header", "tensor", "operator"
