@@ -97,6 +97,8 @@ static void combine(const qc_engine_t *engine, const qc_operator_t *op, const vo
   if (sum && qc_add_has_tables(p, a.tensor, b.tensor, out))
     qc_add_s8(p, op->opcode == QC_OP_SUB, a.data, b.data, output, out->bytes,
               (void *)(engine->arena + op->scratch_offset));
+  else if (op->opcode == QC_OP_BATCH_MATMUL)
+    qc_batch_matmul(p, a, b, out, output);
   else
     qc_elementwise(op->opcode, p, a, b, out, output);
 }
@@ -189,8 +191,6 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
     qc_transpose_conv2d_s8(conv_of(engine, op, p, in, out, &conv));
     break;
   case QC_OP_BATCH_MATMUL:
-    qc_batch_matmul(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
-    break;
   case QC_OP_ADD:
   case QC_OP_SUB:
   case QC_OP_MUL:

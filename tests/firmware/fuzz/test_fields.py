@@ -24,6 +24,7 @@ ACCEPTED = 0
 FREE = re.compile(
     r"image_header\.source_sha256.*|operator \w+\.source_(index|output)"
     r"|channel TRANSPOSE_CONV\.bias"
+    r"|slice_params SLICE\.strides\[0\]"  # of an axis with one position
     r"|conv_params ((DEPTHWISE_)?CONV_2D|TRANSPOSE_CONV)\.window\.pad_(top|left)"
 )
 
