@@ -38,8 +38,10 @@ def reduce_max(source: SourceOperator, p: ReduceMax) -> KernelCall:
         source.fail(f"reduces the axes {p.axes} of {shape}; on a board they must be neighbours")
     parts = shape[:first], shape[first : min(first + 1, behind)], shape[first + 1 : behind], shape[behind:]
     outer, height, width, inner = map(math.prod, parts)
-    if max(height, width) >= layout.WINDOW_FIELD_LIMIT:
-        source.fail(f"takes the largest of {max(height, width)} values along an axis; 65535 are allowed")
+    if max(height, width) > limits.MAX_WINDOW:
+        source.fail(
+            f"takes the largest of {max(height, width)} values along an axis; {limits.MAX_WINDOW} are allowed"
+        )
     _check_sum(source, "int8", height * width)
     window = source.window(Window(height, width))
     params = layout.POOL.pack(*window, -128, 127)

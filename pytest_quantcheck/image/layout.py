@@ -18,7 +18,6 @@ VERSION = 1
 MAX_RANK = 5
 ALIGNMENT = 16  # of image, arena, constants and whatever lies in them, in bytes
 RECORDS_LIMIT = 1 << 16  # tensors, operators, list entries: they are counted in 16 bits
-WINDOW_FIELD_LIMIT = 1 << 16
 MAX_INPUTS = 255
 DTYPES = ("int8", "uint8", "int16", "int32", "float32")
 STATES = ("executed", "elided", "fused")

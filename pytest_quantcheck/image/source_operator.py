@@ -106,6 +106,6 @@ class SourceOperator:
             w.pad_top,
             w.pad_left,
         )
-        if max(fields) >= layout.WINDOW_FIELD_LIMIT:
-            self.fail(f"{w} has a field of 65536 or more")
+        if max(fields) > limits.MAX_WINDOW:
+            self.fail(f"{w} has a field above {limits.MAX_WINDOW}")
         return fields

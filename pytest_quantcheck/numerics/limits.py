@@ -18,3 +18,8 @@ INT8_SUM_LIMIT = 1 << 22  # int8 values that a pool or MEAN takes together
 INT16_SUM_LIMIT = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
 SOFTMAX_LIMIT = 1 << 12  # int8 values whose exponentials make a sum with 12 integer bits
 INT16_SOFTMAX_LIMIT = 1 << 16  # int16 values whose exponentials make a 32-bit sum
+SOFTMAX_INTEGER_BITS = 5  # of the differences that int8 SOFTMAX takes the exponential of
+ADD_LEFT_SHIFT = {"int8": 20, "int16": 15}  # of what ADD and SUB add, by the type of the activations
+
+MAX_WINDOW = 65_535  # kernel, stride, dilation and padding are 16 bits wide on a board
+RESIZED_LIMIT = 1 << 15  # heights and widths: sizes and positions are 16 bits wide on a board, with a sign

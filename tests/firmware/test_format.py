@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_quantcheck.graph.from_tflite.elementwise import ADD_LEFT_SHIFT
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.numerics import limits, tables
 from pytest_quantcheck.rig import messages, store
@@ -51,7 +50,7 @@ CONSTANTS = {
     "QC_ADD_TABLE_ELEMENTS": layout.ADD_TABLE_ELEMENTS,
     "QC_ADD_TABLE_BYTES": layout.ADD_TABLE_BYTES,
     "QC_DEPTHWISE_GROUP": layout.DEPTHWISE_GROUP,
-    "QC_ADD_LEFT_SHIFT": max(ADD_LEFT_SHIFT.values()),
+    "QC_ADD_LEFT_SHIFT": max(limits.ADD_LEFT_SHIFT.values()),
     "QC_INTERPOLATED_ENTRIES": len(tables.exp_table()),
     "QC_SIGMOID_ENTRIES": len(tables.sigmoid_table()),
     "QC_SHIFT_MIN": limits.MIN_SHIFT,
