@@ -5,7 +5,6 @@
 #include "qc_check_move.h"
 #include "qc_check_products.h"
 #include "qc_check_reduce.h"
-#include "qc_check_rules.h"
 
 const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
   static const qc_opcode_facts_t facts[] = {
@@ -66,9 +65,7 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
   case QC_OP_PAD:
     return qc_check_pad(p, in, out);
   case QC_OP_RESHAPE:
-    QC_REQUIRE(in->dtype == out->dtype && in->bytes == out->bytes, QC_ERR_SHAPE);
-    QC_REQUIRE(in->place == QC_PLACE_ARENA && in->offset == out->offset, QC_ERR_BOUNDS);
-    return QC_OK;
+    return qc_check_reshape(in, out);
   case QC_OP_CONCATENATION:
     return qc_check_concatenation(image, op, p, out);
   case QC_OP_SLICE:

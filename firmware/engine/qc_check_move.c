@@ -14,6 +14,13 @@ qc_status_t qc_check_pad(const qc_pad_params_t *p, const qc_tensor_t *in, const 
   return QC_OK;
 }
 
+/* Nothing moves: the output is where the input is. */
+qc_status_t qc_check_reshape(const qc_tensor_t *in, const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == out->dtype && in->bytes == out->bytes, QC_ERR_SHAPE);
+  QC_REQUIRE(in->place == QC_PLACE_ARENA && in->offset == out->offset, QC_ERR_BOUNDS);
+  return QC_OK;
+}
+
 qc_status_t qc_check_concatenation(const qc_image_t *image, const qc_operator_t *op,
                                    const qc_concatenation_params_t *p, const qc_tensor_t *out) {
   QC_REQUIRE(qc_are_activations(out, out), QC_ERR_UNSUPPORTED);

@@ -132,7 +132,7 @@ _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
 #define QC_SOFTMAX_VALUES 4096u       /* int8 SOFTMAX adds fewer: 12 integer bits */
 #define QC_WIDE_SOFTMAX_VALUES (1u << 16) /* int16 SOFTMAX adds fewer: 32 bits */
 
-_Static_assert((int64_t)QC_PRODUCTS * QC_WIDE_PRODUCT_LIMIT + QC_WIDE_BIAS <= INT64_C(1) << 47,
+_Static_assert((int64_t)QC_PRODUCTS *QC_WIDE_PRODUCT_LIMIT + QC_WIDE_BIAS <= INT64_C(1) << 47,
                "sums of 48 bits");
 
 /* --- sums of products: convolutions, dense layers, matrix products ------------------------------

@@ -98,7 +98,7 @@ RECORDS = {  # structure of the image -> the same in Python
     "channel": layout.CHANNEL,
     "wide_channel": layout.WIDE_CHANNEL,
     "position": layout.POSITION,
-    **{structure: layout.PARAMETERS[opcode] for opcode, structure in BLOCKS.items()},
+    **{structure: layout.PARAMETERS[opcode] for opcode, structure in BLOCKS.items() if structure},
 }
 PAYLOADS = {  # structure of the link -> the same in Python
     "hello": messages.Hello._FIXED,

@@ -29,6 +29,7 @@ BLOCKS = {
     "MAX_POOL_2D": "pool_params",
     "MEAN": "mean_params",
     "PAD": "pad_params",
+    "RESHAPE": "",  # no parameters
     "CONCATENATION": "concatenation_params",
     "SOFTMAX": "softmax_params",
     "RESCALE": "rescale_params",
@@ -39,6 +40,8 @@ BLOCKS = {
     "SOFTMAX_INT16": "wide_softmax_params",
     "SIGMOID_INT16": "sigmoid_params",
     "SUB": "add_params",
+    "MINIMUM": "",
+    "MAXIMUM": "",
     "PRELU": "prelu_params",
     "SLICE": "slice_params",
     "RESIZE": "resize_params",
@@ -143,8 +146,8 @@ def records(image: bytes) -> Iterator[tuple[str, str, int, int]]:
         yield TENSOR, TENSOR, i, tensors + layout.TENSOR.size * i
     for i, op in enumerate(description.operators):
         yield OPERATOR, f"{OPERATOR} {op.opcode}", i, operators + layout.OPERATOR.size * i
-        if op.opcode in BLOCKS:
-            yield BLOCKS[op.opcode], f"{BLOCKS[op.opcode]} {op.opcode}", i, op.params_offset
+        if block := BLOCKS[op.opcode]:
+            yield block, f"{block} {op.opcode}", i, op.params_offset
         if op.opcode in _CONVOLUTIONS:
             wide = description.tensors[op.inputs[0]].dtype == "int16"
             channel = WIDE_CHANNEL if wide else CHANNEL
