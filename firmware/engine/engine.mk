@@ -1,8 +1,7 @@
 # The engine as a runtime of this firmware: its sources relative to firmware/ and its flags.
 # It needs memcpy, memset and the compiler's helper library (libgcc), nothing else.
 
-RUNTIME_SOURCES := engine/qc_engine.c engine/qc_image.c engine/qc_check.c \
-  $(sort $(wildcard engine/kernels/*.c))
+RUNTIME_SOURCES := $(sort $(wildcard engine/*.c engine/kernels/*.c))
 RUNTIME_CFLAGS := -Iengine
-# Runs once per image or operator, not per element: small instead of fast.
-RUNTIME_SMALL := engine/qc_check.c engine/qc_engine.c
+# Runs once per image or operator, not per element or byte: small instead of fast.
+RUNTIME_SMALL := $(filter-out engine/qc_open.c,$(wildcard engine/*.c))

@@ -2,7 +2,7 @@
 #ifndef QC_CHECK_H
 #define QC_CHECK_H
 
-#include "qc_image.h"
+#include "qc_sections.h"
 
 /* What all operators of an opcode have in common. */
 typedef struct {
@@ -16,9 +16,5 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode);
 
 /* One operator against its tensors, parameters, constants and scratch. */
 qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op);
-
-/* Steps that a checked operator takes at most (SPEC.md, "Work"): a small image can ask for far more
- * work than its size suggests. */
-uint64_t qc_operator_work(const qc_image_t *image, const qc_operator_t *op);
 
 #endif

@@ -1,6 +1,7 @@
 /* The engine: one checked image, one arena, operators one after the other. */
-#include "qc_image.h"
 #include "qc_kernels.h"
+#include "qc_layout.h"
+#include "qc_open.h"
 #include "qc_simd.h"
 
 #define QC_ENGINE_VERSION "0.1.0"
@@ -28,23 +29,22 @@ static qc_dims_t dims_of(const qc_tensor_t *t) {
                      (int32_t)t->shape[3]};
 }
 
-static qc_conv_t conv_of(const qc_engine_t *engine, const qc_operator_t *op,
-                         const qc_conv_params_t *p, qc_operand_t in, const qc_tensor_t *out) {
-  qc_conv_t conv = {
-      .params = p,
-      .weights = (const int8_t *)engine->image.constants + p->weights_offset,
-      .channels = (const void *)(engine->image.constants + p->channels_offset),
-      .input = in.data,
-      .output = (int8_t *)arena_at(engine, out),
-      .scratch = engine->arena + op->scratch_offset,
-  };
+static const qc_conv_t *conv_of(const qc_engine_t *engine, const qc_operator_t *op,
+                                const qc_conv_params_t *p, qc_operand_t in, const qc_tensor_t *out,
+                                qc_conv_t *conv) {
+  conv->params = p;
+  conv->weights = (const int8_t *)engine->image.constants + p->weights_offset;
+  conv->channels = (const void *)(engine->image.constants + p->channels_offset);
+  conv->input = in.data;
+  conv->output = (int8_t *)arena_at(engine, out);
+  conv->scratch = engine->arena + op->scratch_offset;
   if (op->opcode == QC_OP_FULLY_CONNECTED) {
     uint32_t units = out->shape[out->rank - 1], batches = out->bytes / units;
-    conv.in = (qc_dims_t){(int32_t)batches, 1, 1, (int32_t)(in.tensor->bytes / batches)};
-    conv.out = (qc_dims_t){(int32_t)batches, 1, 1, (int32_t)units};
+    conv->in = (qc_dims_t){(int32_t)batches, 1, 1, (int32_t)(in.tensor->bytes / batches)};
+    conv->out = (qc_dims_t){(int32_t)batches, 1, 1, (int32_t)units};
   } else {
-    conv.in = dims_of(in.tensor);
-    conv.out = dims_of(out);
+    conv->in = dims_of(in.tensor);
+    conv->out = dims_of(out);
   }
   return conv;
 }
@@ -97,11 +97,13 @@ static void combine(const qc_engine_t *engine, const qc_operator_t *op, const vo
   if (sum && qc_add_has_tables(p, a.tensor, b.tensor, out))
     qc_add_s8(p, op->opcode == QC_OP_SUB, a.data, b.data, output, out->bytes,
               (void *)(engine->arena + op->scratch_offset));
+  else if (op->opcode == QC_OP_BATCH_MATMUL)
+    qc_batch_matmul(p, a, b, out, output);
   else
     qc_elementwise(op->opcode, p, a, b, out, output);
 }
 
-/* The operators that have a kernel of its own for int16; 0 for the others. */
+/* Operators with a kernel of their own for int16; 0 for the others. */
 static int execute_wide(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
                         qc_operand_t in, const qc_tensor_t *out, int16_t *output) {
   switch (op->opcode) {
@@ -119,8 +121,52 @@ static int execute_wide(const qc_engine_t *engine, const qc_operator_t *op, cons
   case QC_OP_MEAN:
     qc_mean_s16(p, in, qc_elements(out), output);
     return 1;
+  case QC_OP_SOFTMAX_INT16:
+    qc_softmax_s16(p, engine->image.constants, in, output);
+    return 1;
+  case QC_OP_SIGMOID_INT16:
+    qc_sigmoid_s16(p, engine->image.constants, in, output);
+    return 1;
   default:
     return 0;
+  }
+}
+
+/* Operators that move elements to other positions. */
+static void execute_move(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
+                         qc_operand_t in, const qc_tensor_t *out, void *output) {
+  switch (op->opcode) {
+  case QC_OP_PAD:
+    qc_pad(p, in, out, output);
+    break;
+  case QC_OP_CONCATENATION:
+    concatenate(engine, op, p, out);
+    break;
+  case QC_OP_SLICE:
+    qc_slice(p, in, out, output);
+    break;
+  default: /* RESIZE */
+    qc_resize(p, engine->image.constants, in, out, output);
+    break;
+  }
+}
+
+/* Functions of one element. */
+static void execute_element(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
+                            qc_operand_t in, const qc_tensor_t *out, void *output) {
+  switch (op->opcode) {
+  case QC_OP_RESCALE:
+    qc_rescale(p, in, out, output);
+    break;
+  case QC_OP_TABLE:
+    qc_table(engine->image.constants + ((const qc_table_params_t *)p)->table_offset, in, output);
+    break;
+  case QC_OP_QUANTIZE:
+    qc_quantize_f32(p, in, out, output);
+    break;
+  default: /* DEQUANTIZE */
+    qc_dequantize_f32(p, in, output);
+    break;
   }
 }
 
@@ -128,23 +174,23 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   const qc_tensor_t *out = qc_operator_output(&engine->image, op);
   qc_operand_t in = operand(engine, qc_operator_input(&engine->image, op, 0));
   const void *p = engine->image.params + op->params_offset;
-  const uint8_t *constants = engine->image.constants;
   void *output = arena_at(engine, out);
   qc_conv_t conv;
   if (in.tensor->dtype == QC_INT16 && execute_wide(engine, op, p, in, out, output)) return;
   switch ((qc_opcode_t)op->opcode) {
   case QC_OP_CONV_2D:
-    conv = conv_of(engine, op, p, in, out);
-    qc_conv2d_s8(&conv);
+    qc_conv2d_s8(conv_of(engine, op, p, in, out, &conv));
     break;
   case QC_OP_DEPTHWISE_CONV_2D:
-    conv = conv_of(engine, op, p, in, out);
-    qc_depthwise_conv2d_s8(&conv);
+    qc_depthwise_conv2d_s8(conv_of(engine, op, p, in, out, &conv));
     break;
   case QC_OP_FULLY_CONNECTED:
-    conv = conv_of(engine, op, p, in, out);
-    qc_fully_connected_s8(&conv);
+    qc_fully_connected_s8(conv_of(engine, op, p, in, out, &conv));
     break;
+  case QC_OP_TRANSPOSE_CONV:
+    qc_transpose_conv2d_s8(conv_of(engine, op, p, in, out, &conv));
+    break;
+  case QC_OP_BATCH_MATMUL:
   case QC_OP_ADD:
   case QC_OP_SUB:
   case QC_OP_MUL:
@@ -162,47 +208,24 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   case QC_OP_MEAN:
     qc_mean_s8(p, in, output);
     break;
-  case QC_OP_PAD:
-    qc_pad(p, in, out, output);
-    break;
-  case QC_OP_RESHAPE:
-    break; /* elided: the output is the input */
-  case QC_OP_CONCATENATION:
-    concatenate(engine, op, p, out);
-    break;
-  case QC_OP_SLICE:
-    qc_slice(p, in, out, output);
-    break;
-  case QC_OP_RESIZE:
-    qc_resize(p, constants, in, out, output);
-    break;
-  case QC_OP_BATCH_MATMUL:
-    qc_batch_matmul(p, in, operand(engine, qc_operator_input(&engine->image, op, 1)), out, output);
-    break;
-  case QC_OP_TRANSPOSE_CONV:
-    conv = conv_of(engine, op, p, in, out);
-    qc_transpose_conv2d_s8(&conv);
-    break;
   case QC_OP_SOFTMAX:
     qc_softmax_s8(p, in, out, output);
     break;
+  case QC_OP_PAD:
+  case QC_OP_CONCATENATION:
+  case QC_OP_SLICE:
+  case QC_OP_RESIZE:
+    execute_move(engine, op, p, in, out, output);
+    break;
   case QC_OP_RESCALE:
-    qc_rescale(p, in, out, output);
-    break;
   case QC_OP_TABLE:
-    qc_table(constants + ((const qc_table_params_t *)p)->table_offset, in, output);
-    break;
-  case QC_OP_SOFTMAX_INT16:
-    qc_softmax_s16(p, constants, in, output);
-    break;
-  case QC_OP_SIGMOID_INT16:
-    qc_sigmoid_s16(p, constants, in, output);
-    break;
   case QC_OP_QUANTIZE:
-    qc_quantize_f32(p, in, out, output);
-    break;
   case QC_OP_DEQUANTIZE:
-    qc_dequantize_f32(p, in, output);
+    execute_element(engine, op, p, in, out, output);
+    break;
+  case QC_OP_RESHAPE:       /* elided: the output is the input */
+  case QC_OP_SOFTMAX_INT16: /* done above */
+  case QC_OP_SIGMOID_INT16:
     break;
   }
 }

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "qc_float_rule.h"
 #include "qc_simd.h"
 
 /* round(a * b / 2^31), ties up; the one overflowing product saturates. */
@@ -30,15 +31,6 @@ QC_INLINE int32_t qc_shift_left(int32_t x, int32_t exponent) {
 QC_INLINE int32_t qc_add_zero_point(int32_t x, int32_t zero_point) {
   return (int32_t)((uint32_t)x + (uint32_t)zero_point);
 }
-
-/* Added to a shift, they ask for the rule of float32 factors, with halves to even or to odd. */
-#define QC_FLOAT_SHIFT 128
-#define QC_FLOAT_ODD_SHIFT 256
-
-/* x * multiplier / 2^31 * 2^s in float32, limited to 2^30 either way, for shift = s +
- * QC_FLOAT_SHIFT or s + QC_FLOAT_ODD_SHIFT; multiplier >= 0 with its 7 low bits clear, -31 <= s <=
- * 30. */
-int32_t qc_requantize_float(int32_t x, int32_t multiplier, int32_t shift);
 
 /* x * multiplier / 2^31 * 2^shift with both roundings; multiplier >= 0, -31 <= shift <= 30. */
 QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {

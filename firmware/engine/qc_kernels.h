@@ -1,9 +1,9 @@
-/* One function per operator. Parameters were checked by qc_operator_check(); activations are NHWC.
+/* The kernels, one file each. Parameters were checked by qc_operator_check(); activations are NHWC.
  * `scratch` is word aligned and as large as SPEC.md states for the operator. */
 #ifndef QC_KERNELS_H
 #define QC_KERNELS_H
 
-#include "qc_image.h"
+#include "qc_layout.h"
 
 typedef struct {
   int32_t n, h, w, c;
@@ -64,52 +64,66 @@ typedef struct {
   int16_t *output;
 } qc_wide_pool_t;
 
+/* int8: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV. */
 void qc_conv2d_s8(const qc_conv_t *op);
 void qc_depthwise_conv2d_s8(const qc_conv_t *op);
 void qc_fully_connected_s8(const qc_conv_t *op);
-/* ADD and SUB of int8 with tables in scratch (qc_add_has_tables). */
-void qc_add_s8(const qc_add_params_t *params, int subtract, const int8_t *a, const int8_t *b,
-               int8_t *output, uint32_t count, int32_t *scratch);
-/* All operators with two inputs, in general. */
-void qc_elementwise(uint8_t opcode, const void *params, qc_operand_t a, qc_operand_t b,
-                    const qc_tensor_t *out, void *output);
-void qc_average_pool_s8(const qc_pool_t *op);
-void qc_max_pool_s8(const qc_pool_t *op);
-void qc_mean_s8(const qc_mean_params_t *params, qc_operand_t input, int8_t *output);
-void qc_pad(const qc_pad_params_t *params, qc_operand_t input, const qc_tensor_t *out,
-            uint8_t *output);
-/* The output is int8 or int16. */
-void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, const qc_tensor_t *out,
-                   void *output);
-void qc_rescale(const qc_rescale_params_t *params, qc_operand_t input, const qc_tensor_t *out,
-                void *output);
-void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
-                     const qc_tensor_t *out, uint8_t *output);
-void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input, uint32_t *output);
-/* Called once per input, with its position along the concatenated axis. */
-void qc_concatenation(const qc_concatenation_params_t *params, qc_operand_t input,
-                      const qc_tensor_t *out, uint32_t position, uint8_t *output);
-void qc_slice(const qc_slice_params_t *params, qc_operand_t input, const qc_tensor_t *out,
-              uint8_t *output);
-
-void qc_resize(const qc_resize_params_t *params, const uint8_t *constants, qc_operand_t input,
-               const qc_tensor_t *out, uint8_t *output);
-void qc_batch_matmul(const qc_matmul_params_t *params, qc_operand_t a, qc_operand_t b,
-                     const qc_tensor_t *out, void *output);
 void qc_transpose_conv2d_s8(const qc_conv_t *op);
-
+/* int16: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED. */
 void qc_conv2d_s16(const qc_wide_conv_t *op);
 void qc_depthwise_conv2d_s16(const qc_wide_conv_t *op);
 void qc_fully_connected_s16(const qc_wide_conv_t *op);
-void qc_average_pool_s16(const qc_wide_pool_t *op);
-void qc_max_pool_s16(const qc_wide_pool_t *op);
-void qc_mean_s16(const qc_mean_params_t *params, qc_operand_t input, uint32_t outputs,
-                 int16_t *output);
+/* BATCH_MATMUL. */
+void qc_batch_matmul(const qc_matmul_params_t *params, qc_operand_t a, qc_operand_t b,
+                     const qc_tensor_t *out, void *output);
+
+/* ADD, SUB of int8 with tables in scratch (qc_add_has_tables). */
+void qc_add_s8(const qc_add_params_t *params, int subtract, const int8_t *a, const int8_t *b,
+               int8_t *output, uint32_t count, int32_t *scratch);
+/* ADD, SUB, MUL, MINIMUM, MAXIMUM, PRELU. */
+void qc_elementwise(uint8_t opcode, const void *params, qc_operand_t a, qc_operand_t b,
+                    const qc_tensor_t *out, void *output);
+/* RESCALE. */
+void qc_rescale(const qc_rescale_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+                void *output);
+/* TABLE, which lies in the image's constants. */
 void qc_table(const uint8_t *table, qc_operand_t input, uint8_t *output);
-/* The tables lie in the image's constants. */
-void qc_softmax_s16(const qc_wide_softmax_params_t *params, const uint8_t *constants,
-                    qc_operand_t input, int16_t *output);
+/* SIGMOID_INT16. */
 void qc_sigmoid_s16(const qc_sigmoid_params_t *params, const uint8_t *constants, qc_operand_t input,
                     int16_t *output);
+/* QUANTIZE, DEQUANTIZE. */
+void qc_quantize_f32(const qc_float_edge_params_t *params, qc_operand_t input,
+                     const qc_tensor_t *out, uint8_t *output);
+void qc_dequantize_f32(const qc_float_edge_params_t *params, qc_operand_t input, uint32_t *output);
+
+/* AVERAGE_POOL_2D, MAX_POOL_2D. */
+void qc_average_pool_s8(const qc_pool_t *op);
+void qc_max_pool_s8(const qc_pool_t *op);
+void qc_average_pool_s16(const qc_wide_pool_t *op);
+void qc_max_pool_s16(const qc_wide_pool_t *op);
+/* MEAN. */
+void qc_mean_s8(const qc_mean_params_t *params, qc_operand_t input, int8_t *output);
+void qc_mean_s16(const qc_mean_params_t *params, qc_operand_t input, uint32_t outputs,
+                 int16_t *output);
+/* SOFTMAX, from int8 to int8 or int16. */
+void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+                   void *output);
+/* SOFTMAX_INT16. */
+void qc_softmax_s16(const qc_wide_softmax_params_t *params, const uint8_t *constants,
+                    qc_operand_t input, int16_t *output);
+
+/* PAD. */
+void qc_pad(const qc_pad_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+            uint8_t *output);
+/* CONCATENATION: called once per input, with its position along the concatenated axis. */
+void qc_concatenation(const qc_concatenation_params_t *params, qc_operand_t input,
+                      const qc_tensor_t *out, uint32_t position, uint8_t *output);
+/* SLICE. */
+void qc_slice(const qc_slice_params_t *params, qc_operand_t input, const qc_tensor_t *out,
+              uint8_t *output);
+/* RESIZE. */
+void qc_resize(const qc_resize_params_t *params, const uint8_t *constants, qc_operand_t input,
+               const qc_tensor_t *out, uint8_t *output);
+/* RESHAPE has none: its output is its input. */
 
 #endif

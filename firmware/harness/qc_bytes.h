@@ -52,20 +52,10 @@ static inline void qc_put_u8(qc_writer_t *writer, uint32_t value) {
   qc_put(writer, &byte, 1);
 }
 
-static inline void qc_put_u16(qc_writer_t *writer, uint32_t value) {
-  uint8_t field[2] = {(uint8_t)value, (uint8_t)(value >> 8)};
-  qc_put(writer, field, sizeof field);
-}
-
 static inline void qc_put_u32(qc_writer_t *writer, uint32_t value) {
   uint8_t field[4];
   qc_set_u32(field, value);
   qc_put(writer, field, sizeof field);
-}
-
-static inline void qc_put_u64(qc_writer_t *writer, uint64_t value) {
-  qc_put_u32(writer, (uint32_t)value);
-  qc_put_u32(writer, (uint32_t)(value >> 32));
 }
 
 /* A byte of length, then the text, cut at 255 bytes. */

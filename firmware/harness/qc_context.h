@@ -3,39 +3,21 @@
 #define QC_CONTEXT_H
 
 #include "qc_link.h"
+#include "qc_messages.h"
 #include "qc_port.h"
 #include "qc_runtime.h"
 #include "qc_status.h"
 
 #define QC_INPUTS_MAX 8u
 #define QC_ALIGNMENT 16u
-#define QC_SHA256_BYTES 32u
 #define QC_BASE_BAUD 115200u
 #define QC_BAUD_LEASE_MS 10000u /* a raised rate ends after so much silence */
-
-extern const char qc_build_id[];
-
-typedef enum {
-  QC_PLACE_NONE = 0,
-  QC_PLACE_RAM = 1,
-  QC_PLACE_STORE = 2,
-  QC_PLACE_BUILTIN = 3
-} qc_place_t;
 
 typedef struct {
   uint8_t *data; /* the harness's copy, in the pool */
   uint32_t bytes;
   uint8_t ready;
 } qc_input_t;
-
-/* What one operator did in the last run that was asked to say so. */
-typedef struct {
-  uint32_t index;
-  uint32_t source_index;
-  uint32_t crc32;
-  uint32_t bytes;
-  uint64_t counter;
-} qc_record_t;
 
 typedef struct {
   qc_place_t place; /* QC_PLACE_NONE: no model can run */
@@ -86,9 +68,10 @@ typedef struct {
   uint32_t address;
   uint32_t link_register;
   uint32_t request;
-  uint32_t operators; /* finished before it crashed; ~0 when no run was under way */
+  uint32_t operators; /* finished before it crashed; QC_NO_RUN when none was under way */
   uint32_t crc32;     /* over the fields before */
 } qc_retained_t;
+_Static_assert(sizeof(qc_retained_t) == 40, "retained"); /* ports keep room for it */
 
 typedef struct {
   uint32_t rate;
@@ -110,25 +93,7 @@ typedef struct {
   uint8_t running;
 } qc_context_t;
 
-/* The answers to all requests (qc_requests.c). */
-void qc_answer_request(qc_context_t *context);
-/* Tells the host that its request is in work. */
-void qc_busy(qc_context_t *context);
-
-/* Models and their memory (qc_model.c). */
-qc_status_t qc_model_begin_image(qc_context_t *context, uint32_t bytes);
-qc_status_t qc_model_load_ram(qc_context_t *context);
-qc_status_t qc_model_load_builtin(qc_context_t *context);
-qc_status_t qc_model_select(qc_context_t *context, const uint8_t *sha256);
-uint32_t qc_model_crc(const qc_model_t *model);
-
-/* Inference (qc_run.c). */
-uint32_t qc_run_window_cost(void);
-qc_status_t qc_run(qc_context_t *context, uint32_t flags, uint32_t stop_source);
-
-/* Boot count and crash record (qc_crash.c). */
-void qc_retained_boot(qc_context_t *context);
-void qc_retained_save(qc_context_t *context);
-qc_context_t *qc_harness_context(void);
+/* The one context of this firmware. */
+qc_context_t *qc_context(void);
 
 #endif

@@ -1,16 +1,17 @@
 /* The main loop: a request comes, its answer goes; in silence, rates that nobody uses end. */
 #include "qc_context.h"
-
-static qc_context_t the_context;
-
-qc_context_t *qc_harness_context(void) {
-  return &the_context;
-}
+#include "qc_model.h"
+#include "qc_requests.h"
+#include "qc_retained.h"
+#include "qc_run.h"
 
 static void announce(qc_context_t *context) {
-  uint8_t payload[8] = {QC_PROTOCOL & 255, QC_PROTOCOL >> 8, (uint8_t)context->retained.held, 0};
-  qc_set_u32(payload + 4, context->retained.boot_count);
-  qc_link_notice(&context->link, QC_FRAME_BANNER, 0, payload, sizeof payload);
+  const qc_banner_t banner = {
+      .protocol = QC_PROTOCOL,
+      .crashed = (uint8_t)context->retained.held,
+      .boot_count = context->retained.boot_count,
+  };
+  qc_link_notice(&context->link, QC_FRAME_BANNER, 0, &banner, sizeof banner);
 }
 
 static void change_rate(qc_baud_t *baud, uint32_t rate) {
@@ -30,7 +31,7 @@ static void count_silence(qc_baud_t *baud) {
 }
 
 void qc_harness_main(void) {
-  qc_context_t *context = &the_context;
+  qc_context_t *context = qc_context();
   memset(context, 0, sizeof *context);
   qc_port_init(&context->port);
   context->runtime = qc_harness_runtime();

@@ -75,14 +75,13 @@ void qc_link_reply(qc_link_t *link, uint32_t payload_bytes) {
 
 void qc_link_error(qc_link_t *link, qc_status_t status, uint32_t detail) {
   qc_writer_t writer = qc_link_answer(link);
-  qc_put_u16(&writer, (uint32_t)status);
-  qc_put_u8(&writer, qc_link_type(link));
-  qc_put_u8(&writer, 0);
-  qc_put_u32(&writer, detail);
+  const qc_error_t error = {
+      .status = (uint16_t)status, .request = qc_link_type(link), .detail = detail};
+  qc_put(&writer, &error, sizeof error);
   answer(link, QC_FRAME_ERROR, writer.bytes);
 }
 
-void qc_link_notice(qc_link_t *link, uint8_t type, uint8_t sequence, const uint8_t *payload,
+void qc_link_notice(qc_link_t *link, uint8_t type, uint8_t sequence, const void *payload,
                     uint32_t bytes) {
   uint8_t frame[32 + QC_FRAME_OVERHEAD] = {type, sequence};
   if (bytes > 32) bytes = 32;

@@ -6,38 +6,12 @@
 
 #include "qc_bytes.h"
 #include "qc_cobs.h"
+#include "qc_messages.h"
 #include "qc_status.h"
 
-#ifndef QC_PROTOCOL
-#define QC_PROTOCOL 1
-#endif
-
-#define QC_PAYLOAD_MAX 1024u
 #define QC_FRAME_OVERHEAD 6u /* type, sequence number, CRC-32 */
 #define QC_FRAME_MAX (QC_PAYLOAD_MAX + QC_FRAME_OVERHEAD)
 #define QC_LINE_MAX (QC_COBS_BOUND(QC_FRAME_MAX) + 2u) /* with a zero before and behind */
-
-enum {
-  QC_REQ_HELLO = 0x01,
-  QC_REQ_BEGIN = 0x02,
-  QC_REQ_DATA = 0x03,
-  QC_REQ_COMMIT = 0x04,
-  QC_REQ_SELECT = 0x05,
-  QC_REQ_DESCRIBE = 0x06,
-  QC_REQ_RUN = 0x07,
-  QC_REQ_READ = 0x08,
-  QC_REQ_BAUD = 0x09,
-  QC_REQ_ECHO = 0x0A,
-  QC_REQ_FAULT = 0x0B,
-  QC_REQ_LOOP = 0x0C,
-  QC_REQ_COUNTER = 0x0D,
-  QC_REQ_STORE = 0x0E,
-  QC_REQ_REBOOT = 0x0F,
-  QC_REPLY = 0x80, /* added to the request's type */
-  QC_FRAME_BANNER = 0xFD,
-  QC_FRAME_BUSY = 0xFE,
-  QC_FRAME_ERROR = 0xFF,
-};
 
 typedef struct {
   uint8_t input[256]; /* bytes from the port that are not decoded yet */
@@ -81,7 +55,7 @@ qc_writer_t qc_link_answer(qc_link_t *link);
 void qc_link_reply(qc_link_t *link, uint32_t payload_bytes);
 void qc_link_error(qc_link_t *link, qc_status_t status, uint32_t detail);
 /* A short frame beside the answer: BUSY, BANNER. */
-void qc_link_notice(qc_link_t *link, uint8_t type, uint8_t sequence, const uint8_t *payload,
+void qc_link_notice(qc_link_t *link, uint8_t type, uint8_t sequence, const void *payload,
                     uint32_t bytes);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * The harness keeps its own copy of the inputs, because a runtime may plan other tensors over them:
  * so an inference can be repeated without sending them again. */
-#include "qc_context.h"
+#include "qc_model.h"
+
 #include "qc_crc32.h"
 #include "qc_store.h"
 

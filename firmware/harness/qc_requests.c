@@ -1,11 +1,17 @@
 /* One function per request; LINK.md has every field. A handler writes the answer's payload and
  * returns QC_OK, or an error whose detail it may set. */
-#include "qc_context.h"
+#include "qc_requests.h"
+
+#include "qc_build.h"
+#include "qc_busy.h"
 #include "qc_crc32.h"
+#include "qc_model.h"
+#include "qc_retained.h"
+#include "qc_run.h"
 #include "qc_store.h"
 
 #define WINDOW_MAX 16u
-#define CHUNK_BYTES (QC_PAYLOAD_MAX - 4u)
+#define CHUNK_BYTES (QC_PAYLOAD_MAX - (uint32_t)sizeof(qc_data_t))
 #define SLOTS_PER_ANSWER 16u
 
 typedef struct {
@@ -17,12 +23,16 @@ typedef struct {
 
 typedef qc_status_t (*handler_t)(qc_context_t *context, qc_request_t *request);
 
-void qc_busy(qc_context_t *context) {
-  uint8_t operators[4];
-  qc_set_u32(operators, context->running ? context->run.operators : 0);
-  qc_link_notice(&context->link, QC_FRAME_BUSY, qc_link_sequence(&context->link), operators,
-                 sizeof operators);
-  qc_port_flush(); /* no transmit interrupt may fall into a counted window */
+/* The request's fixed part; QC_ERR_SIZE where it is shorter. */
+static qc_status_t take(const qc_request_t *request, void *fixed, uint32_t bytes) {
+  if (request->bytes < bytes) return QC_ERR_SIZE;
+  memcpy(fixed, request->data, bytes);
+  return QC_OK;
+}
+
+/* The same of a request that has nothing else. */
+static qc_status_t take_all(const qc_request_t *request, void *fixed, uint32_t bytes) {
+  return request->bytes == bytes ? take(request, fixed, bytes) : QC_ERR_SIZE;
 }
 
 /* As many full frames as the receive ring holds, so that none is lost whatever the device does. */
@@ -35,32 +45,37 @@ static uint32_t window(const qc_context_t *context) {
 static qc_status_t hello(qc_context_t *context, qc_request_t *request) {
   const qc_port_info_t *port = &context->port;
   const qc_model_t *model = &context->model;
+  qc_hello_request_t asked;
   request->detail = QC_PROTOCOL; /* the version first: other versions may send other lengths */
   if (request->bytes < 2 || qc_get_u16(request->data) != QC_PROTOCOL) return QC_ERR_PROTOCOL;
-  if (request->bytes != 8) return QC_ERR_SIZE;
+  if (take_all(request, &asked, sizeof asked) != QC_OK) return QC_ERR_SIZE;
   qc_busy(context); /* the CRCs below take their time */
   context->transfer.open = 0;
+  qc_hello_t answer = {
+      .protocol = QC_PROTOCOL,
+      .flags = (uint8_t)((port->counts_instructions ? QC_HELLO_INSTRUCTIONS : 0u) |
+                         (context->retained.held ? QC_HELLO_CRASHED : 0u)),
+      .place = (uint8_t)model->place,
+      .nonce = asked.nonce,
+      .clock_hz = port->clock_hz,
+      .firmware_bytes = port->firmware_bytes,
+      .firmware_crc32 = qc_crc32(0, port->firmware, port->firmware_bytes),
+      .boot_count = context->retained.boot_count,
+      .capabilities = context->runtime->capabilities,
+      .pool_bytes = port->pool_bytes,
+      .store_bytes = port->store == NULL ? 0 : port->store_bytes,
+      .store_address = port->store_address,
+      .store_alignment = port->store_alignment,
+      .image_bytes = model->bytes,
+      .image_crc32 = qc_model_crc(model),
+      .window = (uint16_t)window(context),
+      .chunk = (uint16_t)CHUNK_BYTES,
+      .bad_frames = context->link.bad_frames,
+      .overruns = qc_port_overruns(),
+  };
+  memcpy(answer.image_sha256, model->sha256, QC_SHA256_BYTES);
   qc_writer_t *out = &request->out;
-  qc_put_u16(out, QC_PROTOCOL);
-  qc_put_u8(out, (port->counts_instructions ? 1u : 0u) | (context->retained.held ? 2u : 0u));
-  qc_put_u8(out, (uint32_t)model->place);
-  qc_put_u32(out, qc_get_u32(request->data + 4));
-  qc_put_u32(out, port->clock_hz);
-  qc_put_u32(out, port->firmware_bytes);
-  qc_put_u32(out, qc_crc32(0, port->firmware, port->firmware_bytes));
-  qc_put_u32(out, context->retained.boot_count);
-  qc_put_u32(out, context->runtime->capabilities);
-  qc_put_u32(out, port->pool_bytes);
-  qc_put_u32(out, port->store == NULL ? 0 : port->store_bytes);
-  qc_put_u32(out, port->store_address);
-  qc_put_u32(out, port->store_alignment);
-  qc_put_u32(out, model->bytes);
-  qc_put_u32(out, qc_model_crc(model));
-  qc_put(out, model->sha256, QC_SHA256_BYTES);
-  qc_put_u16(out, window(context));
-  qc_put_u16(out, CHUNK_BYTES);
-  qc_put_u32(out, context->link.bad_frames);
-  qc_put_u32(out, qc_port_overruns());
+  qc_put(out, &answer, sizeof answer);
   qc_put_u8(out, port->unique_id_bytes);
   qc_put(out, port->unique_id, port->unique_id_bytes);
   qc_put_text(out, port->board);
@@ -72,24 +87,28 @@ static qc_status_t hello(qc_context_t *context, qc_request_t *request) {
   return QC_OK;
 }
 
+/* An image is named by its SHA-256, an input by its index. */
 static qc_status_t begin(qc_context_t *context, qc_request_t *request) {
-  if (request->bytes != 12 && request->bytes != 12 + QC_SHA256_BYTES) return QC_ERR_SIZE;
+  qc_begin_t asked;
+  const uint32_t named = sizeof asked + QC_SHA256_BYTES;
+  if (take(request, &asked, sizeof asked) != QC_OK) return QC_ERR_SIZE;
+  if (request->bytes != sizeof asked && request->bytes != named) return QC_ERR_SIZE;
   qc_transfer_t transfer = {
       .open = 1,
-      .to_image = request->data[0] == 1,
-      .index = request->data[1],
-      .bytes = qc_get_u32(request->data + 4),
-      .crc32 = qc_get_u32(request->data + 8),
+      .to_image = asked.target == QC_TARGET_IMAGE,
+      .index = asked.index,
+      .bytes = asked.bytes,
+      .crc32 = asked.crc32,
   };
   context->transfer.open = 0;
-  if (request->data[0] > 1) return QC_ERR_ARGUMENT;
+  if (asked.target > QC_TARGET_IMAGE) return QC_ERR_ARGUMENT;
   if (transfer.to_image) {
-    if (request->bytes != 12 + QC_SHA256_BYTES) return QC_ERR_SIZE;
+    if (request->bytes != named) return QC_ERR_SIZE;
     request->detail = context->port.pool_bytes;
     qc_status_t status = qc_model_begin_image(context, transfer.bytes);
     if (status != QC_OK) return status;
     transfer.data = context->port.pool;
-    memcpy(transfer.sha256, request->data + 12, QC_SHA256_BYTES);
+    memcpy(transfer.sha256, request->data + sizeof asked, QC_SHA256_BYTES);
   } else {
     qc_model_t *model = &context->model;
     if (model->place == QC_PLACE_NONE) return QC_ERR_NO_MODEL;
@@ -105,12 +124,13 @@ static qc_status_t begin(qc_context_t *context, qc_request_t *request) {
 
 static qc_status_t data(qc_context_t *context, qc_request_t *request) {
   const qc_transfer_t *transfer = &context->transfer;
+  qc_data_t asked;
   if (!transfer->open) return QC_ERR_STATE;
-  if (request->bytes < 4) return QC_ERR_SIZE;
-  uint32_t offset = qc_get_u32(request->data);
-  uint32_t bytes = request->bytes - 4;
-  if (offset > transfer->bytes || bytes > transfer->bytes - offset) return QC_ERR_BOUNDS;
-  memcpy(transfer->data + offset, request->data + 4, bytes);
+  if (take(request, &asked, sizeof asked) != QC_OK) return QC_ERR_SIZE;
+  uint32_t bytes = request->bytes - (uint32_t)sizeof asked;
+  if (asked.offset > transfer->bytes || bytes > transfer->bytes - asked.offset)
+    return QC_ERR_BOUNDS;
+  memcpy(transfer->data + asked.offset, request->data + sizeof asked, bytes);
   return QC_OK;
 }
 
@@ -128,7 +148,7 @@ static qc_status_t commit(qc_context_t *context, qc_request_t *request) {
   } else {
     context->model.inputs[transfer->index].ready = 1;
   }
-  qc_put_u32(&request->out, crc);
+  qc_put(&request->out, &(qc_committed_t){.crc32 = crc}, sizeof(qc_committed_t));
   return QC_OK;
 }
 
@@ -138,11 +158,12 @@ static qc_status_t select_image(qc_context_t *context, qc_request_t *request) {
   context->transfer.open = 0;
   qc_status_t status = qc_model_select(context, request->data);
   if (status != QC_OK) return status;
-  qc_put_u8(&request->out, (uint32_t)context->model.place);
-  qc_put_u8(&request->out, 0);
-  qc_put_u16(&request->out, 0);
-  qc_put_u32(&request->out, context->model.bytes);
-  qc_put_u32(&request->out, qc_model_crc(&context->model));
+  const qc_selected_t answer = {
+      .place = (uint8_t)context->model.place,
+      .bytes = context->model.bytes,
+      .crc32 = qc_model_crc(&context->model),
+  };
+  qc_put(&request->out, &answer, sizeof answer);
   return QC_OK;
 }
 
@@ -151,10 +172,13 @@ static qc_status_t describe(qc_context_t *context, qc_request_t *request) {
   qc_writer_t *out = &request->out;
   if (context->model.place == QC_PLACE_NONE) return QC_ERR_NO_MODEL;
   uint32_t outputs = runtime->output_count(runtime);
-  qc_put_u32(out, runtime->arena_bytes(runtime));
-  qc_put_u32(out, runtime->operator_count(runtime));
-  qc_put_u16(out, context->model.input_count);
-  qc_put_u16(out, outputs);
+  const qc_description_t answer = {
+      .arena_bytes = runtime->arena_bytes(runtime),
+      .operators = runtime->operator_count(runtime),
+      .inputs = (uint16_t)context->model.input_count,
+      .outputs = (uint16_t)outputs,
+  };
+  qc_put(out, &answer, sizeof answer);
   for (uint32_t i = 0; i < context->model.input_count + outputs; i++) {
     qc_io_t io;
     qc_status_t status =
@@ -162,8 +186,7 @@ static qc_status_t describe(qc_context_t *context, qc_request_t *request) {
             ? runtime->describe_input(runtime, i, &io)
             : runtime->describe_output(runtime, i - context->model.input_count, &io);
     if (status != QC_OK) return status;
-    qc_put_u32(out, io.dtype);
-    qc_put_u32(out, io.bytes);
+    qc_put(out, &(qc_edge_t){.dtype = io.dtype, .bytes = io.bytes}, sizeof(qc_edge_t));
   }
   return out->overflow ? QC_ERR_SIZE : QC_OK;
 }
@@ -205,19 +228,26 @@ static qc_status_t put_outputs(qc_context_t *context, qc_writer_t *out, uint32_t
   return QC_OK;
 }
 
-static qc_status_t run(qc_context_t *context, qc_request_t *request) {
-  if (request->bytes < 8) return QC_ERR_SIZE;
-  uint32_t flags = request->data[0];
+static qc_status_t check_run(const qc_context_t *context, uint32_t flags) {
   uint32_t capabilities = context->runtime->capabilities;
-  qc_model_t *model = &context->model;
-  if (flags > 7) return QC_ERR_ARGUMENT;
-  if (model->place == QC_PLACE_NONE) return QC_ERR_NO_MODEL;
-  if ((flags & 1) && !(capabilities & (QC_CAP_OPERATOR_CRC | QC_CAP_PROFILE)))
+  if (flags > QC_RUN_FLAGS) return QC_ERR_ARGUMENT;
+  if (context->model.place == QC_PLACE_NONE) return QC_ERR_NO_MODEL;
+  if ((flags & QC_RUN_RECORD) && !(capabilities & (QC_CAP_OPERATOR_CRC | QC_CAP_PROFILE)))
     return QC_ERR_UNSUPPORTED;
-  if ((flags & 2) && !(capabilities & QC_CAP_TENSOR_FETCH)) return QC_ERR_UNSUPPORTED;
+  if ((flags & QC_RUN_STOP) && !(capabilities & QC_CAP_TENSOR_FETCH)) return QC_ERR_UNSUPPORTED;
+  return QC_OK;
+}
+
+static qc_status_t run(qc_context_t *context, qc_request_t *request) {
+  qc_run_request_t asked;
+  const qc_model_t *model = &context->model;
+  qc_status_t status = take(request, &asked, sizeof asked);
+  if (status == QC_OK) status = check_run(context, asked.flags);
+  if (status != QC_OK) return status;
   context->transfer.open = 0;
-  if (flags & 4) {
-    qc_status_t status = take_inputs(context, request->data + 8, request->bytes - 8);
+  if (asked.flags & QC_RUN_INPUTS) {
+    status =
+        take_inputs(context, request->data + sizeof asked, request->bytes - (uint32_t)sizeof asked);
     if (status != QC_OK) return status;
   }
   for (uint32_t i = 0; i < model->input_count; i++) {
@@ -225,21 +255,23 @@ static qc_status_t run(qc_context_t *context, qc_request_t *request) {
     if (!model->inputs[i].ready) return QC_ERR_STATE;
   }
   qc_busy(context);
-  qc_status_t status = qc_run(context, flags, qc_get_u32(request->data + 4));
+  status = qc_run(context, asked.flags, asked.stop_source);
   request->detail = context->run.operators;
   if (status != QC_OK) return status;
-  qc_writer_t *out = &request->out;
   const qc_run_t *result = &context->run;
-  qc_put_u8(out, 0); /* flags, when they are known */
-  qc_put_u8(out, 0);
-  qc_put_u16(out, 0);
-  qc_put_u32(out, result->operators);
-  qc_put_u64(out, result->counter);
-  qc_put_u32(out, qc_port_stack_peak());
-  qc_put_u32(out, result->record_count);
+  qc_run_answer_t answer = {
+      .operators = result->operators,
+      .counter = result->counter,
+      .stack_bytes = qc_port_stack_peak(),
+      .records = result->record_count,
+  };
+  request->out.bytes = sizeof answer; /* it says which outputs follow, so they come first */
   uint8_t inlined = 0;
-  if (!result->stopped) status = put_outputs(context, out, qc_get_u16(request->data + 2), &inlined);
-  out->data[0] = (uint8_t)(result->stopped | result->disturbed << 1 | inlined << 2);
+  if (!result->stopped) status = put_outputs(context, &request->out, asked.outputs_limit, &inlined);
+  answer.flags =
+      (uint8_t)((result->stopped ? QC_RUN_STOPPED : 0u) |
+                (result->disturbed ? QC_RUN_DISTURBED : 0u) | (inlined ? QC_RUN_OUTPUTS : 0u));
+  memcpy(request->out.data, &answer, sizeof answer);
   return status;
 }
 
@@ -272,47 +304,46 @@ static qc_status_t read_output(qc_context_t *context, qc_request_t *request, uin
 }
 
 static qc_status_t read_result(qc_context_t *context, qc_request_t *request) {
-  if (request->bytes != 8) return QC_ERR_SIZE;
   const qc_run_t *result = &context->run;
+  qc_read_t asked;
+  if (take_all(request, &asked, sizeof asked) != QC_OK) return QC_ERR_SIZE;
   if (!result->done) return QC_ERR_STATE;
-  uint32_t bytes = qc_get_u16(request->data + 2);
-  uint32_t offset = qc_get_u32(request->data + 4);
-  switch (request->data[0]) {
-  case 0:
-    return read_output(context, request, request->data[1], offset, bytes);
-  case 1:
+  switch (asked.what) {
+  case QC_READ_OUTPUT:
+    return read_output(context, request, asked.index, asked.offset, asked.bytes);
+  case QC_READ_TENSOR:
     if (!result->stopped) return QC_ERR_STATE;
-    return put_slice(request, result->tensor, result->tensor_bytes, offset, bytes);
-  case 2:
+    return put_slice(request, result->tensor, result->tensor_bytes, asked.offset, asked.bytes);
+  case QC_READ_RECORDS:
     return put_slice(request, context->model.records,
-                     result->record_count * (uint32_t)sizeof(qc_record_t), offset, bytes);
+                     result->record_count * (uint32_t)sizeof(qc_record_t), asked.offset,
+                     asked.bytes);
   default:
     return QC_ERR_ARGUMENT;
   }
 }
 
-/* action 0: try a rate; 1: keep the rate that is on trial. The port refuses what it cannot make,
- * so it is asked before the answer is sent at the old rate. */
+/* The port refuses what it cannot make, so it is asked before the answer is sent at the old rate.
+ */
 static qc_status_t set_baud(qc_context_t *context, qc_request_t *request) {
   qc_baud_t *baud = &context->baud;
-  if (request->bytes != 8) return QC_ERR_SIZE;
-  uint32_t rate = qc_get_u32(request->data);
-  uint32_t trial_ms = qc_get_u16(request->data + 4);
+  qc_baud_request_t asked;
+  if (take_all(request, &asked, sizeof asked) != QC_OK) return QC_ERR_SIZE;
   request->detail = baud->rate;
-  if (request->data[6] == 1) {
-    if (rate != baud->rate) return QC_ERR_STATE;
+  if (asked.action == QC_BAUD_KEEP) {
+    if (asked.rate != baud->rate) return QC_ERR_STATE;
     baud->fall_back = 0;
-    qc_put_u32(&request->out, rate);
+    qc_put_u32(&request->out, asked.rate);
     return QC_OK;
   }
-  if (request->data[6] != 0 || trial_ms == 0) return QC_ERR_ARGUMENT;
+  if (asked.action != QC_BAUD_TRY || asked.trial_ms == 0) return QC_ERR_ARGUMENT;
   if (baud->fall_back != 0) return QC_ERR_STATE; /* one trial at a time */
-  if (!qc_port_set_baud(rate)) return QC_ERR_UNSUPPORTED;
+  if (!qc_port_set_baud(asked.rate)) return QC_ERR_UNSUPPORTED;
   (void)qc_port_set_baud(baud->rate);
-  qc_put_u32(&request->out, rate);
+  qc_put_u32(&request->out, asked.rate);
   baud->fall_back = baud->rate;
-  baud->trial_ms = trial_ms;
-  baud->rate = rate; /* qc_answer_request switches behind the answer */
+  baud->trial_ms = asked.trial_ms;
+  baud->rate = asked.rate; /* qc_answer_request switches behind the answer */
   return QC_OK;
 }
 
@@ -327,15 +358,17 @@ static qc_status_t fault(qc_context_t *context, qc_request_t *request) {
   if (request->bytes != 1) return QC_ERR_SIZE;
   if (request->data[0] > 1) return QC_ERR_ARGUMENT;
   qc_retained_t *retained = &context->retained;
-  qc_writer_t *out = &request->out;
-  qc_put_u32(out, retained->held);
-  qc_put_u32(out, retained->cause);
-  qc_put_u32(out, retained->pc);
-  qc_put_u32(out, retained->address);
-  qc_put_u32(out, retained->link_register);
-  qc_put_u32(out, retained->request);
-  qc_put_u32(out, retained->operators);
-  qc_put_u32(out, retained->boot_count);
+  const qc_fault_t answer = {
+      .held = retained->held,
+      .cause = retained->cause,
+      .pc = retained->pc,
+      .address = retained->address,
+      .link_register = retained->link_register,
+      .request = retained->request,
+      .operators = retained->operators,
+      .boot_count = retained->boot_count,
+  };
+  qc_put(&request->out, &answer, sizeof answer);
   if (request->data[0] == 1) {
     retained->held = 0;
     qc_retained_save(context);
@@ -344,25 +377,24 @@ static qc_status_t fault(qc_context_t *context, qc_request_t *request) {
 }
 
 static qc_status_t loop(qc_context_t *context, qc_request_t *request) {
-  uint32_t per_round;
-  uint32_t fixed;
   if (request->bytes != 4) return QC_ERR_SIZE;
   qc_busy(context);
-  uint64_t counted = qc_port_loop(qc_get_u32(request->data));
-  qc_port_loop_cost(&per_round, &fixed);
-  qc_put_u64(&request->out, counted);
-  qc_put_u32(&request->out, per_round);
-  qc_put_u32(&request->out, fixed);
+  qc_loop_t answer = {.counted = qc_port_loop(qc_get_u32(request->data))};
+  qc_port_loop_cost(&answer.per_round, &answer.fixed);
+  qc_put(&request->out, &answer, sizeof answer);
   return QC_OK;
 }
 
 static qc_status_t counter(qc_context_t *context, qc_request_t *request) {
   if (request->bytes != 0) return QC_ERR_SIZE;
-  qc_put_u64(&request->out, qc_port_counter());
-  qc_put_u32(&request->out, context->window_cost);
-  qc_put_u32(&request->out, qc_port_stack_peak());
-  qc_put_u32(&request->out, context->link.bad_frames);
-  qc_put_u32(&request->out, qc_port_overruns());
+  const qc_counter_t answer = {
+      .counter = qc_port_counter(),
+      .window_cost = context->window_cost,
+      .stack_bytes = qc_port_stack_peak(),
+      .bad_frames = context->link.bad_frames,
+      .overruns = qc_port_overruns(),
+  };
+  qc_put(&request->out, &answer, sizeof answer);
   return QC_OK;
 }
 
@@ -377,19 +409,24 @@ static qc_status_t store(qc_context_t *context, qc_request_t *request) {
     return QC_ERR_ALIGN;
   qc_writer_t *out = &request->out;
   qc_slot_t slot;
-  uint32_t slots = 0;
+  qc_listing_t answer = {0};
   int more = 1;
-  out->bytes = 8; /* where to go on, and how many */
-  while (slots < SLOTS_PER_ANSWER && (more = qc_store_next(&context->port, at, &slot, &at)) != 0) {
-    qc_put_u32(out, slot.offset);
-    qc_put_u32(out, slot.bytes);
-    qc_put_u32(out, slot.crc32);
-    qc_put_u32(out, qc_crc32(0, slot.image, slot.bytes));
-    qc_put(out, slot.sha256, QC_SHA256_BYTES);
-    slots++;
+  out->bytes = sizeof answer; /* it says how many slots follow, so they come first */
+  while (answer.slots < SLOTS_PER_ANSWER &&
+         (more = qc_store_next(&context->port, at, &slot, &at)) != 0) {
+    qc_listed_t listed = {
+        .offset = slot.offset,
+        .bytes = slot.bytes,
+        .crc32 = slot.crc32,
+        .crc32_now = qc_crc32(0, slot.image, slot.bytes),
+    };
+    memcpy(listed.sha256, slot.sha256, QC_SHA256_BYTES);
+    qc_put(out, &listed, sizeof listed);
+    answer.slots++;
   }
-  qc_set_u32(out->data, at);
-  qc_set_u32(out->data + 4, slots | (more ? 0x80000000u : 0));
+  answer.next = at;
+  answer.slots |= more ? QC_STORE_MORE : 0;
+  memcpy(out->data, &answer, sizeof answer);
   return QC_OK;
 }
 

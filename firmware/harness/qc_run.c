@@ -4,7 +4,9 @@
  * runtime calls after each operator. The hook is always there, so a run with records counts exactly
  * what a run without them counts: the sum of the windows between the hooks. What two adjacent reads
  * of the counter differ by is taken off every window. */
-#include "qc_context.h"
+#include "qc_run.h"
+
+#include "qc_busy.h"
 #include "qc_crc32.h"
 
 /* BUSY after so many counts when the clock is not known. */
@@ -74,8 +76,9 @@ qc_status_t qc_run(qc_context_t *context, uint32_t flags, uint32_t stop_source) 
   qc_runtime_t *runtime = context->runtime;
   qc_model_t *model = &context->model;
   qc_run_t *run = &context->run;
-  *run = (qc_run_t){
-      .record = (flags & 1) != 0, .may_stop = (flags & 2) != 0, .stop_source = stop_source};
+  *run = (qc_run_t){.record = (flags & QC_RUN_RECORD) != 0,
+                    .may_stop = (flags & QC_RUN_STOP) != 0,
+                    .stop_source = stop_source};
   for (uint32_t i = 0; i < model->input_count; i++) {
     qc_status_t status =
         runtime->set_input(runtime, i, 0, model->inputs[i].data, model->inputs[i].bytes);

@@ -3,15 +3,17 @@
 #include "qc_bytes.h"
 
 static int slot_at(const qc_port_info_t *port, uint32_t offset, qc_slot_t *slot) {
-  const uint8_t *header = port->store + offset;
-  uint32_t room = port->store_bytes - offset - QC_STORE_HEADER;
-  if (qc_get_u32(header) != QC_STORE_MAGIC || qc_get_u32(header + 4) > room) return 0;
+  const uint8_t *at = port->store + offset;
+  uint32_t room = port->store_bytes - offset - (uint32_t)sizeof(qc_store_header_t);
+  qc_store_header_t header;
+  memcpy(&header, at, sizeof header);
+  if (header.magic != QC_STORE_MAGIC || header.bytes > room) return 0;
   *slot = (qc_slot_t){
       .offset = offset,
-      .bytes = qc_get_u32(header + 4),
-      .crc32 = qc_get_u32(header + 8),
-      .sha256 = header + 16,
-      .image = header + QC_STORE_HEADER,
+      .bytes = header.bytes,
+      .crc32 = header.crc32,
+      .sha256 = at + offsetof(qc_store_header_t, sha256),
+      .image = at + sizeof header,
   };
   return 1;
 }
@@ -28,13 +30,13 @@ static int is_blank(const uint8_t *data, uint32_t bytes) {
 int qc_store_next(const qc_port_info_t *port, uint32_t offset, qc_slot_t *slot, uint32_t *next) {
   uint32_t unit = port->store_alignment;
   uint32_t free_from = offset;
-  if (port->store == NULL || unit < QC_STORE_HEADER) {
+  if (port->store == NULL || unit < sizeof(qc_store_header_t)) {
     *next = 0;
     return 0;
   }
   for (; offset < port->store_bytes && port->store_bytes - offset >= unit; offset += unit) {
     if (slot_at(port, offset, slot)) {
-      uint32_t end = qc_align_up(offset + QC_STORE_HEADER + slot->bytes, unit);
+      uint32_t end = qc_align_up(offset + (uint32_t)sizeof(qc_store_header_t) + slot->bytes, unit);
       *next = end < port->store_bytes ? end : port->store_bytes;
       return 1;
     }

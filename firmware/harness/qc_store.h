@@ -1,13 +1,10 @@
 /* The image store in flash: slots that the host writes with a flash tool and the firmware only
- * reads. A slot starts at a multiple of the port's alignment: a header of 64 bytes, then the image.
- */
+ * reads. A slot starts at a multiple of the port's alignment: qc_store_header_t, then the image. */
 #ifndef QC_STORE_H
 #define QC_STORE_H
 
+#include "qc_messages.h"
 #include "qc_port.h"
-
-#define QC_STORE_HEADER 64u
-#define QC_STORE_MAGIC 0x31534351u /* "QCS1" */
 
 typedef struct {
   uint32_t offset; /* of the slot in the store */

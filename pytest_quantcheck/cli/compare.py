@@ -16,7 +16,8 @@ from pytest_quantcheck.cli.runners import open_runner
 from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.files import write_whole
-from pytest_quantcheck.image.compile import compile_image, patch_input_zero_point, patch_weight
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.patch import patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.registry import HOST_RUNNERS
 from pytest_quantcheck.runners.run import Run

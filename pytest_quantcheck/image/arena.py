@@ -21,8 +21,8 @@ from pytest_quantcheck.graph.model import (
     SoftmaxInt16,
     Table,
 )
+from pytest_quantcheck.image.layout import ALIGNMENT
 
-ALIGNMENT = 16
 _ATTEMPTS = 300
 _IN_PLACE = (Add, Mul, Extremum, Prelu, Rescale, Softmax, SoftmaxInt16, Table, SigmoidInt16)
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.graph.model import QuantGraph, Tensor
-from pytest_quantcheck.image.compile import DeviceImage, compile_image, read_image
+from pytest_quantcheck.image.compile import DeviceImage, compile_image
+from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.messages import Capability, Hello, ModelInfo, OperatorResult

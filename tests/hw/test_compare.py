@@ -10,7 +10,9 @@ import pytest
 
 from pytest_quantcheck.cli import compare, main
 from pytest_quantcheck.demo.artefacts import DATA
-from pytest_quantcheck.image.compile import compile_image, patch_weight, read_image
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.patch import patch_weight
+from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.verdict.divergence import locate

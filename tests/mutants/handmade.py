@@ -26,7 +26,8 @@ ROUND = "pytest_quantcheck/numerics/rounding.py"
 TABLES = "pytest_quantcheck/numerics/tables.py"
 WINDOWS = "pytest_quantcheck/graph/from_tflite/windows.py"
 SOFTMAX_RULE = "pytest_quantcheck/graph/from_tflite/softmax.py"
-IMAGE = "pytest_quantcheck/image/compile.py"
+EMIT_ELEMENTWISE = "pytest_quantcheck/image/emit_elementwise.py"
+EMIT_PRODUCTS = "pytest_quantcheck/image/emit_products.py"
 C_FIXED = "firmware/engine/qc_fixed_point.h"
 C_FLOAT = "firmware/engine/qc_float32.h"
 C_WIDE = "firmware/engine/qc_wide.h"
@@ -358,8 +359,8 @@ PATCHES = (
     Patch(
         "RESCALE takes every byte as signed",
         "int8 and uint8 confused",
-        IMAGE,
-        ".view(site.input.dtype)",
+        EMIT_ELEMENTWISE,
+        ".view(source.input.dtype)",
         ".view(np.int8)",
     ),
     Patch(
@@ -621,14 +622,14 @@ PATCHES = (
     Patch(
         "the zero point's share",
         "bias not folded",
-        IMAGE,
+        EMIT_PRODUCTS,
         "bias = bias - p.input_zero_point * (weights - weight_zero_point).sum(axis=1)",
         "pass",
     ),
     Patch(
         "the zero point's share with the other sign",
         "bias not folded",
-        IMAGE,
+        EMIT_PRODUCTS,
         "bias = bias - p.input_zero_point * (weights",
         "bias = bias + p.input_zero_point * (weights",
     ),

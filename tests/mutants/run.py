@@ -31,7 +31,7 @@ TREE = (
     "conftest.py",
     "pyproject.toml",
 )
-IMAGE_COMPILER = "pytest_quantcheck/image/compile.py"
+IMAGE_COMPILER = "pytest_quantcheck/image/"
 ENGINE = "tests/firmware/engine/"
 # likely catchers first
 C_TESTS = (
@@ -248,7 +248,7 @@ def _is_c(mutant: Mutant) -> bool:
 
 def _tests_of(mutant: Mutant) -> tuple[str, ...]:
     """What the engine computes comes from its kernels and from the image made for it."""
-    if _is_c(mutant) or mutant.file == IMAGE_COMPILER:
+    if _is_c(mutant) or mutant.file.startswith(IMAGE_COMPILER):
         return C_TESTS
     return GRAPH_TESTS if "/graph/" in mutant.file else PYTHON_TESTS
 

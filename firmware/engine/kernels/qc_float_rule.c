@@ -1,7 +1,9 @@
 /* Requantization by a float32 factor, as onnxruntime's integer kernels do it
  * (MlasRequantizeOutput): the sum, its product with the factor and the result are each rounded to
  * nearest, even. SPEC.md, section "Rounding". Integers only. */
-#include "qc_fixed_point.h"
+#include "qc_float_rule.h"
+
+#include "qc_image.h"
 
 enum { QC_DIGITS = 24 }; /* of a float32 */
 
@@ -26,7 +28,7 @@ int32_t qc_requantize_float(int32_t x, int32_t multiplier, int32_t shift) {
   const uint64_t largest = 1u << 30;
   uint64_t size = to_24_digits(x < 0 ? 0u - (uint32_t)x : (uint32_t)x);
   uint64_t steps = to_24_digits(size * ((uint32_t)multiplier >> (31 - QC_DIGITS)));
-  uint32_t odd = shift > QC_FLOAT_SHIFT + 30;
+  uint32_t odd = shift > QC_FLOAT_SHIFT + QC_SHIFT_MAX;
   int32_t right = QC_DIGITS - (shift - (odd ? QC_FLOAT_ODD_SHIFT : QC_FLOAT_SHIFT));
   steps = right > 0 ? divided(steps, right, odd) : steps << -right;
   if (steps > largest) steps = largest;

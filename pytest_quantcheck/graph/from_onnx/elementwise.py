@@ -12,8 +12,9 @@ from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.from_onnx.values import Constant, Value, nhwc_order
 from pytest_quantcheck.graph.model import Add, Mul, Requantize, Reshape
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
+from pytest_quantcheck.numerics.limits import ADD_LEFT_SHIFT
 
-ADD_LEFT_SHIFT = 20
+LEFT_SHIFT = ADD_LEFT_SHIFT["int8"]
 
 
 def add(t: Translation, node: Any, _: Attributes) -> None:
@@ -22,9 +23,9 @@ def add(t: Translation, node: Any, _: Attributes) -> None:
     target = t.target(node)
     twice = 2 * float(max(a.scale, b.scale))
     first, second = (Requantize(*quantize_multiplier(np.atleast_1d(float(x.scale) / twice))) for x in (a, b))
-    factor = product_factor(t, node, np.float32(twice), np.float32(2.0**-ADD_LEFT_SHIFT), target.scale)
+    factor = product_factor(t, node, np.float32(twice), np.float32(2.0**-LEFT_SHIFT), target.scale)
     params = Add(
-        ADD_LEFT_SHIFT,
+        LEFT_SHIFT,
         a.zero_point,
         b.zero_point,
         target.zero_point,

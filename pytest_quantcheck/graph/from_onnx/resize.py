@@ -14,8 +14,7 @@ from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.from_onnx.values import Value, requantized
 from pytest_quantcheck.graph.from_onnx.windows import emit_image
 from pytest_quantcheck.graph.model import Reshape, Resize, Table
-
-MAX_RESIZED = 32_768  # sizes and positions are 16 bits wide on a board, with a sign
+from pytest_quantcheck.numerics.limits import RESIZED_LIMIT
 
 HALF = np.float32(0.5)
 
@@ -35,8 +34,10 @@ def resize(t: Translation, node: Any, given: Attributes) -> None:
         t.fail(node, f"from {source.shape} to {shape} (channels last); only spatial axes may change")
     full = shape if rank == 4 else _with_row(shape)
     factors = scales if rank == 4 else (1.0, 1.0, *scales[1:])
-    if max(*image.shape[1:3], *full[1:3]) >= MAX_RESIZED:
-        t.fail(node, f"from {source.shape} to {shape}; heights and widths below {MAX_RESIZED} are supported")
+    if max(*image.shape[1:3], *full[1:3]) >= RESIZED_LIMIT:
+        t.fail(
+            node, f"from {source.shape} to {shape}; heights and widths below {RESIZED_LIMIT} are supported"
+        )
     positions = _nearest if mode == "nearest" else _between
     rows, columns = (positions(given, image.shape[i], full[i], factors[i]) for i in (1, 2))
     target, params = t.target(node), Resize(rows, columns)

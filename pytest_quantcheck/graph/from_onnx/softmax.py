@@ -14,8 +14,9 @@ from pytest_quantcheck.graph.from_onnx.movement import arrive
 from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.model import Softmax
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
+from pytest_quantcheck.numerics.limits import SOFTMAX_INTEGER_BITS
 
-SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, SOFTMAX_INTEGER_BITS = np.float32(1 / 256), -128, 5
+SOFTMAX_SCALE, SOFTMAX_ZERO_POINT = np.float32(1 / 256), -128
 
 
 def softmax(t: Translation, node: Any, given: Attributes) -> None:

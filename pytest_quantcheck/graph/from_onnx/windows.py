@@ -9,8 +9,7 @@ from pytest_quantcheck.formats.onnx import Attributes, kind_of
 from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.from_onnx.values import Target, Value
 from pytest_quantcheck.graph.model import Params, Reshape, Window
-
-MAX_WINDOW = 65_535  # kernel, stride, dilation and padding are 16 bits wide on a board
+from pytest_quantcheck.numerics.limits import MAX_WINDOW
 
 _WINDOWED = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0}
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import Add, Extremum, Mul, Prelu
-
-ADD_LEFT_SHIFT = {"int8": 20, "int16": 15}
+from pytest_quantcheck.numerics.limits import ADD_LEFT_SHIFT
 
 
 def add(op: TfliteOperator) -> Add:

@@ -17,10 +17,7 @@ from pytest_quantcheck.formats.summary import OperatorSummary
 from pytest_quantcheck.graph.model import Quantization, Requantize, Tensor
 from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
-
-MAX_SHIFT = 30  # an int32_t cannot be shifted further
-
-MAX_REDUCED_SHIFT = 7  # nor a 48-bit sum
+from pytest_quantcheck.numerics.limits import MAX_REDUCED_SHIFT, MAX_SHIFT
 
 _ACTIVATION_RANGES: dict[int, tuple[float | None, float | None]] = {
     tflite.ActivationFunctionType.NONE: (None, None),

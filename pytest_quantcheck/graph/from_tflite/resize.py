@@ -7,8 +7,7 @@ import numpy as np
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import IntArray, Resize
 from pytest_quantcheck.numerics.affine import round_half_away
-
-MAX_RESIZED = 1 << 15  # height and width
+from pytest_quantcheck.numerics.limits import RESIZED_LIMIT
 
 
 def resize(op: TfliteOperator) -> Resize:
@@ -18,9 +17,9 @@ def resize(op: TfliteOperator) -> Resize:
     op.require_one_scale((source,))
     for tensor in (source, op.output):
         op.require_rank(tensor, 4)
-    if max(*source.shape[1:3], *op.output.shape[1:3]) >= MAX_RESIZED:
+    if max(*source.shape[1:3], *op.output.shape[1:3]) >= RESIZED_LIMIT:
         sizes = f"from {source.shape} to {op.output.shape}"
-        op.fail(f"{sizes} is too large; heights and widths below {MAX_RESIZED} are allowed")
+        op.fail(f"{sizes} is too large; heights and widths below {RESIZED_LIMIT} are allowed")
     size = tuple(int(n) for n in op.constant(1, "int32").reshape(-1))
     op.require_shape(op.output, (source.shape[0], *size, source.shape[3]))
     nearest = op.summary.kind == "RESIZE_NEAREST_NEIGHBOR"

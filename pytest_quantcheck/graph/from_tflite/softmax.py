@@ -9,8 +9,7 @@ import numpy as np
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import Softmax, SoftmaxInt16
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
-
-SOFTMAX_INTEGER_BITS = 5
+from pytest_quantcheck.numerics.limits import SOFTMAX_INTEGER_BITS
 
 
 def softmax(op: TfliteOperator) -> Softmax | SoftmaxInt16:

@@ -6,8 +6,7 @@ import numpy as np
 
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator, describe
 from pytest_quantcheck.graph.model import Quantization, Tensor
-
-MAX_WIDE_BIAS = 1 << 46  # so that bias and products stay below 2**47
+from pytest_quantcheck.numerics.limits import MAX_WIDE_BIAS
 
 
 def weight_scales(op: TfliteOperator, weights: Tensor, axis: int) -> Quantization:

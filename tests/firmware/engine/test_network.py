@@ -9,7 +9,9 @@ import pytest
 
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.model import QuantGraph
-from pytest_quantcheck.image.compile import OPCODES, compile_image, read_image
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.layout import OPCODES
+from pytest_quantcheck.image.read import read_image
 
 if TYPE_CHECKING:
     from conftest import Engine

@@ -26,7 +26,8 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     Window,
 )
-from pytest_quantcheck.image.compile import DeviceImage, compile_image, read_image
+from pytest_quantcheck.image.compile import DeviceImage, compile_image
+from pytest_quantcheck.image.read import read_image
 
 if TYPE_CHECKING:
     from conftest import Engine

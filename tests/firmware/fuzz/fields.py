@@ -10,11 +10,14 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pytest_quantcheck.image.compile import ImageDescription, read_image
+from pytest_quantcheck.image import layout
+from pytest_quantcheck.image.read import ImageDescription, read_image
 from tests.firmware.fuzz.build import FIRMWARE
 
+IMAGE = FIRMWARE / "engine" / "qc_image.h"
 HEADER, TENSOR, OPERATOR = "image_header", "tensor", "operator"
 CHANNEL, WIDE_CHANNEL, POSITION = "channel", "wide_channel", "position"
 BLOCKS = {
@@ -26,6 +29,7 @@ BLOCKS = {
     "MAX_POOL_2D": "pool_params",
     "MEAN": "mean_params",
     "PAD": "pad_params",
+    "RESHAPE": "",  # no parameters
     "CONCATENATION": "concatenation_params",
     "SOFTMAX": "softmax_params",
     "RESCALE": "rescale_params",
@@ -36,6 +40,8 @@ BLOCKS = {
     "SOFTMAX_INT16": "wide_softmax_params",
     "SIGMOID_INT16": "sigmoid_params",
     "SUB": "add_params",
+    "MINIMUM": "",
+    "MAXIMUM": "",
     "PRELU": "prelu_params",
     "SLICE": "slice_params",
     "RESIZE": "resize_params",
@@ -44,7 +50,6 @@ BLOCKS = {
 }
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _CRC = _WORD = struct.Struct("<I")
-_CRC_AT, _CRC_START = 12, 16
 _EDGES = (
     *(0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000),
     *(0xFFFFFF, 0x1000000, 0x3FFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFF80, 0xFFFFFFF0, 0xFFFFFFFF),
@@ -59,6 +64,7 @@ class Field:
     name: str
     offset: int
     width: int
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,18 +82,16 @@ class Mutation:
         return f"{self.structure}[{self.record}].{self.field}={self.value:#x}"
 
 
-def structures() -> dict[str, tuple[Field, ...]]:
-    """The structures of the format by name (``tensor``, ``conv_params``, ...), arrays cell by cell."""
-    source = (FIRMWARE / "engine" / "qc_image.h").read_text(encoding="utf-8")
+def structures(header: Path = IMAGE) -> dict[str, tuple[Field, ...]]:
+    """The structures of a header by name (``tensor``, ``conv_params``, ...), arrays cell by cell."""
+    source = header.read_text(encoding="utf-8")
     source = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
-    constants = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)\b", source)}
-    sizes = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "int64_t": 8}
+    constants = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)u?\b", source)}
+    sizes = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "uint64_t": 8, "int32_t": 4, "int64_t": 8}
     found: dict[str, tuple[Field, ...]] = {}
     for body, name in re.findall(r"typedef struct \{(.*?)\} qc_(\w+)_t;", source, re.DOTALL):
-        if "*" in body:
-            continue  # an image in memory, not the format
         fields: list[Field] = []
-        for kind, names in re.findall(r"(\w+) ([^;]+);", body):
+        for kind, names in re.findall(r"(\w+)\s+([^;]+);", body):
             for declared in names.split(","):
                 fields += _fields(kind, declared.strip(), _end(fields), sizes, constants, found)
         found[name] = tuple(fields)
@@ -107,12 +111,12 @@ def _fields(
     name, count = match.groups()
     inner = known.get(kind.removeprefix("qc_").removesuffix("_t"))
     if inner:
-        return [Field(f"{name}.{field.name}", at + field.offset, field.width) for field in inner]
-    width = sizes[kind]
+        return [replace(field, name=f"{name}.{field.name}", offset=at + field.offset) for field in inner]
+    width, signed = sizes[kind], kind.startswith("int")
     if count is None:
-        return [Field(name, at, width)]
+        return [Field(name, at, width, signed)]
     length = constants[count] if count in constants else int(count)
-    return [Field(f"{name}[{i}]", at + i * width, width) for i in range(length)]
+    return [Field(f"{name}[{i}]", at + i * width, width, signed) for i in range(length)]
 
 
 def _end(fields: list[Field]) -> int:
@@ -128,7 +132,8 @@ def with_crc(image: bytes | bytearray) -> bytes:
     """The image with a CRC-32 that fits its declared size, as far as it has one."""
     body = bytearray(image)
     size = struct.unpack_from("<I", body, 8)[0]
-    _CRC.pack_into(body, _CRC_AT, zlib.crc32(body[_CRC_START : size if size <= len(body) else len(body)]))
+    end = min(size, len(body))
+    _CRC.pack_into(body, layout.CRC_OFFSET, zlib.crc32(body[layout.CRC_START : end]))
     return bytes(body)
 
 
@@ -138,11 +143,11 @@ def records(image: bytes) -> Iterator[tuple[str, str, int, int]]:
     tensors, operators = struct.unpack_from("<II", image, 60)
     yield HEADER, HEADER, 0, 0
     for i in range(len(description.tensors)):
-        yield TENSOR, TENSOR, i, tensors + 32 * i
+        yield TENSOR, TENSOR, i, tensors + layout.TENSOR.size * i
     for i, op in enumerate(description.operators):
-        yield OPERATOR, f"{OPERATOR} {op.opcode}", i, operators + 32 * i
-        if op.opcode in BLOCKS:
-            yield BLOCKS[op.opcode], f"{BLOCKS[op.opcode]} {op.opcode}", i, op.params_offset
+        yield OPERATOR, f"{OPERATOR} {op.opcode}", i, operators + layout.OPERATOR.size * i
+        if block := BLOCKS[op.opcode]:
+            yield block, f"{block} {op.opcode}", i, op.params_offset
         if op.opcode in _CONVOLUTIONS:
             wide = description.tensors[op.inputs[0]].dtype == "int16"
             channel = WIDE_CHANNEL if wide else CHANNEL
@@ -160,9 +165,9 @@ def _constant(description: ImageDescription, operator: int, field: str) -> int:
 
 def mutations(image: bytes) -> Iterator[Mutation]:
     """Every field of every record with the values at which checks break."""
-    layout = structures()
+    fields_of = structures()
     for structure, name, record, start in records(image):
-        for field in layout[structure]:
+        for field in fields_of[structure]:
             at = start + field.offset
             old = int.from_bytes(image[at : at + field.width], "little")
             near = {old + 1, old - 1, old * 2, old // 2, old ^ 1, old + 16, old - 16}

@@ -129,7 +129,7 @@ static void put_image(void) {
 }
 
 static void put_input(void) {
-  const qc_model_t *model = &qc_harness_context()->model;
+  const qc_model_t *model = &qc_context()->model;
   uint32_t index = take(1), bytes = take(1);
   const uint8_t *data = take_bytes(&bytes);
   uint32_t wanted = index < model->input_count ? model->inputs[index].bytes : 64;
@@ -150,13 +150,13 @@ static void write_flash(void) {
 static void write_slot(void) {
   uint32_t unit = take(1) % (STORE_BYTES / STORE_UNIT), bytes;
   uint8_t *image = take_image(&bytes), *slot = bench.store + unit * STORE_UNIT;
-  if (bytes + QC_STORE_HEADER <= STORE_BYTES - unit * STORE_UNIT) {
-    memset(slot, 0xff, QC_STORE_HEADER);
-    qc_set_u32(slot, QC_STORE_MAGIC);
-    qc_set_u32(slot + 4, bytes);
-    qc_set_u32(slot + 8, qc_crc32(0, image, bytes));
-    memset(slot + 16, (int)unit, QC_SHA256_BYTES);
-    if (bytes > 0) memcpy(slot + QC_STORE_HEADER, image, bytes);
+  qc_store_header_t header = {
+      .magic = QC_STORE_MAGIC, .bytes = bytes, .crc32 = qc_crc32(0, image, bytes)};
+  memset(header.sha256, (int)unit, sizeof header.sha256);
+  memset(header.blank, 0xff, sizeof header.blank);
+  if (bytes + sizeof header <= STORE_BYTES - unit * STORE_UNIT) {
+    memcpy(slot, &header, sizeof header);
+    if (bytes > 0) memcpy(slot + sizeof header, image, bytes);
   }
   free(image);
 }
@@ -233,7 +233,7 @@ uint32_t qc_port_read(uint8_t *data, uint32_t limit) {
   }
   if (bench.at == bench.bytes) {
     bench.at = bench.bytes = 0;
-    if (qc_harness_context()->running) return 0; /* one item at a time */
+    if (qc_context()->running) return 0; /* one item at a time */
     if (bench.left > 0) {
       next_item();
     } else if (!bench.asked) {

@@ -5,7 +5,8 @@
 
 #include "fuzz.h"
 #include "qc_crc32.h"
-#include "qc_image.h"
+#include "qc_layout.h"
+#include "qc_sections.h"
 
 enum { ROUNDS = 4 };
 

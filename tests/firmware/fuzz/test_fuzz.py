@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.image.compile import OPCODES, read_image
+from pytest_quantcheck.image.layout import OPCODES
+from pytest_quantcheck.image.read import read_image
 from tests.firmware.fuzz import seeds
 from tests.firmware.fuzz.build import TARGETS, build, has_libfuzzer
 from tests.firmware.fuzz.campaign import Campaign, read_log

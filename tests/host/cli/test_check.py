@@ -8,7 +8,8 @@ import pytest
 from pytest_quantcheck.cli import check, main
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
 from pytest_quantcheck.graph.from_tflite.read import read_tflite
-from pytest_quantcheck.image.compile import compile_image, read_image
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.runners.board import ram_bytes
 
 pytestmark = pytest.mark.host

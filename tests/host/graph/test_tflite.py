@@ -20,7 +20,8 @@ from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_tflite.read import read_tflite
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED
 from pytest_quantcheck.graph.model import Reshape
-from pytest_quantcheck.image.compile import compile_image, read_image
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.read import read_image
 
 pytestmark = pytest.mark.host
 

@@ -22,12 +22,9 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     Window,
 )
-from pytest_quantcheck.image.compile import (
-    compile_image,
-    patch_input_zero_point,
-    patch_weight,
-    read_image,
-)
+from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.patch import patch_input_zero_point, patch_weight
+from pytest_quantcheck.image.read import read_image
 
 pytestmark = pytest.mark.host
 

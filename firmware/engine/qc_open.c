@@ -1,7 +1,8 @@
 /* Opening a device image: header, CRC, sections, tensor and operator records. */
-#include "qc_image.h"
+#include "qc_open.h"
 
 #include "qc_check.h"
+#include "qc_work.h"
 
 /* CRC-32 (IEEE 802.3, reflected, as zlib). */
 static uint32_t crc32_of(const uint8_t *data, size_t bytes) {
