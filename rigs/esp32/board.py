@@ -16,7 +16,9 @@ from typing import Any
 import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from pytest_quantcheck.rig.protocols.transport import Transport
 from rigs.esp32 import firmware
 from rigs.esp32.flashing import write_flash
 from rigs.esp32.process import VirtualProcess

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import Board, BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.protocols.board import Board
 
 TARGET = "esp32c3"
 VIRTUAL = "virtual-esp32c3"

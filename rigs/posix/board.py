@@ -15,7 +15,9 @@ from pathlib import Path
 import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from pytest_quantcheck.rig.protocols.transport import Transport
 from rigs.common.serial_port import open_port
 from rigs.posix.firmware import TAG, build, read
 from rigs.posix.flash import FlashFile

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import FirmwareImage
+from pytest_quantcheck.rig.firmware import FirmwareImage
 
 SOURCES = Path(__file__).parents[2] / "firmware"
 TAG = b"quantcheck-posix"  # in front of the executable in the flash image, as boot ROMs want one

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
-from pytest_quantcheck.rig.board import Board, BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.protocols.board import Board
 from rigs.stm32.chips import CHIPS
 
 VIRTUAL = "virtual-stm32f405"

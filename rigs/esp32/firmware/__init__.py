@@ -7,7 +7,8 @@ import zlib
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
 
 IMAGE = Path(__file__).with_name("esp32c3.bin")
 STORE_ADDRESS = 0x100000  # flash offset of the image store: a firmware ends before it

@@ -7,7 +7,8 @@ import zlib
 from pathlib import Path
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
 from rigs.stm32.chips import FLASH_BASE, STORE_BASE
 
 IMAGE = Path(__file__).with_name("stm32f4.bin")

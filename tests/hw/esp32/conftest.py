@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import Link
+from pytest_quantcheck.rig.link.link import Link
 from rigs.esp32 import family
 from rigs.esp32.board import VirtualEsp32Board
 

@@ -15,8 +15,8 @@ import serial
 
 from pytest_quantcheck.cli.check import TARGETS
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.link import DeviceError
-from pytest_quantcheck.rig.messages import Kind
+from pytest_quantcheck.rig.link.device_error import DeviceError
+from pytest_quantcheck.rig.messages.numbers import Kind
 from rigs.esp32.board import VirtualEsp32Board
 from rigs.esp32.transport import open_serial
 from tests.hw.esp32.conftest import connected, flash_firmware, open_board

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import Link
+from pytest_quantcheck.rig.link.link import Link
 from rigs.stm32 import family
 from rigs.stm32.board import VirtualSTM32Board
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from rigs.common.flash_file import map_flash
 from rigs.esp32.virtual.flash import NorFlash
 from rigs.posix.board import PosixBoard

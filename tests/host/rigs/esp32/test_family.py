@@ -12,7 +12,7 @@ import pytest
 from serial.tools import list_ports
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
 
 pytestmark = pytest.mark.host

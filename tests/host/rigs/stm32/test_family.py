@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
 
 pytestmark = pytest.mark.host
