@@ -12,11 +12,12 @@ from typing import Any
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
-from pytest_quantcheck.cli.runners import HOST_RUNNERS, open_runner
+from pytest_quantcheck.cli.runners import open_runner
 from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.image.compile import compile_image, patch_input_zero_point, patch_weight
+from pytest_quantcheck.runners import HOST_RUNNERS
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.divergence import Divergence, exact_run, locate
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     vectors = read_inputs(args.inputs, model)
     if args.json:
         check_file("--json", args.json, args.model, args.inputs)
-    if args.fault and {args.a, args.b} <= HOST_RUNNERS.keys():
+    if args.fault and {args.a, args.b} <= set(HOST_RUNNERS):
         raise UsageError("--break patches the image of a board, and neither --a nor --b is one")
     with ExitStack() as stack:
         watch = stack.enter_context(progress())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 
@@ -11,16 +10,9 @@ from pytest_quantcheck.cli.rig import Progress, purpose, read_inventory
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.session import BoardSession
+from pytest_quantcheck.runners import HOST_RUNNERS, host_runner
 from pytest_quantcheck.runners.board import ArtefactMaker, BoardRunner
 from pytest_quantcheck.runners.run import Runner
-
-HOST_RUNNERS = {
-    "tflm": "pytest_quantcheck.runners.tflm:TflmRunner",
-    "integer": "pytest_quantcheck.runners.integer:IntegerRunner",
-    "litert": "pytest_quantcheck.runners.litert:LitertRunner",
-    "litert_reference": "pytest_quantcheck.runners.litert:LitertReferenceRunner",
-    "onnxruntime": "pytest_quantcheck.runners.onnxruntime:OnnxruntimeRunner",
-}
 
 
 def open_board(
@@ -52,9 +44,7 @@ def open_runner(
 ) -> Runner:
     """A host runner or a board; ``UsageError`` lists both kinds."""
     if name in HOST_RUNNERS:
-        module, _, attribute = HOST_RUNNERS[name].partition(":")
-        runner: Runner = getattr(importlib.import_module(module), attribute)()
-        return runner
+        return host_runner(name)
     boards = [board.name for board in read_inventory(args)]
     if name not in boards:
         raise UsageError(
