@@ -39,15 +39,15 @@ class STM32Board:
         What is there already is left alone and blank flash is written without an erase; a sector that
         holds something else is erased as a whole, 16 to 128 KiB, and loses what else was in it.
         """
-        from rigs.stm32 import debugger
+        from rigs.stm32.debugger import write_flash
 
-        return debugger.write_flash(self._access(), segments)
+        return write_flash(self._access(), segments)
 
     def erase(self, address: int, size: int) -> int:
         """Erase every sector with a byte in ``[address, address + size)``, reset; returns how many."""
-        from rigs.stm32 import debugger
+        from rigs.stm32.debugger import erase_flash
 
-        return debugger.erase_flash(self._access(), address, size)
+        return erase_flash(self._access(), address, size)
 
     def open_port(self) -> Transport:
         """The console at 115200 baud; opening it does not reset an STM32."""
@@ -60,9 +60,9 @@ class STM32Board:
     def reset(self) -> None:
         """Restart the application: the inventory's ``reset`` command, else a reset over SWD."""
         if not run_lab_command(self.entry, "reset"):
-            from rigs.stm32 import debugger
+            from rigs.stm32.debugger import reset_target
 
-            debugger.reset(self._access())
+            reset_target(self._access())
         time.sleep(_BOOT_SECONDS)
 
     def power_cycle(self) -> None:
