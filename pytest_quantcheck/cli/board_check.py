@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pytest_quantcheck.cli.rig import purpose
 from pytest_quantcheck.errors import QuantcheckError, RigFault
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
-from pytest_quantcheck.rig.link import BASE_BAUD
+from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.session import BoardSession
 
 RATES = (BASE_BAUD, 230400, 460800, 921600)

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pytest_quantcheck.cli.rig import add_rig_options, read_inventory
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import sound_families
 from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory, dumps
 from pytest_quantcheck.rig.lease import holder

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     vectors = read_inputs(args.inputs, model)
     if args.json:
         check_file("--json", args.json, args.model, args.inputs)
-    if args.fault and {args.a, args.b} <= HOST_RUNNERS.keys():
+    if args.fault and {args.a, args.b} <= set(HOST_RUNNERS):
         raise UsageError("--break patches the image of a board, and neither --a nor --b is one")
     with ExitStack() as stack:
         watch = stack.enter_context(progress())

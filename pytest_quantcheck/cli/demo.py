@@ -23,7 +23,7 @@ from pytest_quantcheck.errors import MissingExtraError, QuantcheckError, UsageEr
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.report import cells
 from pytest_quantcheck.rig import inventory
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.verdict.verdict import Verdict
 from pytest_quantcheck.wording import counted
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from pytest_quantcheck.rig import inventory
 from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory
-
-STORAGES = ("auto", "ram", "flash")
+from pytest_quantcheck.rig.session import STORAGES
 
 Progress = Callable[[str, int, int], None]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.demo.sabotage import broken_image
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.board import BoardRunner

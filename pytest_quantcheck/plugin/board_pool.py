@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.plugin.settings import Settings
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.session import BoardSession

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_quantcheck.errors import RigFault
-from pytest_quantcheck.rig.board import BoardEntry, Transport
 from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
-from pytest_quantcheck.rig.link import BASE_BAUD, Link
-from pytest_quantcheck.rig.messages import Hello
+from pytest_quantcheck.rig.link.line import BASE_BAUD
+from pytest_quantcheck.rig.link.link import Link
+from pytest_quantcheck.rig.messages.hello import Hello
+from pytest_quantcheck.rig.protocols.transport import Transport
 from pytest_quantcheck.rig.serial_log import SerialLog
 
 _AWAKE_SECONDS = 1.0  # a running board answers HELLO in milliseconds

@@ -9,36 +9,28 @@ import hashlib
 import random
 import time
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pytest_quantcheck.errors import RigFault
-from pytest_quantcheck.rig.link import BASE_BAUD, DeviceError, Link
-from pytest_quantcheck.rig.messages import (
-    PAYLOAD_MAX,
-    PROTOCOL,
-    CounterReading,
-    CrashRecord,
-    Hello,
-    Kind,
-    LoopResult,
-    MessageError,
-    ModelInfo,
-    OperatorResult,
-    RunAnswer,
-    RunResult,
-    Status,
-    StoreListing,
-    StoreSlot,
-)
+from pytest_quantcheck.rig.link.device_error import DeviceError
+from pytest_quantcheck.rig.link.line import BASE_BAUD
+from pytest_quantcheck.rig.link.link import Link
+from pytest_quantcheck.rig.messages.answers import BaudAnswer, Done
+from pytest_quantcheck.rig.messages.counter import CounterReading, LoopResult
+from pytest_quantcheck.rig.messages.crash import CrashRecord
+from pytest_quantcheck.rig.messages.fields import MessageError
+from pytest_quantcheck.rig.messages.hello import Hello
+from pytest_quantcheck.rig.messages.message import Message
+from pytest_quantcheck.rig.messages.model import CommitAnswer, ModelInfo, SelectAnswer
+from pytest_quantcheck.rig.messages.numbers import PAYLOAD_MAX, PROTOCOL, Kind, Status
+from pytest_quantcheck.rig.messages.run import OperatorResult, ReadAnswer, RunAnswer, RunResult
+from pytest_quantcheck.rig.messages.store import StoreAnswer, StoreListing, StoreSlot
 
-Message = TypeVar("Message")
+Answer = TypeVar("Answer", bound=Message)
 
 _RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
 _RUN_HEADER = 8
-_ANSWER_HEADER = 24  # of RUN's answer, before the outputs
-_READ_HEADER = 4
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
 _RUNS = 8  # until one is not disturbed by bytes that come in
 _TRANSFERS = 3  # until one is not disturbed by frames of an older one
@@ -84,7 +76,7 @@ class Device:
             raise _other_version(error.detail) from error
         if len(payload) >= 2 and (version := int.from_bytes(payload[:2], "little")) != PROTOCOL:
             raise _other_version(version)
-        hello = _read(Hello.unpack, payload)
+        hello = _read(Kind.HELLO, Hello, payload)
         if hello.nonce != nonce:
             raise RigFault("protocol", "the answer to HELLO belongs to another HELLO")
         self._hello = hello
@@ -93,7 +85,7 @@ class Device:
 
     def describe(self) -> ModelInfo:
         """The loaded model: its arena, operators, inputs and outputs."""
-        self._info = _read(ModelInfo.unpack, self._request(Kind.DESCRIBE))
+        self._info = self._ask(Kind.DESCRIBE, ModelInfo)
         return self._info
 
     # ---- models ----
@@ -114,30 +106,20 @@ class Device:
         it does but bits of it are lost, ``Status.NO_MEMORY`` when its arena does not fit.
         """
         self._forget_model()
-        self._request(Kind.SELECT, sha256)
+        self._ask(Kind.SELECT, SelectAnswer, sha256)
 
     def store(self) -> StoreListing:
         """The slots of the flash store with their CRCs recomputed now, and where free space starts."""
         slots: list[StoreSlot] = []
         at = 0
         while True:
-            payload = self._request(Kind.STORE, at.to_bytes(4, "little"))
-            count = int.from_bytes(payload[4:8], "little")
-            entries = payload[8:]
-            if len(payload) < 8 or len(entries) != (count & 0x7FFFFFFF) * StoreSlot.SIZE:
-                raise RigFault(
-                    "protocol", f"the answer to STORE has {len(payload)} bytes for {count:#x} slots"
-                )
-            slots += [
-                StoreSlot.unpack(entries[start : start + StoreSlot.SIZE])
-                for start in range(0, len(entries), StoreSlot.SIZE)
-            ]
-            following = int.from_bytes(payload[:4], "little")
-            if not count & 0x80000000:
-                return StoreListing(tuple(slots), following)
-            if following <= at:
-                raise RigFault("protocol", f"the answer to STORE goes back from {at} to {following}")
-            at = following
+            answer = self._ask(Kind.STORE, StoreAnswer, at.to_bytes(4, "little"))
+            slots += answer.slots
+            if not answer.more:
+                return StoreListing(tuple(slots), answer.following)
+            if answer.following <= at:
+                raise RigFault("protocol", f"the answer to STORE goes back from {at} to {answer.following}")
+            at = answer.following
 
     # ---- inference ----
 
@@ -173,13 +155,10 @@ class Device:
 
     def operator_results(self) -> tuple[OperatorResult, ...]:
         """The records of the last run with ``operators=True``, in the order of execution."""
-        data = self._fetch(_OPERATORS)
+        data, size = self._fetch(_OPERATORS), OperatorResult.packed_bytes()
         capabilities = self._known().capabilities
-        size = OperatorResult.SIZE
-        return tuple(
-            OperatorResult.unpack(data[start : start + size], capabilities)
-            for start in range(0, len(data), size)
-        )
+        records = (data[start : start + size] for start in range(0, len(data), size))
+        return tuple(_read(Kind.READ, OperatorResult, record).as_far_as(capabilities) for record in records)
 
     # ---- the link and the chip ----
 
@@ -197,7 +176,7 @@ class Device:
         if rate == before:
             return rate
         try:
-            self._request(Kind.BAUD, _baud(rate, keep=False))
+            self._ask(Kind.BAUD, BaudAnswer, _baud(rate, keep=False))
         except DeviceError as error:
             if error.status != Status.UNSUPPORTED:
                 raise
@@ -215,27 +194,29 @@ class Device:
 
     def loop(self, rounds: int) -> LoopResult:
         """Run the port's calibration loop; what it counted and what it should have counted."""
-        payload = self._request(
-            Kind.LOOP, rounds.to_bytes(4, "little"), deadline=self.run_deadline, quiet=True
-        )
-        return _read(LoopResult.unpack, payload)
+        payload = rounds.to_bytes(4, "little")
+        return self._ask(Kind.LOOP, LoopResult, payload, deadline=self.run_deadline, quiet=True)
 
     def counter(self) -> CounterReading:
         """The counter now, and the device's own link statistics."""
-        return _read(CounterReading.unpack, self._request(Kind.COUNTER))
+        return self._ask(Kind.COUNTER, CounterReading)
 
     def crash(self, *, clear: bool = False) -> CrashRecord:
         """The record of the last crash; ``clear`` forgets it on the device."""
-        return _read(CrashRecord.unpack, self._request(Kind.FAULT, bytes([clear])))
+        return self._ask(Kind.FAULT, CrashRecord, bytes([clear]))
 
     def reboot(self, mode: str = "application") -> None:
         """Restart the ``application``, or the chip's serial ``loader``. ``hello`` comes next."""
         modes = ("application", "loader")
-        self._request(Kind.REBOOT, bytes([modes.index(mode)]), restart_expected=True)
+        self._ask(Kind.REBOOT, Done, bytes([modes.index(mode)]), restart_expected=True)
         self._hello = None
         self._forget_model()
 
     # ---- how ----
+
+    def _ask(self, kind: Kind, answer: type[Answer], payload: bytes = b"", **how: Any) -> Answer:
+        """A request, and its answer as a value."""
+        return _read(kind, answer, self._request(kind, payload, **how))
 
     def _request(self, kind: Kind, payload: bytes = b"", **how: Any) -> bytes:
         """A request whose failure is explained: after a restart by the crash record."""
@@ -257,14 +238,19 @@ class Device:
         """Did the device boot since HELLO? (Its banner may have been lost.)"""
         if self._hello is None:
             return False
-        record = _read(CrashRecord.unpack, self.link.request(Kind.FAULT, b"\0", deadline=self.deadline))
-        return record.boot_count != self._hello.boot_count
+        return self._crash_record().boot_count != self._hello.boot_count
+
+    def _crash_record(self, *, restart_expected: bool = False) -> CrashRecord:
+        """Ask without explaining a failure: this is how failures are explained."""
+        payload = self.link.request(
+            Kind.FAULT, b"\0", deadline=self.deadline, restart_expected=restart_expected
+        )
+        return _read(Kind.FAULT, CrashRecord, payload)
 
     def _crash_fault(self, fault: RigFault) -> RigFault:
         self._forget_model()
         try:
-            payload = self.link.request(Kind.FAULT, b"\0", deadline=self.deadline, restart_expected=True)
-            record = _read(CrashRecord.unpack, payload)
+            record = self._crash_record(restart_expected=True)
         except RigFault as second:
             return RigFault("crash", f"{fault.reason}; then {second.reason}")
         if not record.held:
@@ -294,7 +280,7 @@ class Device:
     def _send_once(self, begin: bytes, data: bytes) -> None:
         """BEGIN, the data in a window, COMMIT."""
         hello = self._known()
-        self._request(Kind.BEGIN, begin)
+        self._ask(Kind.BEGIN, Done, begin)
         try:
             self.link.send_bulk(data, chunk=hello.chunk, window=hello.window, deadline=self.deadline)
         except DeviceError as error:
@@ -303,26 +289,24 @@ class Device:
             raise
         except RigFault as fault:
             raise (self._crash_fault(fault) if fault.kind == "crash" else fault) from None
-        self._request(Kind.COMMIT)
+        self._ask(Kind.COMMIT, CommitAnswer)
 
     def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None) -> RunResult:
         flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
-        inline = self.link.payload(PAYLOAD_MAX - _ANSWER_HEADER).to_bytes(2, "little")
+        inline = self.link.payload(PAYLOAD_MAX - RunAnswer.HEADER_BYTES).to_bytes(2, "little")
         payload = bytes([flags, 0]) + inline + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
         self._outputs = ()
         for _ in range(_RUNS):
-            answer = _read(
-                RunAnswer.unpack, self._request(Kind.RUN, payload, deadline=self.run_deadline, quiet=True)
-            )
-            if not answer.result.disturbed:
+            answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=self.run_deadline, quiet=True)
+            if not answer.disturbed:
                 break
         else:
             raise RigFault(
                 "link", f"bytes came in during each of {_RUNS} runs: none of their counters can be believed"
             )
-        if not answer.result.stopped:
+        if not answer.stopped:
             self._outputs = self._outputs_of(answer)
-        return replace(answer.result, outputs=self._outputs)
+        return answer.result(self._outputs)
 
     def _outputs_of(self, answer: RunAnswer) -> tuple[bytes, ...]:
         sizes = [each.bytes for each in (self._info or self.describe()).outputs]
@@ -337,14 +321,14 @@ class Device:
         """READ until all of it is here. ``total`` is asked for when it is not known."""
         data = b""
         while total is None or len(data) < total:
-            limit = self.link.payload(PAYLOAD_MAX - _READ_HEADER)
+            limit = self.link.payload(PAYLOAD_MAX - ReadAnswer.HEADER_BYTES)
             size = 0 if total is None else min(total - len(data), limit)
             head = bytes([what, index]) + size.to_bytes(2, "little") + len(data).to_bytes(4, "little")
-            payload = self._request(Kind.READ, head)
-            if len(payload) != _READ_HEADER + size:
-                raise RigFault("protocol", f"READ of {size} bytes brought {len(payload) - _READ_HEADER}")
-            total = int.from_bytes(payload[:_READ_HEADER], "little")
-            data += payload[_READ_HEADER:]
+            answer = self._ask(Kind.READ, ReadAnswer, head)
+            if len(answer.data) != size:
+                raise RigFault("protocol", f"READ of {size} bytes brought {len(answer.data)}")
+            total = answer.total
+            data += answer.data
         return data
 
     def _self_test(self) -> bool:
@@ -395,8 +379,8 @@ def _other_version(version: int) -> RigFault:
     )
 
 
-def _read(unpack: Callable[[bytes], Message], payload: bytes) -> Message:
+def _read(kind: Kind, answer: type[Answer], payload: bytes) -> Answer:
     try:
-        return unpack(payload)
+        return answer.unpack(payload)
     except MessageError as error:
-        raise RigFault("protocol", str(error)) from error
+        raise RigFault("protocol", f"the answer to {kind.name} cannot be right: {error}") from error

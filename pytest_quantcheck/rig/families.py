@@ -8,7 +8,7 @@ from typing import cast
 
 from pytest_quantcheck import entry_points
 from pytest_quantcheck.errors import PluginError
-from pytest_quantcheck.rig.board import Family
+from pytest_quantcheck.rig.protocols.family import Family
 
 GROUP = "quantcheck.rigs"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import PluginError, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family, family_names, sound_families
 
 if sys.version_info >= (3, 11):

@@ -23,7 +23,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 
 DIRECTORY_VARIABLE = "QC_LEASE_DIR"
 _POLL_SECONDS = 0.1

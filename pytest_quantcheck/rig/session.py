@@ -19,21 +19,18 @@ from types import TracebackType
 from typing import TypeVar
 
 from pytest_quantcheck.errors import ImageError, RigFault, UsageError
-from pytest_quantcheck.rig.board import Board, BoardEntry
 from pytest_quantcheck.rig.connection import BoardStatistics, Connection
 from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.lease import Lease, acquire
-from pytest_quantcheck.rig.link import DeviceError
-from pytest_quantcheck.rig.messages import (
-    STATUS_TEXT,
-    Hello,
-    ModelInfo,
-    OperatorResult,
-    Place,
-    Status,
-    StoreListing,
-)
+from pytest_quantcheck.rig.link.device_error import DeviceError
+from pytest_quantcheck.rig.messages.hello import Hello
+from pytest_quantcheck.rig.messages.model import ModelInfo
+from pytest_quantcheck.rig.messages.numbers import STATUS_TEXT, Place, Status
+from pytest_quantcheck.rig.messages.run import OperatorResult
+from pytest_quantcheck.rig.messages.store import StoreListing
+from pytest_quantcheck.rig.protocols.board import Board
 from pytest_quantcheck.rig.serial_log import SerialLog
 from pytest_quantcheck.rig.store import StoreLayout, plan_slot
 

@@ -13,7 +13,10 @@ from pytest_quantcheck.image.compile import DeviceImage, compile_image
 from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.rig.messages import Capability, Hello, ModelInfo, OperatorResult
+from pytest_quantcheck.rig.messages.hello import Hello
+from pytest_quantcheck.rig.messages.model import ModelInfo
+from pytest_quantcheck.rig.messages.numbers import Capability
+from pytest_quantcheck.rig.messages.run import OperatorResult
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import Device, Effort
@@ -29,7 +32,7 @@ def ram_bytes(image: DeviceImage) -> int:
     """What a board takes from its pool for an image in flash: arena, inputs at 16 bytes, operator records."""
     content = read_image(image.data)
     inputs = sum(-(-content.tensors[index].bytes // 16) * 16 for index in content.inputs)
-    return image.arena_bytes + inputs + OperatorResult.SIZE * len(content.operators)
+    return image.arena_bytes + inputs + OperatorResult.packed_bytes() * len(content.operators)
 
 
 def board_artefact(image: DeviceImage, patch: Callable[[bytes], bytes] = bytes) -> BoardArtefact:

@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
+from rigs.esp32.chips import SECTOR_BYTES, Chip
 
-SECTOR = 4096
 _CONNECT_ATTEMPTS = 4
-_REVISION_OF_DIRECT_BOOT = (0, 3)
 _logger_taken = threading.Lock()
 
 
 def write_flash(
-    port: Any, segments: Sequence[tuple[int, bytes]], *, chip: str, baud: int, board: str, log: Path
+    port: Any, segments: Sequence[tuple[int, bytes]], *, chip: Chip, baud: int, board: str, log: Path
 ) -> int:
     """Write and verify ``(address, bytes)``, then reset the chip into its application.
 
-    ``port`` is an open pyserial port; its rate is ``baud`` meanwhile and restored. ``chip`` is
-    esptool's name, as ``ESP32-C3``. esptool's messages go to ``log``. Returns the number of erased
-    sectors. Raises ``RigFault("flash")`` with a remedy, ``UsageError`` for unaligned addresses.
+    ``port`` is an open pyserial port; its rate is ``baud`` meanwhile and restored. ``chip`` is the one
+    that must be there. esptool's messages go to ``log``. Returns the number of erased sectors.
+    Raises ``RigFault("flash")`` with a remedy, ``UsageError`` for unaligned addresses.
     """
     for address, _ in segments:
-        if address % SECTOR:
-            raise UsageError(f"flash address 0x{address:x} is not at the start of a {SECTOR}-byte sector")
+        if address % SECTOR_BYTES:
+            raise UsageError(
+                f"flash address 0x{address:x} is not at the start of a {SECTOR_BYTES}-byte sector"
+            )
     try:
         import esptool
         from esptool.util import FatalError
@@ -52,23 +53,25 @@ def write_flash(
             if port.is_open:
                 with contextlib.suppress(OSError):
                     port.baudrate = initial_baud
-    return sum(-(-len(data) // SECTOR) for _, data in segments)
+    return sum(-(-len(data) // SECTOR_BYTES) for _, data in segments)
 
 
-def _check_chip(loader: Any, chip: str, board: str) -> None:
-    if chip != loader.CHIP_NAME:
+def _check_chip(loader: Any, chip: Chip, board: str) -> None:
+    if chip.esptool_name != loader.CHIP_NAME:
         raise RigFault(
             "flash",
-            f"the chip on this port is an {loader.CHIP_NAME}, the inventory says {chip}; "
+            f"the chip on this port is an {loader.CHIP_NAME}, the inventory says {chip.esptool_name}; "
             "correct `port` or `target` in boards.toml",
             board=board,
         )
     revision = (loader.get_major_chip_version(), loader.get_minor_chip_version())
-    if revision < _REVISION_OF_DIRECT_BOOT:
+    if revision < chip.first_revision:
+        first = ".".join(map(str, chip.first_revision))
         raise RigFault(
             "flash",
-            f"{chip} revision {revision[0]}.{revision[1]} cannot boot directly from flash, as this firmware "
-            'does; revision 0.3 or later can. Use another board, or firmware = "external"',
+            f"{chip.esptool_name} revision {revision[0]}.{revision[1]} cannot boot directly from flash, as "
+            f"this firmware does; revision {first} or later can. Use another board, or "
+            'firmware = "external"',
             board=board,
         )
 

@@ -12,23 +12,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import serial
-
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage, Transport
-from rigs.common.serial_port import open_port
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from pytest_quantcheck.rig.protocols.transport import Transport
+from rigs.common.serial_port import explained, open_serial
 from rigs.posix.firmware import TAG, build, read
 from rigs.posix.flash import FlashFile
 from rigs.posix.line import FAULTS, FaultyLine
 
-BAUD = 115200
-_READ_SECONDS = 0.02
 _START_SECONDS = 10.0
 _OPTIONS = {"max_baud": "--max-baud", "pool": "--pool"}
 
 
 class PosixBoard:
-    """A board in somebody's hands. It leaves the works with the firmware in its flash."""
+    """A board in somebody's hands. It starts with the firmware in its flash."""
 
     def __init__(self, entry: BoardEntry, log_dir: Path) -> None:
         self.entry = entry
@@ -71,12 +69,8 @@ class PosixBoard:
     def open_port(self) -> Transport:
         """The pty's other side."""
         _ = self.pid
-        try:
-            port = serial.Serial(None, BAUD, timeout=_READ_SECONDS, exclusive=True)
-            port.port = self._pty
-            open_port(port)
-        except OSError as error:
-            raise RigFault("link", f"{self._pty} cannot be opened: {error}", board=self.entry.name) from error
+        name, pty = self.entry.name, self._pty
+        port = explained(lambda: open_serial(pty), url=pty, board=name, kind="link")
         return FaultyLine(port, seed=self._seed, **self._line) if self._line else port
 
     def reset(self) -> None:
@@ -174,9 +168,9 @@ _SIGNALS = {"hang": signal.SIGSTOP, "crash": signal.SIGSEGV, "die": signal.SIGKI
 
 def _firmware(entry: BoardEntry) -> FirmwareImage:
     """What the entry asks for: this checkout's firmware, or an image with a manifest beside it."""
-    if entry.firmware in ("quantcheck", "external"):
+    if not entry.own_firmware:
         return build(entry.settings.get("runtime", "engine"))
-    return read(Path(entry.firmware))
+    return read(Path(entry.own_firmware))
 
 
 def _number(how: dict[str, object], key: str, default: float) -> float:

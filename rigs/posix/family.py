@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import Board, BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.protocols.board import Board
 
 TARGET = "posix"
 
@@ -34,9 +35,7 @@ class PosixFamily:
         from rigs.posix.board import PosixBoard
 
         if entry.target != TARGET:
-            raise UsageError(
-                f"{entry.source or entry.name}: target {entry.target!r} is not known; allowed: {TARGET}"
-            )
+            raise UsageError(f"{entry.where}: target {entry.target!r} is not known; allowed: {TARGET}")
         known = ("flash", "max_baud", "pool", "runtime")
         entry.check_settings(known, ", ".join(known))
         return PosixBoard(entry, log_dir)

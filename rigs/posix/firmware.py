@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import FirmwareImage
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from rigs.common.firmware_file import manifest
 
 SOURCES = Path(__file__).parents[2] / "firmware"
 TAG = b"quantcheck-posix"  # in front of the executable in the flash image, as boot ROMs want one
@@ -39,18 +39,14 @@ def build(runtime: str = "engine", **variables: str) -> FirmwareImage:
 
 def read(image: Path) -> FirmwareImage:
     """The image at this path with the facts of the manifest beside it."""
-    manifest = image.with_name(image.name + ".json")
-    try:
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
-        return FirmwareImage(
-            path=image,
-            build_id=str(facts["build_id"]),
-            crc32=int(facts["crc32"]),
-            size=int(facts["size"]),
-            address=int(facts["address"]),
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"the manifest {manifest} cannot be used: {error}") from error
+    facts = manifest(image, "build_id", "crc32", "size", "address")
+    return FirmwareImage(
+        path=image,
+        build_id=str(facts["build_id"]),
+        crc32=int(facts["crc32"]),
+        size=int(facts["size"]),
+        address=int(facts["address"]),
+    )
 
 
 def _folder(runtime: str, variables: dict[str, str]) -> Path:

@@ -11,7 +11,7 @@ from collections import deque
 from itertools import groupby
 from typing import Any
 
-from pytest_quantcheck.rig.board import Transport
+from pytest_quantcheck.rig.protocols.transport import Transport
 
 BYTE_FAULTS = ("flip", "drop", "duplicate", "delay")
 FRAME_FAULTS = ("lose", "repeat", "swap", "cut", "overrun")

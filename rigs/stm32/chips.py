@@ -1,4 +1,6 @@
-"""Facts of the STM32F4 chips we bring target definitions for: memory and sectors, by pyOCD target name."""
+"""Facts of the STM32F4 chips we bring target definitions for: memory and sectors, by pyOCD target name.
+
+And of the USB devices they are found behind."""
 
 from __future__ import annotations
 
@@ -8,6 +10,10 @@ KIB = 1024
 FLASH_BASE = 0x08000000
 RAM_BASE = 0x20000000
 STORE_BASE = 0x08040000  # from here on the image store, below it the firmware (ports/stm32f4/stm32f4.ld)
+VIRTUAL = "virtual-stm32f405"
+VIRTUAL_CHIP = "stm32f405xg"  # what the virtual board is to pyOCD
+ST_VENDOR = 0x0483
+STLINKS_WITH_CONSOLE = (0x374B, 0x374E, 0x374F, 0x3752, 0x3753, 0x3754, 0x3755, 0x3757)  # V2-1 and V3
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def read_flash(access: Access, address: int, size: int) -> bytes:
         return _read(session, address, size)
 
 
-def reset(access: Access) -> None:
+def reset_target(access: Access) -> None:
     """A system reset over SWD, which needs no reset line."""
     with _session(access, connect_mode="attach") as session, _explained(access, "boot"):
         session.target.reset()

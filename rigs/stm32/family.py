@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
-from pytest_quantcheck.rig.board import Board, BoardEntry
-from rigs.stm32.chips import CHIPS
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.protocols.board import Board
+from rigs.common.stable_name import stable_name
+from rigs.stm32.chips import CHIPS, ST_VENDOR, STLINKS_WITH_CONSOLE, VIRTUAL
 
-VIRTUAL = "virtual-stm32f405"
 UNKNOWN_TARGET = "unknown"  # what `scan` prints: the person at the bench knows the chip
-_ST_VENDOR = 0x0483
-_STLINK_WITH_CONSOLE = (0x374B, 0x374E, 0x374F, 0x3752, 0x3753, 0x3754, 0x3755, 0x3757)  # V2-1 and V3
 
 
 class STM32Family:
@@ -44,8 +43,6 @@ class STM32Family:
 
     def open(self, entry: BoardEntry, log_dir: Path) -> Board:
         """Take a board into use; for the virtual one, start its process."""
-        from rigs.stm32.board import STM32Board, VirtualSTM32Board
-
         if entry.settings:
             from pyocd.core.options import OPTIONS_INFO
 
@@ -55,13 +52,17 @@ class STM32Family:
             from rigs.stm32.virtual.qemu import require_qemu
 
             require_qemu()
+            from rigs.stm32.virtual_board import VirtualSTM32Board
+
             return VirtualSTM32Board(entry, log_dir)
         if entry.target == UNKNOWN_TARGET:
             names = ", ".join(chip.target for chip in CHIPS)
             raise UsageError(
-                f"{entry.source or entry.name}: replace target = {UNKNOWN_TARGET!r} by the chip's name: "
+                f"{entry.where}: replace target = {UNKNOWN_TARGET!r} by the chip's name: "
                 f"{names}, or any other that `pyocd list --targets` shows"
             )
+        from rigs.stm32.board import STM32Board
+
         return STM32Board(entry, log_dir)
 
 
@@ -73,22 +74,12 @@ def _stlink_consoles(family: str) -> list[BoardEntry]:
             name=f"stlink-{(port.serial_number or 'unknown')[-8:].lower()}",
             family=family,
             target=UNKNOWN_TARGET,
-            port=_stable_name(port.device),
+            port=stable_name(port.device),
             probe=port.serial_number or "",
         )
         for port in sorted(list_ports.comports(), key=lambda each: each.device)
-        if port.vid == _ST_VENDOR and port.pid in _STLINK_WITH_CONSOLE
+        if port.vid == ST_VENDOR and port.pid in STLINKS_WITH_CONSOLE
     ]
-
-
-def _stable_name(device: str) -> str:
-    """The /dev/serial/by-id name of a device, which survives replugging; elsewhere the device itself."""
-    folder = Path("/dev/serial/by-id")
-    if folder.is_dir():
-        for link in sorted(folder.iterdir()):
-            if link.resolve() == Path(device).resolve():
-                return str(link)
-    return device
 
 
 def _other_probes(family: str) -> list[BoardEntry]:

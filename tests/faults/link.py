@@ -22,11 +22,12 @@ from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.image.compile import compile_image
-from pytest_quantcheck.rig.board import BoardEntry
 from pytest_quantcheck.rig.connection import BoardStatistics, Connection
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import FRAME_OVERHEAD, Link
-from pytest_quantcheck.rig.messages import Kind, Place
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.link.frame import FRAME_OVERHEAD
+from pytest_quantcheck.rig.link.link import Link
+from pytest_quantcheck.rig.messages.numbers import Kind, Place
 from pytest_quantcheck.rig.serial_log import SerialLog
 from pytest_quantcheck.runners.prepare import quantize_inputs
 from rigs.posix.line import FAULTS, FaultyLine
@@ -211,7 +212,7 @@ class Exercise:
         """Half a frame goes out; then the cable is pulled, or the board is reset."""
         frame = bytes([Kind.ECHO, 1]) + self._random.randbytes(100 + FRAME_OVERHEAD)
         with suppress(RigFault):
-            self._device.link._transport.write(b"\0" + frame[: self._random.randrange(1, 100)])
+            self._device.link.line.transport.write(b"\0" + frame[: self._random.randrange(1, 100)])
         if self._random.random() < 0.5:
             self._line.unplug()
             self._score.pulled += 1

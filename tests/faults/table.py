@@ -20,11 +20,14 @@ from unittest.mock import patch
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig import connection, lease
-from pytest_quantcheck.rig.board import Board, BoardEntry, Family, Transport
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.faults import FaultLedger
-from pytest_quantcheck.rig.link import Frame
-from pytest_quantcheck.rig.messages import Kind
+from pytest_quantcheck.rig.link.frame import Frame
+from pytest_quantcheck.rig.messages.numbers import Kind
+from pytest_quantcheck.rig.protocols.board import Board
+from pytest_quantcheck.rig.protocols.family import Family
+from pytest_quantcheck.rig.protocols.transport import Transport
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession
 from rigs.posix.firmware import build
 from rigs.posix.line import FaultyLine

@@ -9,7 +9,7 @@ import pytest
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.session import BoardSession
 

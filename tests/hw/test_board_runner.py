@@ -12,7 +12,7 @@ from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.faults import FaultLedger
-from pytest_quantcheck.rig.messages import Place
+from pytest_quantcheck.rig.messages.numbers import Place
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner

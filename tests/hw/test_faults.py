@@ -11,7 +11,7 @@ import pytest
 
 from pytest_quantcheck.errors import ImageError, RigFault
 from pytest_quantcheck.image.compile import compile_image
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner

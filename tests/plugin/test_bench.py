@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantcheck.plugin.board_pool import Bench
 from pytest_quantcheck.plugin.settings import Settings
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.lease import holder
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from rigs.common.firmware_file import build_id, firmware_path
+from rigs.esp32.chips import FIRMWARE_ADDRESS, STORE_ADDRESS
 
 IMAGE = Path(__file__).with_name("esp32c3.bin")
-STORE_ADDRESS = 0x100000  # flash offset of the image store: a firmware ends before it
-_ADDRESS = 0x0
 
 
 def image_for(entry: BoardEntry) -> FirmwareImage:
@@ -20,13 +20,7 @@ def image_for(entry: BoardEntry) -> FirmwareImage:
     A manifest beside an own file (``NAME.json``) gives its build id; without one the id is empty and
     only size and CRC say whether a board holds it. Raises ``UsageError``.
     """
-    own = entry.firmware not in ("quantcheck", "external")
-    path = Path(entry.firmware) if own else IMAGE
-    if not path.is_file():
-        raise UsageError(
-            f"{entry.source or entry.name}: firmware={entry.firmware!r} is neither 'quantcheck', 'external' "
-            "nor an existing file"
-        )
+    path = firmware_path(entry, IMAGE)
     content = path.read_bytes()
     if content.startswith(b"\x7fELF"):
         raise UsageError(
@@ -35,11 +29,4 @@ def image_for(entry: BoardEntry) -> FirmwareImage:
         )
     if len(content) > STORE_ADDRESS:
         raise UsageError(f"{path} has {len(content)} bytes; {STORE_ADDRESS} are there before the image store")
-    return FirmwareImage(path, _build_id(path), zlib.crc32(content), len(content), _ADDRESS)
-
-
-def _build_id(path: Path) -> str:
-    manifest = path.with_name(path.name + ".json")
-    if not manifest.is_file():
-        return ""
-    return str(json.loads(manifest.read_text(encoding="utf-8"))["build_id"])
+    return FirmwareImage(path, build_id(path), zlib.crc32(content), len(content), FIRMWARE_ADDRESS)

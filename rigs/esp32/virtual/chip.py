@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pytest_quantcheck.rig.protocols.misbehaving import BOARD_FAULTS, FLASH_FAULTS, HEAL, LINE_FAULTS
+from rigs.common.line_faults import DIRECTIONS, DamagedDirection, break_line
 from rigs.esp32.virtual import core as cpu
-from rigs.esp32.virtual.faults import KINDS as LINE_FAULTS
-from rigs.esp32.virtual.faults import FaultyLine, LineFault
 from rigs.esp32.virtual.flash import NorFlash, PowerLostError
 from rigs.esp32.virtual.loader import SerialLoader
 from rigs.esp32.virtual.peripherals import FIFO_BYTES, Peripherals
@@ -28,8 +28,7 @@ _RESET_CAUSES = {
 _WATCHDOG_CAUSES = {"RTC": "RTCWDT_SYS_RST", "super": "SUPER_WDT_RST", "group 0": "TG0WDT_SYS_RST"}
 _BAUD_TOLERANCE = 0.03
 _RATE_CHANGE_INSTRUCTIONS = 100_000
-CHIP_FAULTS = ("overrun", "stick", "power_loss", "hang", "crash", "die", "chip_id", "heal")
-FAULTS = (*LINE_FAULTS, *CHIP_FAULTS)
+FAULTS = (*LINE_FAULTS, *FLASH_FAULTS, *BOARD_FAULTS, "chip_id", HEAL)
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Chip:
         self.mode = "off"
         self._mac, self._transmit, self._over_usb = mac, transmit, console == "usb"
         self._ram, self._rtc_ram = cpu.Memory(cpu.RAM_BYTES), cpu.Memory(cpu.RTC_BYTES)
-        self._to_chip, self._from_chip = FaultyLine(), FaultyLine()
+        self._lines = {direction: DamagedDirection() for direction in DIRECTIONS}
         self._chip_id = ESP32_C3_CHIP_ID
         self._burst_limit: int | None = None
         self._change = threading.Condition()
@@ -95,7 +94,7 @@ class Chip:
 
     def receive(self, data: bytes) -> None:
         """Bytes from the host."""
-        data, wait = self._to_chip.damage(data)
+        data, wait = self._lines["to_board"].damage(data, time.monotonic())
         if wait:
             time.sleep(wait)
         with self._change:
@@ -135,10 +134,10 @@ class Chip:
 
     def misbehave(self, fault: str, **how: object) -> None:
         """Break on purpose; ``heal`` repairs. ``ValueError`` or ``TypeError`` for what makes no sense."""
-        if fault in LINE_FAULTS:
-            self._break_line(fault, **how)  # type: ignore[arg-type]  # values come from outside, as they are
-        elif fault == "overrun":
+        if fault == "overrun":  # of the UART's FIFO, not of the line
             self._burst_limit = self._peripherals.uart.burst_limit = _number(how, "limit", FIFO_BYTES)
+        elif fault in LINE_FAULTS:
+            break_line(self._lines, fault, **how)  # type: ignore[arg-type]  # values come from outside
         elif fault == "stick":
             address, bit = _number(how, "address"), _number(how, "bit", 0)
             opposite = ~self.flash.read(address, 1)[0] >> bit & 1
@@ -155,7 +154,7 @@ class Chip:
             self._chip_id = _number(how, "value")
         elif fault == "die":
             raise PowerLostError
-        elif fault == "heal":
+        elif fault == HEAL:
             self._repair()
         else:
             raise ValueError(f"fault {fault!r} is not known; allowed: {', '.join(FAULTS)}")
@@ -280,7 +279,7 @@ class Chip:
             self._send(data)
 
     def _send(self, data: bytes) -> None:
-        data, wait = self._from_chip.damage(data)
+        data, wait = self._lines["from_board"].damage(data, time.monotonic())
         if wait:
             time.sleep(wait)
         if data:
@@ -302,18 +301,9 @@ class Chip:
             data, self._misread = bytes(self._misread), bytearray()
             self._deliver(data if self._same_rate else _misread(data))
 
-    def _break_line(self, fault: str, *, direction: str = "both", **how: object) -> None:
-        line_fault = LineFault(fault, **how)  # type: ignore[arg-type]  # names and values come from outside
-        if direction not in ("to_board", "from_board", "both"):
-            raise ValueError(f"direction={direction!r}; allowed: to_board, from_board, both")
-        if direction != "from_board":
-            self._to_chip.add(line_fault)
-        if direction != "to_board":
-            self._from_chip.add(line_fault)
-
     def _repair(self) -> None:
-        self._to_chip.heal()
-        self._from_chip.heal()
+        for line in self._lines.values():
+            line.heal()
         self.flash.heal()
         self._chip_id = ESP32_C3_CHIP_ID
         self._burst_limit = self._peripherals.uart.burst_limit = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from pathlib import Path
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from rigs.common.firmware_file import build_id, firmware_path
 from rigs.stm32.chips import FLASH_BASE, STORE_BASE
 
 IMAGE = Path(__file__).with_name("stm32f4.bin")
@@ -19,14 +20,8 @@ def image_for(entry: BoardEntry, folder: Path) -> FirmwareImage:
     An own ELF or HEX file is flattened into ``folder``, holes filled with ones. A manifest beside an
     own file (``NAME.json``) gives its build id; without one the id is empty. Raises ``UsageError``.
     """
-    own = entry.firmware not in ("quantcheck", "external")
-    path = Path(entry.firmware) if own else IMAGE
-    if not path.is_file():
-        raise UsageError(
-            f"{entry.source or entry.name}: firmware={entry.firmware!r} is neither 'quantcheck', 'external' "
-            "nor an existing file"
-        )
-    build_id = _build_id(path)
+    path = firmware_path(entry, IMAGE)
+    identity = build_id(path)
     address, data = FLASH_BASE, path.read_bytes()
     if chunks := _chunks(path):
         address, data = _flatten(chunks)
@@ -37,14 +32,7 @@ def image_for(entry: BoardEntry, folder: Path) -> FirmwareImage:
             f"{entry.firmware}: occupies {address:#010x} to {address + len(data):#010x}; a firmware has "
             f"{FLASH_BASE:#010x} to {STORE_BASE:#010x}, behind it lies the image store"
         )
-    return FirmwareImage(path, build_id, zlib.crc32(data), len(data), address)
-
-
-def _build_id(path: Path) -> str:
-    manifest = path.with_name(path.name + ".json")
-    if not manifest.is_file():
-        return ""
-    return str(json.loads(manifest.read_text(encoding="utf-8"))["build_id"])
+    return FirmwareImage(path, identity, zlib.crc32(data), len(data), address)
 
 
 def _chunks(path: Path) -> list[tuple[int, bytes]]:

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
 from rigs.common.flash_file import map_flash
+from rigs.common.our_python import python_command
 from rigs.stm32.virtual.flash_controller import FLASH_SIZE
 
 ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others
@@ -150,16 +150,12 @@ class VirtualBoard:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _start(self) -> None:
-        root = Path(__file__).resolve().parents[3]
-        code = f"import sys; sys.path.insert(0, {str(root)!r})\n" + (
-            "from rigs.stm32.virtual.supervisor import main; sys.exit(main(sys.argv[1:]))"
-        )
         folder = Path(tempfile.mkdtemp(prefix="", dir=self._home))
         options = ["--flash", str(self._flash), "--log", str(self.log), "--parent", str(os.getpid())]
         options += ["--home", str(self._home), "--usart", self._usart]
         with self.log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, str(folder), *options],
+                python_command("rigs.stm32.virtual.supervisor", [str(folder), *options]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

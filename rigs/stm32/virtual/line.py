@@ -2,86 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 
-TO_BOARD, FROM_BOARD = "to_board", "from_board"
-DIRECTIONS = (TO_BOARD, FROM_BOARD)
-BYTE_FAULTS = ("flip", "drop", "duplicate", "delay", "mute", "overrun")
+from rigs.common.line_faults import DIRECTIONS, DamagedDirection, break_line
+
+TO_BOARD, FROM_BOARD = DIRECTIONS
 _CHUNK = 4096
-
-
-@dataclass
-class ByteFault:
-    """One kind of damage to bytes on their way.
-
-    kind       flip: one bit of a byte; drop; duplicate; delay: by ``seconds``; mute: all are lost;
-               overrun: of the bytes within ``window`` seconds only the first ``limit`` arrive
-    rate       the chance of a byte to be hit, drawn with ``seed``
-    after      so many bytes pass first
-    count      at most so many hits (0: no limit)
-    """
-
-    kind: str
-    rate: float = 1.0
-    seed: int = 0
-    after: int = 0
-    count: int = 0
-    seconds: float = 0.1
-    window: float = 0.01
-    limit: int = 64
-    hits: int = 0
-    _position: int = 0
-    _window_start: float = 0.0
-    _in_window: int = 0
-    _random: random.Random = field(default_factory=random.Random)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"rate={self.rate!r} is not between 0 and 1")
-        self._random.seed(self.seed)
-
-    def pass_on(self, data: bytes, now: float) -> tuple[bytes, float]:
-        """What is left of ``data``, and by how many seconds it comes later."""
-        if self.kind == "mute":
-            self.hits += len(data)
-            return b"", 0.0
-        if self.kind == "overrun":
-            return self._overrun(data, now), 0.0
-        result = bytearray()
-        late = 0.0
-        for byte in data:
-            if not self._hit():
-                result.append(byte)
-            elif self.kind == "flip":
-                result.append(byte ^ 1 << self._random.randrange(8))
-            elif self.kind == "duplicate":
-                result += bytes((byte, byte))
-            elif self.kind == "delay":
-                result.append(byte)
-                late = self.seconds
-        return bytes(result), late
-
-    def _hit(self) -> bool:
-        self._position += 1
-        if self._position <= self.after or 0 < self.count <= self.hits:
-            return False
-        hit = self._random.random() < self.rate
-        self.hits += hit
-        return hit
-
-    def _overrun(self, data: bytes, now: float) -> bytes:
-        if now - self._window_start > self.window:
-            self._window_start, self._in_window = now, 0
-        room = max(self.limit - self._in_window, 0)
-        self._in_window += len(data)
-        self.hits += max(len(data) - room, 0)
-        return data[:room]
 
 
 class Line(threading.Thread):
@@ -94,7 +24,7 @@ class Line(threading.Thread):
         self.port: int = self._listener.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
         self._lock = threading.Lock()
-        self._faults: dict[str, list[ByteFault]] = {TO_BOARD: [], FROM_BOARD: []}
+        self._faults = {direction: DamagedDirection() for direction in DIRECTIONS}
         self._late: dict[str, deque[tuple[float, bytes]]] = {TO_BOARD: deque(), FROM_BOARD: deque()}
         self._host: socket.socket | None = None
         self._board: socket.socket | None = None
@@ -107,19 +37,20 @@ class Line(threading.Thread):
             self._next_board, self._changed = board, True
         self._wake.send(b"\0")
 
-    def add_fault(self, direction: str, fault: ByteFault) -> None:
+    def add_fault(self, kind: str, **how: object) -> None:
+        """As ``break_line``."""
         with self._lock:
-            self._faults[direction].append(fault)
+            break_line(self._faults, kind, **how)  # type: ignore[arg-type]  # values come from outside
 
     def clear_faults(self) -> None:
         with self._lock:
-            for faults in self._faults.values():
-                faults.clear()
+            for damaged in self._faults.values():
+                damaged.heal()
 
     def hits(self) -> int:
         """How many bytes the present faults have hit."""
         with self._lock:
-            return sum(fault.hits for faults in self._faults.values() for fault in faults)
+            return sum(damaged.hits for damaged in self._faults.values())
 
     def stop(self) -> None:
         self._stopping = True
@@ -194,11 +125,8 @@ class Line(threading.Thread):
 
     def _carry(self, direction: str, data: bytes, selector: selectors.BaseSelector) -> None:
         now = time.monotonic()
-        late = 0.0
         with self._lock:
-            for fault in self._faults[direction]:
-                data, more = fault.pass_on(data, now)
-                late += more
+            data, late = self._faults[direction].damage(data, now)
         if late or self._late[direction]:  # never overtake what is already late
             self._late[direction].append((now + late, data))
         else:

@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig.protocols.misbehaving import BOARD_FAULTS, FLASH_FAULTS, HEAL, LINE_FAULTS
 from rigs.common.flash_file import map_flash
 from rigs.stm32.virtual.core import BusFaultError, Core, NoPowerError, State
 from rigs.stm32.virtual.debug_port import DebugPort
 from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLostError, StuckBit
 from rigs.stm32.virtual.gdbstub import TargetLostError
-from rigs.stm32.virtual.line import BYTE_FAULTS, DIRECTIONS, ByteFault, Line
+from rigs.stm32.virtual.line import Line
 from rigs.stm32.virtual.qemu import Qemu, die_with_parent
 
-FAULTS = (*BYTE_FAULTS, "stick", "power_loss", "hang", "crash", "die", "heal")
+FAULTS = (*LINE_FAULTS, *FLASH_FAULTS, *BOARD_FAULTS, HEAL)
 SOCKET_FILE = "control"
 
 
@@ -210,8 +211,8 @@ class Supervisor:
 
     def _misbehave(self, fault: str, how: dict[str, Any]) -> None:
         self.report(f"told to misbehave: {fault} {how}")
-        if fault in BYTE_FAULTS:
-            self._break_line(fault, **how)
+        if fault in LINE_FAULTS:
+            self._line.add_fault(fault, **how)
         elif fault == "stick":
             self._stick(**how)
         elif fault == "power_loss":
@@ -222,19 +223,11 @@ class Supervisor:
             self._core.crash()
         elif fault == "die":
             self._power_off()
-        elif fault == "heal":
+        elif fault == HEAL:
             self._line.clear_faults()
             self._core.controller.heal()
         else:
             raise ValueError(f"unknown fault {fault!r}; allowed: {', '.join(FAULTS)}")
-
-    def _break_line(self, fault: str, direction: str = "", **how: Any) -> None:
-        if direction not in (*DIRECTIONS, "both", ""):
-            raise ValueError(f"direction={direction!r}; allowed: {', '.join(DIRECTIONS)}, both")
-        direction = direction or {"mute": "from_board", "overrun": "to_board"}.get(fault, "both")
-        for each in DIRECTIONS:
-            if direction in (each, "both"):
-                self._line.add_fault(each, ByteFault(fault, **how))
 
     def _stick(self, address: int, bit: int = 0, value: int | None = None) -> None:
         """Without ``value`` the bit sticks at the opposite of what it is."""

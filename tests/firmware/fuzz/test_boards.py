@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import DeviceError
-from pytest_quantcheck.rig.messages import Status
+from pytest_quantcheck.rig.link.device_error import DeviceError
+from pytest_quantcheck.rig.messages.numbers import Status
 from tests.firmware.fuzz.fields import Mutation, mutations
 from tests.hw.esp32 import conftest as esp32
 from tests.hw.stm32 import conftest as stm32

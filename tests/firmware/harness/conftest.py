@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.rig.board import BoardEntry, FirmwareImage
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import Link
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import FirmwareImage
+from pytest_quantcheck.rig.link.link import Link
 from rigs.posix.board import PosixBoard
 from rigs.posix.firmware import build
 from rigs.posix.line import FaultyLine

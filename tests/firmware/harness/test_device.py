@@ -13,10 +13,9 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig import device as device_module
-from pytest_quantcheck.rig import messages
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import DeviceError
-from pytest_quantcheck.rig.messages import Kind, Place, Status
+from pytest_quantcheck.rig.link.device_error import DeviceError
+from pytest_quantcheck.rig.messages.numbers import PROTOCOL, Kind, Place, Status
 from pytest_quantcheck.rig.store import slot_bytes
 from rigs.posix.firmware import build
 from tests.firmware.harness.conftest import Bench, Lookup
@@ -85,7 +84,7 @@ def test_hello_proves_the_model_in_ram(device: Device) -> None:
 def test_another_version_at_the_host_is_a_protocol_fault(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_module, "PROTOCOL", messages.PROTOCOL + 1)
+    monkeypatch.setattr(device_module, "PROTOCOL", PROTOCOL + 1)
     with pytest.raises(RigFault, match="the firmware speaks protocol 1, this host speaks 2") as caught:
         bench.connect().hello()
     assert caught.value.kind == "protocol"
@@ -253,17 +252,17 @@ def test_a_repeated_request_gets_the_stored_answer_and_has_no_second_effect(benc
     device.infer([values(MODEL)])
     answers = []
     for _ in range(2):
-        device.link._sequence = 99
+        device.link.line.sequence = 99
         answers.append(device.link.request(Kind.RUN, bytes(8)))
     assert answers[0] == answers[1]  # the counter of a second run would differ
     assert device.link.request(Kind.RUN, bytes(8)) != answers[0]
 
 
 def test_a_stored_answer_is_gone_after_any_other_request(device: Device) -> None:
-    device.link._sequence = 7
+    device.link.line.sequence = 7
     first = device.link.request(Kind.COUNTER)
     device.echo(b"")
-    device.link._sequence = 7
+    device.link.line.sequence = 7
     assert device.link.request(Kind.COUNTER) != first
 
 
@@ -397,7 +396,7 @@ def test_a_crash_whose_banner_was_lost_is_noticed_by_the_boot_count(
     device.load_ram(MODEL.artefact)
     bench.board.misbehave("crash")
     time.sleep(0.3)
-    device.link._transport.read(10_000)
+    device.link.line.transport.read(10_000)
     with pytest.raises(RigFault) as caught:
         device.infer([values(MODEL)])
     assert caught.value.kind == "crash"
@@ -427,7 +426,7 @@ def test_a_rate_the_host_cannot_make_is_given_up_by_both(
 ) -> None:
     device = bench.connect(patience=0.05)
     device.hello()
-    serial_class = type(device.link._transport)
+    serial_class = type(device.link.line.transport)
     plain = serial_class.baudrate
 
     def refuse(port: object, rate: int) -> None:

@@ -41,7 +41,7 @@ def test_every_answer_is_right(bench: Bench, rates: dict[str, float], seed: int)
             assert crcs == [zlib.crc32(model.run(given, n + 1)) for n in range(len(model.tables))]
             device.infer([given], stop_after=1)
             assert device.tensor() == model.run(given, 2)
-    line = device.link._transport
+    line = device.link.line.transport
     assert sum(line.faults.values()) > 0  # type: ignore[attr-defined]
 
 
@@ -65,7 +65,7 @@ def test_a_line_that_loses_too_much_ends_as_a_link_fault_in_time(bench: Bench, s
 def test_junk_before_during_and_after_a_session_does_no_harm(bench: Bench) -> None:
     luck = random.Random(0)
     device = bench.connect(patience=0.03)
-    transport = device.link._transport
+    transport = device.link.line.transport
     for size in (1, 100, 2000):
         transport.write(luck.randbytes(size))
         assert device.echo(bytes(range(256)) * 3) == bytes(range(256)) * 3

@@ -15,7 +15,7 @@ from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession
 from pytest_quantcheck.runners.board import BoardRunner
 from pytest_quantcheck.runners.integer import IntegerRunner

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig import families
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 
 pytestmark = pytest.mark.host
 

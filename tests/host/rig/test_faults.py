@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_quantcheck.errors import ImageError, RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 
 pytestmark = pytest.mark.host

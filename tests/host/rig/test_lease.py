@@ -13,13 +13,13 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig import lease
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 
 pytestmark = pytest.mark.host
 
 HOLD = """
 import sys, time
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.lease import acquire
 held = acquire([BoardEntry(sys.argv[1], "stm32", "t", port=sys.argv[2])], who="tests/test_kws.py::test_x")
 print("held", flush=True)

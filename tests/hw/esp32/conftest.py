@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import Link
+from pytest_quantcheck.rig.link.link import Link
 from rigs.esp32 import family
-from rigs.esp32.board import VirtualEsp32Board
+from rigs.esp32.virtual_board import VirtualEsp32Board
 
 
 def open_board(folder: Path, console: str = "uart") -> VirtualEsp32Board:

@@ -15,10 +15,10 @@ import serial
 
 from pytest_quantcheck.cli.check import TARGETS
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.link import DeviceError
-from pytest_quantcheck.rig.messages import Kind
-from rigs.esp32.board import VirtualEsp32Board
-from rigs.esp32.transport import open_serial
+from pytest_quantcheck.rig.link.device_error import DeviceError
+from pytest_quantcheck.rig.messages.numbers import Kind
+from rigs.esp32.virtual.port import open_virtual_port
+from rigs.esp32.virtual_board import VirtualEsp32Board
 from tests.hw.esp32.conftest import connected, flash_firmware, open_board
 
 pytestmark = pytest.mark.hw
@@ -29,7 +29,7 @@ ENDLESS_LOOP = struct.pack("<I", 0x0000006F)  # jal zero, 0
 
 def says_after_reset(board: VirtualEsp32Board, wanted: bytes, seconds: float = 10.0) -> bytes:
     """What the console says after a reset by RTS, until ``wanted`` comes."""
-    with open_serial(board.url, baudrate=115200, timeout=0.05) as port:
+    with open_virtual_port(board.url) as port:
         port.rts = True
         port.rts = False
         said, deadline = b"", time.monotonic() + seconds
@@ -201,7 +201,7 @@ def test_a_program_that_leaves_the_watchdogs_running_is_reset(blank_board: Virtu
 
 
 def test_a_port_in_use_is_a_fault_that_says_so(board: VirtualEsp32Board) -> None:
-    with open_serial(board.url, baudrate=115200, timeout=0.1):
+    with open_virtual_port(board.url):
         with pytest.raises(RigFault, match=r"link fault on virtual-esp32c3: port .* is in use"):
             board.open_port()
         with pytest.raises(RigFault, match=r"flash fault on virtual-esp32c3: port .* is in use"):
@@ -210,7 +210,7 @@ def test_a_port_in_use_is_a_fault_that_says_so(board: VirtualEsp32Board) -> None
 
 def test_a_wrong_token_gets_no_port(board: VirtualEsp32Board) -> None:
     with pytest.raises(serial.SerialException):
-        open_serial(board.url[:-4] + "0000", baudrate=115200, timeout=0.1)
+        open_virtual_port(board.url[:-4] + "0000")
 
 
 def test_a_board_starts_quickly_and_rests_when_idle(board: VirtualEsp32Board) -> None:

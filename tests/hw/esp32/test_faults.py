@@ -9,8 +9,8 @@ import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.messages import Kind
-from rigs.esp32.board import VirtualEsp32Board
+from pytest_quantcheck.rig.messages.numbers import Kind
+from rigs.esp32.virtual_board import VirtualEsp32Board
 from tests.hw.esp32.conftest import connected, flash_firmware
 
 pytestmark = pytest.mark.hw

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import Link
+from pytest_quantcheck.rig.link.link import Link
 from rigs.stm32 import family
-from rigs.stm32.board import VirtualSTM32Board
+from rigs.stm32.virtual_board import VirtualSTM32Board
 
 if shutil.which("qemu-system-arm") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from rigs.stm32.board import VirtualSTM32Board
+from rigs.stm32.virtual_board import VirtualSTM32Board
 from tests.hw.stm32.conftest import connected
 
 

@@ -11,8 +11,8 @@ from pyocd.core import exceptions
 from pyocd.core.target import Target
 
 from rigs.stm32 import debugger
-from rigs.stm32.board import VirtualSTM32Board
 from rigs.stm32.chips import FLASH_BASE
+from rigs.stm32.virtual_board import VirtualSTM32Board
 from tests.hw.stm32.conftest import connected
 
 

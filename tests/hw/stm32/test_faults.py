@@ -9,9 +9,9 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.device import Device
-from pytest_quantcheck.rig.link import Link
-from rigs.stm32.board import VirtualSTM32Board
+from pytest_quantcheck.rig.link.link import Link
 from rigs.stm32.chips import FLASH_BASE
+from rigs.stm32.virtual_board import VirtualSTM32Board
 from tests.hw.stm32.conftest import connected, flash_firmware
 
 PAYLOAD = bytes(range(256)) * 3

@@ -14,8 +14,9 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault
 from rigs.stm32 import debugger
-from rigs.stm32.board import STM32Board, VirtualSTM32Board
+from rigs.stm32.board import STM32Board
 from rigs.stm32.chips import FLASH_BASE, STORE_BASE
+from rigs.stm32.virtual_board import VirtualSTM32Board
 from tests.hw.stm32.conftest import connected, flash_firmware
 
 SECTOR = 0x20000  # the store's sectors

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rigs.stm32.board import VirtualSTM32Board
+from rigs.stm32.virtual_board import VirtualSTM32Board
 
 OPEN_AND_WAIT = """
 import json, sys, time

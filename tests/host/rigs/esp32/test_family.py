@@ -12,8 +12,9 @@ import pytest
 from serial.tools import list_ports
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
+from pytest_quantcheck.rig.protocols.misbehaving import misbehaving
 
 pytestmark = pytest.mark.host
 
@@ -106,7 +107,7 @@ def test_flashing_without_a_port_is_a_flash_fault(tmp_path: Path) -> None:
 
 def test_a_real_board_cannot_be_told_to_misbehave(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="real"):
-        family("esp32").open(BENCH, tmp_path).misbehave("flip")
+        misbehaving(family("esp32").open(BENCH, tmp_path))
 
 
 def test_an_own_firmware_is_known_by_its_bytes(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
+from pytest_quantcheck.rig.protocols.misbehaving import misbehaving
 
 pytestmark = pytest.mark.host
 
@@ -74,7 +75,7 @@ def test_a_power_cycle_command_of_the_lab_is_run(tmp_path: Path) -> None:
 
 def test_a_real_board_cannot_be_told_to_break(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a real board"):
-        family("stm32").open(BENCH, tmp_path).misbehave("flip")
+        misbehaving(family("stm32").open(BENCH, tmp_path))
 
 
 def test_without_qemu_the_virtual_board_names_the_package(

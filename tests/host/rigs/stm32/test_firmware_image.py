@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.rig.board import BoardEntry
+from pytest_quantcheck.rig.entry import BoardEntry
 from rigs.stm32.chips import FLASH_BASE, RAM_BASE, STORE_BASE
 from rigs.stm32.firmware import IMAGE, image_for
 

@@ -9,21 +9,15 @@ import os
 import selectors
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import IO, Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
+from rigs.common.our_python import python_command
 
 _START_SECONDS = 60.0  # under two as a rule; a first start compiles, a loaded machine takes its time
 _COMMAND_SECONDS = 10.0
-_ROOT = Path(__file__).resolve().parents[2]
-_PROGRAM = (
-    "import sys; sys.path[:] = [entry for entry in sys.path if entry]; "
-    "root = {root!r}; root in sys.path or sys.path.insert(0, root); "
-    "from rigs.esp32.virtual.__main__ import main; main({arguments!r})"
-)
 
 
 class VirtualProcess:
@@ -35,11 +29,9 @@ class VirtualProcess:
                 raise MissingExtraError(package, "virtual", "the virtual ESP32-C3")
         self._name = name
         arguments = ["--heartbeat", "--flash", str(flash), "--console", console]
-        # -c, not -m: with -m a folder `rigs` in the working directory would hide ours.
-        program = _PROGRAM.format(root=str(_ROOT), arguments=arguments)
         self._log = log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            python_command("rigs.esp32.virtual.__main__", arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import struct
@@ -11,13 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import serial
-from serial.tools import list_ports
 
-from rigs.common.serial_port import open_port
+from rigs.common.serial_port import BAUD
 
 SCHEME = "qcesp32c3"
 _FRAME = struct.Struct("<cI")
 _CONNECT_SECONDS = 5.0
+_READ_SECONDS = 0.05
 
 
 class VirtualPort(serial.SerialBase):  # type: ignore[misc]  # pyserial has no types
@@ -132,36 +131,14 @@ class VirtualPort(serial.SerialBase):  # type: ignore[misc]  # pyserial has no t
         return True
 
 
-def open_serial(url: str, *, baudrate: int, timeout: float) -> Any:
-    """A pyserial port that is opened with DTR and RTS low, so that opening resets no board.
-
-    ``url`` is anything ``serial_for_url`` takes, or a virtual board's; a ``hwgrep://`` must match one
-    port only. Real ports are taken exclusively where the system can do that. Raises
-    ``serial.SerialException``.
-    """
-    if url.startswith(f"{SCHEME}:"):
-        port = VirtualPort()
-        port.port = url
-    else:
-        if url.startswith("hwgrep://"):
-            url = _only_match(url)
-        port = serial.serial_for_url(url, do_not_open=True)
-        with contextlib.suppress(AttributeError, ValueError):
-            port.exclusive = True
-    port.baudrate, port.timeout = baudrate, timeout
+def open_virtual_port(url: str) -> VirtualPort:
+    """The port of a virtual board at 115200 baud, with DTR and RTS low. Raises ``serial.SerialException``."""
+    port = VirtualPort()
+    port.port = url
+    port.baudrate, port.timeout = BAUD, _READ_SECONDS
     port.dtr = port.rts = False
-    open_port(port)
+    port.open()
     return port
-
-
-def _only_match(url: str) -> str:
-    """The device that ``hwgrep://REGEXP[&options]`` means; pyserial alone takes the first of several."""
-    pattern = url.removeprefix("hwgrep://").partition("&")[0]
-    found = [port.device for port in list_ports.grep(pattern)]
-    if len(found) != 1:
-        matches = f"{len(found)} ports: {', '.join(sorted(found))}" if found else "no port"
-        raise serial.SerialException(f"{url} matches {matches}; it must match one")
-    return str(found[0])
 
 
 def _address(url: str | None) -> tuple[str, int, str]:
