@@ -12,6 +12,7 @@ A page says what to do in fenced blocks:
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -24,6 +25,20 @@ NUMBER = re.compile(r"(?<![0-9a-f])\d[\d,]*(?:\.\d+)?(?![0-9a-f]*[a-f])")
 NEAR = {"%": 10.0, " pp": 10.0}  # percentages: so many points; all other numbers: a tenth of themselves
 DURATION = re.compile(r"\s?(s|ms|seconds)\b")
 COMMAND_SECONDS = 600
+OURS = (
+    "QC_",
+    "PYTEST_",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "FORCE_COLOR",
+    "PY_COLORS",
+)  # a reader has none of these
+
+
+def reader_environment(**changes: str) -> dict[str, str]:
+    """The variables of somebody who reads the page at a terminal without colours."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+    return {**kept, "COLUMNS": "80", "NO_COLOR": "1", **changes}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import Shell, carry_out
+from tests.pages import Shell, carry_out, reader_environment
 
 pytestmark = pytest.mark.hw
 
@@ -20,11 +20,10 @@ EXAMPLES = sorted(page for page in PAGES.glob("*.md") if page.name != "README.md
 def test_the_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     commands = Path(sys.executable).parent
     assert (commands / "quantcheck").is_file(), "the package is not installed in this environment"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("QC_")}
-    here = {"PATH": f"{commands}:{os.environ['PATH']}", "QC_CACHE": str(tmp_path / "cache")}
+    path = f"{commands}:{os.environ['PATH']}"
     folder, private = tmp_path / "here", tmp_path / "private"
     folder.mkdir()
     private.mkdir()
-    shell = Shell(folder, {**kept, **here}, private)
+    shell = Shell(folder, reader_environment(PATH=path, QC_CACHE=str(tmp_path / "cache")), private)
     carry_out(PAGES / "README.md", shell)
     assert carry_out(page, shell) >= 1

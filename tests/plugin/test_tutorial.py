@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from tests.pages import Shell, blocks, carry_out
+from tests.pages import Shell, blocks, carry_out, reader_environment
 
 pytestmark = pytest.mark.hw
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-OURS = ("QC_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 def new_environment(folder: Path) -> dict[str, str]:
     """A newcomer's variables. What pip would download is taken from the environment that runs this test:
-    ``sitecustomize`` adds it behind whatever a new virtual environment holds, ``bin`` has pytest's command.
+    ``sitecustomize`` adds it behind what a new virtual environment holds, ``bin`` has its Python and pytest.
     """
     site, bin = folder / "site", folder / "bin"
     site.mkdir()
     bin.mkdir()
-    (bin / "pytest").write_text('#!/bin/sh\nexec python -m pytest "$@"\n')
-    (bin / "pytest").chmod(0o755)
-    installed = sysconfig.get_paths()["purelib"]
-    (site / "sitecustomize.py").write_text(f"import sys\nsys.path.append({installed!r})\n")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
-    return {
-        **kept,
-        "PATH": f"{bin}:{os.environ['PATH']}",
-        "PYTHONPATH": str(site),
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say yes to it
-        "QC_CACHE": str(folder / "cache"),
-        "COLUMNS": "80",
-    }
+    installed = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    (site / "sitecustomize.py").write_text(f"import sys\nsys.path += {installed!r}\n")
+    for name, line in (("python3", f"exec {sys.executable}"), ("pytest", "exec python -m pytest")):
+        (bin / name).write_text(f'#!/bin/sh\n{line} "$@"\n')
+        (bin / name).chmod(0o755)
+    return reader_environment(
+        PATH=f"{bin}:{os.environ['PATH']}",
+        PYTHONPATH=str(site),
+        PIP_NO_INDEX="1",
+        PIP_NO_BUILD_ISOLATION="0",  # pip's way to say yes to it
+        QC_CACHE=str(folder / "cache"),
+    )
 
 
 def test_the_tutorial_from_pip_install_to_a_board(tmp_path: Path) -> None:
@@ -52,6 +50,6 @@ def test_the_tutorial_from_pip_install_to_a_board(tmp_path: Path) -> None:
 
 
 def test_every_block_of_the_tutorial_is_carried_out() -> None:
-    kinds = [block.kind for block in blocks(TUTORIAL)]
-    assert {"console", "python", "diff"} == set(kinds)
-    assert "    " not in [line[:4] for line in TUTORIAL.read_text().split("```")[0::2]], "an indented block"
+    assert {block.kind for block in blocks(TUTORIAL)} == {"console", "python", "diff"}
+    prose = TUTORIAL.read_text(encoding="utf-8").split("```")[::2]
+    assert not [line for part in prose for line in part.splitlines() if line.startswith("    ")]
