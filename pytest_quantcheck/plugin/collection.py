@@ -5,17 +5,21 @@ Imported when a test uses our fixtures; from there on it costs no NumPy either.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import pytest
 
-from pytest_quantcheck.errors import QuantcheckError
-from pytest_quantcheck.plugin import cases
+from pytest_quantcheck.errors import QuantcheckError, UsageError
+from pytest_quantcheck.plugin import cases, markers
 from pytest_quantcheck.plugin.items import BOARD, CASE, parameter, wanted_board
 from pytest_quantcheck.plugin.notes import run_notes
 from pytest_quantcheck.plugin.settings import inventory, settings
+from pytest_quantcheck.rig.families import sound_families
+from pytest_quantcheck.rig.inventory import Inventory
+from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.wording import counted
 
 Result = TypeVar("Result")
@@ -36,10 +40,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     where = f"{metafunc.definition.nodeid}: "
     on_board = BOARD in metafunc.fixturenames
-    hardware = _checked(where, lambda: cases.hardware(cases.marks(metafunc.definition, "hw")))
+    hardware = _checked(where, lambda: markers.hardware(markers.marks(metafunc.definition, "hw")))
     expansion = None
     if CASE in metafunc.fixturenames:
-        marks = cases.marks(metafunc.definition, "quant")
+        marks = markers.marks(metafunc.definition, "quant")
         if not marks:
             raise pytest.Collector.CollectError(
                 f"{where}uses quantcheck's fixtures without a quant marker; add "
@@ -47,12 +51,16 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
             )
         merged = _checked(
             where,
-            lambda: cases.override(cases.merge("quant", marks, cases.QUANT_KEYS), settings(config).overrides),
+            lambda: markers.override(
+                markers.merge("quant", marks, cases.QUANT_KEYS), settings(config).overrides
+            ),
         )
         collapse = on_board and hardware["io"] == "core"
         folder = str(metafunc.definition.path.parent)
         expansion = _checked(where, lambda: cases.expand(merged, folder, collapse_edges=collapse))
-    _checked(where, lambda: cases.budget(cases.marks(metafunc.definition, "budget")))
+    _checked(
+        where, lambda: _check_budget(config, markers.budget(markers.marks(metafunc.definition, "budget")))
+    )
     boards = _boards(config, hardware) if on_board else []
     if expansion is not None:
         run_notes(config).omitted += Counter(expansion.impossible)
@@ -72,6 +80,25 @@ def _checked(where: str, work: Callable[[], Result]) -> Result:
         return work()
     except QuantcheckError as error:
         raise pytest.Collector.CollectError(f"{where}{error}") from error
+
+
+def _check_budget(config: pytest.Config, budget: Budget | None) -> None:
+    """``UsageError`` for a limit that is given by target for none that exists: it would never be judged."""
+    for key, limit in budget.limits.items() if budget is not None else ():
+        if isinstance(limit, Mapping):
+            known = _known_targets(config)
+            if not known & limit.keys():
+                raise UsageError(
+                    f"budget({key}={dict(limit)!r}): no such target; known: {', '.join(sorted(known))}"
+                )
+
+
+def _known_targets(config: pytest.Config) -> set[str]:
+    """Targets of the rig, and those that the installed chip families name."""
+    known = {target for family in sound_families() for target in family.targets()}
+    with contextlib.suppress(QuantcheckError):  # a rig that cannot be read is told where boards are wanted
+        known |= set((inventory(config) or Inventory(())).targets)
+    return known
 
 
 def _boards(config: pytest.Config, hardware: Mapping[str, Any]) -> list[str]:
@@ -151,7 +178,7 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], without: list[py
 
 
 def _asked(item: pytest.Item) -> str:
-    wanted = cases.hardware(cases.marks(item, "hw"))
+    wanted = markers.hardware(markers.marks(item, "hw"))
     named = [f"{key}={wanted[key]!r}" for key in ("family", "target", "tags") if wanted[key]]
     return f" ({', '.join(named)})" if named else ""
 

@@ -112,14 +112,14 @@ def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: 
 @pytest.fixture
 def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterator[Gate]:
     """``gate.check(run, ...)`` judges a run by exactness, scores and the ``budget`` marker."""
-    from pytest_quantcheck.plugin import cases, outcome
+    from pytest_quantcheck.plugin import markers, outcome
 
     notes = item_notes(request.node)
 
     def record(verdict: Verdict) -> None:
         outcome.record(request.node, verdict.row())
 
-    made = quantcheck_session.gate(cases.budget(cases.marks(request.node, "budget")), record)
+    made = quantcheck_session.gate(markers.budget(markers.marks(request.node, "budget")), record)
     if "board" in request.fixturenames:
         made.device = request.getfixturevalue("board")
     if "quant_data" in request.fixturenames:

@@ -147,7 +147,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     notes = run_notes(config)
-    if notes.rows or notes.left_out or notes.omitted or notes.unwritten:
+    if notes.rows or notes.left_out or notes.omitted or notes.unwritten or notes.hw_skipped:
         from pytest_quantcheck.plugin import summary
 
         summary.summarize(terminalreporter, config)
@@ -165,8 +165,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
             "left_out": notes.left_out,
             "omitted": dict(notes.omitted),
         }
-    elif config.option.qc_report:
+        yield
+        return
+    if config.option.qc_report:
         from pytest_quantcheck.plugin import summary
 
         summary.write_reports(config)
+    notes = run_notes(config)
+    if config.option.qc_require_hw and notes.hw_skipped and not notes.hw_ran and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED  # none of the tests that were required ran
     yield

@@ -24,12 +24,6 @@ def parameter(item: pytest.Item, name: str) -> Any:
     return callspec.params.get(name) if callspec is not None else None
 
 
-def case_id(item: pytest.Item) -> str:
-    """What tells an item from others of its function: its id in brackets, or the function's name."""
-    callspec = getattr(item, "callspec", None)
-    return str(callspec.id) if callspec is not None else item.name
-
-
 def wanted_board(item: pytest.Item | None) -> str:
     """Target (or board name) an item wants; empty when it wants none."""
     return str(parameter(item, BOARD) or "") if item is not None else ""

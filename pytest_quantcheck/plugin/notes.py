@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_quantcheck.verdict.row import Row
 
 REPORT_KEY = "quantcheck_rows"  # where rows travel on a report, through xdist too
+BOARD_KEY = "quantcheck_board"  # says on a report that its item runs on a board
 CRASHED = "???"  # xdist's phase of a test whose worker process died
 
 
@@ -22,7 +23,7 @@ class RunNotes:
     """Of the whole run, in the controlling process; a pytest plug-in of its own.
 
     ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
-    combinations of a ``quant`` marker that are not run, ``ran`` the hw items whose call passed or failed,
+    combinations of a ``quant`` marker that are not run, ``hw_ran`` and ``hw_skipped`` the items on boards,
     ``unwritten`` says which reports could not be written and why.
     """
 
@@ -33,7 +34,7 @@ class RunNotes:
         self.left_out: dict[str, int] = {}
         self.omitted: Counter[str] = Counter()
         self.unwritten: list[str] = []
-        self.hw_ran = 0
+        self.hw_ran = self.hw_skipped = 0
 
     @property
     def rows(self) -> list[Row]:
@@ -45,8 +46,10 @@ class RunNotes:
         given = getattr(report, REPORT_KEY, None)
         if given is None and report.when != CRASHED:
             return
-        if report.when == "call" and not report.skipped and "hw" in report.keywords:
-            self.hw_ran += 1
+        if getattr(report, BOARD_KEY, False):
+            expected = hasattr(report, "wasxfail")
+            self.hw_skipped += int(report.skipped and not expected)
+            self.hw_ran += int(report.when == "call" and (not report.skipped or expected))
         from pytest_quantcheck.plugin.rows import crashed, repeated
 
         if report.when == CRASHED:

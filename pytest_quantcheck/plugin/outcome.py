@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import QuantcheckError, RigFault
-from pytest_quantcheck.plugin.items import case_id, wanted_board
-from pytest_quantcheck.plugin.notes import REPORT_KEY, item_notes
+from pytest_quantcheck.plugin.items import wanted_board
+from pytest_quantcheck.plugin.notes import BOARD_KEY, REPORT_KEY, item_notes
 from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.verdict.row import Plain, Row
 
@@ -23,7 +23,7 @@ _FAILURES = ("regression", "rig_fault", "error")
 def record(item: pytest.Item, row: Row) -> None:
     """A verdict was reached: keep it for the item's end."""
     name = "" if row.name == row.model else row.name  # what check(name=) said
-    item_notes(item).rows.append(replace(row, test=item.nodeid, case=case_id(item), name=name))
+    item_notes(item).rows.append(replace(row, test=item.nodeid, case=item.name, name=name))
 
 
 def finish_report(
@@ -48,6 +48,7 @@ def finish_report(
         plain = [row.to_dict() for row in rows]
         report.user_properties += [each for row in rows for each in properties(row)]
     setattr(report, REPORT_KEY, plain)
+    setattr(report, BOARD_KEY, bool(wanted_board(item)))
     return report
 
 
@@ -85,7 +86,7 @@ def _final(item: pytest.Item) -> list[Row]:
 
 
 def _blank(item: pytest.Item) -> Row:
-    return Row(test=item.nodeid, case=case_id(item), target=wanted_board(item) or "host")
+    return Row(test=item.nodeid, case=item.name, target=wanted_board(item) or "host")
 
 
 def _reason(error: BaseException | None) -> str:

@@ -33,6 +33,9 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
         terminalreporter.write_line(f"{counted(count, 'combination')} LEFT OUT: {reason}", yellow=True)
     for reason, count in notes.left_out.items():
         terminalreporter.write_line(f"{counted(count, 'hw test')} NOT RUN: {reason}", yellow=True, bold=True)
+    if settings(config).require_hw and notes.hw_skipped:
+        line = f"--qc-require-hw: {notes.hw_ran} hw tests ran, {notes.hw_skipped} were skipped"
+        terminalreporter.write_line(line, red=not notes.hw_ran, bold=True)
     for form, path in settings(config).reports.items():
         terminalreporter.write_line(f"{form} report: {path}")
     for line in notes.unwritten:

@@ -81,21 +81,25 @@ class QuantConfig:
 
     @property
     def id(self) -> str:
-        """Reads like a sentence and holds no hash: ``tflite-i8-i8-perchannel-cal10pct``.
+        """Reads like a sentence and holds no hash: ``tflite-i8-i8-perchannel-cal10pct``."""
+        return self.id_with({})
+
+    def id_with(self, words: Mapping[str, str]) -> str:
+        """The id with other ``words`` for some keys, such as ``{"calibration": "few"}``.
 
         The scheme is named unless it is int8.
         """
-        parts = (
-            self.quantizer,
-            "" if self.scheme == "int8" else self.scheme,
-            _SHORT[self.input_type],
-            _SHORT[self.output_type],
-            self.granularity.replace("_", ""),
-            quantizer(self.quantizer).options_id(dict(self.options)),
-            "opt" if self.optimize else "",
-            self.calibration.id,
-        )
-        return "-".join(part for part in parts if part)
+        parts = {
+            "quantizer": self.quantizer,
+            "scheme": "" if self.scheme == "int8" else self.scheme,
+            "input_type": _SHORT[self.input_type],
+            "output_type": _SHORT[self.output_type],
+            "granularity": self.granularity.replace("_", ""),
+            "options": quantizer(self.quantizer).options_id(dict(self.options)),
+            "optimize": "opt" if self.optimize else "",
+            "calibration": self.calibration.id,
+        }
+        return "-".join(part for part in {**parts, **words}.values() if part)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for manifests."""

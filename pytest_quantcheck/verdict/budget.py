@@ -6,6 +6,7 @@ never passed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -75,8 +76,12 @@ class Budget:
         for key, limit in limits.items():
             if key not in QUANTITIES:
                 raise UsageError(f"budget({key}={limit!r}): unknown key; allowed: {', '.join(QUANTITIES)}")
-            for value in limit.values() if isinstance(limit, Mapping) else (limit,):
-                if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            values = tuple(limit.values()) if isinstance(limit, Mapping) else (limit,)
+            if not values:
+                raise UsageError(f"budget({key}={{}}) limits nothing; allowed: a number, {{target: number}}")
+            for value in values:
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                if not number or not 0 < value < math.inf:
                     raise UsageError(
                         f"budget({key}={limit!r}): {value!r} is no limit; allowed: a positive number, "
                         f"or {{target: number}}"

@@ -150,7 +150,9 @@ class Gate:
             judged = self.reference.run(run.model, self.data.test)
             inherited = judged.runner
         assert isinstance(judged.vectors, Samples), "checked above"
-        floats = self._finite_floats(run.model, judged.vectors, needed=limits.max_drop is not None)
+        floats = self._finite_floats(
+            run.model, judged.vectors, needed=limits.max_drop is not None or chosen.to_float
+        )
         scores = measure(judged, judged.vectors, purpose, chosen, floats, inherited)
         return scores, _unscored_outputs(judged, scores)
 

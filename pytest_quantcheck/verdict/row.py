@@ -42,7 +42,7 @@ class ScoreRow:
 class Row:
     """One line of every report. None and empty texts mean *not known*.
 
-    ``test`` is the item's node id, ``case`` the part of it in brackets (or the function's name), ``name``
+    ``test`` is the item's node id, ``case`` the part of it behind the file, ``name``
     what ``gate.check(name=)`` said. ``outcome`` is one of ``OUTCOMES`` and follows what pytest finally says
     of the item; ``reason`` is why a test failed beside its criteria, ``reruns`` how often
     it was run before. ``samples`` were run; a score may be

@@ -29,7 +29,7 @@ def test_the_reference_names_every_key_option_and_argument(pytestconfig: pytest.
     import inspect
 
     from pytest_quantcheck.data.calibration import ALLOWED
-    from pytest_quantcheck.plugin import cases
+    from pytest_quantcheck.plugin import cases, markers
     from pytest_quantcheck.plugin.options import INI_KEYS
     from pytest_quantcheck.verdict.budget import QUANTITIES
     from pytest_quantcheck.verdict.gate import Gate
@@ -39,6 +39,6 @@ def test_the_reference_names_every_key_option_and_argument(pytestconfig: pytest.
     options = [f"--{name.replace('_', '-')}" for name in vars(pytestconfig.option) if name.startswith("qc_")]
     arguments = list(inspect.signature(Gate.check).parameters)[2:-1]
     calibrations = ALLOWED.replace("ids:a,b", "ids:").split(", ")
-    words = [*cases.QUANT_KEYS, *cases.HW_KEYS, *QUANTITIES, *METRICS, *arguments, *options, *INI_KEYS]
+    words = [*cases.QUANT_KEYS, *markers.HW_KEYS, *QUANTITIES, *METRICS, *arguments, *options, *INI_KEYS]
     assert [word for word in (*words, *calibrations) if word not in page] == []
     assert len(options) >= 10

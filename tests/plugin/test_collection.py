@@ -156,6 +156,28 @@ def test_marks_of_parameters_reach_the_item(collect: Collect) -> None:
     assert ids(result) == ["b"]
 
 
+def test_ids_of_parameters_take_the_place_of_what_the_keys_would_say(collect: Collect) -> None:
+    few = "pytest.param('count:7', id='few')"
+    source = HOST.format(
+        f"model=pytest.param('deep/in/a.folder/kws_v12.h5', id='kws'), calibration=['10%', {few}], "
+        "data=['nets:clean', pytest.param('nets:dataset_with_noise', id='noisy')]"
+    )
+    assert ids(collect(source)) == [
+        "kws-nets.clean-tflite-i8-i8-perchannel-cal10pct",
+        "kws-nets.clean-tflite-i8-i8-perchannel-few",
+        "kws-noisy-tflite-i8-i8-perchannel-cal10pct",
+        "kws-noisy-tflite-i8-i8-perchannel-few",
+    ]
+
+
+def test_data_are_a_factor_of_the_matrix_like_any_other(collect: Collect) -> None:
+    source = HOST.format("model='m.h5', data=['day:samples', 'night:samples']")
+    assert ids(collect(source)) == [
+        "m-day-tflite-i8-i8-perchannel-cal100pct",
+        "m-night-tflite-i8-i8-perchannel-cal100pct",
+    ]
+
+
 MATRIX = "scheme=['int8', 'int16x8', 'float16'], input_type=['int8', 'int16', 'float32']"
 
 
@@ -200,7 +222,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("model=['x/a/m.h5', 'y/a/m.h5']", ["two cases", "x/a/m.h5", "y/a/m.h5"]),
     ("seed=[1, 1]", ["two cases", "given twice"]),
     ("'m.h5'", ["keys only"]),
-    ("model=pytest.param('m.h5', id='x')", ["ids follow from the keys"]),
+    ("model=pytest.param('m.h5', 'n.h5')", ["pytest.param takes one value, marks and an id"]),
 ]
 
 

@@ -98,7 +98,7 @@ def test_host_mark(request, gate):
     document = json.loads((pytester.path / "out" / "qc.json").read_text())
     assert document["outcome"] == "regression"
     assert [row["outcome"] for row in document["results"]] == ["pass", "pass", "regression", "regression"]
-    assert (pytester.path / "qc.md").read_text().count("| nets.") == 4
+    assert (pytester.path / "qc.md").read_text().count("| test_") == 4
 
 
 def test_rows_reach_the_summary_from_parallel_workers(run: Run) -> None:

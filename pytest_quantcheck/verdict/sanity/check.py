@@ -14,7 +14,7 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.verdict.metrics.classification import correct, decisions
 from pytest_quantcheck.verdict.metrics.metric import Bools
-from pytest_quantcheck.verdict.sanity.labels import label_findings
+from pytest_quantcheck.verdict.sanity.labels import LABEL_ORDER, label_findings
 from pytest_quantcheck.verdict.sanity.preprocessing import preprocessing_findings
 from pytest_quantcheck.verdict.sanity.ranges import range_findings
 
@@ -57,6 +57,8 @@ class Sanity:
         if not all(0 <= label < classes for label in labels):
             return ()
         found = list(label_findings(decisions(outputs[0]), np.asarray(labels), classes, data.classes))
+        if any(each.code == LABEL_ORDER for each in found):  # nothing can be said by labels that are wrong
+            return tuple(found)
 
         def right(samples: Samples) -> Bools:
             given = self._floats(model, samples)

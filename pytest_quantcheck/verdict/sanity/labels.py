@@ -13,6 +13,7 @@ from pytest_quantcheck.finding import Finding
 
 FEWEST = 20  # with fewer samples chance explains too much
 SURE = 0.01  # probability up to which chance is no explanation
+LABEL_ORDER = "label_order"
 _MOST_NAMED = 8
 
 Classes = npt.NDArray[np.int64]
@@ -31,7 +32,7 @@ def label_findings(named: Classes, labels: Classes, classes: int, names: Sequenc
         order, gained = better
         yield Finding(
             "warning",
-            "label_order",
+            LABEL_ORDER,
             f"The float model is right on {right} of {count} samples; with {_order(order, names)} it would "
             f"be right on {gained}.",
             "The labels are in another order than the model's outputs: sort the classes as in training.",
