@@ -8,12 +8,17 @@ from functools import cache
 from importlib.metadata import version
 from typing import Protocol, Union
 
+import numpy as np
+import numpy.typing as npt
+
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.device import HOST, NO_EFFORT, Device, Effort
 
 Vectors = Union[Samples, Raw]
+Tensor = npt.NDArray[np.generic]
+"""A raw tensor of a model, of whatever type the model has."""
 
 
 @cache
@@ -64,8 +69,8 @@ class Run:
     runtime: str
     model: QuantizedModel
     vectors: Vectors
-    inputs: tuple[Array, ...]
-    outputs: tuple[Array, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     exact: bool = False
     operators: tuple[tuple[OperatorRecord, ...], ...] = ()
     counters: tuple[int, ...] = ()
