@@ -22,7 +22,8 @@ from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value, window_output
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
-from pytest_quantcheck.plugin.cases import expand, override
+from pytest_quantcheck.plugin.cases import expand
+from pytest_quantcheck.plugin.markers import override
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.tflite import optimize
 from pytest_quantcheck.quantizers.tflite.quantize import quantize
