@@ -176,10 +176,11 @@ def cells_of(message: type[Message]) -> list[tuple[int, int, bool]]:
             break
         widths = [1] * kind.size if isinstance(kind, Fixed) else [kind.size]
         if isinstance(kind, Padded):
-            widths = [kind.kind.size, *[1] * kind.zeros]
+            widths = [kind.kind.size]
         for width in widths:
             found.append((at, width, False))
             at += width
+        at += kind.zeros if isinstance(kind, Padded) else 0
     return found
 
 
@@ -268,8 +269,12 @@ def test_a_record_of_the_image_has_the_same_fields(name: str) -> None:
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_a_payload_of_the_link_has_the_same_fields(name: str) -> None:
     python = PAYLOADS[name]
-    found = cells(python) if isinstance(python, struct.Struct) else cells_of(python)
-    assert found == as_cells(structures(MESSAGES)[name])
+    in_c = structures(MESSAGES)[name]
+    if isinstance(python, struct.Struct):
+        assert cells(python) == as_cells(in_c)
+    else:
+        meant = [field for field in in_c if not field.name.startswith("zero")]
+        assert cells_of(python) == as_cells(tuple(meant))
 
 
 def test_sizes_that_are_given_apart_are_those_of_the_payloads() -> None:
