@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
@@ -12,6 +13,7 @@ from pytest_quantcheck.plugin.settings import Settings
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.inventory import Inventory
+from pytest_quantcheck.rig.serial_log import log_folder
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import BoardRunner
 
@@ -45,7 +47,7 @@ class Bench:
             self._runner = BoardRunner(
                 BoardSession(
                     self._pool(wanted),
-                    log_dir=self._settings.log_dir,
+                    log_dir=self._logs,
                     lease_timeout=self._settings.lease_timeout,
                     ledger=self.ledger,
                 )
@@ -60,6 +62,10 @@ class Bench:
         session.start()
         self._since = self._since or time.monotonic()
         return self._runner
+
+    @cached_property
+    def _logs(self) -> Path:
+        return log_folder(self._settings.log_dir)
 
     def release(self, *, unless: str = "") -> None:
         """Give the board back, unless it is of the target (or has the name) ``unless``."""
@@ -84,7 +90,7 @@ class Bench:
         module, _, name = test.partition("::")
         folder = re.sub(r"[^A-Za-z0-9._-]+", "-", module.removesuffix(".py"))
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
-        return self._settings.log_dir / folder / f"{readable[:200]}.log"
+        return self._logs / folder / f"{readable[:200]}.log"
 
     def _pool(self, wanted: str) -> tuple[BoardEntry, ...]:
         inventory = self._inventory()

@@ -1,7 +1,13 @@
-"""The serial log of a board: the link's frames and the session's notes, in one file at a time."""
+"""The serial log of a board: the link's frames and the session's notes, in one file at a time.
+
+A log is there to help: one that cannot be written costs that log and a warning, never a verdict.
+"""
 
 from __future__ import annotations
 
+import tempfile
+import warnings
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +19,7 @@ class SerialLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: TextIO | None = None
+        self._lost = False
 
     @property
     def path(self) -> Path:
@@ -23,13 +30,19 @@ class SerialLog:
         """Go on in ``path``."""
         self.close()
         self._path = path
+        self._lost = False
 
     def write(self, text: str) -> None:
-        """Append ``text`` as it is."""
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8", buffering=1)
-        self._file.write(text)
+        """Append ``text`` as it is. What cannot be written is given up for this file, with a warning."""
+        if self._lost:
+            return
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file.write(text)
+        except OSError as error:
+            self._give_up(error)
 
     def note(self, text: str) -> None:
         """A line of the session's own, with the time of day."""
@@ -37,6 +50,33 @@ class SerialLog:
 
     def close(self) -> None:
         """Close the file; the next word opens it again."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:  # the last words of a full disk
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._lost = True
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+        warnings.warn(f"serial log {self._path} NOT WRITTEN: {error}", RuntimeWarning, stacklevel=3)
+
+
+def log_folder(wanted: Path) -> Path:
+    """``wanted``, made where need be; with a warning a temporary folder where nothing can be written there."""
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted):
+            return wanted
+    except OSError as error:
+        other = Path(tempfile.mkdtemp(prefix="quantcheck-logs-"))
+        warnings.warn(
+            f"log folder {wanted} cannot be written ({error}); logs go to {other}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return other

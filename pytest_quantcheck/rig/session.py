@@ -31,7 +31,7 @@ from pytest_quantcheck.rig.messages.numbers import STATUS_TEXT, Place, Status
 from pytest_quantcheck.rig.messages.run import OperatorResult
 from pytest_quantcheck.rig.messages.store import StoreListing
 from pytest_quantcheck.rig.protocols.board import Board
-from pytest_quantcheck.rig.serial_log import SerialLog
+from pytest_quantcheck.rig.serial_log import SerialLog, log_folder
 from pytest_quantcheck.rig.store import StoreLayout, plan_slot
 
 Result = TypeVar("Result")
@@ -125,8 +125,8 @@ class BoardSession:
         self._lease_timeout = lease_timeout
         self._storage = storage
         self._run_deadline = run_deadline
-        self._log_dir = log_dir
-        self._log = SerialLog(log_dir / f"{self.target}-{os.getpid()}.log")
+        self._log_dir = log_folder(log_dir)
+        self._log = SerialLog(self._log_dir / f"{self.target}-{os.getpid()}.log")
         self._lease: Lease | None = None
         self._connection: Connection | None = None
 

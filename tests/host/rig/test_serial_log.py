@@ -1,0 +1,44 @@
+"""A serial log that cannot be written costs that log and a warning, never what it is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_quantcheck.rig.serial_log import SerialLog, log_folder
+
+pytestmark = pytest.mark.host
+
+
+def test_a_log_is_made_at_the_first_word(tmp_path: Path) -> None:
+    log = SerialLog(tmp_path / "deep" / "a.log")
+    assert not log.path.exists()
+    log.write("one\n")
+    log.close()
+    log.write("two\n")
+    log.close()
+    assert log.path.read_text() == "one\ntwo\n"
+
+
+def test_a_full_disk_is_told_once_and_the_next_log_is_written(tmp_path: Path) -> None:
+    full = tmp_path / "full.log"
+    full.symlink_to("/dev/full")
+    log = SerialLog(full)
+    with pytest.warns(RuntimeWarning, match=r"full.log NOT WRITTEN: .*No space left"):
+        log.write("a line\n")
+        log.close()
+    log.write("nothing happens\n")
+    log.switch(tmp_path / "good.log")
+    log.write("here\n")
+    log.close()
+    assert (tmp_path / "good.log").read_text() == "here\n"
+
+
+def test_a_log_folder_that_cannot_be_made_gives_way_to_a_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(RuntimeWarning, match="log folder .*file.* cannot be written"):
+        other = log_folder(tmp_path / "file" / "logs")
+    assert other.is_dir()
+    other.rmdir()
+    assert log_folder(tmp_path / "logs") == tmp_path / "logs"
