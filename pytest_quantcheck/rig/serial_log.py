@@ -67,7 +67,7 @@ class SerialLog:
 
 
 def log_folder(wanted: Path) -> Path:
-    """``wanted``, made where need be; with a warning a temporary folder where nothing can be written there."""
+    """``wanted``, made where need be; a temporary folder, with a warning, where it cannot be written."""
     try:
         wanted.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=wanted):
