@@ -19,8 +19,8 @@ from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.report.convergence import ConvergenceRow
 from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.verdict.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.metrics.classification import accuracy
 
 

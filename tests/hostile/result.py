@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Result:
     """``refused`` and ``ran`` are both fine; everything in ``faults`` is a bug, by kind, with what did it.
 
-    Kinds: ``traceback`` (an exception that is none of ours), ``hang`` (over its deadline), ``memory`` (over
-    its limit), ``wrong pass``, ``executed`` (a stranger's code ran), ``changed`` (a file outside was touched).
+    Kinds: ``traceback`` (an exception that is none of ours), ``hang`` (over its deadline), ``memory``
+    (over its limit), ``wrong pass``, ``executed`` (a stranger's code ran), ``changed`` (a file elsewhere).
     """
 
     attack: str

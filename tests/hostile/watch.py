@@ -13,8 +13,8 @@ _STEP_MS = 50
 
 
 class Watch:
-    """Between ``with`` and its end: ``changes`` are the paths below ``folders`` that were touched, without those
-    below ``allowed``. The operating system reports them, so what was made and removed again counts as well.
+    """Between ``with`` and its end: ``changes`` are the paths below ``folders`` that were touched, but
+    not below ``allowed``. The operating system reports them, so what was made and removed again counts as well.
     """
 
     def __init__(self, folders: Sequence[Path], allowed: Sequence[Path]) -> None:

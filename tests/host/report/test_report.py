@@ -10,7 +10,8 @@ import pytest
 
 from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
-from pytest_quantcheck.report.convergence import ConvergenceRow, convergence_svg, convergence_table
+from pytest_quantcheck.report.convergence import convergence_svg, convergence_table
+from pytest_quantcheck.verdict.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow, count, overall
 
