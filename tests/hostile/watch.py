@@ -14,7 +14,7 @@ _STEP_MS = 50
 
 class Watch:
     """Between ``with`` and its end: ``changes`` are the paths below ``folders`` that were touched, but
-    not below ``allowed``. The operating system reports them, so what was made and removed again counts as well.
+    not below ``allowed``. The operating system reports them, so what was made and removed counts too.
     """
 
     def __init__(self, folders: Sequence[Path], allowed: Sequence[Path]) -> None:
