@@ -1,16 +1,18 @@
 """Leases: a real lock per physical board, so that workers and separate runs never share one.
 
-The lock is the operating system's (through ``filelock``): it dies with its process, so there are no
+The lock is the operating system's (``shared_lock.py``): it dies with its process, so there are no
 stale locks to clean up. A virtual board needs none: whoever leases it gets a process of its own.
 """
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
 import re
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,10 +22,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.shared_lock import SharedLock
 
 DIRECTORY_VARIABLE = "QC_LEASE_DIR"
 _POLL_SECONDS = 0.1
@@ -32,21 +33,24 @@ _held: list[str] = []  # the boards of this process
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a board: process, what it is doing with it, since when (UTC)."""
+    """Who has a board: process, what it is doing with it, since when (UTC), where, and whose it is."""
 
     pid: int
     who: str
     since: str
     host: str
+    user: str = ""
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} for {self.who or 'no stated purpose'} since {self.since}"
+        by = f" by {self.user}" if self.user else ""
+        what = self.who or "no stated purpose"
+        return f"process {self.pid}{by} on {self.host} for {what} since {self.since}"
 
 
 class Lease:
     """One board, ours until ``release``. Made by ``acquire``; a context manager."""
 
-    def __init__(self, entry: BoardEntry, locks: Sequence[FileLock]) -> None:
+    def __init__(self, entry: BoardEntry, locks: Sequence[SharedLock]) -> None:
         self.entry = entry
         self._locks = locks
 
@@ -56,7 +60,6 @@ class Lease:
         if locks:
             _held.remove(self.entry.name)
         for lock in locks:
-            _holder_file(lock).unlink(missing_ok=True)
             lock.release()
 
     def __enter__(self) -> Lease:
@@ -93,11 +96,9 @@ def acquire(pool: Sequence[BoardEntry], *, who: str = "", timeout: float = 60.0)
 
 
 def holder(entry: BoardEntry) -> Holder | None:
-    """Who holds ``entry`` now; None when it is free or virtual."""
+    """Who holds ``entry`` now; None when it is free or virtual. Raises ``RigFault`` as ``acquire`` does."""
     for lock in _locks(entry):
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
+        if not _acquired(lock, ""):
             return _read_holder(lock)
         lock.release()
     return None
@@ -110,59 +111,78 @@ def directory() -> Path:
     users on one machine names a folder that all of them may write.
     """
     given = os.environ.get(DIRECTORY_VARIABLE)
-    if given:
-        path = Path(given)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-    base = Path("/tmp") if os.name == "posix" else Path(tempfile.gettempdir())
-    path = base / (f"quantcheck-leases-{os.getuid()}" if os.name == "posix" else "quantcheck-leases")
-    path.mkdir(mode=0o700, exist_ok=True)
-    if os.name == "posix" and path.stat().st_uid != os.getuid():
-        raise RigFault(
-            "lease", f"{path} belongs to somebody else; set {DIRECTORY_VARIABLE} to a folder of yours"
-        )
+    path = Path(given) if given else _usual_directory()
+    try:
+        path.mkdir(mode=0o777 if given else 0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if not given and os.name == "posix":
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid():
+            raise RigFault(
+                "lease", f"{path} belongs to somebody else; set {DIRECTORY_VARIABLE} to a folder of yours"
+            )
     return path
+
+
+def _usual_directory() -> Path:
+    if os.name != "posix":
+        return Path(tempfile.gettempdir()) / "quantcheck-leases"
+    return Path("/tmp") / f"quantcheck-leases-{os.getuid()}"
+
+
+def _unusable(path: Path, error: OSError) -> RigFault:
+    return RigFault(
+        "lease",
+        f"the lease folder {path} cannot be used ({error.strerror or error}); "
+        f"set {DIRECTORY_VARIABLE} to a folder that every user of the lab may write (mode 1777)",
+    )
 
 
 def _try(entry: BoardEntry, who: str) -> Lease | None:
     """All locks of a board, or none of them. Never waits while it holds one."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    says = json.dumps(asdict(Holder(os.getpid(), who, now, socket.gethostname(), _user())))
     with ExitStack() as taken:
         locks = _locks(entry)
         for lock in locks:
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
+            if not _acquired(lock, says):
                 return None
             taken.callback(lock.release)
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        text = json.dumps(asdict(Holder(os.getpid(), who, now, socket.gethostname())))
-        for lock in locks:
-            _holder_file(lock).write_text(text)
         taken.pop_all()
     if locks:
         _held.append(entry.name)
     return Lease(entry, locks)
 
 
-def _locks(entry: BoardEntry) -> list[FileLock]:
+def _acquired(lock: SharedLock, says: str) -> bool:
+    try:
+        return lock.acquire(says)
+    except OSError as error:
+        raise _unusable(lock.path.parent, error) from error
+
+
+def _user() -> str:
+    with suppress(KeyError, OSError, ImportError):  # a number without a name
+        return getpass.getuser()
+    return ""
+
+
+def _locks(entry: BoardEntry) -> list[SharedLock]:
     """One per name of the board; none for a virtual one."""
     return [] if entry.virtual else [_lock(name) for name in entry.physical_ids]
 
 
-def _lock(physical_id: str) -> FileLock:
+def _lock(physical_id: str) -> SharedLock:
     """A readable name plus a digest, since physical ids contain slashes and colons."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", physical_id)[-40:].strip("-")
     digest = hashlib.sha256(physical_id.encode()).hexdigest()[:12]
-    return FileLock(directory() / f"{readable}-{digest}.lock", thread_local=False)
+    return SharedLock(directory() / f"{readable}-{digest}.lock")
 
 
-def _holder_file(lock: FileLock) -> Path:
-    return Path(lock.lock_file).with_suffix(".json")
-
-
-def _read_holder(lock: FileLock) -> Holder | None:
+def _read_holder(lock: SharedLock) -> Holder | None:
     with suppress(OSError, ValueError, TypeError):
-        return Holder(**json.loads(_holder_file(lock).read_text()))
+        return Holder(**json.loads(lock.holder_says()))
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,16 @@ def open_serial(url: str, *, lines_low: bool = False) -> Any:
     if lines_low:
         port.dtr = port.rts = False
     open_port(port)
+    _no_delay(port)
     return port
+
+
+def _no_delay(port: Any) -> None:
+    """Small frames go at once over a network, not when there are more of them."""
+    connection = getattr(port, "_socket", None)  # of socket://; rfc2217:// does it itself
+    if isinstance(connection, socket.socket):
+        with contextlib.suppress(OSError):  # a socket that is not TCP
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def open_port(port: Any) -> None:

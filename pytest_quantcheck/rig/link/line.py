@@ -38,6 +38,8 @@ class Line:
         if getattr(transport, "write_timeout", 0) is None:
             try:
                 transport.write_timeout = _WRITE_SECONDS  # type: ignore[attr-defined]
+            except NotImplementedError:  # rfc2217://, whose socket has a timeout of its own
+                transport.write_timeout = None  # type: ignore[attr-defined]
             except OSError as error:  # pyserial configures the port anew: it may have gone
                 raise self._broken(error) from error
 

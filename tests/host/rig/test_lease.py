@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +167,104 @@ def test_virtual_boards_are_free_for_everybody():
 def test_an_empty_pool_is_a_lease_fault():
     with pytest.raises(RigFault, match="no board to choose from"):
         lease.acquire([])
+
+
+OTHERS = (12345, 23456)  # users of the lab that have no name on this machine
+
+
+def as_user(uid: int, work, gid: int = 54321) -> str:
+    """What ``work`` returns in a process of another user; of its error, the text."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(gid)
+            os.setuid(uid)
+            os.umask(0o077)
+            text = str(work())
+        except BaseException as error:  # whatever it is, the parent reads it
+            text = f"{type(error).__name__}: {error}"
+        os.write(writing, text.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as answer:
+        return answer.read()
+
+
+@pytest.fixture
+def shared(monkeypatch, request):
+    """A lease folder outside the private folders of pytest, which other users cannot enter."""
+    if not hasattr(os, "getuid") or os.getuid() != 0:
+        pytest.skip("only root can become other users")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = Path(folder) / "leases"
+        path.mkdir()
+        Path(folder).chmod(0o755)
+        monkeypatch.setenv(lease.DIRECTORY_VARIABLE, str(path))
+        yield path
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o2777, 0o3777], ids=oct)
+@pytest.mark.parametrize("groups", [(54321, 54321), (1, 2)], ids=["one group", "two groups"])
+def test_users_of_a_lab_share_boards_and_see_who_holds_them(shared, mode, groups):
+    os.chown(shared, 0, 54321)
+    shared.chmod(mode)
+    entry = board("a", "COM1")
+    (first, second), (one, two) = OTHERS, groups
+    for uid, gid in ((first, one), (second, two), (0, 0), (second, two), (first, one)):
+        take = lambda: lease.acquire([entry], timeout=0).release() or "taken and given back"  # noqa: E731
+        assert as_user(uid, take, gid) == "taken and given back"
+    with lease.acquire([entry], who="the nightly run"):
+        busy = as_user(second, lambda: lease.acquire([entry], timeout=0), two)
+        assert "RigFault: lease fault on a: no free board after waiting 0 s:" in busy
+        assert f"  a is held by process {os.getpid()}" in busy
+        assert "for the nightly run since" in busy
+    reading, writing = os.pipe()
+    holding = os.fork()
+    if not holding:
+        os.setgroups([])
+        os.setgid(one)
+        os.setuid(first)
+        held = lease.acquire([entry], who="somebody's test")
+        os.write(writing, b"held")
+        time.sleep(60)
+        held.release()
+    try:
+        assert os.read(reading, 4) == b"held"
+        with pytest.raises(RigFault, match=rf"held by process {holding} .*for somebody's test since"):
+            lease.acquire([entry], timeout=0)
+    finally:
+        os.kill(holding, signal.SIGKILL)
+        os.waitpid(holding, 0)
+    lease.acquire([entry], timeout=2).release()
+
+
+def test_a_lease_folder_that_cannot_be_written_is_told_as_such(shared):
+    shared.chmod(0o755)
+    said = as_user(OTHERS[0], lambda: lease.acquire([board("a", "COM1")], timeout=0))
+    assert said.startswith(
+        f"RigFault: lease fault: the lease folder {shared} cannot be used (Permission denied)"
+    )
+    assert "held by somebody" not in said
+    assert lease.DIRECTORY_VARIABLE in said
+
+
+def test_a_folder_that_is_a_file_is_told_as_such(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(lease.DIRECTORY_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(RigFault, match=r"the lease folder .*file cannot be used"):
+        lease.acquire([board("a", "COM1")], timeout=0)
+
+
+def test_a_link_in_the_lease_folder_is_never_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lease.acquire([board("a", "COM1")]).release()
+    (lock,) = (tmp_path / "leases").glob("*.lock")
+    lock.unlink()
+    lock.symlink_to(victim)
+    with pytest.raises(RigFault, match="cannot be used"):
+        lease.acquire([board("a", "COM1")], timeout=0)
+    assert victim.read_text() == "precious"
