@@ -43,7 +43,7 @@ def test_the_tutorial_from_pip_install_to_a_board(tmp_path: Path) -> None:
     (tmp_path / "private").mkdir()
     (tmp_path / "home" / "pytest-quantcheck").symlink_to(ROOT)
     shell = Shell(tmp_path / "home", new_environment(tmp_path), tmp_path / "private")
-    assert carry_out(TUTORIAL, shell) == 12
+    assert carry_out(TUTORIAL, shell) == 10
     code, printed = shell.run("python -c 'import pytest_quantcheck; print(pytest_quantcheck.__file__)'")
     assert code == 0
     assert Path(printed[-1]).is_relative_to(tmp_path / "home" / ".venv"), "the wheel was not what ran"
