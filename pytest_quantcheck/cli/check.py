@@ -95,12 +95,14 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
 
     findings = list(audit(artefact))
     try:
-        image = compile_image(read_graph(artefact))
+        graph = read_graph(artefact)
+        image = compile_image(graph)
     except (ModelError, ImageError) as error:
         if not any(finding.severity == "error" for finding in findings):
             unsupported = _unsupported(read_summary(artefact), supported_kinds(artefact))
             findings += unsupported or [Finding("error", "model", f"{error}.")]
         return findings, None
+    findings += [Finding("note", "model", f"{note}.") for note in graph.notes]
     findings += _sizes(image, memory)
     return findings, image
 

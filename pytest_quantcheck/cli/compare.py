@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"a: {args.a} ({runs[0].runtime})\nb: {args.b} ({runs[1].runtime})")
     if found:
         print(_RELATIONS[departs])
+        for note in model.graph.notes:
+            print(f"note: {note}")
     print(found if found else f"{_outputs(len(runs[0]))} equal, bit for bit")
     if args.fault and not found:
         print(f"--break {args.fault} changed no output for these inputs; try others, or more of them")

@@ -14,7 +14,7 @@ from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_board
 from pytest_quantcheck.cli.vectors import (
     FORMAT,
-    check_output_suffix,
+    output_file,
     read_inputs,
     read_model,
     write_outputs,
@@ -48,19 +48,21 @@ def run(args: argparse.Namespace) -> int:
     """Run all inputs on the board; write what was asked for; print a summary."""
     model = read_model(args.model)
     vectors = read_inputs(args.inputs, model)
-    if args.outputs:
-        check_output_suffix(args.outputs, model)
-        check_file("--outputs", args.outputs, args.model, args.inputs)
+    outputs = output_file(args.outputs, model) if args.outputs else None
+    if outputs:
+        check_file("--outputs", outputs, args.model, args.inputs)
     if args.json:
-        check_file("--json", args.json, args.model, args.inputs, args.outputs)
+        check_file("--json", args.json, args.model, args.inputs, outputs)
     with ExitStack() as stack:
         runner = open_board(args.board, args, stack.enter_context(progress()), stack)
         result = runner.run(model, vectors, operators=args.profile)
-    if args.outputs:
-        write_outputs(args.outputs, result.outputs, model)
+    if outputs:
+        write_outputs(outputs, result.outputs, model)
     if args.json:
         write_whole(args.json, json.dumps(summary(result), indent=2).encode() + b"\n")
     _print(result)
+    if outputs != args.outputs:
+        print(f"the model has {len(result.outputs)} outputs, which a .npy does not hold: see {outputs}")
     return 0
 
 

@@ -55,12 +55,12 @@ def read_inputs(path: Path, model: QuantizedModel) -> Raw:
     return raw
 
 
-def check_output_suffix(path: Path, model: QuantizedModel) -> None:
-    """Refuse a form of file that cannot hold the model's outputs."""
+def output_file(path: Path, model: QuantizedModel) -> Path:
+    """Where the model's outputs go: ``path``, but an ``.npz`` beside it where a ``.npy`` cannot hold them."""
     count = len(summary_of(model.artefact).output_tensors)
-    allowed = (".npy", ".npz") if count == 1 else (".npz",)
-    if path.suffix not in allowed:
-        raise UsageError(f"--outputs {path}: this model has {count} outputs; allowed: {', '.join(allowed)}")
+    if path.suffix not in (".npy", ".npz"):
+        raise UsageError(f"--outputs {path}: allowed: {'.npy, ' if count == 1 else ''}.npz")
+    return path if count == 1 else path.with_suffix(".npz")
 
 
 def write_outputs(path: Path, outputs: Sequence[Array], model: QuantizedModel) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_quantcheck.graph import model
-from pytest_quantcheck.image import emit_elementwise, emit_move, emit_products, emit_reduce
+from pytest_quantcheck.image import emit_elementwise, emit_move, emit_products, emit_reduce, layout
 from pytest_quantcheck.image.constants import Constants
 from pytest_quantcheck.image.source_operator import KernelCall, SourceOperator
 
@@ -34,6 +34,7 @@ _EMITTERS: dict[type[model.Params], Callable[[SourceOperator, Any], KernelCall]]
     model.Concatenation: emit_move.concatenation,
     model.Resize: emit_move.resize,
 }
+_VIEWS = (model.Reshape, model.Slice)  # they see other shapes than those of their tensors
 
 
 def emit(graph: model.QuantGraph, op: model.Operator, constants: Constants) -> KernelCall:
@@ -45,4 +46,16 @@ def emit(graph: model.QuantGraph, op: model.Operator, constants: Constants) -> K
     emitter = _EMITTERS.get(type(op.params))
     if emitter is None or len(op.outputs) != 1:
         source.fail(f"the engine has no kernel for {type(op.params).__name__} with {len(op.outputs)} outputs")
+    if not isinstance(op.params, _VIEWS):
+        _require_rank(source)
     return emitter(source, op.params)
+
+
+def _require_rank(source: SourceOperator) -> None:
+    for number in (*source.activations, *source.op.outputs):
+        tensor = source.graph.tensors[number]
+        if len(tensor.shape) > layout.MAX_RANK:
+            source.fail(
+                f"tensor {number} ({tensor.name}) has {len(tensor.shape)} dimensions; the engine has at most "
+                f"{layout.MAX_RANK} here, and more only where elements are moved"
+            )

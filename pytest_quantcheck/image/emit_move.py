@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from pytest_quantcheck.graph.model import Concatenation, Pad, Reshape, Resize, Slice, row_major
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.source_operator import KernelCall, SourceOperator
@@ -17,7 +20,13 @@ def pad(source: SourceOperator, p: Pad) -> KernelCall:
 
 def reshape(source: SourceOperator, _: Reshape) -> KernelCall:
     """RESHAPE, of which nothing is left but the other shape."""
-    return KernelCall("RESHAPE", b"", source.op.inputs[:1])
+    shapes = [_as_it_lies(tensor.shape) for tensor in (source.input, source.output)]
+    return KernelCall("RESHAPE", b"", source.op.inputs[:1], shapes=(shapes[0],), output_shape=shapes[1])
+
+
+def _as_it_lies(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that an image holds: with more axes than that one axis of all elements, which lie the same."""
+    return shape if len(shape) <= layout.MAX_RANK else (math.prod(shape),)
 
 
 def slice_(source: SourceOperator, p: Slice) -> KernelCall:
@@ -27,8 +36,29 @@ def slice_(source: SourceOperator, p: Slice) -> KernelCall:
     # an axis of one position may have any stride: with the output's it is copied together with its neighbours
     steps = zip(shape, p.strides, row_major(shape), strict=True)
     strides = [stride if size > 1 else plain for size, stride, plain in steps]
+    if len(shape) > layout.MAX_RANK:
+        shape, strides = _merged(shape, strides)
+    if len(shape) > layout.MAX_RANK:
+        source.fail(
+            f"moves the elements of '{source.input.name}' along {len(shape)} axes; the engine can along "
+            f"{layout.MAX_RANK}. Do it in two steps"
+        )
     params = layout.SLICE.pack(p.offset, *strides, *(0,) * (layout.MAX_RANK - len(shape)))
-    return KernelCall("SLICE", params, source.op.inputs[:1], output_shape=p.shape)
+    seen = _as_it_lies(source.input.shape)
+    return KernelCall("SLICE", params, source.op.inputs[:1], shapes=(seen,), output_shape=shape)
+
+
+def _merged(shape: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
+    """The same elements in the same order along as few axes as possible."""
+    sizes: list[int] = []
+    steps: list[int] = []
+    for size, stride in zip(shape, strides, strict=True):
+        if size > 1 and sizes and steps[-1] == size * stride:
+            sizes[-1], steps[-1] = sizes[-1] * size, stride
+        elif size > 1:
+            sizes.append(size)
+            steps.append(stride)
+    return tuple(sizes) or (1,), steps or [1]
 
 
 def concatenation(source: SourceOperator, p: Concatenation) -> KernelCall:

@@ -133,7 +133,8 @@ def _largest(model: QuantizedModel, tensor: TensorSummary) -> float:
     scales = [
         float(summary.tensors[op.outputs[0]].scales[0])
         for op in summary.operators
-        if op.kind == "QUANTIZE" and tensor.index in op.inputs and len(summary.tensors[op.outputs[0]].scales)
+        if op.kind == "QUANTIZE" and op.outputs and tensor.index in op.inputs
+        if len(summary.tensors[op.outputs[0]].scales)
     ]
     return min([_FAR * scale for scale in scales if tensor.dtype == "float32"], default=float("inf"))
 

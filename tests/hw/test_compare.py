@@ -10,6 +10,7 @@ import pytest
 
 from pytest_quantcheck.cli import compare, main
 from pytest_quantcheck.demo.artefacts import DATA
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.patch import patch_weight
 from pytest_quantcheck.image.read import read_image
@@ -262,3 +263,19 @@ def test_boards_lists_the_inventory_and_the_virtual_boards(desk, capsys):
     assert [line.split()[0] for line in printed.splitlines()[1:2]] == ["desk"]
     assert "virtual-stm32f405" in printed
     assert "free" in printed
+
+
+def test_several_outputs_go_into_an_npz_beside_the_npy_that_was_asked_for(desk, capsys):
+    writer = TfliteWriter()
+    x = writer.tensor((1, 4), scale=0.1, name="input")
+    parts = writer.split(x, 1, 2)
+    (desk / "two.tflite").write_bytes(writer.finish([x], parts))
+    inputs = np.arange(12, dtype=np.int8).reshape(3, 4)
+    np.save(desk / "two.npy", inputs)
+    command = ["run", "two.tflite", "--board", "desk", "--inputs", "two.npy", "--outputs", "y.npy"]
+    assert main([*command, "--rig", "boards.toml"]) == 0
+    assert "the model has 2 outputs, which a .npy does not hold: see y.npz" in capsys.readouterr().out
+    with np.load(desk / "y.npz") as written:
+        outputs = [written[key] for key in written.files]
+    assert [part.tolist() for part in outputs] == [inputs[:, :2].tolist(), inputs[:, 2:].tolist()]
+    assert not (desk / "y.npy").exists()

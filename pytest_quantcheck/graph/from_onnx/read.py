@@ -71,8 +71,9 @@ def _run(t: Translation) -> None:
     for node in nodes:
         _check_attributes(t, node)
         _node(t, node)
+    taken = set(t.inputs)
     for info in t.source.output:
-        _output(t, info)
+        _output(t, info, taken)
     if not t.operators:
         raise ModelError("the model has no operators")
 
@@ -172,7 +173,8 @@ def _dequantize(t: Translation, node: Any) -> None:
         t.fail(node, f"its input '{name}' is not known before it")
 
 
-def _output(t: Translation, info: Any) -> None:
+def _output(t: Translation, info: Any, taken: set[int]) -> None:
+    """``taken``: the tensors that are inputs or outputs already."""
     name = info.name
     if name in t.values:  # an integer output
         value = t.model_layout(t.values[name])
@@ -192,8 +194,9 @@ def _output(t: Translation, info: Any) -> None:
     else:
         raise UnsupportedOperatorError(f"output '{name}' is computed in float; quantize the whole model")
     _check_declared(info, t.tensors[value.index])
-    if value.index in (*t.inputs, *t.outputs):
+    if value.index in taken:
         raise UnsupportedOperatorError(f"output '{name}' is an input or another output as it is")
+    taken.add(value.index)
     t.outputs.append(value.index)
 
 

@@ -25,7 +25,12 @@ def foldable_kinds() -> tuple[str, ...]:
 def folded_operators(summary: Summary) -> frozenset[int]:
     """Indices of the operators that ``read_tflite`` folds into constants."""
     folded, _ = fold(summary)
-    return frozenset(op.index for op in summary.operators if set(op.outputs) <= folded.keys())
+    return frozenset(op.index for op in summary.operators if is_folded(op, folded))
+
+
+def is_folded(op: OperatorSummary, folded: Folded) -> bool:
+    """Whether nothing is left of an operator to run; one without outputs is damaged, not folded."""
+    return bool(op.outputs) and set(op.outputs) <= folded.keys()
 
 
 def fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:

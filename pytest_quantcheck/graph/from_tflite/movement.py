@@ -205,6 +205,8 @@ def unpack(op: TfliteOperator) -> tuple[Slice | Reshape, ...]:
     shape, strides = op.input(0).shape, row_major(op.input(0).shape)
     axis = _axis(op, op.option("Axis"), len(shape))
     op.arity(1, outputs=shape[axis])
+    if op.option("Num") != shape[axis]:  # TFLM goes by it
+        op.fail(f"Num {op.option('Num')} is not the {shape[axis]} of axis {axis}")
     axes = [pair for i, pair in enumerate(zip(shape, strides, strict=True)) if i != axis]
     return tuple(_view(op, output, i * strides[axis], axes) for i, output in enumerate(op.outputs))
 

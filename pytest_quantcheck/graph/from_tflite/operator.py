@@ -59,7 +59,7 @@ class TfliteOperator:
 
     @property
     def output(self) -> Tensor:
-        return self.outputs[0]
+        return self.outputs[0] if self.outputs else self.fail("has no output; convert the model again")
 
     def require_dtype(self, tensor: Tensor, *allowed: str) -> None:
         if tensor.dtype.name not in allowed:

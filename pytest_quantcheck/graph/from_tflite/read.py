@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 from pytest_quantcheck.formats.tflite import read_tflite_summary
-from pytest_quantcheck.graph.from_tflite.fold import Folded, fold
+from pytest_quantcheck.graph.from_tflite.fold import Folded, fold, is_folded
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, parameters
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
@@ -39,7 +39,7 @@ def read_tflite(data: bytes) -> QuantGraph:
     if summary.subgraphs != 1:
         raise ModelError(f"the model has {summary.subgraphs} subgraphs (control flow); one is supported")
     folded, notes = fold(summary)
-    sources = [op for op in summary.operators if not set(op.outputs) <= folded.keys()]
+    sources = [op for op in summary.operators if not is_folded(op, folded)]
     for op in sources:
         if op.kind not in SUPPORTED:
             raise UnsupportedOperatorError(
@@ -137,10 +137,10 @@ def _quantization(what: str, summary: TensorSummary) -> Quantization | None:
     scales, zero_points = summary.scales, summary.zero_points
     if len(scales) == 0:
         return None
-    if len(zero_points) == 0:
-        zero_points = np.zeros(len(scales), np.int64)
-    if len(zero_points) != len(scales):
-        raise ModelError(f"{what} has {len(scales)} scales, but {len(zero_points)} zero points")
+    if len(zero_points) != len(scales):  # of those that are missing TFLM reads what lies behind them
+        raise ModelError(
+            f"{what} has {len(scales)} scales, but {len(zero_points)} zero points; convert the model again"
+        )
     if not np.all(np.isfinite(scales)) or np.any(scales <= 0):
         raise ModelError(f"{what} has scales from {scales.min()} to {scales.max()}; they must be positive")
     if summary.dtype in ("int8", "uint8", "int16", "int32"):

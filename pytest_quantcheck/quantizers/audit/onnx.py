@@ -43,9 +43,8 @@ def audit_onnx(artefact: bytes, config: QuantConfig | None = None) -> tuple[Find
     Raises ``ModelError`` when the bytes are no ONNX model.
     """
     with damage_told():
-        graph = parse(artefact).graph
-        file = _File(graph)
-        findings = [*_custom(graph), *_float_operators(file), *_parameters(file)]
+        file = _File(parse(artefact).graph)
+        findings = [*_custom(file), *_float_operators(file), *_parameters(file)]
         if not findings:
             findings += _values(file, artefact)
         if config is not None:
@@ -58,36 +57,35 @@ class _File:
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
+        self.nodes = list(graph.node)
         self.values = constants(graph)
         self.quantization = quantization_of(graph, self.values)
-        self.makers = {name: node for node in graph.node for name in node.output}
+        self.makers = {name: node for node in self.nodes for name in node.output}
         self.readers: dict[str, list[Any]] = {}
-        for node in graph.node:
+        for node in self.nodes:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
         self.outputs = {info.name for info in graph.output}
+        self._positions = {id(node): position for position, node in enumerate(self.nodes)}
+
+    def where(self, node: Any) -> str:
+        """How findings name one of ``nodes``."""
+        return f"operator {self._positions[id(node)]} ({kind_of(node)})"
 
 
-def _where(graph: Any, node: Any) -> str:
-    position = next(
-        i for i, each in enumerate(graph.node) if each is node or each.output[0] == node.output[0]
-    )
-    return f"operator {position} ({kind_of(node)})"
-
-
-def _custom(graph: Any) -> Iterator[Finding]:
-    for node in graph.node:
+def _custom(file: _File) -> Iterator[Finding]:
+    for node in file.nodes:
         if kind_of(node).startswith(CUSTOM):
             yield Finding(
                 "error",
                 "custom_operator",
-                f"{_where(graph, node)} is not part of ONNX.",
+                f"{file.where(node)} is not part of ONNX.",
                 "Build the layer from ONNX's own operators.",
             )
 
 
 def _float_operators(file: _File) -> Iterator[Finding]:
-    for node in file.graph.node:
+    for node in file.nodes:
         kind = kind_of(node)
         if kind in (*QDQ, "Constant"):
             continue
@@ -95,7 +93,7 @@ def _float_operators(file: _File) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "float_operator",
-                f"{_where(file.graph, node)} computes in float.",
+                f"{file.where(node)} computes in float.",
                 "onnxruntime's quantizer has no integer version of it; take a layer that it knows.",
             )
 
@@ -136,14 +134,14 @@ def _parameters(file: _File) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "asymmetric_weights",
-                f"The weights of {_where(file.graph, node)} have a zero point other than 0.",
+                f"The weights of {file.where(node)} have a zero point other than 0.",
                 "int8 weights are symmetric here; quantize again.",
             )
 
 
 def _weights(file: _File) -> Iterator[tuple[Any, str, int]]:
     """Operators with constant weights: the name of their integers and their number of output channels."""
-    for node in file.graph.node:
+    for node in file.nodes:
         if kind_of(node) not in WEIGHTED:
             continue
         maker = file.makers.get(node.input[1])
@@ -182,8 +180,7 @@ def _as_summary(file: _File, graph: QuantGraph) -> Summary:
 
 def _kind(file: _File, graph: QuantGraph, op: Operator) -> str:
     """The graph's, but for operators whose weights are not the model's own, or not symmetric."""
-    nodes = file.graph.node
-    pool = op.index < len(nodes) and kind_of(nodes[op.index]) == "AveragePool"
+    pool = op.index < len(file.nodes) and kind_of(file.nodes[op.index]) == "AveragePool"
     weights = graph.tensors[op.inputs[1]] if op.kind in CHANNEL_AXIS else None
     shifted = (
         weights is not None and weights.quantization is not None and weights.quantization.zero_point.any()
@@ -244,7 +241,6 @@ def _granularity(file: _File, config: QuantConfig) -> Iterator[Finding]:
         yield Finding(
             "error",
             "granularity",
-            f"The weights of {_where(file.graph, node)} have {scales} scale(s) for {channels} channels, "
-            f"{asked}.",
+            f"The weights of {file.where(node)} have {scales} scale(s) for {channels} channels, {asked}.",
             f"Quantize again with granularity={config.granularity}, or ask for what the file holds.",
         )

@@ -15,6 +15,7 @@ from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS, DYNAMIC_FROM
 from pytest_quantcheck.quantizers.audit.values import (
     INTEGER_RANGE,
+    MIXING,
     another_scheme,
     audit_values,
     weighted,
@@ -74,6 +75,13 @@ def _structure(summary: Summary) -> Iterator[Finding]:
                 f"{where(operator)} is not part of TFLite.",
                 "Build the layer from TFLite's own operators.",
             )
+        if operator.kind in (*CHANNEL_AXIS, *MIXING) and _incomplete(operator):
+            yield Finding(
+                "error",
+                "incomplete_operator",
+                f"{where(operator)} lacks an input or its output.",
+                "The file is damaged or was written by a faulty converter; convert the model again.",
+            )
     for tensor in summary.input_tensors:
         if not tensor.shape or tensor.shape[0] != 1:
             yield Finding(
@@ -84,8 +92,13 @@ def _structure(summary: Summary) -> Iterator[Finding]:
             )
 
 
+def _incomplete(operator: OperatorSummary) -> bool:
+    return not operator.outputs or not operator.inputs or operator.inputs[0] < 0
+
+
 def _float_operators(summary: Summary) -> Iterator[Finding]:
     """Float tensors may exist at the edges only: into the first QUANTIZE, out of the last DEQUANTIZE."""
+    edges = {*summary.inputs, *summary.outputs}
     for operator in summary.operators:
         tensors = [summary.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
         floating = [t for t in tensors if t.dtype in ("float32", "float16") and t.data is None]
@@ -95,7 +108,7 @@ def _float_operators(summary: Summary) -> Iterator[Finding]:
                 yield _left_in_float(operator, f"has float constants ('{weights[0].name}')")
         elif operator.kind not in EDGES:
             yield _left_in_float(operator, "computes in float")
-        elif not all(t.index in summary.inputs or t.index in summary.outputs for t in floating):
+        elif not edges.issuperset(t.index for t in floating):
             yield _left_in_float(operator, "stands in the middle of the network, around a part left in float")
 
 
@@ -204,12 +217,13 @@ def _scheme(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
 
 
 def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
+    used = {index for op in summary.operators for index in (*op.inputs, *op.outputs)}
     for side, wanted, tensors in (
         ("input", config.input_type, summary.input_tensors),
         ("output", config.output_type, summary.output_tensors),
     ):
         for tensor in tensors:
-            if not any(tensor.index in (*op.inputs, *op.outputs) for op in summary.operators):
+            if tensor.index not in used:
                 yield Finding(
                     "error",
                     f"{side}_unused",

@@ -30,6 +30,7 @@ from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.numerics.arrays import Float32
 from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.onnx.edges import fold_edges
 from pytest_quantcheck.quantizers.onnx.options import OnnxOptions
 from pytest_quantcheck.quantizers.onnx.rewrite import rewrite, sort
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -131,10 +132,8 @@ def _convert(model: FloatModel, config: QuantConfig, samples: Representative) ->
         except Exception as error:  # the quantizer raises whatever its steps raise
             raise QuantizationError(f"onnxruntime's quantizer refuses the model: {_short(error)}") from error
     require(audit(bytes(quantized.SerializeToString())), model.name)  # names operators left in float
-    if config.input_type != "float32":
-        _fold_inputs(quantized.graph)
-    if config.output_type != "float32":
-        _fold_outputs(quantized.graph)
+    inputs, outputs = config.input_type != "float32", config.output_type != "float32"
+    fold_edges(quantized.graph, inputs=inputs, outputs=outputs)
     sort(quantized.graph)
     try:
         load_onnx().checker.check_model(quantized)
@@ -255,54 +254,3 @@ def _prepared(content: bytes, least_opset: int, folder: Path) -> Path:
     if rewrite(model.graph):
         onnx.save(onnx.shape_inference.infer_shapes(model), target)
     return target
-
-
-def _fold_inputs(graph: Any) -> None:
-    """Give the inputs the type behind their QuantizeLinear, which goes away."""
-    for info in graph_inputs(graph):
-        users = [node for node in graph.node if info.name in node.input]
-        if len(users) != 1 or users[0].op_type != "QuantizeLinear":
-            raise QuantizationError(_not_folded("input", info.name, users))
-        (node,) = users
-        _retype(graph, info, node.input[2])
-        for user in graph.node:
-            for position, name in enumerate(user.input):
-                if name == node.output[0]:
-                    user.input[position] = info.name
-        graph.node.remove(node)
-
-
-def _fold_outputs(graph: Any) -> None:
-    """Give the outputs the type before their DequantizeLinear, which goes away."""
-    for info in graph.output:
-        makers = [node for node in graph.node if info.name in node.output]
-        readers = [node for node in graph.node if info.name in node.input]
-        if len(makers) != 1 or makers[0].op_type != "DequantizeLinear":
-            raise QuantizationError(_not_folded("output", info.name, makers))
-        (node,) = makers
-        _retype(graph, info, node.input[2])
-        integer = node.input[0]
-        if readers:  # they go on with the real values, by another name
-            node.output[0] = f"{info.name}_DequantizeLinear_Output"
-            for reader in readers:
-                reader.input[:] = [node.output[0] if name == info.name else name for name in reader.input]
-        else:
-            graph.node.remove(node)
-        for other in graph.node:
-            for names in (other.input, other.output):
-                for position, name in enumerate(names):
-                    if name == integer:
-                        names[position] = info.name
-
-
-def _retype(graph: Any, info: Any, zero_point: str) -> None:
-    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    info.type.tensor_type.elem_type = kinds[zero_point]
-
-
-def _not_folded(side: str, name: str, nodes: list[Any]) -> str:
-    kinds = ", ".join(node.op_type for node in nodes) or "nothing"
-    return (
-        f"{side} '{name}' cannot become an integer: onnxruntime put no quantization of its own there, but "
-        f"{kinds}. Ask for {side}_type=float32, or replace the operator by one that it quantizes"
-    )

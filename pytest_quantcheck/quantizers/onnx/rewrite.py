@@ -5,7 +5,7 @@ Each rewriting computes the same function; float32 may round it elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,17 +33,18 @@ def rewrite(graph: Any) -> int:
         if not (rule and rule(at, node)):
             at.made.append(node)
     if at.count:
-        _replace(graph, at.made)
+        replace_nodes(graph, at.made)
         _forget_unused(graph)
     return at.count
 
 
 def sort(graph: Any) -> None:
     """ONNX wants operators behind those they read from; the quantizer appends them as they come."""
-    _replace(graph, in_order(graph))
+    replace_nodes(graph, in_order(graph))
 
 
-def _replace(graph: Any, nodes: list[Any]) -> None:
+def replace_nodes(graph: Any, nodes: Sequence[Any]) -> None:
+    """Let ``nodes``, some of which may be the graph's own, be its nodes."""
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)

@@ -17,7 +17,8 @@ from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
-from pytest_quantcheck.runners.tflm import TflmRunner, shared_worker
+from pytest_quantcheck.runners.tflm import TflmRunner
+from pytest_quantcheck.runners.worker.parent import shared_worker
 
 pytestmark = pytest.mark.host
 
@@ -48,9 +49,9 @@ def crashing() -> tuple[QuantizedModel, Raw]:
 def test_calls_share_one_worker() -> None:
     model, vectors = network()
     TflmRunner().run(model, vectors)
-    first = shared_worker().pid
+    first = shared_worker("tflm").pid
     TflmRunner().run(*network(1), operators=True)
-    assert shared_worker().pid == first
+    assert shared_worker("tflm").pid == first
 
 
 def test_records_and_tensors_are_those_of_the_interpreter() -> None:
@@ -78,7 +79,7 @@ def test_an_operator_that_is_not_there_is_a_usage_error(runner: TflmRunner | Int
 def test_a_crash_names_the_signal_and_the_next_call_works() -> None:
     with pytest.raises(ModelError, match=r"died of SIGSEGV"):
         TflmRunner().run(*crashing())
-    assert shared_worker().pid is None
+    assert shared_worker("tflm").pid is None
     assert len(TflmRunner().run(*network())) == 70
 
 
@@ -94,7 +95,7 @@ def test_a_refused_model_is_an_error_with_tflms_own_words() -> None:
 
 def test_a_worker_that_is_late_is_ended() -> None:
     TflmRunner().run(*network())
-    worker = shared_worker()
+    worker = shared_worker("tflm")
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
     with pytest.raises(ModelError, match=r"did not answer within 0.3 s"):
@@ -110,10 +111,11 @@ import os, signal, sys
 import numpy as np
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.runners.tflm import TflmRunner, shared_worker
+from pytest_quantcheck.runners.tflm import TflmRunner
+from pytest_quantcheck.runners.worker.parent import shared_worker
 model = QuantizedModel("m", open(sys.argv[1], "rb").read())
 TflmRunner().run(model, Raw(np.zeros((1, 6, 6, 2), np.int8)))
-print(shared_worker().pid, flush=True)
+print(shared_worker("tflm").pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     command = [sys.executable, "-c", program, str(tmp_path / "model.tflite")]
