@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ from typing import Any
 
 import filelock
 
-from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import MAKING, write_whole
+from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.files import MAKING, read_whole, write_whole
 
 SUFFIX = ".qcc"
 LOCK_SUFFIX = ".lock"
+MOST_BYTES = 1 << 30
+LONGEST_WAIT_S = 900.0  # for another process that makes the same entry
 LEFT_OVER_S = 3600.0  # writing an entry takes a moment, however long it took to make
 FORMAT = 1  # part of every key: a new layout makes new entries
 _DECIDING = ("formats", "numerics", "data", "graph", "image", "models", "quantizers")
@@ -75,23 +78,23 @@ class Cache:
     @staticmethod
     def key(facts: Mapping[str, Any]) -> str:
         """SHA-256 over plain values in canonical JSON, and over the code that makes things of them."""
-        whole = {"format": FORMAT, "code": code_sha256(), **facts}
-        text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_made_from(facts).encode()).hexdigest()
 
     def get_or_make(self, facts: Mapping[str, Any], make: Callable[[], bytes]) -> bytes:
         """The payload stored for ``facts``, else ``make()``, which is stored.
 
-        A damaged entry is made again. Raises ``UsageError`` when the folder cannot be written.
+        An entry that is damaged, or was made from other facts, is made again. A folder that cannot be
+        written, or a full disk, costs the entry and one warning, never the payload.
         """
+        made_from = _made_from(facts)
         path = self._path(self.key(facts))
-        if (payload := _read(path)) is not None:
+        if (payload := _read(path, made_from)) is not None:
             return payload
         with self._locked(path):
-            if (payload := _read(path)) is None:
+            if (payload := _read(path, made_from)) is None:
                 payload = make()
-                with self._explained():
-                    _write(path, facts, payload)
+                with self._not_fatal():
+                    _write(path, made_from, payload)
             return payload
 
     def prune(self, *, max_age_days: float | None = None, max_bytes: int | None = None) -> Pruned:
@@ -129,25 +132,30 @@ class Cache:
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        """Wait until no other process makes this entry. The lock dies with the process that holds it."""
+        """Wait until no other process makes this entry. The lock dies with the process that holds it.
+
+        Without a lock (nothing can be written, or the other process takes too long) it is made twice.
+        """
         lock = filelock.FileLock(path.with_suffix(LOCK_SUFFIX))
-        with self._explained():
+        with self._not_fatal(), contextlib.suppress(filelock.Timeout):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock.acquire(timeout=LONGEST_WAIT_S)
         try:
             yield
         finally:
-            lock.release()
+            with contextlib.suppress(OSError):
+                lock.release()
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _not_fatal(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise UsageError(
-                f"the cache folder {self.root} cannot be written ({error}); "
-                "name another one with --qc-cache or QC_CACHE (quantcheck quantize: --cache)"
-            ) from error
+            _warn_once(
+                self.root,
+                f"the cache folder {self.root} cannot be written ({error}): conversions are made again each "
+                "time; name another one with --qc-cache or QC_CACHE (quantcheck quantize: --cache)",
+            )
 
     def _entries(self) -> list[tuple[Path, os.stat_result]]:
         found = []
@@ -160,25 +168,45 @@ class Cache:
         return self.root / key[:2] / f"{key}{SUFFIX}"
 
 
-def _read(path: Path) -> bytes | None:
-    """The payload, or None when there is no sound entry. Marks the entry as used."""
+def _made_from(facts: Mapping[str, Any]) -> str:
+    """All that decides an entry, in canonical JSON."""
+    whole = {"format": FORMAT, "code": code_sha256(), **facts}
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"))
+
+
+_warned: set[Path] = set()
+
+
+def _warn_once(folder: Path, message: str) -> None:
+    """Where warnings are errors it goes to stderr: a cache is worth no result."""
+    if folder in _warned:
+        return
+    _warned.add(folder)
     try:
-        header, _, payload = path.read_bytes().partition(b"\n")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+    except RuntimeWarning:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _read(path: Path, made_from: str) -> bytes | None:
+    """The payload, or None when there is no sound entry made from that. Marks the entry as used."""
     try:
-        expected = json.loads(header)["sha256"]
-    except (ValueError, KeyError, TypeError):
+        header, _, payload = read_whole(path, MOST_BYTES).partition(b"\n")
+        told = json.loads(header)
+        whole = told["made_from"] == made_from and told["sha256"] == hashlib.sha256(payload).hexdigest()
+    except (OSError, ModelError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    if hashlib.sha256(payload).hexdigest() != expected:
+    if not whole:
         return None
     with contextlib.suppress(OSError):  # a read-only cache is still a cache
         os.utime(path)
     return payload
 
 
-def _write(path: Path, facts: Mapping[str, Any], payload: bytes) -> None:
-    header = {"sha256": hashlib.sha256(payload).hexdigest(), "made_from": dict(facts)}
+def _write(path: Path, made_from: str, payload: bytes) -> None:
+    header = {"sha256": hashlib.sha256(payload).hexdigest(), "made_from": made_from}
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.unlink()  # a link or a pipe that somebody put there is not written to
     write_whole(path, json.dumps(header, sort_keys=True).encode() + b"\n" + payload)
 
 

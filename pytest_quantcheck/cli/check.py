@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_quantcheck.errors import ImageError, ModelError, UsageError
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.models.files.kind import file_kind
 
@@ -120,7 +121,7 @@ def _read(path: Path) -> bytes:
     if kind in ("keras", "saved_model"):
         raise UsageError(_float_message(path))
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except FileNotFoundError:
         raise UsageError(f"there is no model file {path}") from None
     except OSError as error:

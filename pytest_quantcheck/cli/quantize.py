@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_quantcheck.cli.files import check_file
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import QuantcheckError, UsageError
 from pytest_quantcheck.models.files.kind import file_kind
 from pytest_quantcheck.quantizers.config import DATA_TYPES, SCHEMES
 from pytest_quantcheck.quantizers.registry import quantizer, quantizer_names
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_quantcheck.cache import Cache
     from pytest_quantcheck.data.representative import Data
     from pytest_quantcheck.quantizers.config import QuantConfig
+    from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -140,7 +141,21 @@ def run(args: argparse.Namespace) -> int:
     for finding in model.manifest["findings"]:
         print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}".rstrip())
     print(f"  manifest: {manifest}")
+    _print_score(model, data)
     return 0
+
+
+def _print_score(model: QuantizedModel, data: Data | None) -> None:
+    """Beside the float model's. The artefact is written: that it cannot be scored is said, and no error."""
+    from pytest_quantcheck.workflows.first_score import first_score
+
+    try:
+        scores, findings = first_score(model, data)
+    except QuantcheckError as error:
+        print(f"  not scored: {error}")
+        return
+    for line in (*scores, *findings):
+        print(f"  {line}")
 
 
 def _converge(args: argparse.Namespace, config: QuantConfig, data: Data | None, cache: Cache) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.files import read_whole, write_whole
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
@@ -26,7 +26,7 @@ FORMAT = (
 def read_model(path: Path) -> QuantizedModel:
     """A quantized model as it is, ``.tflite`` or ``.onnx``. Raises ``UsageError`` and ``ModelError``."""
     try:
-        artefact = path.read_bytes()
+        artefact = read_whole(path)
     except OSError as error:
         raise UsageError(f"model {path} cannot be read: {error.strerror or error}") from error
     try:

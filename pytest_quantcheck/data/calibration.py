@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +18,7 @@ ALLOWED = "10%, count:100, all, stratified:10%, classes:5, ids:a,b, random, rand
 KINDS = ("fraction", "count", "stratified", "classes", "ids", "random", "none")
 MOST_RANDOM = 100_000
 _USUAL_RANDOM = 100
+_LONGEST_NAMES = 40  # characters of names in an id
 _LISTS = ("classes", "ids")  # kinds that a list says, not a value
 
 
@@ -61,7 +64,10 @@ class Calibration:
         if self.kind in ("fraction", "stratified"):
             if not 0 < self.value <= 1:
                 raise UsageError(f"calibration {self.kind} {self.value!r}: it lies above 0 and up to 1")
-        elif self.value < 1 or self.value != int(self.value):
+            object.__setattr__(self, "value", round(self.value, 12))  # 7.2% / 100 is 0.07200000000000001
+            if not self.value:
+                raise UsageError(f"calibration {self.kind}: less than a millionth of a millionth is none")
+        elif not math.isfinite(self.value) or self.value < 1 or self.value != int(self.value):
             raise UsageError(
                 f"calibration by {self.kind}, {self.value!r}: a whole number of at least one sample"
             )
@@ -96,9 +102,9 @@ class Calibration:
     def text(self) -> str:
         """As ``parse`` takes it."""
         return {
-            "fraction": f"{self.value * 100:g}%",
+            "fraction": f"{self._percent:f}%",
             "count": f"count:{int(self.value)}",
-            "stratified": f"stratified:{self.value * 100:g}%",
+            "stratified": f"stratified:{self._percent:f}%",
             "classes": f"classes:{','.join(self.classes)}",
             "ids": f"ids:{','.join(self.ids)}",
             "random": f"random:{int(self.value)}",
@@ -107,17 +113,44 @@ class Calibration:
 
     @property
     def id(self) -> str:
-        """As it stands in a test id: ``cal10pct``, ``cal100``, ``calrandom``, ``cal10pct-seed7``."""
+        """As it stands in a test id: ``cal10pct``, ``cal100``, ``calrandom``, ``cal10pct-seed7``.
+
+        No two calibrations share one. Long or odd lists end in eight digits of a hash.
+        """
+        percent = f"{self.value * 100:g}"
+        if Decimal(percent) != self._percent:  # six digits are not enough to tell it from others
+            percent = f"{self._percent:f}"
         body = {
-            "fraction": f"cal{self.value * 100:g}pct",
+            "fraction": f"cal{percent}pct",
             "count": f"cal{int(self.value)}",
-            "stratified": f"calstratified{self.value * 100:g}pct",
-            "classes": f"calclasses{'+'.join(self.classes)}",
-            "ids": f"calids{len(self.ids)}",
+            "stratified": f"calstratified{percent}pct",
+            "classes": f"calclasses{'+'.join(self.classes)}{self._mark(self.classes)}",
+            "ids": self._ids_id,
             "random": "calrandom" + ("" if self.value == _USUAL_RANDOM else f"{int(self.value)}"),
             "none": "",
         }[self.kind]
         return body + (f"-seed{self.seed}" if self.seed and body else "")
+
+    @property
+    def _percent(self) -> Decimal:
+        """100 times a fraction, in exactly the digits that say it."""
+        return (Decimal(repr(float(self.value))) * 100).normalize()
+
+    @property
+    def _ids_id(self) -> str:
+        """The names themselves where they are few and plain, else how many, and a hash."""
+        names = "+".join(self.ids)
+        if len(names) <= _LONGEST_NAMES and all(re.fullmatch(r"[A-Za-z0-9_.]+", name) for name in self.ids):
+            return f"calids{names}"
+        return f"calids{len(self.ids)}-{_digest(self.ids)}"
+
+    @staticmethod
+    def _mark(names: Sequence[str]) -> str:
+        """A hash behind names that read like several, or like a seed."""
+        odd = any("+" in name for name in names) or re.search(
+            r"-(seed[0-9]+|[0-9a-f]{8})$", "".join(names[-1:])
+        )
+        return f"-{_digest(names)}" if odd else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for manifests."""
@@ -148,6 +181,10 @@ class Calibration:
                 f"ask for at most {available}, or for all"
             )
         return int(self.value)
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:8]
 
 
 NONE = Calibration("none")

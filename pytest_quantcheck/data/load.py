@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Union
 
@@ -29,7 +30,12 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
         if isinstance(made, (Dataset, Samples)):
             return made
         raise UsageError(f"{source!r} returned a {type(made).__name__}; a Dataset or Samples is wanted")
-    if not path.is_file():
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a folder; data are one .npy or .npz file, or a function that reads the folder, given "
+            f"as package.module:function. {FORMAT}"
+        )
+    if not path.exists():
         raise UsageError(f"there is no data file {path}. {FORMAT}")
     try:
         file = NumpyFile(path)
@@ -44,25 +50,36 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
 
 def _dataset(arrays: dict[str, Array], path: Path) -> Dataset:
     span = arrays.get("input_range")
-    if span is not None and span.shape != (2,):
-        raise ModelError(f"{path}: input_range holds two numbers; here it has the shape {span.shape}")
+    if span is not None and (span.shape != (2,) or span.dtype.kind not in "biuf"):
+        raise ModelError(
+            f"{path}: input_range holds two numbers; here it has the shape {span.shape} of {span.dtype}"
+        )
     return Dataset(
         calibration=_samples(arrays, "calibration_", path),
         test=_samples(arrays, "test_", path),
-        classes=tuple(str(name) for name in arrays.get("classes", ())),
+        classes=_names(arrays, "classes", path) or (),
         input_range=None if span is None else (float(span[0]), float(span[1])),
     )
 
 
 def _samples(arrays: dict[str, Array], prefix: str, path: Path) -> Samples:
     start = f"{prefix}x"
-    numbers = sorted(
-        int(n[len(start) :]) for n in arrays if n.startswith(start) and n[len(start) :].isdigit()
-    )
-    ids = arrays.get(f"{prefix}ids")
-    names = None if ids is None else [str(name) for name in ids]
+    numbered = re.compile(re.escape(start) + "(0|[1-9][0-9]{0,3})")
+    numbers = sorted(int(match[1]) for name in arrays if (match := numbered.fullmatch(name)))
+    labels, ids = arrays.get(f"{prefix}y"), _names(arrays, f"{prefix}ids", path)
+    if labels is not None and labels.ndim < 1:
+        raise ModelError(f"{path}: {prefix}y is a single value; one label per sample is wanted")
     if start in arrays:
-        return Samples(arrays[start], arrays.get(f"{prefix}y"), names)
+        return Samples(arrays[start], labels, ids)
     if numbers:
-        return Samples(tuple(arrays[f"{start}{n}"] for n in numbers), arrays.get(f"{prefix}y"), names)
+        return Samples(tuple(arrays[f"{start}{n}"] for n in numbers), labels, ids)
     raise ModelError(f"{path} holds no {start}; it has: {', '.join(sorted(arrays)) or 'nothing'}. {FORMAT}")
+
+
+def _names(arrays: dict[str, Array], key: str, path: Path) -> tuple[str, ...] | None:
+    names = arrays.get(key)
+    if names is None:
+        return None
+    if names.ndim != 1:
+        raise ModelError(f"{path}: {key} has the shape {names.shape}; a list of names is wanted")
+    return tuple(str(name) for name in names)

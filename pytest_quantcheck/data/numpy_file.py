@@ -1,6 +1,7 @@
 """Arrays from a stranger's ``.npy`` or ``.npz`` file: plain ones only, and never more than the file holds.
 
-What a header claims is checked before memory is taken for it.
+What a header claims, what an archive unpacks to and what a sparse file pretends to hold is checked before
+memory is taken for it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from typing import IO
 
 import numpy as np
 
-from pytest_quantcheck.errors import ModelError, QuantcheckError
+from pytest_quantcheck.errors import ModelError, QuantcheckError, UsageError
+from pytest_quantcheck.files import open_regular
+from pytest_quantcheck.formats.zip_archive import open_zip
 from pytest_quantcheck.numerics.arrays import Array
 
+LIMIT = "QC_DATA_MIB"
+USUAL_MIB = 256
+RATIO = 8  # of a file's content to what it takes on disk: honest data hardly pack better
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; others unpack without a bound
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -31,11 +38,20 @@ class NumpyFile(Mapping[str, Array]):
         self.path = path
         self.single = True  # an .npy file: one array without a name
         self._members = {"": ""}
-        with self._intact(), path.open("rb") as file:
-            if file.read(2) == b"PK":
-                self.single = False
-                with zipfile.ZipFile(file) as archive:
-                    self._members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+        with self._intact(), open_regular(path) as file:
+            status = os.fstat(file.fileno())
+            on_disk = min(status.st_size, 512 * getattr(status, "st_blocks", 1 << 53))
+            if file.read(2) != b"PK":
+                _check_size(status.st_size, on_disk)
+                return
+        self.single = False
+        with self._intact(), open_zip(path) as archive:
+            members = archive.infolist()
+            _check_size(sum(member.file_size for member in members), on_disk)
+            for member in members:
+                if member.compress_type not in _PACKINGS:
+                    raise ModelError(f"{member.filename} is compressed in another way than NumPy does")
+            self._members = {member.filename.removesuffix(".npy"): member.filename for member in members}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
@@ -73,11 +89,11 @@ class NumpyFile(Mapping[str, Array]):
     @contextmanager
     def _open(self, member: str) -> Iterator[tuple[IO[bytes], int]]:
         """The array as a stream, and how many bytes that has."""
-        with self.path.open("rb") as file:
-            if self.single:
+        if self.single:
+            with open_regular(self.path) as file:
                 yield file, os.fstat(file.fileno()).st_size
-                return
-            with zipfile.ZipFile(file) as archive, archive.open(member) as packed:
+        else:
+            with open_zip(self.path) as archive, archive.open(member) as packed:
                 yield packed, archive.getinfo(member).file_size
 
     @contextmanager
@@ -88,3 +104,20 @@ class NumpyFile(Mapping[str, Array]):
         except Exception as error:
             reason = error if isinstance(error, QuantcheckError) else f"{type(error).__name__}: {error}"
             raise ModelError(f"{self.path} is not a .npy or .npz file of plain numbers ({reason})") from error
+
+
+def _check_size(content: int, on_disk: int) -> None:
+    """Honest data of any size are read; what is far larger inside than outside, up to a limit."""
+    limit = _limit_mib()
+    if content > limit << 20 and content > RATIO * on_disk:
+        raise ModelError(
+            f"{on_disk} bytes on disk unpack to {content}; more than {limit} MiB and {RATIO} times its size "
+            f"are not read. If you trust it, raise the limit with the variable {LIMIT}"
+        )
+
+
+def _limit_mib() -> int:
+    text = os.environ.get(LIMIT, "").strip()
+    if text and not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{LIMIT}={text!r}: allowed: a whole number of MiB (default: {USUAL_MIB})")
+    return int(text or USUAL_MIB)

@@ -10,11 +10,13 @@ from typing import Any, Union
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import check_regular, open_regular, read_whole
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.models.conversion import converter
 from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.files.kind import ALLOWED, file_kind
 from pytest_quantcheck.models.files.mltk_archive import network_of
+from pytest_quantcheck.models.files.saved_model import MAX_BYTES, files_of
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.schema import semantic_sha256
 from pytest_quantcheck.named_function import call_reference, is_reference
@@ -67,13 +69,12 @@ def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
         return _converted("saved_model_to_tflite", path, _folder_sha256(path), cache, name)
     if kind == "mltk":
         return _from_archive(path, cache, name)
-    content = path.read_bytes()
-    if kind == "onnx":
-        return FloatModel.from_onnx(content, name, str(path), path.parent)
-    if kind == "tflite":
-        return FloatModel.from_tflite(content, name, str(path))
     if kind == "keras":
-        return _converted("keras_file_to_tflite", path, hashlib.sha256(content).hexdigest(), cache, name)
+        return _converted("keras_file_to_tflite", path, _file_sha256(path), cache, name)
+    if kind == "onnx":
+        return FloatModel.from_onnx(read_whole(path), name, str(path), path.parent)
+    if kind == "tflite":
+        return FloatModel.from_tflite(read_whole(path), name, str(path))
     raise UsageError(f"{path}: models of type {path.suffix or '(none)'} are not read; allowed: {ALLOWED}")
 
 
@@ -103,7 +104,17 @@ def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) 
 
 def _folder_sha256(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for file in files_of(folder):
         digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(bytes.fromhex(_file_sha256(file)))
+    return digest.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    if (size := check_regular(path)) > MAX_BYTES:
+        raise ModelError(f"{path} has {size} bytes; at most {MAX_BYTES} are read")
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
     return digest.hexdigest()

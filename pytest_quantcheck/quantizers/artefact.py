@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.files import read_whole, write_whole
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+
+MOST_MANIFEST_BYTES = 1 << 26
 
 
 def manifest_path(path: Path) -> Path:
@@ -33,7 +35,7 @@ def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> Qu
     """
     if not path.is_file():
         raise UsageError(f"there is no artefact {path}")
-    artefact = path.read_bytes()
+    artefact = read_whole(path)
     if not manifest_path(path).is_file():
         return QuantizedModel(name or path.stem, artefact, None, float_model, path=path)
     manifest = _read_manifest(manifest_path(path))
@@ -48,9 +50,9 @@ def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> Qu
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(read_whole(path, MOST_MANIFEST_BYTES))
         parts = manifest["artefact"]["sha256"], manifest["config"]["quantizer"], manifest["name"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{path} is not a manifest of an artefact ({type(error).__name__}: {error})"
         ) from error

@@ -8,20 +8,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_quantcheck.errors import PluginError, UsageError
+from pytest_quantcheck.errors import ModelError, PluginError, UsageError
+from pytest_quantcheck.formats.toml import read_toml
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family, family_names, sound_families
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 VIRTUAL = "virtual"
 FILE_NAME = "boards.toml"
@@ -103,12 +98,12 @@ def read(path: Path | str) -> Inventory:
     """Read one ``boards.toml``. ``UsageError`` names file, board, key, value and what is allowed."""
     file = Path(path)
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = read_toml(file)
     except FileNotFoundError:
         raise UsageError(
             f"there is no rig file {file}; make one with: quantcheck boards --scan > {FILE_NAME}"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ModelError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from error
     surplus = sorted(set(document) - {"board"})
     if surplus:

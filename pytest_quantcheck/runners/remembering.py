@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
 
 from pytest_quantcheck.data.dataset import Raw, Samples
@@ -32,7 +33,7 @@ class Remembering:
                 while len(self._runs) >= KEEP:
                     del self._runs[next(iter(self._runs))]
                 self._runs[key] = self.runner.run(model, vectors)
-            return self._runs[key]
+            return replace(self._runs[key], model=model)  # of equal content, but maybe by another name
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """As the runner's own ``tensor``."""

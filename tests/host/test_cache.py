@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
 import pytest_quantcheck
 from pytest_quantcheck.cache import Cache, default_root
-from pytest_quantcheck.errors import UsageError
 
 pytestmark = pytest.mark.host
 
@@ -133,8 +133,53 @@ def test_a_process_killed_while_making_does_not_block_the_next(cache, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_option(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(UsageError, match="--qc-cache or QC_CACHE"):
-        Cache(tmp_path / "file" / "cache").get_or_make(FACTS, Maker())
+    make = Maker()
+    with pytest.warns(RuntimeWarning, match="--qc-cache or QC_CACHE"):
+        assert Cache(tmp_path / "file" / "cache").get_or_make(FACTS, make) == make.content
+
+
+FULL_DISK = """
+import resource, signal, sys, warnings
+from pytest_quantcheck.cache import Cache
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for key in "ab":
+    assert Cache(sys.argv[1]).get_or_make({"k": key}, lambda: b"x" * 100_000) == b"x" * 100_000
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-W", "error"]])
+def test_a_full_disk_costs_the_entry_and_one_loud_line_and_never_the_result(cache, options):
+    """A limit on the size of files stands for the disk: writing fails in the same place."""
+    run = subprocess.run(
+        [sys.executable, *options, "-c", FULL_DISK, str(cache.root)], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("cannot be written") == 1
+    assert [p for p in cache.root.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+
+
+def test_two_entries_swapped_under_each_others_keys_are_not_served(cache):
+    one, other = Maker(b"one"), Maker(b"other")
+    cache.get_or_make({"k": 1}, one)
+    cache.get_or_make({"k": 2}, other)
+    first, second = (cache._path(cache.key({"k": k})) for k in (1, 2))
+    first.rename(cache.root / "aside")
+    second.rename(first)
+    (cache.root / "aside").rename(second)
+    assert cache.get_or_make({"k": 1}, one) == b"one"
+    assert cache.get_or_make({"k": 2}, other) == b"other"
+
+
+@pytest.mark.parametrize("make_it", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_an_entry_that_is_no_file_neither_hangs_nor_fails(cache, make_it):
+    path = cache._path(cache.key(FACTS))
+    path.parent.mkdir(parents=True)
+    make_it(path)
+    make = Maker()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert cache.get_or_make(FACTS, make) == make.content
 
 
 def test_pruning_everything_leaves_an_empty_cache(cache):

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -22,22 +21,14 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.models.equalization import equalize
+from pytest_quantcheck.models.files import saved_model
 from pytest_quantcheck.models.files.keras_file import safe_copy
+from pytest_quantcheck.models.files.kind import SAVED_MODEL
 from pytest_quantcheck.models.rewriting import rewrite
 from pytest_quantcheck.numerics.arrays import Float32
-
-TOUCHES_FILES = (
-    "PyFunc",
-    "EagerPyFunc",
-    "PyFuncStateless",
-    "ReadFile",
-    "WriteFile",
-    "MatchingFiles",
-    "Save",
-    "SaveV2",
-)
 
 
 @cache
@@ -157,23 +148,21 @@ def saved_model_to_tflite(path: str) -> bytes:
     from tensorflow.core.protobuf import saved_model_pb2
 
     with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
-        copy = Path(shutil.copytree(path, Path(folder) / "saved_model"))
+        copy = saved_model.copy_needed(Path(path), Path(folder) / "saved_model")
         proto = saved_model_pb2.SavedModel()
         try:
-            proto.ParseFromString((copy / "saved_model.pb").read_bytes())
+            proto.ParseFromString(read_whole(copy / SAVED_MODEL))
+        except ModelError:
+            raise
         except Exception as error:  # protobuf's DecodeError has no public home
             raise ModelError(f"{path} is not a sound SavedModel ({error})") from error
+        saved_model.check(proto, path)
         for graph in proto.meta_graphs:
-            functions = [node for f in graph.graph_def.library.function for node in f.node_def]
-            if bad := sorted(
-                {n.op for n in (*graph.graph_def.node, *functions)} & set(TOUCHES_FILES) - {"SaveV2"}
-            ):
-                raise ModelError(f"{path} holds operators that run code or touch files ({', '.join(bad)})")
             for node in graph.object_graph_def.nodes:
                 del node.slot_variables[
                     :
                 ]  # optimizer state of Keras 2, which TensorFlow cannot restore alone
-        (copy / "saved_model.pb").write_bytes(proto.SerializeToString())
+        (copy / SAVED_MODEL).write_bytes(proto.SerializeToString())
         signature = _signature(path, proto)
         with _silence():
             content = _convert(tf.lite.TFLiteConverter.from_saved_model(str(copy), [signature]))

@@ -21,16 +21,16 @@ import numpy as np
 
 from pytest_quantcheck import errors
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.models.conversion.watch import Watch, memory_limit_mib, time_limit_s
 from pytest_quantcheck.numerics.arrays import Array
-
-TIMEOUT_S = 900.0
 
 
 class Worker:
     """A child process that calls the functions of ``converter.py``; started when first needed."""
 
-    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
-        self.timeout_s = timeout_s
+    def __init__(self, timeout_s: float | None = None, memory_mib: int | None = None) -> None:
+        """Limits that are not given are those of ``QC_CONVERSION_S`` and ``QC_CONVERSION_MIB``."""
+        self._timeout_s, self._memory_mib = timeout_s, memory_mib
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -40,13 +40,15 @@ class Worker:
 
         Returns its bytes, raises what it raised.
         """
+        timeout_s = self._timeout_s or time_limit_s()
+        memory_mib = self._memory_mib or memory_limit_mib()
         with self._lock:
             process, folder = self._running()
             (folder / "content").write_bytes(content)
             for i, array in enumerate(arrays):
                 np.save(folder / f"{i}.npy", array, allow_pickle=False)
             request = {"function": function, "content": bool(content), "arrays": len(arrays), "how": how}
-            answer = self._exchange(process, request)
+            answer = self._exchange(process, request, Watch(process, timeout_s, memory_mib))
             if "error" in answer:
                 raise getattr(errors, answer["error"])(*answer["arguments"])
             return (folder / "answer").read_bytes()
@@ -70,27 +72,25 @@ class Worker:
             self._process = _start(Path(self._folder.name))
         return self._process, Path(self._folder.name)
 
-    def _exchange(self, process: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
+    def _exchange(
+        self, process: subprocess.Popen[str], request: dict[str, Any], watch: Watch
+    ) -> dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
-        timer = threading.Timer(self.timeout_s, process.kill)
-        timer.start()
         try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
+            with watch:
+                process.stdin.write(json.dumps(request) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
         except BrokenPipeError:
             line = ""
-        finally:
-            expired = not timer.is_alive()
-            timer.cancel()
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
         status, log = process.wait(), self._log()
         self.close()
-        if expired:
-            raise ModelError(f"TensorFlow did not finish {request['function']} within {self.timeout_s:g} s")
+        if watch.exceeded:
+            raise ModelError(f"TensorFlow did not finish {request['function']} within {watch.exceeded}")
         raise ModelError(
             f"TensorFlow crashed in {request['function']} (exit status {status}): the model is damaged, or "
             f"TensorFlow has a bug. Its last words: {log or 'none'}"

@@ -1,11 +1,13 @@
 """What a Keras file holds, read without Keras, so that nothing in it can run before it has been looked at.
 
-Legacy ``.h5`` files are mended in a temporary copy; the user's file is opened for reading only.
+Keras is given a temporary copy: the architecture as it was checked, and the weights. The user's file is
+opened for reading only.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -13,46 +15,93 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
+from pytest_quantcheck.files import check_regular, open_regular
+from pytest_quantcheck.formats.zip_archive import MAX_RATIO, SMALL, open_zip, unpacked
+from pytest_quantcheck.models.files.keras_objects import CLASSES, FUNCTIONS
 
-CODE_LAYERS = ("Lambda",)  # their configuration is marshalled Python bytecode
-FRAMEWORK = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
+CODE_LAYERS = ("Lambda", "__lambda__")  # their configuration is marshalled Python bytecode
+FRAMEWORK = re.compile(r"(keras|tf_keras|tensorflow\.keras|tensorflow\.python\.keras)(\.\w+)*", re.ASCII)
 MAX_CONFIG_BYTES = 64 << 20
+MAX_CONFIG_ITEMS = 2_000_000  # Python makes a hundred bytes of each
+MAX_FILE_BYTES = 1 << 30
+TRAINING = "compile_config"
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+_RESAVE = "save the model again with model.save()"
+_WAY_OUT = 'build the model in your own Python and give it as "package.module:function"'
 
 
 def safe_copy(path: Path, folder: Path) -> Path:
     """Copy a ``.keras`` or ``.h5`` model to ``folder`` in a form that Keras 3 loads.
 
-    Raises ``ModelError`` when the file holds weights only, code, custom objects, or is damaged.
+    Raises ``ModelError`` when the file holds weights only, code, custom objects, layers that do more than
+    compute, references to other files, or is damaged.
     """
+    if (size := check_regular(path)) > MAX_FILE_BYTES:
+        raise ModelError(f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are read")
     target = folder / f"model{path.suffix.lower()}"
-    if path.suffix.lower() == ".keras":
-        _refuse_code(_zip_config(path), path)
-        shutil.copyfile(path, target)
-    else:
-        config = _h5_config(path)
-        _refuse_code(config, path)
-        shutil.copyfile(path, target)
-        target.chmod(0o600)
-        _write_h5_config(target, _mended(config))
+    try:
+        (_copy_zip if path.suffix.lower() == ".keras" else _copy_h5)(path, target)
+    except RecursionError as error:
+        target.unlink(missing_ok=True)
+        raise ModelError(
+            f"{path} is not a sound Keras model: its architecture is nested too deeply"
+        ) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     return target
 
 
-def _zip_config(path: Path) -> Any:
+def _copy_zip(path: Path, target: Path) -> None:
+    """Write a new archive: of the old one only the two members that were looked at are taken over."""
+    weights = target.with_name(WEIGHTS)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             names = archive.namelist()
-            if "config.json" not in names or "model.weights.h5" not in names:
-                raise ModelError(
-                    f"{path} is not a Keras model: config.json or model.weights.h5 is missing in it"
-                )
-            if archive.getinfo("config.json").file_size > MAX_CONFIG_BYTES:
-                raise ModelError(f"{path} is not a sound Keras model: its config.json is larger than 64 MiB")
-            return json.loads(archive.read("config.json"))
-    except QuantcheckError:
+            if CONFIG not in names or WEIGHTS not in names:
+                raise ModelError(f"{path} is not a Keras model: {CONFIG} or {WEIGHTS} is missing in it")
+            config = _parsed(_config_of(archive, path))
+            _refuse_code(config, path)
+            with weights.open("wb") as file:
+                for piece in unpacked(archive, archive.getinfo(WEIGHTS), path, MAX_FILE_BYTES):
+                    file.write(piece)
+        _refuse_h5(weights, path)
+        with zipfile.ZipFile(target, "w") as archive:
+            archive.writestr(CONFIG, json.dumps(_untrained(config)))
+            archive.write(weights, WEIGHTS)
+    except (QuantcheckError, RecursionError):
         raise
     except Exception as error:  # zipfile, its decoders and json raise a dozen kinds on damaged files
         hint = _other_format(path)
         raise ModelError(f"{path} is not a sound .keras file ({error}){hint}") from error
+    finally:
+        weights.unlink(missing_ok=True)
+
+
+def _config_of(archive: zipfile.ZipFile, path: Path) -> bytes:
+    member = archive.getinfo(CONFIG)
+    if member.file_size > MAX_CONFIG_BYTES:
+        raise ModelError(f"{path} is not a sound Keras model: its {CONFIG} is larger than 64 MiB")
+    return b"".join(unpacked(archive, member, path, MAX_CONFIG_BYTES))
+
+
+def _parsed(text: bytes) -> Any:
+    """The JSON. Raises ``ValueError``."""
+    if len(text) > MAX_CONFIG_BYTES or sum(map(text.count, (b"[", b"{", b","))) > MAX_CONFIG_ITEMS:
+        raise ValueError(f"its architecture has more than {MAX_CONFIG_ITEMS} items")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its architecture is nested too deeply") from None
+
+
+def _copy_h5(path: Path, target: Path) -> None:
+    config = _h5_config(path)
+    _refuse_code(config, path)
+    _refuse_h5(path, path)
+    with open_regular(path) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+    _write_h5_config(target, _mended(config))
 
 
 def _other_format(path: Path) -> str:
@@ -85,8 +134,8 @@ def _h5_config(path: Path) -> Any:
             'and give it as "package.module:function", or save it whole with model.save()'
         )
     try:
-        return json.loads(config.decode() if isinstance(config, bytes) else str(config))
-    except (ValueError, RecursionError) as error:
+        return _parsed(config if isinstance(config, bytes) else str(config).encode())
+    except ValueError as error:
         raise ModelError(f"{path}: the attribute model_config is not JSON ({error})") from error
 
 
@@ -98,36 +147,93 @@ def _write_h5_config(path: Path, config: Any) -> None:
             del file.attrs["training_config"]
 
 
+def _refuse_h5(path: Path, source: Path) -> None:
+    """HDF5 files may take data from other files, and promise more than they hold."""
+    h5py = _h5py()
+    try:
+        with h5py.File(path, "r") as file:
+            promised, stored = _sizes(h5py, file, source)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{source} is not a sound HDF5 file ({error}); save it again with model.save()"
+        ) from error
+    if promised > MAX_FILE_BYTES or (promised > SMALL and promised > MAX_RATIO * stored):
+        raise ModelError(
+            f"{source}: its weights unpack from {stored} to {promised} bytes; at most {MAX_FILE_BYTES} and "
+            f"{MAX_RATIO} times what is stored are read"
+        )
+
+
+def _sizes(h5py: Any, file: Any, source: Path) -> tuple[int, int]:
+    """Bytes that all data sets promise, and those that are stored for them."""
+    waiting, seen, promised, stored = [file], set(), 0, 0
+    while waiting:
+        item = waiting.pop()
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen:
+            continue
+        seen.add(address)
+        if isinstance(item, h5py.Group):
+            for name in item:
+                if not isinstance(item.get(name, getlink=True), h5py.HardLink):
+                    raise ModelError(f"{source} links to {name!r} elsewhere; {_RESAVE}")
+                waiting.append(item[name])
+        elif isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise ModelError(f"{source} takes the data of {item.name!r} from another file; {_RESAVE}")
+            promised += item.nbytes
+            stored += item.id.get_storage_size()
+    return promised, stored
+
+
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object inside ``config``."""
+    """Every JSON object inside ``config``, but for those about training."""
     stack = [config]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
             yield item
-            stack.extend(item.values())
+            stack.extend(value for key, value in item.items() if key != TRAINING)
         elif isinstance(item, list):
             stack.extend(item)
 
 
 def _refuse_code(config: Any, path: Path) -> None:
-    way_out = 'build the model in your own Python and give it as "package.module:function"'
+    """Only objects of Keras that are known to compute and nothing else."""
     for item in _objects(config):
-        kind = item.get("class_name")
-        if kind in CODE_LAYERS or kind == "__lambda__":
+        if "class_name" in item:
+            _refuse_object(item, path)
+
+
+def _refuse_object(item: dict[str, Any], path: Path) -> None:
+    kind, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
+    if kind in CODE_LAYERS:
+        raise ModelError(
+            f"{path} holds a {kind} layer, that is Python code, which is not run. "
+            f"Replace it by a built-in layer, or, if you trust it, {_WAY_OUT}"
+        )
+    if not all(isinstance(each, str) for each in (kind, module or "", registered or "")):
+        raise ModelError(f"{path} is not a sound Keras model: the class {str(kind)[:80]!r} has no plain name")
+    if kind == "function":
+        name, known = (
+            item.get("config"),
+            module == "builtins" or FRAMEWORK.fullmatch(module or "") is not None,
+        )
+        if known and isinstance(name, str) and name in FUNCTIONS:
+            return
+        if known:
             raise ModelError(
-                f"{path} holds a {kind} layer, that is Python code, which is not run. "
-                f"Replace it by a built-in layer, or, if you trust it, {way_out}"
+                f"{path} names the function {str(name)[:80]!r}, which is no activation; {_WAY_OUT}"
             )
-        module, registered = item.get("module"), item.get("registered_name")
-        if kind is None or (module is None and registered is None):
-            continue
-        package = str(module)
-        custom = f"{package}.{kind}" if module else str(registered).replace(">", ".")
-        if package != "builtins" and not any(package == f or package.startswith(f + ".") for f in FRAMEWORK):
-            raise ModelError(
-                f"{path} needs the custom object {custom}, which is not part of Keras; " + way_out
-            )
+    ours = FRAMEWORK.fullmatch(module) if module else registered is None and kind in CLASSES
+    if not ours or (module and registered not in (None, kind, f"keras>{kind}")):
+        custom = f"{module}.{kind}" if module else str(registered or kind).replace(">", ".")
+        raise ModelError(f"{path} needs the custom object {custom}, which is not part of Keras; {_WAY_OUT}")
+    if kind not in CLASSES:
+        raise ModelError(
+            f"{path} holds {kind}, which is not among the layers and operations of Keras that are loaded: "
+            f"it may run code, load other models or read files. Leave it out, or {_WAY_OUT}"
+        )
 
 
 def _mended(config: Any) -> Any:
@@ -152,3 +258,12 @@ def _mended(config: Any) -> Any:
     ):
         mended["config"].pop("groups", None)
     return mended
+
+
+def _untrained(config: Any) -> Any:
+    """Without losses, metrics and optimisers: they are not needed, and may be the user's own."""
+    if isinstance(config, list):
+        return [_untrained(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    return {key: _untrained(value) for key, value in config.items() if key != TRAINING}

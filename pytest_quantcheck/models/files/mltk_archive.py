@@ -10,11 +10,10 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from pytest_quantcheck.errors import ModelError, QuantcheckError
+from pytest_quantcheck.formats.zip_archive import open_zip, unpacked
 
 SUFFIX = ".mltk.zip"
 MAX_MEMBER_BYTES = 256 << 20
-MAX_MEMBERS = 10_000
-MAX_RATIO = 200  # of sizes; weights hardly compress, a bomb does
 
 
 def network_of(path: Path) -> tuple[str, bytes]:
@@ -24,14 +23,13 @@ def network_of(path: Path) -> tuple[str, bytes]:
     (``../``, absolute paths, links), for one that unpacks to too much, and where there is no network.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             members = archive.infolist()
-            if len(members) > MAX_MEMBERS:
-                raise ModelError(f"{path} has {len(members)} members; at most {MAX_MEMBERS} are read")
             for member in members:
                 _check_path(path, member)
             member = _network(path, members)
-            return PurePosixPath(member.filename).name, _content(path, archive, member)
+            content = b"".join(unpacked(archive, member, path, MAX_MEMBER_BYTES))
+            return PurePosixPath(member.filename).name, content
     except QuantcheckError:
         raise
     except Exception as error:  # zipfile and its decoders raise a dozen kinds on damaged files
@@ -61,19 +59,3 @@ def _network(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
         f"{path} holds no float network; expected {name}.h5 or {name}.float32.tflite. To test a quantized "
         "model of it, unpack it and give that file as the artefact"
     )
-
-
-def _content(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    packed = max(member.compress_size, 1)
-    if member.file_size > MAX_MEMBER_BYTES or (
-        member.file_size > 1 << 20 and member.file_size / packed > MAX_RATIO
-    ):
-        raise ModelError(
-            f"{path}: {member.filename} unpacks from {member.compress_size} to {member.file_size} bytes; "
-            f"at most {MAX_MEMBER_BYTES} and {MAX_RATIO} times its packed size are read"
-        )
-    with archive.open(member) as file:
-        content = file.read(MAX_MEMBER_BYTES + 1)  # the header may lie about the size
-    if len(content) != member.file_size:
-        raise ModelError(f"{path}: {member.filename} has another size than the archive says")
-    return content

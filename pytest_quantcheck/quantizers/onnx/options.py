@@ -81,7 +81,8 @@ class OnnxOptions:
         """What differs from the usual, for a configuration's id: ``percentile99.9x100``; else empty."""
         words = []
         if self.method != "minmax":
-            share = f"{self.percentile:g}" if self.percentile else ""
+            short, exact = f"{self.percentile:g}", repr(float(self.percentile))
+            share = (short if float(short) == self.percentile else exact) if self.percentile else ""
             words.append(self.method + share + (f"x{self.bins}" if self.bins else ""))
         if self.reduce_range:
             words.append("7bit")

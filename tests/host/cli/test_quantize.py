@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -46,6 +47,38 @@ def test_artefact_and_manifest_are_what_the_options_say(here, capsys):
     assert model.sha256 in told
     assert "calibrated with 20 samples" in told
     assert "out.tflite.json" in told
+
+
+def test_labels_give_the_accuracy_of_the_float_and_the_quantized_model(here, capsys):
+    assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "digits.npz"]) == 0
+    told = capsys.readouterr().out
+    number = len(demo_samples())
+    assert re.search(
+        rf"  accuracy \d+\.\d\d% on {number} samples, float \d+\.\d\d%; \d+ lost, \d+ gained", told
+    )
+
+
+def test_labels_that_are_shifted_are_told(here, capsys):
+    samples = demo_samples()
+    np.savez(here / "shifted.npz", x=samples.x, y=(np.asarray(samples.y) + 1) % 10)
+    assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "shifted.npz"]) == 0
+    told = capsys.readouterr().out
+    assert "accuracy" in told
+    assert re.search(r"  (warning|error): ", told)
+
+
+def test_labels_that_do_not_fit_cost_the_score_and_not_the_artefact(here, capsys):
+    samples = demo_samples()
+    np.savez(here / "odd.npz", x=samples.x, y=np.full(len(samples), 10**6))
+    assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "odd.npz"]) == 0
+    assert (here / "out.tflite").exists()
+
+
+def test_a_folder_as_data_is_told_what_it_is_and_what_is_allowed(here, capsys):
+    (here / "images").mkdir()
+    assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "images"]) == 2
+    told = capsys.readouterr().err
+    assert "images is a folder; data are one .npy or .npz file, or a function" in told
 
 
 def test_a_function_may_bring_model_and_data(here):

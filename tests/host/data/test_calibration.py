@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -34,7 +35,7 @@ IDS = [f"sample-{i:03d}" for i in range(100)]
         ("classes:5", "classes", 1, "calclasses5"),
         ("classes:cat,dog", "classes", 1, "calclassescat+dog"),
         ("classes:5+7", "classes", 1, "calclasses5+7"),
-        ("ids:b,a", "ids", 1, "calids2"),
+        ("ids:b,a", "ids", 1, "calidsb+a"),
     ],
 )
 def test_each_text_names_one_calibration(text, kind, value, identifier):
@@ -43,6 +44,46 @@ def test_each_text_names_one_calibration(text, kind, value, identifier):
     assert parsed.value == pytest.approx(value)
     assert parsed.id == identifier
     assert Calibration.parse(parsed.text) == Calibration.from_dict(parsed.to_dict()) == parsed
+
+
+def test_two_calibrations_never_share_an_id():
+    fractions = [
+        Calibration("fraction", value)
+        for value in (0.1, 1 / 3, 0.333333, 0.3333331, 0.12345678, 0.12345679, 1e-7, 1.00001e-7, 1.0)
+    ]
+    lists = [
+        ("a", "b"),
+        ("c", "d"),
+        ("a+b",),
+        ("b", "a"),
+        ("2",),
+        ("a-seed7",),
+        tuple(f"sample{i}" for i in range(99)),
+        tuple(f"sample{i}" for i in range(1, 100)),
+        ("a b",),
+        ("ä",),
+    ]
+    made = [
+        *fractions,
+        *(Calibration("stratified", each.value) for each in fractions),
+        *(
+            Calibration(kind, seed=seed, **{kind: names})
+            for kind in ("ids", "classes")
+            for names in lists
+            for seed in (0, 7)
+        ),
+        Calibration("count", 10),
+        Calibration("random", 10),
+    ]
+    for one, other in itertools.combinations(made, 2):
+        assert one != other
+        assert one.id != other.id
+    assert all(Calibration.parse(each.text) == each for each in fractions)
+
+
+def test_ids_that_were_clear_are_as_they_always_were():
+    for percent in ("7.2", "14.1", "33.3333", "0.5", "12.3456", "99.999", "100", "1e-05"):
+        assert Calibration("fraction", float(percent) / 100).id == f"cal{percent}pct"
 
 
 def test_seed_zero_stays_zero_and_others_show_in_the_id():

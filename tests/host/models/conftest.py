@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -57,7 +58,9 @@ def write_h5(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def write_keras(tmp_path: Path) -> Callable[..., Path]:
-    """Write a .keras archive with any architecture and no usable weights."""
+    """Write a .keras archive with any architecture and no weights."""
+    weights = io.BytesIO()
+    h5py.File(weights, "w").close()
 
     def write(
         config: Any, name: str = "model.keras", members: tuple[str, ...] = ("model.weights.h5",)
@@ -66,7 +69,7 @@ def write_keras(tmp_path: Path) -> Callable[..., Path]:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
             for member in members:
-                archive.writestr(member, b"")
+                archive.writestr(member, weights.getvalue())
         return path
 
     return write

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import numpy as np
 import pytest
 
-from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
+from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError, UsageError
 from pytest_quantcheck.models.conversion.worker import Worker
 
 pytestmark = pytest.mark.host
@@ -47,14 +48,30 @@ def test_what_the_child_raises_is_raised_here(worker, write_keras):
         worker.call("keras_file_to_tflite", path=str(path))
 
 
-def test_a_hang_ends_at_the_deadline(tmp_path):
-    fifo = tmp_path / "model.keras"
-    os.mkfifo(fifo)  # opening it for reading waits for a writer
-    worker = Worker(timeout_s=2)
+def test_a_hang_ends_at_the_deadline(tmp_path, monkeypatch):
+    monkeypatch.setenv("QC_CONVERSION_S", "2")
+    worker = Worker()
+    process, _ = worker._running()
+    os.kill(process.pid, signal.SIGSTOP)
     start = time.monotonic()
-    with pytest.raises(ModelError, match="within 2 s"):
-        worker.call("keras_file_to_tflite", path=str(fifo))
+    with pytest.raises(ModelError, match=r"within 2 s.*QC_CONVERSION_S"):
+        worker.call("keras_file_to_tflite", path=str(tmp_path / "model.keras"))
     assert time.monotonic() - start < 20
+
+
+def test_a_model_that_takes_too_much_memory_is_an_error_that_names_the_limit(digits_tflite):
+    worker = Worker(memory_mib=300)  # TensorFlow alone needs more
+    with pytest.raises(ModelError, match=r"within 300 MiB; .*QC_CONVERSION_MIB"):
+        worker.call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)
+    worker.close()
+
+
+@pytest.mark.parametrize("variable", ["QC_CONVERSION_S", "QC_CONVERSION_MIB"])
+@pytest.mark.parametrize("value", ["0", "-1", "a lot", "1.5", "9" * 30])
+def test_a_limit_that_is_no_number_is_told(monkeypatch, digits_tflite, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=f"{variable}='{value}': allowed: a whole number"):
+        Worker().call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)
 
 
 def test_closing_ends_the_process_and_removes_its_folder(worker, write_keras):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -128,3 +130,119 @@ def test_damaged_content_is_told_however_it_is_packed(tmp_path, folder, packing)
 
 def test_an_h5_file_named_keras_is_told_so(write_h5, folder):
     refused(write_h5(sequential(), {}, "model.keras"), folder, r"rename it to \.h5")
+
+
+def layer(name, **config):
+    return {"module": "keras.layers", "class_name": name, "config": config, "registered_name": None}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["TFSMLayer", "StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "TorchModuleWrapper",
+     "JaxLayer", "FlaxLayer", "NextYearsLayer"],
+)  # fmt: skip
+def test_a_layer_of_keras_that_does_more_than_compute_is_named(write, folder, name):
+    refused(write(sequential(layer(name, filepath="/tmp/model", vocabulary="/etc/passwd"))), folder, name)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("keras.utils", "get_file"),
+        ("keras.config", "enable_unsafe_deserialization"),
+        ("keras.models", "load_model"),
+        ("keras.saving", "load_model"),
+        ("builtins", "eval"),
+        ("keras.src.saving.saving_lib", "zipfile"),
+    ],
+)
+def test_a_function_of_keras_that_is_no_activation_is_refused(write, folder, module, name):
+    function = {"module": module, "class_name": "function", "config": name, "registered_name": None}
+    refused(write(sequential(layer("Activation", activation=function))), folder, f"the function '{name}'")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"module": "keras.src.ops.core", "class_name": "Map", "config": {}},
+        {"module": "keras.layers", "class_name": "__typespec__", "spec_name": "system", "config": []},
+        {"module": "keras.layers", "class_name": ["Dense"], "config": {}},
+        {"module": "keras.layers\n.os", "class_name": "Dense", "config": {}},
+        {"module": "keras.layers", "class_name": "Dense", "config": {}, "registered_name": "evil>Dense"},
+        {"module": "builtins", "class_name": "open", "config": {}},
+    ],
+    ids=["map", "typespec", "no name", "module", "registered", "builtin"],
+)
+def test_other_ways_to_name_code_are_refused(write, folder, item):
+    refused(write(sequential(item)), folder, "not among|plain name|custom object")
+
+
+def test_what_training_needs_is_left_out_and_may_be_the_users_own(write_keras, folder):
+    loss = {"module": "my.losses", "class_name": "function", "config": "loss"}
+    config = {**sequential(layer("Dense", units=1)), "compile_config": {"loss": loss}}
+    copy = safe_copy(write_keras(config), folder)
+    with zipfile.ZipFile(copy) as archive:
+        assert sorted(archive.namelist()) == ["config.json", "model.weights.h5"]
+        assert "compile_config" not in json.loads(archive.read("config.json"))
+
+
+def test_of_two_architectures_in_one_archive_the_checked_one_is_loaded(write_keras, folder):
+    path = write_keras(sequential(LAMBDA))
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("config.json", json.dumps(sequential(layer("Dense", units=1))))
+    with zipfile.ZipFile(safe_copy(path, folder)) as archive:
+        assert b"Lambda" not in archive.read("config.json")
+
+
+@pytest.mark.parametrize("trick", ["external", "outside", "soft", "virtual", "bomb"])
+def test_weights_from_elsewhere_and_bombs_are_refused(tmp_path, folder, trick):
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(sequential(layer("Dense", units=1)))
+        if trick == "external":
+            file["kernel"] = h5py.ExternalLink("/etc/hostname", "/x")
+        elif trick == "outside":
+            file.create_dataset("kernel", (4,), "u1", external=[("/etc/hostname", 0, 4)])
+        elif trick == "soft":
+            file["kernel"] = h5py.SoftLink("/kernel")
+        elif trick == "virtual":
+            layout = h5py.VirtualLayout((4,), "u1")
+            layout[:] = h5py.VirtualSource("/etc/hostname", "x", (4,))
+            file.create_virtual_dataset("kernel", layout)
+        else:
+            file.create_dataset("kernel", (1 << 40,), "f4", chunks=(1024,))
+    refused(path, folder, "links to|from another file|unpack from")
+
+
+def test_every_ordinary_layer_of_the_installed_keras_is_known(keras_is_here):
+    """But for those that run code, read files, load other models or have no inference of their own."""
+    import inspect
+
+    import keras
+
+    from pytest_quantcheck.models.files.keras_objects import CLASSES
+
+    left_out = {
+        *(
+            "Lambda",
+            "TFSMLayer",
+            "TorchModuleWrapper",
+            "JaxLayer",
+            "FlaxLayer",
+            "Layer",
+            "Wrapper",
+            "Pipeline",
+        ),
+        *("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing", "Pipeline"),
+        *("AugMix", "AutoContrast", "CutMix", "MixUp", "RandAugment", "Equalization", "MaxNumBoundingBoxes"),
+        *("ContrastLimitedAdaptiveHistogramEqualization", "RandomColorDegeneration", "RandomColorJitter"),
+        *("RandomElasticTransform", "RandomGaussianBlur", "RandomPerspective", "RandomPosterization"),
+    }
+    names = {
+        value.__name__
+        for value in vars(keras.layers).values()
+        if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
+    }
+    assert names - CLASSES == left_out & names
+    assert not CLASSES & left_out

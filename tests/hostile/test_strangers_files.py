@@ -1,0 +1,19 @@
+"""A few of the hostile files of every kind that needs no TensorFlow to be made; all of them run nightly."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hostile.strangers_files import table
+
+pytestmark = pytest.mark.host
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("inventory", 40), ("data", 25), ("tflite", 30), ("archive", 15), ("keras", 8), ("h5", 8), ("onnx", 12)],
+)
+def test_hostile_files_are_refused_or_read_and_do_nothing_else(kind, number, capsys):
+    (row,) = table(number, seed=1, kinds=(kind,))
+    assert (row.tried, row.bugs) == (number, 0), capsys.readouterr().out
+    assert row.refused > 0
