@@ -23,7 +23,8 @@ class RunNotes:
 
     ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
     combinations of a ``quant`` marker that are not run, ``ran`` the hw items whose call passed or failed,
-    ``unwritten`` says which reports could not be written and why.
+    ``places`` says by test id in which file and line (from 1; 0: not known) its function stands. ``written``
+    and ``unwritten`` say which reports were written, and which could not be and why.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,8 @@ class RunNotes:
         self.usage_errors: list[str] = []
         self.left_out: dict[str, int] = {}
         self.omitted: Counter[str] = Counter()
+        self.places: dict[str, tuple[str, int]] = {}
+        self.written: list[str] = []
         self.unwritten: list[str] = []
         self.hw_ran = 0
 
@@ -45,6 +48,8 @@ class RunNotes:
         given = getattr(report, REPORT_KEY, None)
         if given is None and report.when != CRASHED:
             return
+        file, line, _ = report.location
+        self.places[report.nodeid] = file, 0 if line is None else line + 1
         if report.when == "call" and not report.skipped and "hw" in report.keywords:
             self.hw_ran += 1
         from pytest_quantcheck.plugin.rows import crashed, repeated
