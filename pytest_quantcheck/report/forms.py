@@ -49,6 +49,7 @@ class Form:
 FORMS = {
     "md": Form("markdown"),
     "json": Form("json"),
+    "html": Form("html.page"),
 }
 
 
