@@ -9,7 +9,8 @@ kind=${1:?demo, dev or fuzz}
 case $kind in
   demo) debian="python3-venv qemu-system-arm" extras="virtual,stm32" ;;
   dev) debian="python3-venv make git cmake gcc libc6-dev qemu-system-arm gcc-arm-none-eabi
-               gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang clang-format libclang-rt-dev" extras="dev" ;;
+               gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang clang-format libclang-rt-dev
+               chromium" extras="dev" ;;
   fuzz) debian="python3-venv make gcc libc6-dev binutils clang libclang-rt-dev" extras="dev" ;;
   *) echo "setup: '$kind' is not known; allowed: demo, dev, fuzz" >&2; exit 2 ;;
 esac

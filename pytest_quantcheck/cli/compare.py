@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytest_quantcheck.cli.document import data_sha256, write_document
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_runner
 from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.patch import patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
@@ -81,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
         found = locate(runs[other], runs[right], runners[other], reference_runner=runners[right])
     departs = None if exact is None else "ab"[other]
     if args.json:
-        text = json.dumps(summary(args, runs[0], runs[1], departs, found), indent=2)
-        write_whole(args.json, text.encode() + b"\n")
+        write_document(args.json, "compare", summary(args, runs[0], runs[1], departs, found), args)
     print(f"a: {args.a} ({runs[0].runtime})\nb: {args.b} ({runs[1].runtime})")
     if found:
         print(_RELATIONS[departs])
@@ -110,8 +108,8 @@ def summary(
 ) -> dict[str, Any]:
     """What ``--json`` writes; ``departs``: which side has not the exact integers, if the other has."""
     return {
-        "schema": 1,
         "model": {"name": a.model.name, "sha256": a.model.sha256},
+        "inputs_sha256": data_sha256(a.inputs),
         "a": {"runner": args.a, "runtime": a.runtime},
         "b": {"runner": args.b, "runtime": b.runtime},
         "inferences": len(b),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pytest_quantcheck.cli.document import data_sha256, write_document
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_board
@@ -19,7 +19,6 @@ from pytest_quantcheck.cli.vectors import (
     read_model,
     write_outputs,
 )
-from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.graph.model import output_of, source_of
 from pytest_quantcheck.runners.run import Run
 
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if outputs:
         write_outputs(outputs, result.outputs, model)
     if args.json:
-        write_whole(args.json, json.dumps(summary(result), indent=2).encode() + b"\n")
+        write_document(args.json, "run", summary(result), args)
     _print(result)
     if outputs != args.outputs:
         print(f"the model has {len(result.outputs)} outputs, which a .npy does not hold: see {outputs}")
@@ -69,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
 def summary(result: Run) -> dict[str, Any]:
     """The content of ``R.json``: plain values, counters per inference in ``unit``, sizes in bytes."""
     content: dict[str, Any] = {
-        "schema": 1,
         "model": {"name": result.model.name, "sha256": result.model.sha256},
+        "inputs_sha256": data_sha256(result.inputs),
         "board": result.device.board,
         "target": result.target,
         "chip": result.device.chip,

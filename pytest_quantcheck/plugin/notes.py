@@ -24,7 +24,8 @@ class RunNotes:
 
     ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
     combinations of a ``quant`` marker that are not run, ``hw_ran`` and ``hw_skipped`` the items on boards,
-    ``unwritten`` says which reports could not be written and why.
+    ``places`` says by test id in which file and line (from 1; 0: not known) its function stands. ``written``
+    and ``unwritten`` say which reports were written, and which could not be and why.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,8 @@ class RunNotes:
         self.usage_errors: list[str] = []
         self.left_out: dict[str, int] = {}
         self.omitted: Counter[str] = Counter()
+        self.places: dict[str, tuple[str, int]] = {}
+        self.written: list[str] = []
         self.unwritten: list[str] = []
         self.hw_ran = self.hw_skipped = 0
 
@@ -46,6 +49,8 @@ class RunNotes:
         given = getattr(report, REPORT_KEY, None)
         if given is None and report.when != CRASHED:
             return
+        file, line, _ = report.location
+        self.places[report.nodeid] = file, 0 if line is None else line + 1
         if getattr(report, BOARD_KEY, False):
             expected = hasattr(report, "wasxfail")
             self.hw_skipped += int(report.skipped and not expected)

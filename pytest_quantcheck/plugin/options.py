@@ -61,8 +61,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--qc-report",
         action="append",
         default=[],
-        metavar="md=FILE|json=FILE",
-        help="write the results to a file, repeatable",
+        metavar="FORM=FILE",
+        help="write the results, repeatable: html=FILE, json=FILE, md=FILE and others (docs/reports.md)",
     )
     parser.addini("qc_rig", "inventories of boards: files relative to rootdir, or virtual", "args", [])
     for name, (default, text) in INI_KEYS.items():

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import MissingExtraError, UsageError
+from pytest_quantcheck.report.forms import FORMS, allowed
 from pytest_quantcheck.rig.inventory import Inventory, find
 
-REPORT_FORMS = ("md", "json")
 _SETTINGS = pytest.StashKey["Settings"]()
 _INVENTORY = pytest.StashKey["Inventory | None"]()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line and the ini file ask for. Paths are absolute."""
+    """What the command line and the ini file ask for. Paths are absolute; a report is a form and a target."""
 
     rig: tuple[str, ...]
     ini_rig: tuple[str, ...]
@@ -34,7 +34,7 @@ class Settings:
     cache: Path | None
     log_dir: Path
     overrides: dict[str, str]
-    reports: dict[str, Path]
+    reports: tuple[tuple[str, str], ...]
     max_cases: int
 
 
@@ -137,16 +137,27 @@ def _pairs(option: str, texts: list[str], allowed: str = "KEY=VALUE") -> dict[st
     return pairs
 
 
-def _reports(texts: list[str], here: Path) -> dict[str, Path]:
-    reports = {}
-    allowed = ", ".join(f"{form}=FILE" for form in REPORT_FORMS)
-    for form, path in _pairs("--qc-report", texts, allowed).items():
-        if form not in REPORT_FORMS:
-            raise pytest.UsageError(
-                f"--qc-report {form}={path}: unknown form {form!r}; allowed: {', '.join(REPORT_FORMS)}"
-            )
-        reports[form] = here / Path(path).expanduser()
-    return reports
+def _reports(texts: list[str], here: Path) -> tuple[tuple[str, str], ...]:
+    """Pairs of form and target. Raises ``pytest.UsageError`` also where a form's package is missing."""
+    reports: list[tuple[str, str]] = []
+    for text in texts:
+        ((name, target),) = _pairs("--qc-report", [text], allowed()).items()
+        form = FORMS.get(name)
+        if form is None:
+            raise pytest.UsageError(f"--qc-report {text}: unknown form {name!r}; allowed: {allowed()}")
+        if form.words and target not in form.words:
+            raise pytest.UsageError(f"--qc-report {text}: allowed: {', '.join(form.words)}")
+        try:
+            form.require(name)
+        except MissingExtraError as error:
+            raise pytest.UsageError(str(error)) from error
+        if form.is_path:
+            target = str(here / Path(target).expanduser())
+        reports.append((name, target))
+    twice = [target for _, target in reports if [each for _, each in reports].count(target) > 1]
+    if twice:
+        raise pytest.UsageError(f"--qc-report: {twice[0]} is asked for twice; give each report its own file")
+    return tuple(reports)
 
 
 def share_with_workers(config: pytest.Config) -> None:

@@ -1,17 +1,17 @@
-"""What stands at the end of a run: the table, the counts, what was left out, and the reports' files."""
+"""What stands at the end of a run: the table, the counts, what was left out, and the reports."""
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.errors import QuantcheckError
 from pytest_quantcheck.plugin.notes import run_notes
 from pytest_quantcheck.plugin.settings import settings
-from pytest_quantcheck.report import json, markdown
+from pytest_quantcheck.report.forms import FORMS
+from pytest_quantcheck.report.provenance import gather, without_user
+from pytest_quantcheck.report.report import Place, Report
 from pytest_quantcheck.report.terminal import findings, last_line, not_judged, table
 from pytest_quantcheck.wording import counted
-
-_RENDERERS = {"json": json.render, "md": markdown.render}
 
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -36,18 +36,42 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     if settings(config).require_hw and notes.hw_skipped:
         line = f"--qc-require-hw: {notes.hw_ran} hw tests ran, {notes.hw_skipped} were skipped"
         terminalreporter.write_line(line, red=not notes.hw_ran, bold=True)
-    for form, path in settings(config).reports.items():
-        terminalreporter.write_line(f"{form} report: {path}")
+    for line in notes.written:
+        terminalreporter.write_line(line)
     for line in notes.unwritten:
         terminalreporter.write_line(line, red=True, bold=True)
 
 
 def write_reports(config: pytest.Config) -> None:
-    """``--qc-report``: only the controlling process writes. A file that cannot be written costs that file."""
+    """``--qc-report``: only the controlling process writes. What cannot be written costs that report only."""
     notes = run_notes(config)
-    for form, path in settings(config).reports.items():
+    report = _report(config)
+    for form, target in settings(config).reports:
+        shown = without_user(target)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, _RENDERERS[form](notes.rows).encode("utf-8", "replace"))
-        except OSError as error:
-            notes.unwritten.append(f"{form} report NOT WRITTEN: {error}")
+            FORMS[form].write(report, target)
+        except (OSError, QuantcheckError) as error:
+            notes.unwritten.append(f"{form} report NOT WRITTEN: {without_user(str(error))}")
+        except Exception as error:  # a fault of ours or of a library must not cost the other reports
+            notes.unwritten.append(
+                f"{form} report NOT WRITTEN: {shown}: {type(error).__name__}: {without_user(str(error))}"
+            )
+        else:
+            notes.written.append(f"{form} report: {shown}")
+
+
+def _report(config: pytest.Config) -> Report:
+    notes = run_notes(config)
+    options = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in vars(config.option).items()
+        if name.startswith("qc_")
+    }
+    options |= {"-m": config.option.markexpr, "-k": config.option.keyword, "tests": config.args}
+    return Report(
+        rows=tuple(notes.rows),
+        provenance=gather(config.rootpath, options),
+        left_out=dict(notes.left_out),
+        omitted=dict(notes.omitted),
+        places={test: Place(file, line) for test, (file, line) in notes.places.items()},
+    )

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.cells import HEADINGS, cells
+from pytest_quantcheck.report.file import write_file
+from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.report.terminal import findings, last_line
-from pytest_quantcheck.verdict.row import Row
 
 
-def render(rows: Sequence[Row]) -> str:
+def write(report: Report, target: str) -> None:
+    write_file(target, render(report))
+
+
+def render(report: Report) -> str:
     """A table with one line per row, the counts, and what each failed row found."""
+    rows = report.rows
     lines = ["# quantcheck", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(cells(row)) for row in rows]
     lines += ["", last_line(rows), ""]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import numpy as np
@@ -17,6 +16,7 @@ from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.verdict.divergence import locate
+from tests import documents
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,7 +98,7 @@ def test_the_broken_one_is_explained_whichever_letter_it_has(desk, capsys):
         arguments = ["--a", a, "--b", b, "--inputs", "X.npy", "--break", "zero-point", "--json", "R.json"]
         assert main(["compare", str(MODEL), *arguments]) == 1
         printed = capsys.readouterr().out
-        result = json.loads((desk / "R.json").read_text())
+        result = documents.read((desk / "R.json").read_text())
         found.append(result["divergence"])
         assert result["departs"] == ("a" if a == "desk" else "b")
         assert f"a: {a} (" in printed
@@ -116,7 +116,7 @@ def test_equal_runners_compare_equal(desk, capsys):
         == 0
     )
     assert "all 8 outputs are equal, bit for bit" in capsys.readouterr().out
-    result = json.loads((desk / "R.json").read_text())
+    result = documents.read((desk / "R.json").read_text())
     assert (result["equal"], result["inferences"], result["divergence"]) == (True, 8, None)
     assert result["departs"] is None
     assert result["b"]["runner"] == "desk"
@@ -125,7 +125,7 @@ def test_equal_runners_compare_equal(desk, capsys):
 def test_a_broken_weight_at_the_prompt_ends_with_1_and_names_operator_elements_and_size(desk, capsys):
     arguments = ["--b", "desk", "--inputs", "X.npy", "--break", "weight", "--json", "R.json"]
     assert main(["compare", str(MODEL), "--a", "integer", *arguments]) == 1
-    found = json.loads((desk / "R.json").read_text())["divergence"]
+    found = documents.read((desk / "R.json").read_text())["divergence"]
     assert (found["operator"], found["kind"]) == (0, "CONV_2D")
     assert 0 < found["elements"] < found["size"]
     assert sum(count for _, count in found["steps"]) == found["elements"]
@@ -150,7 +150,7 @@ def test_run_writes_raw_outputs_and_a_profile(desk, capsys, digits, samples):
     assert main(["run", str(MODEL), "--board", "desk", *arguments]) == 0
     right = IntegerRunner().run(digits[0], samples, operators=True)
     assert np.array_equal(np.load(desk / "Y.npy"), right.outputs[0])
-    result = json.loads((desk / "R.json").read_text())
+    result = documents.read((desk / "R.json").read_text())
     image = compile_image(digits[0].graph)
     assert result["board"] == "desk"
     assert result["image_bytes"] == len(image.data)

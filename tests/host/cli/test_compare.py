@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from conformance_models.shapes import model
 from pytest_quantcheck.cli import main
+from tests import documents
 
 pytestmark = pytest.mark.host
 
@@ -41,7 +40,7 @@ def test_a_reference_with_another_rounding_is_followed_to_the_first_operator(
     printed = capsys.readouterr().out
     assert "first diverging: operator 0 (CONV_2D)" in printed
     assert "b has the exact integers: what follows is how a departs from them" in printed
-    content = json.loads(report.read_text(encoding="utf-8"))
+    content = documents.read(report.read_text(encoding="utf-8"))
     assert (content["equal"], content["departs"]) == (False, "a")
     assert content["divergence"]
 
@@ -60,4 +59,4 @@ def test_the_side_that_departs_is_named(keyword_spotting, capsys, a, b, departs,
     assert printed.startswith(f"a: {a} (")
     assert f"\nb: {b} (" in printed
     assert words in printed
-    assert json.loads(report.read_text(encoding="utf-8"))["departs"] == departs
+    assert documents.read(report.read_text(encoding="utf-8"))["departs"] == departs

@@ -11,6 +11,7 @@ import pytest
 from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
 from pytest_quantcheck.report.convergence import convergence_svg, convergence_table
+from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow, count, overall
@@ -98,11 +99,11 @@ def test_a_pass_tells_what_the_rig_went_through() -> None:
 )
 def test_one_word_tells_a_pipeline_what_to_do(rows: list[Row], outcome: str) -> None:
     assert overall(rows) == outcome
-    assert json.loads(json_report.render(rows))["outcome"] == outcome
+    assert json.loads(json_report.render(Report(tuple(rows))))["outcome"] == outcome
 
 
 def test_json_holds_every_row_and_the_counts() -> None:
-    document = json.loads(json_report.render([GOOD, BAD]))
+    document = json.loads(json_report.render(Report((GOOD, BAD))))
     assert [Row.from_dict(row) for row in document["results"]] == [GOOD, BAD]
     assert document["counts"] == count([GOOD, BAD])
 
@@ -112,7 +113,7 @@ def test_numbers_of_numpy_are_written_like_pythons_own() -> None:
 
 
 def test_markdown_keeps_table_cells_whole_and_shows_what_failed() -> None:
-    text = markdown.render([GOOD, BAD])
+    text = markdown.render(Report((GOOD, BAD)))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 4
     assert {line.replace("\\|", "").count("|") for line in table} == {10}
@@ -136,7 +137,7 @@ def test_warnings_of_the_audit_are_one_line_a_code_in_the_summary_and_in_markdow
     ]
     lines = ["warning: leak: two samples. (2 cases, 1 more of the kind)", "warning: scale: one. (1 case)"]
     assert terminal.findings(rows) == lines
-    text = markdown.render(rows)
+    text = markdown.render(Report(tuple(rows)))
     assert "\n".join(f"- {line}" for line in lines) + "\n\n**" in text
 
 
