@@ -81,7 +81,7 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
         _say_unused(notes, file, unused)
     content = stored.render()
     path = Folder(config.rootpath).root / file
-    if content != before or not path.exists():
+    if content != before:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
         removed = f", {len(unused)} unused removed" if unused and wanted.update == "all" else ""

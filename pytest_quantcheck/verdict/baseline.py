@@ -46,7 +46,7 @@ def judge_baseline(
     criteria = [Criterion(f"baseline {each.metric}", book.policy.passed(each), each.text) for each in changes]
     said = {each.metric for each in changes}
     criteria += [
-        Criterion(f"baseline {metric}", None, f"{run.runner} does not report {metric}")
+        Criterion(f"baseline {metric}", None, _not_measured(run, metric))
         for metric in unmeasured
         if metric not in said and tolerances[metric] is not None
     ]
@@ -73,6 +73,12 @@ def measured(run: Run, scores: Sequence[Score], test_size: int = 0) -> dict[str,
         if size is not None:
             values[name] = Measured(Value(size, run.model.sha256), "bytes")
     return values
+
+
+def _not_measured(run: Run, metric: str) -> str:
+    if metric in ("instructions", "cycles") and run.unit:
+        return f"{run.target} counts {run.unit}"
+    return f"{run.runner} does not report {metric}"
 
 
 def _score(run: Run, score: Score, test_size: int) -> Measured:
