@@ -23,6 +23,9 @@ COMMANDS = {
     "quantize": "make an integer model of a float one",
     "run": "run a quantized model on a board, with inputs and outputs as NumPy files",
     "compare": "find the first operator in which two runners differ",
+    "verdict": "turn a JSON report of pytest into an exit code",
+    "diff": "say what changed between two JSON reports",
+    "merge": "join the JSON reports of several jobs into one verdict",
     "boards": "list, find or check boards",
     "cache": "say where conversions are kept and how many, or prune them",
 }

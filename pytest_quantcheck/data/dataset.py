@@ -90,10 +90,14 @@ class Samples:
         return [int(label) for label in first]
 
     @cached_property
+    def input_digests(self) -> tuple[bytes, ...]:
+        """What each sample's inputs are, by content."""
+        return _digests(self.inputs)
+
+    @cached_property
     def digests(self) -> tuple[bytes, ...]:
         """What each sample is, by content: its inputs and its truth, not its name."""
-        columns = [_rows(array) for array in (*self.inputs, *self.truths)]
-        return tuple(hashlib.sha256(b"".join(row)).digest() for row in zip(*columns, strict=True))
+        return _digests((*self.inputs, *self.truths))
 
     @cached_property
     def digest(self) -> bytes:
@@ -135,6 +139,12 @@ def _freeze(array: Array) -> None:
     while isinstance(owner, np.ndarray):
         owner.setflags(write=False)
         owner = owner.base
+
+
+def _digests(arrays: Sequence[Array]) -> tuple[bytes, ...]:
+    """The SHA-256 of each sample over all of the arrays."""
+    columns = [_rows(array) for array in arrays]
+    return tuple(hashlib.sha256(b"".join(row)).digest() for row in zip(*columns, strict=True))
 
 
 def _rows(array: Array) -> list[bytes]:

@@ -111,7 +111,7 @@ def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: 
 
 @pytest.fixture
 def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterator[Gate]:
-    """``gate.check(run, ...)`` judges a run by exactness, scores and the ``budget`` marker."""
+    """``gate.check(run, ...)`` judges a run by exactness, scores, baselines and the ``budget`` marker."""
     from pytest_quantcheck.plugin import markers, outcome
 
     notes = item_notes(request.node)
@@ -119,7 +119,8 @@ def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterat
     def record(verdict: Verdict) -> None:
         outcome.record(request.node, verdict.row())
 
-    made = quantcheck_session.gate(markers.budget(markers.marks(request.node, "budget")), record)
+    notes.book = quantcheck_session.book(request.node)
+    made = quantcheck_session.gate(markers.budget(markers.marks(request.node, "budget")), notes.book, record)
     if "board" in request.fixturenames:
         made.device = request.getfixturevalue("board")
     if "quant_data" in request.fixturenames:

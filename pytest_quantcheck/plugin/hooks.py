@@ -27,7 +27,7 @@ from pytest_quantcheck.plugin.fixtures import (
     release_board,
     test_vectors,
 )
-from pytest_quantcheck.plugin.items import is_ours
+from pytest_quantcheck.plugin.items import function_key, is_ours
 from pytest_quantcheck.plugin.notes import run_notes, start_item_notes
 
 __all__ = [
@@ -93,6 +93,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         collection.select_and_order(config, items)
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_ours(item):
+            run_notes(item.config).partial.add(function_key(item))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     result = yield
@@ -143,6 +149,8 @@ def pytest_testnodedown(node: Any) -> None:
         notes = run_notes(node.config)
         notes.usage_errors, notes.left_out = list(said["usage_errors"]), dict(said["left_out"])
         notes.omitted = Counter(said["omitted"])
+        notes.collected = Counter({(file, name): count for file, name, count in said["collected"]})
+        notes.partial = {(file, name) for file, name in said["partial"]}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -157,21 +165,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     config = session.config
     release_board(config, unless=None)
-    output = getattr(config, "workeroutput", None)
+    output, notes = getattr(config, "workeroutput", None), run_notes(config)
+    notes.collected += Counter(function_key(item) for item in session.items if is_ours(item))
     if output is not None:
-        notes = run_notes(config)
         output[WORKER_KEY] = {
             "usage_errors": notes.usage_errors,
             "left_out": notes.left_out,
             "omitted": dict(notes.omitted),
+            "collected": [(*function, count) for function, count in notes.collected.items()],
+            "partial": sorted(notes.partial),
         }
-        yield
-        return
+    else:
+        _conclude(session)
+    yield
+
+
+def _conclude(session: pytest.Session) -> None:
+    """What the controlling process does at the end: write baselines and reports, and say whether that is well."""
+    config, notes = session.config, run_notes(session.config)
+    well = True
+    if notes.baselines:
+        from pytest_quantcheck.plugin import baselines
+
+        well = baselines.finish(config)
     if config.option.qc_report:
         from pytest_quantcheck.plugin import summary
 
         summary.write_reports(config)
-    notes = run_notes(config)
-    if config.option.qc_require_hw and notes.hw_skipped and not notes.hw_ran and not session.exitstatus:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED  # none of the tests that were required ran
-    yield
+    if config.option.qc_require_hw and notes.hw_skipped and not notes.hw_ran:
+        well = False  # none of the tests that were required ran
+    if not well and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

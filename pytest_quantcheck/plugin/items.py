@@ -5,6 +5,9 @@ Part of what every pytest run imports: standard library and pytest only.
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,30 @@ def parameter(item: pytest.Item, name: str) -> Any:
     """The value with which an item was parametrized; None when it was not."""
     callspec = getattr(item, "callspec", None)
     return callspec.params.get(name) if callspec is not None else None
+
+
+def function_key(item: pytest.Item) -> tuple[str, str]:
+    """Where an item's baselines are: the file relative to rootdir (``tests/baselines/test_kws.json``), and
+    the test function in it (``test_it``, ``TestClass::test_it``).
+    """
+    path = item.path.parent / "baselines" / f"{item.path.stem}.json"
+    module = item.getparent(pytest.Module)
+    name = getattr(item, "originalname", None) or item.name
+    function = f"{item.nodeid.removesuffix(item.name)}{name}"
+    within = function.removeprefix(f"{module.nodeid}::") if module is not None else function
+    return Path(os.path.relpath(path, item.config.rootpath)).as_posix(), within
+
+
+def case_without_board(item: pytest.Item) -> str:
+    """An item's id in brackets without its board or target; empty when nothing else is there."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return ""
+    whole, board, case = str(callspec.id), wanted_board(item), parameter(item, CASE)
+    together = f"{getattr(case, 'id', '')}-{board}"  # the two are parametrized one after the other
+    if board and case is not None and together in whole:
+        return whole.replace(together, case.id, 1).strip("-")
+    return re.sub(rf"(^|-){re.escape(board)}(-|$)", r"\1", whole, count=1).strip("-") if board else whole
 
 
 def wanted_board(item: pytest.Item | None) -> str:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_quantcheck.baselines.book import Book
     from pytest_quantcheck.verdict.row import Row
 
 REPORT_KEY = "quantcheck_rows"  # where rows travel on a report, through xdist too
 BOARD_KEY = "quantcheck_board"  # says on a report that its item runs on a board
+BASELINES_KEY = "quantcheck_baselines"  # and what a test did with its baselines
+Function = tuple[str, str]  # the file of its baselines, and the test function in it
 CRASHED = "???"  # xdist's phase of a test whose worker process died
 
 
@@ -25,7 +28,10 @@ class RunNotes:
     ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
     combinations of a ``quant`` marker that are not run, ``hw_ran`` and ``hw_skipped`` the items on boards,
     ``places`` says by test id in which file and line (from 1; 0: not known) its function stands. ``written``
-    and ``unwritten`` say which reports were written, and which could not be and why.
+    and ``unwritten`` say which reports were written, and which could not be and why. ``baselines`` is what
+    each item did with its baselines, by node id; ``collected`` counts the items of each function,
+    ``partial`` are the functions of which some items were deselected, ``of_baselines`` are lines about all
+    of it.
     """
 
     def __init__(self) -> None:
@@ -38,6 +44,10 @@ class RunNotes:
         self.written: list[str] = []
         self.unwritten: list[str] = []
         self.hw_ran = self.hw_skipped = 0
+        self.baselines: dict[str, dict[str, Any]] = {}
+        self.collected: Counter[Function] = Counter()
+        self.partial: set[Function] = set()
+        self.of_baselines: list[str] = []
 
     @property
     def rows(self) -> list[Row]:
@@ -55,6 +65,8 @@ class RunNotes:
             expected = hasattr(report, "wasxfail")
             self.hw_skipped += int(report.skipped and not expected)
             self.hw_ran += int(report.when == "call" and (not report.skipped or expected))
+        if of_baselines := getattr(report, BASELINES_KEY, None):
+            self.baselines[report.nodeid] = of_baselines
         from pytest_quantcheck.plugin.rows import crashed, repeated
 
         if report.when == CRASHED:
@@ -66,12 +78,15 @@ class RunNotes:
 
 
 class ItemNotes:
-    """Of one item: its rows so far, how each phase went, its serial log, whether its budget was judged."""
+    """Of one item: its rows so far, how each phase went, its serial log, its baselines, whether its budget
+    was judged.
+    """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.phases: dict[str, tuple[str, str]] = {}  # when -> outcome, reason
         self.log: Path | None = None
+        self.book: Book | None = None
         self.budget_used = False
         self.call_passed = False
 

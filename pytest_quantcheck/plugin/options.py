@@ -17,6 +17,9 @@ INI_KEYS = {  # default, help
 }
 
 
+TOLERANCES = "qc_baseline_tolerance"
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Declare everything. Values stay plain, so that xdist can send them to its workers."""
     group = parser.getgroup("quantcheck", "quantized models on host and boards")
@@ -64,6 +67,16 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FORM=FILE",
         help="write the results, repeatable: html=FILE, json=FILE, md=FILE and others (docs/reports.md)",
     )
+    group.addoption(
+        "--qc-update", action="store_true", help="store all values that checks with baseline= measure"
+    )
+    group.addoption("--qc-update-new", action="store_true", help="store those that are not stored yet")
+    group.addoption(
+        "--qc-baseline",
+        metavar="PATH|git:REF",
+        help="compare with the baselines of another checkout, or of a branch, tag or commit",
+    )
+    parser.addini(TOLERANCES, "METRIC = TOLERANCE, one a line, for gate.check(baseline=)", "linelist", [])
     parser.addini("qc_rig", "inventories of boards: files relative to rootdir, or virtual", "args", [])
     for name, (default, text) in INI_KEYS.items():
         parser.addini(name, text, default=default)
@@ -72,4 +85,5 @@ def add_options(parser: pytest.Parser) -> None:
 def given(config: pytest.Config) -> bool:
     """Whether anything of ours was asked for, on the command line or in the ini file."""
     asked = any(value for name, value in vars(config.option).items() if name.startswith("qc_"))
+    asked = asked or bool(config.getini(TOLERANCES))
     return asked or any(config.getini(name) != default for name, (default, _) in INI_KEYS.items())

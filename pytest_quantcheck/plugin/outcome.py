@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import QuantcheckError, RigFault
+from pytest_quantcheck.plugin import baselines
 from pytest_quantcheck.plugin.items import wanted_board
-from pytest_quantcheck.plugin.notes import BOARD_KEY, REPORT_KEY, item_notes
+from pytest_quantcheck.plugin.notes import BASELINES_KEY, BOARD_KEY, REPORT_KEY, item_notes
 from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.verdict.row import Plain, Row
 
@@ -46,6 +47,8 @@ def finish_report(
     if when == "teardown":
         rows = _final(item)
         plain = [row.to_dict() for row in rows]
+        passed = all(outcome == "passed" for outcome, _ in notes.phases.values())
+        setattr(report, BASELINES_KEY, baselines.of_item(item, passed=passed))
         report.user_properties += [each for row in rows for each in properties(row)]
     setattr(report, REPORT_KEY, plain)
     setattr(report, BOARD_KEY, bool(wanted_board(item)))

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from pytest_quantcheck.baselines.book import Book
+from pytest_quantcheck.baselines.content import Content
+from pytest_quantcheck.baselines.policy import Policy
+from pytest_quantcheck.baselines.source import source_of
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.subset import subset
@@ -17,7 +21,8 @@ from pytest_quantcheck.models.load import load
 from pytest_quantcheck.named_function import call_reference, is_reference
 from pytest_quantcheck.plugin.board_pool import Bench
 from pytest_quantcheck.plugin.cases import Case
-from pytest_quantcheck.plugin.settings import inventory, settings
+from pytest_quantcheck.plugin.items import case_without_board, function_key
+from pytest_quantcheck.plugin.settings import in_ci, inventory, settings
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -43,6 +48,9 @@ class Workshop:
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
         self._sanity = Sanity(self._float_outputs)
+        self._policy = Policy(wanted.tolerances, wanted.update, in_ci())
+        self._source = source_of(wanted.baseline, config.rootpath)
+        self._stored: dict[str, Content] = {}
         self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
         self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
@@ -118,14 +126,25 @@ class Workshop:
             self._reference = Remembering(exact_runner())
         return self._reference
 
-    def gate(self, budget: Budget | None, record: Callable[[Verdict], None]) -> Gate:
-        """A gate for one test, with its budget."""
+    def book(self, item: pytest.Item) -> Book:
+        """The baselines of one test."""
+        file, function = function_key(item)
+        return Book(function, case_without_board(item), lambda: self._content(file), self._policy)
+
+    def _content(self, file: str) -> Content:
+        if file not in self._stored:
+            self._stored[file] = self._source.read(file)
+        return self._stored[file]
+
+    def gate(self, budget: Budget | None, book: Book, record: Callable[[Verdict], None]) -> Gate:
+        """A gate for one test, with its budget and its baselines."""
         return Gate(
             reference=self.reference,
             float_outputs=self._float_outputs,
             budget=budget,
             sanity=self._sanity,
             strict=self._strict,
+            baselines=book,
             record=record,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_quantcheck.errors import MissingExtraError, UsageError
+from pytest_quantcheck.baselines.tolerance import Tolerance
+from pytest_quantcheck.errors import MissingExtraError, QuantcheckError, UsageError
+from pytest_quantcheck.plugin.options import TOLERANCES
 from pytest_quantcheck.report.forms import FORMS, allowed
 from pytest_quantcheck.rig.inventory import Inventory, find
 
@@ -20,7 +23,10 @@ _INVENTORY = pytest.StashKey["Inventory | None"]()
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line and the ini file ask for. Paths are absolute; a report is a form and a target."""
+    """What the command line and the ini file ask for. Paths are absolute; a report is a form and a target.
+
+    ``update`` is empty, ``new`` or ``all``; ``baseline`` a folder, ``git:REF`` or empty for rootdir.
+    """
 
     rig: tuple[str, ...]
     ini_rig: tuple[str, ...]
@@ -36,6 +42,14 @@ class Settings:
     overrides: dict[str, str]
     reports: tuple[tuple[str, str], ...]
     max_cases: int
+    update: str
+    baseline: str
+    tolerances: dict[str, Tolerance]
+
+
+def in_ci() -> bool:
+    """Whether this is a run of a CI service, as they all say it."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -64,6 +78,9 @@ def _read(config: pytest.Config) -> Settings:
         overrides=_pairs("--qc-set", option.qc_set),
         reports=_reports(option.qc_report, here),
         max_cases=int(_number(config, "max_cases", low=1, whole=True)),
+        update=_update(config),
+        baseline=_baseline(config),
+        tolerances=_tolerances(config),
     )
 
 
@@ -127,6 +144,51 @@ def _folder(config: pytest.Config, name: str) -> Path | None:
     return base / Path(text).expanduser() if text else None
 
 
+def _update(config: pytest.Config) -> str:
+    """``new`` or ``all``. Under CI nothing is written: who asks for it is told so."""
+    asked = {"all": config.option.qc_update, "new": config.option.qc_update_new}
+    given = [word for word, wanted in asked.items() if wanted]
+    if not given:
+        return ""
+    option = "--qc-update" if given[0] == "all" else "--qc-update-new"
+    if len(given) > 1:
+        raise pytest.UsageError("--qc-update stores new values as well; leave --qc-update-new out")
+    if in_ci():
+        raise pytest.UsageError(
+            f"{option}: the variable CI is set ({os.environ['CI']!r}), where baselines are never written. "
+            "Store them on your own machine and commit the file"
+        )
+    if config.option.qc_baseline:
+        raise pytest.UsageError(
+            f"{option} writes beside the tests, --qc-baseline only reads: give one of them"
+        )
+    return given[0]
+
+
+def _baseline(config: pytest.Config) -> str:
+    given = config.option.qc_baseline
+    if given is None:
+        return ""
+    if not given.removeprefix("git:"):
+        raise pytest.UsageError(
+            f"--qc-baseline {given}: allowed: a folder such as another checkout, or git:REF"
+        )
+    return given if given.startswith("git:") else str(config.invocation_params.dir / Path(given).expanduser())
+
+
+def _tolerances(config: pytest.Config) -> dict[str, Tolerance]:
+    tolerances = {}
+    for line in config.getini(TOLERANCES):
+        metric, _, text = (part.strip() for part in line.partition("="))
+        if not (metric and text):
+            raise pytest.UsageError(f"ini {TOLERANCES}: {line!r}: allowed: METRIC = TOLERANCE, one a line")
+        try:
+            tolerances[metric] = Tolerance.parse(text, metric)
+        except QuantcheckError as error:
+            raise pytest.UsageError(f"ini {TOLERANCES}: {error}") from error
+    return tolerances
+
+
 def _pairs(option: str, texts: list[str], allowed: str = "KEY=VALUE") -> dict[str, str]:
     pairs = {}
     for text in texts:
@@ -169,3 +231,16 @@ def share_with_workers(config: pytest.Config) -> None:
         option.qc_log_dir = str(found.log_dir)
     if option.qc_cache is not None:
         option.qc_cache = str(found.cache)
+    if found.baseline:
+        option.qc_baseline = found.baseline
+        _check_baseline(found.baseline, config.rootpath)
+
+
+def _check_baseline(given: str, root: Path) -> None:
+    """A commit or folder that is not there ends the run before its tests begin."""
+    from pytest_quantcheck.baselines.source import source_of
+
+    try:
+        source_of(given, root).check()
+    except QuantcheckError as error:
+        raise pytest.UsageError(str(error)) from error

@@ -36,6 +36,8 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     if settings(config).require_hw and notes.hw_skipped:
         line = f"--qc-require-hw: {notes.hw_ran} hw tests ran, {notes.hw_skipped} were skipped"
         terminalreporter.write_line(line, red=not notes.hw_ran, bold=True)
+    for line in notes.of_baselines:
+        terminalreporter.write_line(line, yellow=True)
     for line in notes.written:
         terminalreporter.write_line(line)
     for line in notes.unwritten:

@@ -9,6 +9,8 @@ from typing import NoReturn
 
 import numpy as np
 
+from pytest_quantcheck.baselines.book import Book
+from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.data.tasks.task import Task
@@ -19,6 +21,7 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.exact import runner_of
 from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.runners.run import Run, Runner
+from pytest_quantcheck.verdict.baseline import BaselineLike, judge_baseline
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.comparison import Comparison, compare
 from pytest_quantcheck.verdict.criteria import Limits, judge_score
@@ -37,7 +40,7 @@ class Gate:
     ``reference`` promises the exact integers; ``device`` made the runs and is asked again when they
     differ. ``float_outputs`` gives the outputs of a model's float source. ``sanity`` looks for what makes a
     pass worth nothing. ``record`` receives every verdict, also the failed ones. ``strict``: what cannot be
-    judged, and what ``sanity`` finds, fails.
+    judged, and what ``sanity`` finds, fails. ``baselines`` holds the values that were stored for the test.
     """
 
     reference: Runner | None = None
@@ -47,6 +50,7 @@ class Gate:
     budget: Budget | None = None
     sanity: Sanity | None = None
     strict: bool = False
+    baselines: Book | None = None
     record: Callable[[Verdict], None] = field(default=lambda _: None)
 
     def check(
@@ -60,6 +64,7 @@ class Gate:
         min_score: float | None = None,
         confidence: float | None = None,
         metric: MetricLike | None = None,
+        baseline: BaselineLike = None,
         allow_unjudged: bool = False,
         name: str | None = None,
         **unknown: NoReturn,
@@ -72,8 +77,10 @@ class Gate:
         ``max_drop``: largest loss of score against the float model (a fraction for accuracy).
         ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by the paired confidence interval
         instead of the observed drop. ``metric``: a name of ``METRICS`` or a function
-        ``(outputs, truth) -> float``. Raises ``UsageError`` when something asked for explicitly cannot be
-        judged, and when nothing at all was judged, unless ``allow_unjudged``.
+        ``(outputs, truth) -> float``. ``baseline``: nothing that was stored may have become worse, by the
+        tolerances given for each metric, or (``True``) by those of the ini file. Raises ``UsageError`` when
+        something asked for explicitly cannot be judged, and when nothing at all was judged, unless
+        ``allow_unjudged``.
         """
         __tracebackhide__ = True
         if unknown:
@@ -86,6 +93,7 @@ class Gate:
         for score in scores:
             criteria += judge_score(score, limits)
         criteria += self.budget.judge(run) if self.budget else []
+        changes = self._against_baseline(run, scores, baseline, name or "", criteria)
         suspicious = self._suspicious(run)
         if self.strict:
             criteria += [Criterion(each.code, False, f"{each.sentence} {each.remedy}") for each in suspicious]
@@ -97,13 +105,36 @@ class Gate:
             scores,
             compared.divergence,
             (*_findings(run.model), *suspicious),
+            changes,
         )
         self.record(verdict)
         if verdict.failed:
             raise AssertionError(verdict.explain())
-        if verdict.outcome == "unjudged" and not allow_unjudged:
+        if verdict.outcome == "unjudged" and not (allow_unjudged or verdict.begins):
             raise UsageError(_nothing_judged(verdict))
         return verdict
+
+    def _against_baseline(
+        self,
+        run: Run,
+        scores: tuple[Score, ...],
+        baseline: BaselineLike,
+        name: str,
+        criteria: list[Criterion],
+    ) -> tuple[Change, ...]:
+        """What changed since values were stored, where a check asks for it; adds to ``criteria``."""
+        if baseline is None or baseline is False:
+            return ()
+        if self.baselines is None:
+            raise UsageError(
+                "baseline= needs stored values: use the fixture gate, which knows the test's file"
+            )
+        test_size = len(self.data.test) if self.data is not None else 0
+        changes, judged = judge_baseline(
+            self.baselines, run, scores, baseline, name=name, test_size=test_size
+        )
+        criteria += judged
+        return changes
 
     def _strictly(self, criterion: Criterion) -> Criterion:
         if not self.strict or criterion.passed is not None:

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TypeVar, Union
 
+from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 
 Plain = Union[None, bool, int, float, str, "list[Plain]", "dict[str, Plain]"]
 Record = TypeVar("Record")
+
+Flips = TypeVar("Flips", "ScoreRow", Change)
 
 OUTCOMES = ("pass", "regression", "rig_fault", "error", "expected", "unjudged")
 """What becomes of a row: ``regression``: a verdict or its test failed; ``error``: there could be no verdict;
@@ -48,7 +51,8 @@ class Row:
     it was run before. ``samples`` were run; a score may be
     over more (see ``Score.inherited``). ``arena``, ``image``, ``stack`` and ``firmware`` are bytes.
     ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
-    ``findings`` are what is suspicious about model and data, each ``code: text``.
+    ``findings`` are what is suspicious about model and data, each ``code: text``. ``baselines`` are what
+    changed since values were stored.
     """
 
     test: str = ""
@@ -67,6 +71,7 @@ class Row:
     exact: bool | None = None
     criteria: tuple[Criterion, ...] = ()
     divergence: Divergence | None = None
+    baselines: tuple[Change, ...] = ()
     counter: float | None = None
     counter_spread: int | None = None
     unit: str = ""
@@ -123,6 +128,7 @@ class Row:
             row,
             scores=tuple(_texts(_read(ScoreRow, each)) for each in _tables(values, "scores")),
             criteria=tuple(_read(Criterion, each) for each in _tables(values, "criteria")),
+            baselines=tuple(_texts(_read(Change, each)) for each in _tables(values, "baselines")),
             divergence=divergence,
             faults=tuple(row.faults),
             findings=tuple(row.findings),
@@ -192,5 +198,6 @@ def _read(kind: type[Record], values: Mapping[str, Plain]) -> Record:
         raise UsageError(f"a result is incomplete: {error}") from error
 
 
-def _texts(score: ScoreRow) -> ScoreRow:
-    return replace(score, lost=tuple(score.lost), gained=tuple(score.gained))
+def _texts(flips: Flips) -> Flips:
+    """Lists of names as tuples again."""
+    return replace(flips, lost=tuple(flips.lost), gained=tuple(flips.gained))

@@ -23,8 +23,8 @@ class Score:
 
     ``output`` names the output where the model has several. ``inherited`` names the host reference where the
     run's vectors are a part of the test set and its outputs are the reference's: the score is then over the
-    whole test set. ``right`` says per sample whether it was right, where the metric knows; ``lost`` and
-    ``gained`` are the ids that only the float model, or only this run, got right.
+    whole test set. ``of`` are the samples; ``right`` says per sample whether it was right, where the metric
+    knows; ``lost`` and ``gained`` are the ids that only the float model, or only this run, got right.
     """
 
     metric: Metric
@@ -35,6 +35,7 @@ class Score:
     inherited: str = ""
     output: str = ""
     right: Bools | None = field(default=None, repr=False, compare=False)
+    of: Samples | None = field(default=None, repr=False, compare=False)
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
 
@@ -145,6 +146,7 @@ def _score(
         inherited=inherited,
         output=output,
         right=right,
+        of=samples,
         lost=lost,
         gained=gained,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.budget import latency_ms
@@ -19,7 +20,8 @@ class Verdict:
     """The answer of one check. ``exact`` is None where nothing promised the same integers.
 
     ``name`` is the model and its configuration, or what ``gate.check(name=)`` said. ``findings`` are what is
-    suspicious about model and data, whether or not a criterion failed.
+    suspicious about model and data, whether or not a criterion failed. ``changes`` are those since baselines
+    were stored.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Verdict:
     scores: tuple[Score, ...] = ()
     divergence: Divergence | None = None
     findings: tuple[Finding, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     @property
     def failed(self) -> tuple[Criterion, ...]:
@@ -49,6 +52,11 @@ class Verdict:
         if self.failed:
             return "regression"
         return "pass" if any(c.passed for c in self.criteria) else "unjudged"
+
+    @property
+    def begins(self) -> bool:
+        """Whether values were measured for the first time: nothing to compare with is then no mistake."""
+        return any(change.state == "new" for change in self.changes)
 
     @property
     def score(self) -> Score | None:
@@ -88,6 +96,7 @@ class Verdict:
             exact=self.exact,
             criteria=self.criteria,
             divergence=self.divergence,
+            baselines=self.changes,
             counter=median(cost) if cost else None,
             counter_spread=max(cost) - min(cost) if cost else None,
             unit=run.unit,

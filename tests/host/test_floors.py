@@ -21,7 +21,7 @@ FLOORS = (
     ("graph", "image", "rig"),
     ("data", "models", "quantizers"),
     ("runners",),
-    ("verdict", "baselines"),
+    ("baselines", "verdict"),
     ("report",),
     ("workflows",),
     ("demo", "cli", "plugin"),

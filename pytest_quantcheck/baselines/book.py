@@ -1,0 +1,60 @@
+"""``Book``: the baselines of one test under one case, as its checks use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pytest_quantcheck.baselines.change import Change
+from pytest_quantcheck.baselines.compare import compare
+from pytest_quantcheck.baselines.content import Content, Key
+from pytest_quantcheck.baselines.measured import Measured
+from pytest_quantcheck.baselines.policy import Policy
+from pytest_quantcheck.baselines.tolerance import Tolerance
+from pytest_quantcheck.errors import UsageError
+
+
+@dataclass
+class Book:
+    """What is ``stored`` for a test, and what its checks have ``measured``.
+
+    ``stored`` is asked when a check first needs it. An empty ``case`` is replaced by the model's id.
+    """
+
+    function: str
+    case: str
+    stored: Callable[[], Content]
+    policy: Policy = field(default_factory=Policy)
+    measured: Content = field(default_factory=Content)
+
+    def judge(
+        self,
+        place: str,
+        name: str,
+        values: Mapping[str, Measured],
+        tolerances: Mapping[str, Tolerance | None],
+    ) -> list[Change]:
+        """What became of each metric at ``place``; ``name`` is what the check calls itself.
+
+        ``tolerances`` go before the policy's; None leaves a metric out (it is stored all the same). A stored
+        metric that this run does not have is ``unknown``. Raises ``UsageError`` where two checks of a test
+        are the same to the file.
+        """
+        key = Key(self.function, f"{self.case} ({name})" if name else self.case, place)
+        if key in self.measured.values:
+            raise UsageError(
+                f"two checks of this test have one baseline, {key}; tell them apart by gate.check(name=...)"
+            )
+        self.measured.values[key] = {metric: each.value for metric, each in values.items()}
+        stored = self.stored().find(key)
+        changes = []
+        for metric, each in values.items():
+            tolerance = tolerances.get(metric, self.policy.tolerance(metric))
+            if tolerance is not None:
+                tolerance.check(metric, fraction=each.fraction)
+                changes.append(self.policy.settle(compare(metric, each, stored.get(metric), tolerance)))
+        for metric in sorted(set(stored) - set(values)):
+            if tolerances.get(metric, Tolerance()) is not None:
+                text = f"{metric} is stored ({stored[metric].value:g}), but this run does not have it"
+                changes.append(Change(metric, "unknown", text, stored=stored[metric].value))
+        return changes

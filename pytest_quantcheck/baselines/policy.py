@@ -1,0 +1,50 @@
+"""``Policy``: how a run of tests treats baselines: what is tolerated, written, or fails for being new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pytest_quantcheck.baselines.change import Change
+from pytest_quantcheck.baselines.compare import REMEDY
+from pytest_quantcheck.baselines.tolerance import USUAL, Tolerance
+
+UPDATES = ("", "new", "all")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """``update``: nothing is written (empty), what is ``new``, or ``all``. ``ci``: new values fail."""
+
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
+    update: str = ""
+    ci: bool = False
+
+    def tolerance(self, metric: str) -> Tolerance:
+        """What is tolerated where the check does not say; ``accuracy of boxes`` goes by ``accuracy``, too."""
+        for name in (metric, metric.partition(" of ")[0]):
+            for table in (self.tolerances, USUAL):
+                if name in table:
+                    return table[name]
+        return Tolerance()
+
+    def settle(self, change: Change) -> Change:
+        """The change as this run treats it: whether the value is written, and what to do where it is not."""
+        if change.state == "unknown":
+            return change
+        if self.update == "all" or (self.update == "new" and change.state == "new"):
+            return replace(change, text=f"to be stored: {change.text.removesuffix(REMEDY)}", written=True)
+        if change.state == "new":
+            remedy = "run with --qc-update-new, and commit the file"
+            return replace(change, text=f"{change.text}; {remedy}")
+        return change
+
+    def passed(self, change: Change) -> bool | None:
+        """Whether a check may pass with this change; None where nothing is judged by it."""
+        if change.written or change.state in ("same", "improvement"):
+            return True
+        if change.state == "unknown":
+            return None
+        if change.state == "new":
+            return False if self.ci else None
+        return False

@@ -1,0 +1,58 @@
+"""``quantcheck merge``: the JSON reports of several jobs, such as a CI matrix, as one verdict."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pytest_quantcheck.cli.files import check_file
+from pytest_quantcheck.cli.verdict import CODES, add_strict, conclude
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.report import json
+from pytest_quantcheck.report.merge import merge, missing
+from pytest_quantcheck.report.read import read_report
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``quantcheck merge``."""
+    parser = subparsers.add_parser(
+        "merge",
+        help="join the JSON reports of several jobs into one verdict",
+        description=f"A result that two reports have is taken once; two that contradict are refused. {CODES}",
+    )
+    parser.add_argument("reports", type=Path, nargs="+", metavar="R.json")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="write the joined report")
+    parser.add_argument(
+        "--expect",
+        type=Path,
+        metavar="FILE",
+        help="tests that must have a result, one node id a line, as pytest --collect-only -q prints them; "
+        "one without is an error",
+    )
+    add_strict(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Join, write, print; return the exit code of the whole."""
+    expected = _expected(args.expect) if args.expect else []
+    if args.output:
+        check_file("--output", args.output, args.expect, *args.reports)
+    rows = merge({str(path): read_report(path) for path in args.reports})
+    rows += missing(expected, rows)
+    if args.output:
+        write_whole(args.output, json.render(rows).encode("utf-8", "replace"))
+    return conclude(rows, strict=args.strict)
+
+
+def _expected(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--expect {path} cannot be read: {error}") from error
+    ids = [line.strip() for line in lines if "::" in line]
+    if not ids:
+        raise UsageError(
+            f"--expect {path} names no test; allowed: one node id a line, such as test_it.py::test_x"
+        )
+    return ids
