@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.report.cells import cells
-from pytest_quantcheck.report.json import SCHEMA
+from pytest_quantcheck.report.json import SCHEMAS
 from pytest_quantcheck.verdict.row import Row, overall
 
 
@@ -22,9 +22,9 @@ def read_report(path: Path) -> list[Row]:
     results = document.get("results") if isinstance(document, dict) else None
     if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
         raise UsageError(f"{path} is no report; allowed: what pytest --qc-report=json=FILE writes")
-    if document.get("schema") != SCHEMA:
+    if document.get("schema") != SCHEMAS["report"]:
         raise UsageError(
-            f"{path} has the schema {document.get('schema')!r}, this version reads {SCHEMA}; use the version "
+            f"{path} has the schema {document.get('schema')!r}, this version reads {SCHEMAS['report']}; use the version "
             "of pytest-quantcheck that wrote it"
         )
     try:

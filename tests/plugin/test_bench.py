@@ -38,8 +38,11 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             cache=None,
             log_dir=tmp_path / "logs",
             overrides={},
-            reports={},
+            reports=(),
             max_cases=64,
+            update="",
+            baseline="",
+            tolerances={},
         )
         made.append(Bench(lambda: Inventory((entry,)), settings, shared=shared))
         return made[-1]

@@ -113,7 +113,7 @@ def test_it(number, quantized_model, test_vectors, reference, gate):
         "--qc-vectors=20",
     )
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines_random([f"*nets*{number} (check {number}) *" for number in (1, 2, 3)])
+    result.stdout.fnmatch_lines_random([f"*test_it*{number}* (check {number}) *" for number in (1, 2, 3)])
     result.stdout.fnmatch_lines(["3 passed, 0 failed, 0 not judged, 0 rig faults"])
 
 
