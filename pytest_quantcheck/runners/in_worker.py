@@ -53,6 +53,7 @@ class WorkerRunner:
             except WorkerDiedError as error:
                 raise self._explained(model, vectors, inputs, done, error) from None
             done += len(inputs[0])
+            self._check_sizes(model, outputs)
             found = [
                 tuple(
                     OperatorRecord(index, kind, int(c) if c >= 0 else None)
@@ -96,6 +97,16 @@ class WorkerRunner:
         request = {**self._request(model), "tensors": tensors, "fetch": fetch}
         worker = shared_worker(self.interpreter, self.title)
         return [unpack(part) for part in worker.infer(request, model.artefact, [pack(x) for x in inputs])]
+
+    def _check_sizes(self, model: QuantizedModel, outputs: Sequence[Array]) -> None:
+        """The interpreter computes shapes itself; the file may say something else."""
+        tensors = prepare.summary_of(model.artefact).output_tensors
+        for tensor, values in zip(tensors, outputs, strict=True):
+            if values[0].size != tensor.elements:
+                raise ModelError(
+                    f"output '{tensor.name}' is {tensor.shape} by the file, but {self.title} gives "
+                    f"{values.shape[1:]}; convert the model again"
+                )
 
     def _explained(
         self,
