@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
@@ -16,10 +17,6 @@ from pytest_quantcheck.rig.link.link import Link
 from pytest_quantcheck.rig.messages.hello import Hello
 from pytest_quantcheck.rig.protocols.transport import Transport
 from pytest_quantcheck.rig.serial_log import SerialLog
-
-_AWAKE_SECONDS = 1.0  # a running board answers HELLO in milliseconds
-_RESET_SECONDS = 3.0  # a real chip is up in well under one
-_BOOT_SECONDS = 8.0  # a virtual board on a busy machine takes longer
 
 _REMEDIES = {
     "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
@@ -62,10 +59,10 @@ class Connection:
         log_dir: Path,
         log: SerialLog,
         statistics: BoardStatistics,
-        run_deadline: float = 60.0,
+        deadlines: Deadlines = USUAL,
     ) -> None:
         self.entry = entry
-        self.run_deadline = run_deadline
+        self.deadlines = deadlines
         self.log = log
         self.statistics = statistics
         self._hello: Hello | None = None
@@ -96,16 +93,16 @@ class Connection:
         """
         if self._device is not None:
             return
-        found = self._connect(_AWAKE_SECONDS)
+        found = self._connect(self.deadlines.awake)
         if found.silent and not self.entry.virtual:  # a virtual board was started a moment ago
             self.restart()
-            found = self._connect(_RESET_SECONDS)
+            found = self._connect(self.deadlines.reset)
         if found.problem and self.entry.firmware != "external" and not self._firmware_flashed:
             self._flash_firmware(found.problem)
-            found = self._connect(_BOOT_SECONDS)
+            found = self._connect(self.deadlines.boot)
         if found.silent:
             self.restart(power=True)
-            found = self._connect(_BOOT_SECONDS)
+            found = self._connect(self.deadlines.boot)
         if found.problem:
             self.disconnect()
             raise self.fault(found.kind, found.problem, "bring up the board")
@@ -188,7 +185,7 @@ class Connection:
         with self.stage("open the port", kind="boot"):
             self._transport = self.board.open_port()
         try:
-            self._device = Device(Link(self._transport, log=self.log), run_deadline=self.run_deadline)
+            self._device = Device(Link(self._transport, log=self.log), self.deadlines)
             self._hello = self._device.hello(deadline=seconds)
         except RigFault as fault:
             self.disconnect()

@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig import connection, lease
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.faults import FaultLedger
@@ -242,7 +243,9 @@ def _run(pool: tuple[BoardEntry, ...], folder: Path, storage: str, *cell: str) -
     artefact, vectors = BoardArtefact.of(known.image, 4096), [[each] for each in known.vectors]
     right = [(each,) for each in known.outputs]
     ledger = FaultLedger(retries=RETRIES)
-    with BoardSession(pool, log_dir=folder, ledger=ledger, storage=storage, run_deadline=2.5) as session:
+    with BoardSession(
+        pool, log_dir=folder, ledger=ledger, storage=storage, deadlines=Deadlines(operator=2.5)
+    ) as session:
         seen, reason, began = CURED, "", time.monotonic()
         try:
             if [each.outputs for each in session.infer(artefact, vectors)] != right:

@@ -12,6 +12,7 @@ from pytest_quantcheck.rig.link.frame import Frame
 from pytest_quantcheck.rig.link.frame_log import FrameLog, LogStream
 from pytest_quantcheck.rig.link.pace import Pace
 from pytest_quantcheck.rig.link.statistics import LinkStatistics
+from pytest_quantcheck.rig.messages.fields import MessageError
 from pytest_quantcheck.rig.messages.notices import Refusal
 from pytest_quantcheck.rig.messages.numbers import REPLY, Kind, kind_name
 from pytest_quantcheck.rig.protocols.transport import Transport
@@ -104,9 +105,8 @@ class Line:
     def settles(self, answer: Frame, request: Frame) -> bool:
         """Does ``answer`` answer ``request``? ``DeviceError`` when it refuses it."""
         if answer.sequence == request.sequence:
-            if answer.type == Kind.ERROR and len(answer.payload) == Refusal.packed_bytes():
-                refusal = Refusal.unpack(answer.payload)
-                raise DeviceError(request.type, refusal.status, refusal.detail)
+            if answer.type == Kind.ERROR:
+                raise _refused(answer, request)
             if answer.type == Kind.BUSY:
                 self.statistics.busy += 1
                 return False
@@ -125,6 +125,15 @@ class Line:
         state = " after it had said BUSY" if busy else ""
         self.note(f"-- no answer to {kind_name(kind)} for {deadline:g} s")
         return RigFault("link", f"no answer to {kind_name(kind)} for {deadline:g} s{state}; {seen}")
+
+    def too_long(self, kind: int, seconds: float) -> RigFault:
+        """The fault of a device that says BUSY for ever."""
+        self.note(f"-- {kind_name(kind)} is not done after {seconds:g} s")
+        return RigFault(
+            "link",
+            f"{kind_name(kind)} is not done after {seconds:g} s: the device says BUSY again and again. "
+            "Is the model larger than the time for a run allows (--qc-run-timeout, --run-timeout)?",
+        )
 
     def close(self) -> None:
         """Close the transport."""
@@ -171,3 +180,14 @@ def check_running(answer: Frame, kind: int) -> None:
     """``RigFault`` (crash) for the banner of a device that has started again."""
     if answer.type == Kind.BANNER:
         raise RigFault("crash", f"the device restarted by itself while {kind_name(kind)} was in work")
+
+
+def _refused(answer: Frame, request: Frame) -> RigFault:
+    try:
+        refusal = Refusal.unpack(answer.payload)
+    except MessageError as error:
+        return RigFault("protocol", f"the device's ERROR cannot be right: {error}")
+    if refusal.request != request.type:
+        named = kind_name(refusal.request)
+        return RigFault("protocol", f"the device refused {named}, but {kind_name(request.type)} was asked")
+    return DeviceError(request.type, refusal.status, refusal.detail)
