@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.deadlines import Deadlines
 from tests.firmware.harness.conftest import Bench, Lookup
 
 pytestmark = pytest.mark.host
