@@ -30,5 +30,12 @@ class Deadlines:
             if not 0 < seconds < math.inf:
                 raise UsageError(f"a deadline of {seconds:g} seconds ({each.name}); allowed: more than 0")
 
+    @classmethod
+    def of_runs(cls, seconds: float) -> Deadlines:
+        """Where one inference may take so many seconds: a tenth in silence, or the usual time if longer."""
+        if not 1 <= seconds < math.inf:
+            raise UsageError(f"a run may take {seconds:g} seconds; allowed: a number from 1")
+        return cls(operator=min(seconds, max(cls.operator, seconds / 10)), request=seconds)
+
 
 USUAL = Deadlines()

@@ -124,7 +124,7 @@ class BoardSession:
         self.progress: Progress = progress or _no_progress
         self._lease_timeout = lease_timeout
         self._storage = storage
-self._deadlines = deadlines
+        self._deadlines = deadlines
         self._log_dir = log_folder(log_dir)
         self._log = SerialLog(self._log_dir / f"{self.target}-{os.getpid()}.log")
         self._lease: Lease | None = None

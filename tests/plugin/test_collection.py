@@ -307,6 +307,7 @@ def test_collection_imports_no_heavy_package(pytester: pytest.Pytester) -> None:
             ["-o", "qc_lease_timeout=soon"],
             "ini qc_lease_timeout: 'soon' is out of range; allowed: a number from 0",
         ),
+        (["--qc-run-timeout=0"], "--qc-run-timeout: '0' is out of range; allowed: a number from 1"),
         (["--qc-report=pdf=x"], "--qc-report pdf=x: unknown form 'pdf'; allowed: md, json"),
         (["--qc-set=seed"], "--qc-set seed: allowed: KEY=VALUE"),
     ],
