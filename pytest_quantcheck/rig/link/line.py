@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.link.device_error import DeviceError
-from pytest_quantcheck.rig.link.frame import Frame
+from pytest_quantcheck.rig.link.frame import FULL_FRAME, Frame
 from pytest_quantcheck.rig.link.frame_log import FrameLog, LogStream
 from pytest_quantcheck.rig.link.pace import Pace
 from pytest_quantcheck.rig.link.statistics import LinkStatistics
@@ -20,6 +20,8 @@ from pytest_quantcheck.rig.protocols.transport import Transport
 BASE_BAUD = 115200
 _BITS_PER_BYTE = 10  # 8N1
 _WRITE_SECONDS = 5.0
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_SHORTEST_TEXT = 8  # shorter pieces of a damaged frame may look like text by chance
 
 
 class Line:
@@ -35,6 +37,7 @@ class Line:
         self._log = FrameLog(log) if log is not None else None
         self._received = bytearray()
         self._frames: deque[Frame] = deque()
+        self._owed: Counter[tuple[int, int]] = Counter()
         self.sequence = random.randrange(256)
         if getattr(transport, "write_timeout", 0) is None:
             try:
@@ -112,8 +115,22 @@ class Line:
                 return False
             if answer.type == request.type | REPLY:
                 return True
-        self.statistics.stale += 1
+        self._count_unasked(answer)
         return False
+
+    def expect_late(self, kind: int, sequence: int, times: int) -> None:
+        """So many answers to a request of this kind may still come: it was sent again."""
+        if times:
+            self._owed[kind | REPLY, sequence] = times
+
+    def _count_unasked(self, frame: Frame) -> None:
+        if frame.type == Kind.BANNER:
+            self.statistics.banners += 1
+        elif self._owed[frame.type, frame.sequence] > 0:
+            self._owed[frame.type, frame.sequence] -= 1
+            self.statistics.repeated += 1
+        else:
+            self.statistics.stale += 1
 
     def silence(self, kind: int, deadline: float, *, busy: bool = False) -> RigFault:
         """The fault of a device that did not answer in time."""
@@ -128,11 +145,11 @@ class Line:
 
     def too_long(self, kind: int, seconds: float) -> RigFault:
         """The fault of a device that says BUSY for ever."""
-        self.note(f"-- {kind_name(kind)} is not done after {seconds:g} s")
+        self.note(f"-- {kind_name(kind)} is not done after {seconds:.1f} s")
         return RigFault(
             "link",
-            f"{kind_name(kind)} is not done after {seconds:g} s: the device says BUSY again and again. "
-            "Is the model larger than the time for a run allows (--qc-run-timeout, --run-timeout)?",
+            f"{kind_name(kind)} is not done after {seconds:.1f} s: the device says BUSY again and again. "
+            "A model that needs longer gets it by --qc-run-timeout (pytest) or --run-timeout (quantcheck)",
         )
 
     def close(self) -> None:
@@ -153,6 +170,8 @@ class Line:
         self.pace.passed(len(data))
         self._received += data
         *whole, rest = self._received.split(b"\0")
+        if len(rest) > FULL_FRAME:  # no frame is so long, and what never ends must not be kept
+            whole, rest = [*whole, rest], bytearray()
         self._received = rest
         for coded in whole:
             if coded:
@@ -161,7 +180,10 @@ class Line:
     def _sort(self, coded: bytes) -> None:
         frame = Frame.decode(coded)
         if frame is None:
-            self.statistics.crc_errors += 1
+            if _is_text(coded):
+                self.statistics.texts += 1
+            else:
+                self.statistics.crc_errors += 1
             if self._log is not None:
                 self._log.noise(coded)
             return
@@ -174,6 +196,11 @@ class Line:
     def _broken(self, error: OSError) -> RigFault:
         self.note(f"-- {error}")
         return RigFault("link", f"the port broke: {error}")
+
+
+def _is_text(coded: bytes) -> bool:
+    """Lines of ASCII. No frame of a device reads like that: its type is 0x80 or more."""
+    return len(coded) >= _SHORTEST_TEXT and not coded.translate(None, _TEXT)
 
 
 def check_running(answer: Frame, kind: int) -> None:

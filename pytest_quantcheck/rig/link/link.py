@@ -118,6 +118,7 @@ class Link:
                 check_running(answer, kind)
             if line.settles(answer, frame):
                 self._learn(frame, answer, time.monotonic() - (heard if busy else began), again, busy)
+                line.expect_late(kind, frame.sequence, again)
                 return answer.payload
             if answer.type == Kind.BUSY and answer.sequence == frame.sequence:
                 busy = True
