@@ -15,16 +15,19 @@ from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.link.link import Link
 from pytest_quantcheck.rig.messages.hello import Hello
+from pytest_quantcheck.rig.protocols.process import ProcessBoard
 from pytest_quantcheck.rig.protocols.transport import Transport
 from pytest_quantcheck.rig.serial_log import SerialLog
 
 _REMEDIES = {
+    "board": "its log says why: something ended it (the system, for want of memory?), or it is broken",
     "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
     "boot": "look at power, boot straps and console wiring; quantcheck boards --check NAME tests each step",
     "link": "look at console wiring, ground and baud; quantcheck boards --check NAME counts line errors",
     "protocol": "the board must run the firmware that belongs to this version of pytest-quantcheck",
     "crash": "the record says where the firmware was; the serial log has what went before",
 }
+_OF_A_DEAD_BOARD = ("flash", "boot", "link")  # what is seen first when its process is gone
 
 
 @dataclass
@@ -70,8 +73,11 @@ class Connection:
         self._transport: Transport | None = None
         self._firmware_flashed = False
         self._last_fault: RigFault | None = None
+        self._process: ProcessBoard | None = None
         with self.stage("open the board", kind="boot"):
             self.board = family(entry.family).open(entry, log_dir)
+        if isinstance(self.board, ProcessBoard):
+            self._process = self.board
 
     @property
     def hello(self) -> Hello:
@@ -172,6 +178,8 @@ class Connection:
 
         ``explained``: the family has said already what to do.
         """
+        if kind in _OF_A_DEAD_BOARD and self._process is not None and (end := self._process.ended()):
+            kind, seen, explained = "board", f"{end} ({seen})", False
         self.log.note(f"{kind} fault, {doing}: {seen}")
         remedy = f"\nwhat to do: {_REMEDIES[kind]}" if kind in _REMEDIES and not explained else ""
         self._last_fault = RigFault(
