@@ -33,7 +33,7 @@ Answer = TypeVar("Answer", bound=Message)
 _RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
 _RUN_HEADER = 8
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
-_LARGEST = 1 << 26  # bytes of an object whose size only the device knows
+_LARGEST = 1 << 26  # bytes of an object, of whose size only the device's word is known
 _RUNS = 8  # until one is not disturbed by bytes that come in
 _TRANSFERS = 3  # until one is not disturbed by frames of an older one
 _TRIAL_MS = 1500
@@ -118,7 +118,10 @@ class Device:
         """The slots of the flash store with their CRCs recomputed now, and where free space starts."""
         slots: list[StoreSlot] = []
         at = 0
+        end = time.monotonic() + self.deadlines.request
         while True:
+            if time.monotonic() > end:
+                raise RigFault("protocol", f"STORE lists slots without end; it gave {len(slots)} so far")
             answer = self._ask(Kind.STORE, StoreAnswer, at.to_bytes(4, "little"))
             slots += answer.slots
             self._check_slots(slots, answer.following)
@@ -363,16 +366,19 @@ class Device:
         """READ until all of it is here. ``total`` is asked for when it is not known."""
         if total is None:
             total = self._read_part(what, index, 0, 0).total
-            if total > _LARGEST:
-                raise RigFault("protocol", f"READ announces {total} bytes; allowed: {_LARGEST}")
-        data = b""
+        if total > _LARGEST:
+            raise RigFault("protocol", f"an object of {total} bytes is announced; allowed: {_LARGEST}")
+        data = bytearray()
+        end = time.monotonic() + self.deadlines.request + 4 * self.link.line.seconds(total)
         while len(data) < total:
+            if time.monotonic() > end:
+                raise RigFault("link", f"only {len(data)} of {total} bytes could be read in time")
             size = min(total - len(data), self.link.payload(PAYLOAD_MAX - ReadAnswer.HEADER_BYTES))
             answer = self._read_part(what, index, size, len(data))
             if answer.total != total:
                 raise RigFault("protocol", f"READ is of {answer.total} bytes, not {total}")
             data += answer.data
-        return data
+        return bytes(data)
 
     def _read_part(self, what: int, index: int, size: int, offset: int) -> ReadAnswer:
         head = bytes([what, index]) + size.to_bytes(2, "little") + offset.to_bytes(4, "little")
