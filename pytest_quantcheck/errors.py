@@ -53,13 +53,14 @@ class MissingExtraError(QuantcheckError):
 
 
 class RigFault(QuantcheckError):
-    """The rig, not the model, is at fault. ``kind`` is the stage that failed.
+    """The rig, not the model, is at fault. ``kind`` is the stage that failed; ``board``: a virtual board's
+    process has ended, at whatever stage.
 
     A rig fault ends a test as ERROR, never as a pass, a skip or a failed verdict.
     """
 
     exit_code = 3
-    KINDS = ("lease", "flash", "boot", "link", "protocol", "crash")
+    KINDS = ("lease", "board", "flash", "boot", "link", "protocol", "crash")
 
     def __init__(self, kind: str, message: str, *, board: str = "", log: str = "") -> None:
         if kind not in self.KINDS:

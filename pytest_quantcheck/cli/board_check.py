@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pytest_quantcheck.cli.rig import purpose
 from pytest_quantcheck.errors import QuantcheckError, RigFault
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.link.line import BASE_BAUD
@@ -42,7 +43,12 @@ def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
     ledger = FaultLedger(retries=0)
     failed = False
     with BoardSession(
-        [entry], log_dir=args.log_dir, who=purpose(args), lease_timeout=args.lease_timeout, ledger=ledger
+        [entry],
+        log_dir=args.log_dir,
+        who=purpose(args),
+        lease_timeout=args.lease_timeout,
+        ledger=ledger,
+        deadlines=Deadlines.of_runs(args.run_timeout),
     ) as session:
         for step in (_bring_up, _link, _counter, _model):
             for finding in _findings(step, session):

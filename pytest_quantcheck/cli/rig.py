@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_quantcheck.rig import inventory
+from pytest_quantcheck.rig.deadlines import USUAL
 from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory
 from pytest_quantcheck.rig.session import STORAGES
 
@@ -30,6 +31,13 @@ def add_rig_options(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="wait for a busy board at most so long",
+    )
+    parser.add_argument(
+        "--run-timeout",
+        type=float,
+        default=USUAL.request,
+        metavar="SECONDS",
+        help="one inference on a board may take so long",
     )
     parser.add_argument(
         "--log-dir", type=Path, default=Path(".quantcheck"), metavar="DIR", help="where serial logs go"

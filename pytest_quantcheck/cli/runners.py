@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from pytest_quantcheck.cli.rig import Progress, purpose, read_inventory
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import ArtefactMaker, BoardRunner
@@ -30,6 +31,7 @@ def open_board(
         lease_timeout=args.lease_timeout,
         ledger=FaultLedger(retries=args.retries),
         storage=args.storage,
+        deadlines=Deadlines.of_runs(args.run_timeout),
         progress=progress,
     )
     return BoardRunner(stack.enter_context(session), makers=makers)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.plugin.settings import Settings
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.inventory import Inventory
@@ -50,6 +51,7 @@ class Bench:
                     log_dir=self._logs,
                     lease_timeout=self._settings.lease_timeout,
                     ledger=self.ledger,
+                    deadlines=Deadlines.of_runs(self._settings.run_timeout),
                 )
             )
             self._wanted = wanted

@@ -9,6 +9,7 @@ import pytest
 
 INI_KEYS = {  # default, help
     "qc_lease_timeout": ("60", "wait for a busy board at most so many seconds"),
+    "qc_run_timeout": ("600", "one inference on a board may take so many seconds"),
     "qc_infra_retries": ("1", "repeat a stage of the rig that fails so many times"),
     "qc_vectors": ("", "use only so many test vectors"),
     "qc_cache": ("", "where conversions are kept, relative to rootdir"),
@@ -46,6 +47,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--qc-require-hw", action="store_true", help="hw tests that cannot run are an error")
     group.addoption(
         "--qc-lease-timeout", metavar="SECONDS", help="wait for a busy board at most so long (60)"
+    )
+    group.addoption(
+        "--qc-run-timeout", metavar="SECONDS", help="one inference on a board may take so long (600)"
     )
     group.addoption(
         "--qc-infra-retries", metavar="N", help="repeat a stage of the rig that fails N times (1)"

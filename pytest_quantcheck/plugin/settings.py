@@ -35,6 +35,7 @@ class Settings:
     require_hw: bool
     strict: bool
     lease_timeout: float
+    run_timeout: float
     infra_retries: int
     vectors: int | None
     cache: Path | None
@@ -71,6 +72,7 @@ def _read(config: pytest.Config) -> Settings:
         require_hw=bool(option.qc_require_hw),
         strict=bool(option.qc_strict),
         lease_timeout=_number(config, "lease_timeout", low=0.0),
+        run_timeout=_number(config, "run_timeout", low=1.0),
         infra_retries=int(_number(config, "infra_retries", low=0, whole=True)),
         vectors=_vectors(config),
         cache=_folder(config, "cache"),

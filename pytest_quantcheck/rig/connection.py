@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.link.link import Link
 from pytest_quantcheck.rig.messages.hello import Hello
+from pytest_quantcheck.rig.protocols.process import ProcessBoard
 from pytest_quantcheck.rig.protocols.transport import Transport
 from pytest_quantcheck.rig.serial_log import SerialLog
 
-_AWAKE_SECONDS = 1.0  # a running board answers HELLO in milliseconds
-_RESET_SECONDS = 3.0  # a real chip is up in well under one
-_BOOT_SECONDS = 8.0  # a virtual board on a busy machine takes longer
-
 _REMEDIES = {
+    "board": "its log says why: something ended it (the system, for want of memory?), or it is broken",
     "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
     "boot": "look at power, boot straps and console wiring; quantcheck boards --check NAME tests each step",
     "link": "look at console wiring, ground and baud; quantcheck boards --check NAME counts line errors",
     "protocol": "the board must run the firmware that belongs to this version of pytest-quantcheck",
     "crash": "the record says where the firmware was; the serial log has what went before",
 }
+_OF_A_DEAD_BOARD = ("flash", "boot", "link")  # what is seen first when its process is gone
 
 
 @dataclass
@@ -62,10 +62,10 @@ class Connection:
         log_dir: Path,
         log: SerialLog,
         statistics: BoardStatistics,
-        run_deadline: float = 60.0,
+        deadlines: Deadlines = USUAL,
     ) -> None:
         self.entry = entry
-        self.run_deadline = run_deadline
+        self.deadlines = deadlines
         self.log = log
         self.statistics = statistics
         self._hello: Hello | None = None
@@ -73,8 +73,11 @@ class Connection:
         self._transport: Transport | None = None
         self._firmware_flashed = False
         self._last_fault: RigFault | None = None
+        self._process: ProcessBoard | None = None
         with self.stage("open the board", kind="boot"):
             self.board = family(entry.family).open(entry, log_dir)
+        if isinstance(self.board, ProcessBoard):
+            self._process = self.board
 
     @property
     def hello(self) -> Hello:
@@ -96,16 +99,16 @@ class Connection:
         """
         if self._device is not None:
             return
-        found = self._connect(_AWAKE_SECONDS)
+        found = self._connect(self.deadlines.awake)
         if found.silent and not self.entry.virtual:  # a virtual board was started a moment ago
             self.restart()
-            found = self._connect(_RESET_SECONDS)
+            found = self._connect(self.deadlines.reset)
         if found.problem and self.entry.firmware != "external" and not self._firmware_flashed:
             self._flash_firmware(found.problem)
-            found = self._connect(_BOOT_SECONDS)
+            found = self._connect(self.deadlines.boot)
         if found.silent:
             self.restart(power=True)
-            found = self._connect(_BOOT_SECONDS)
+            found = self._connect(self.deadlines.boot)
         if found.problem:
             self.disconnect()
             raise self.fault(found.kind, found.problem, "bring up the board")
@@ -175,6 +178,8 @@ class Connection:
 
         ``explained``: the family has said already what to do.
         """
+        if kind in _OF_A_DEAD_BOARD and self._process is not None and (end := self._process.ended()):
+            kind, seen, explained = "board", f"{end} ({seen})", False
         self.log.note(f"{kind} fault, {doing}: {seen}")
         remedy = f"\nwhat to do: {_REMEDIES[kind]}" if kind in _REMEDIES and not explained else ""
         self._last_fault = RigFault(
@@ -188,7 +193,7 @@ class Connection:
         with self.stage("open the port", kind="boot"):
             self._transport = self.board.open_port()
         try:
-            self._device = Device(Link(self._transport, log=self.log), run_deadline=self.run_deadline)
+            self._device = Device(Link(self._transport, log=self.log), self.deadlines)
             self._hello = self._device.hello(deadline=seconds)
         except RigFault as fault:
             self.disconnect()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.link.link import Link
@@ -23,7 +24,7 @@ from pytest_quantcheck.rig.messages.fields import MessageError
 from pytest_quantcheck.rig.messages.hello import Hello
 from pytest_quantcheck.rig.messages.message import Message
 from pytest_quantcheck.rig.messages.model import CommitAnswer, ModelInfo, SelectAnswer
-from pytest_quantcheck.rig.messages.numbers import PAYLOAD_MAX, PROTOCOL, Kind, Status
+from pytest_quantcheck.rig.messages.numbers import PAYLOAD_MAX, PROTOCOL, SLOT_HEADER_BYTES, Kind, Status
 from pytest_quantcheck.rig.messages.run import OperatorResult, ReadAnswer, RunAnswer, RunResult
 from pytest_quantcheck.rig.messages.store import StoreAnswer, StoreListing, StoreSlot
 
@@ -32,6 +33,7 @@ Answer = TypeVar("Answer", bound=Message)
 _RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
 _RUN_HEADER = 8
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
+_LARGEST = 1 << 26  # bytes of an object, of whose size only the device's word is known
 _RUNS = 8  # until one is not disturbed by bytes that come in
 _TRANSFERS = 3  # until one is not disturbed by frames of an older one
 _TRIAL_MS = 1500
@@ -46,16 +48,16 @@ class Device:
 
     All methods raise ``RigFault``: ``link`` (silence), ``protocol`` (another version, an answer that
     is none, a request that was refused), ``crash`` (the device restarted; the message holds its
-    crash record). ``deadline`` and ``run_deadline`` are seconds without an answer or BUSY.
+    crash record).
     """
 
-    def __init__(self, link: Link, *, deadline: float = 5.0, run_deadline: float = 60.0) -> None:
+    def __init__(self, link: Link, deadlines: Deadlines = USUAL) -> None:
         self.link = link
-        self.deadline = deadline
-        self.run_deadline = run_deadline
+        self.deadlines = deadlines
         self._hello: Hello | None = None
         self._info: ModelInfo | None = None
         self._outputs: tuple[bytes, ...] = ()
+        self._records = 0  # of the last run
 
     # ---- who is there ----
 
@@ -68,7 +70,11 @@ class Device:
         request = PROTOCOL.to_bytes(4, "little") + nonce.to_bytes(4, "little")
         try:
             payload = self.link.request(
-                Kind.HELLO, request, deadline=deadline or self.deadline, restart_expected=True
+                Kind.HELLO,
+                request,
+                deadline=deadline or self.deadlines.answer,
+                limit=self.deadlines.request,
+                restart_expected=True,
             )
         except DeviceError as error:
             if error.status != Status.PROTOCOL:
@@ -112,14 +118,32 @@ class Device:
         """The slots of the flash store with their CRCs recomputed now, and where free space starts."""
         slots: list[StoreSlot] = []
         at = 0
+        end = time.monotonic() + self.deadlines.request
         while True:
+            if time.monotonic() > end:
+                raise RigFault("protocol", f"STORE lists slots without end; it gave {len(slots)} so far")
             answer = self._ask(Kind.STORE, StoreAnswer, at.to_bytes(4, "little"))
             slots += answer.slots
+            self._check_slots(slots, answer.following)
             if not answer.more:
                 return StoreListing(tuple(slots), answer.following)
             if answer.following <= at:
                 raise RigFault("protocol", f"the answer to STORE goes back from {at} to {answer.following}")
             at = answer.following
+
+    def _check_slots(self, slots: Sequence[StoreSlot], following: int) -> None:
+        """All of them lie in the store, one behind the other."""
+        size, end = self._known().store_bytes, 0
+        for slot in slots:
+            if slot.offset < end or slot.offset + SLOT_HEADER_BYTES + slot.size > size:
+                raise RigFault(
+                    "protocol",
+                    f"the answer to STORE lists {slot.size} bytes at {slot.offset}, where the slot before "
+                    f"ends at {end} and the store at {size}",
+                )
+            end = slot.offset + SLOT_HEADER_BYTES + slot.size
+        if following > size:
+            raise RigFault("protocol", f"the answer to STORE goes on at {following}, behind its {size} bytes")
 
     # ---- inference ----
 
@@ -147,15 +171,19 @@ class Device:
 
     def output(self, index: int) -> bytes:
         """An output of the last run; asks the device only when ``run`` did not bring it along."""
-        return self._outputs[index] if index < len(self._outputs) else self._fetch(_OUTPUT, index)
+        return self._outputs[index] if index < len(self._outputs) else self._fetch(_OUTPUT, index, None)
 
-    def tensor(self) -> bytes:
-        """The output, in the source layout, of the operator that the last run stopped after."""
-        return self._fetch(_TENSOR)
+    def tensor(self, size: int | None = None) -> bytes:
+        """The output, in the source layout, of the operator that the last run stopped after.
+
+        ``size``: the bytes it must have; None: not known.
+        """
+        return self._fetch(_TENSOR, 0, size)
 
     def operator_results(self) -> tuple[OperatorResult, ...]:
         """The records of the last run with ``operators=True``, in the order of execution."""
-        data, size = self._fetch(_OPERATORS), OperatorResult.packed_bytes()
+        size = OperatorResult.packed_bytes()
+        data = self._fetch(_OPERATORS, 0, self._records * size)
         capabilities = self._known().capabilities
         records = (data[start : start + size] for start in range(0, len(data), size))
         return tuple(_read(Kind.READ, OperatorResult, record).as_far_as(capabilities) for record in records)
@@ -176,11 +204,13 @@ class Device:
         if rate == before:
             return rate
         try:
-            self._ask(Kind.BAUD, BaudAnswer, _baud(rate, keep=False))
+            answer = self._ask(Kind.BAUD, BaudAnswer, _baud(rate, keep=False))
         except DeviceError as error:
             if error.status != Status.UNSUPPORTED:
                 raise
             return before
+        if answer.rate != rate:
+            raise RigFault("protocol", f"the device was asked for {rate} baud and agreed to {answer.rate}")
         try:
             self.link.baudrate = rate
             if self._self_test():
@@ -195,7 +225,7 @@ class Device:
     def loop(self, rounds: int) -> LoopResult:
         """Run the port's calibration loop; what it counted and what it should have counted."""
         payload = rounds.to_bytes(4, "little")
-        return self._ask(Kind.LOOP, LoopResult, payload, deadline=self.run_deadline, quiet=True)
+        return self._ask(Kind.LOOP, LoopResult, payload, deadline=self.deadlines.operator, quiet=True)
 
     def counter(self) -> CounterReading:
         """The counter now, and the device's own link statistics."""
@@ -221,7 +251,8 @@ class Device:
     def _request(self, kind: Kind, payload: bytes = b"", **how: Any) -> bytes:
         """A request whose failure is explained: after a restart by the crash record."""
         self._make_sure_of_rate()
-        how.setdefault("deadline", self.deadline)
+        how.setdefault("deadline", self.deadlines.answer)
+        how.setdefault("limit", self.deadlines.request)
         how.setdefault("restart_expected", self._hello is None)  # the banner of its start may still come
         try:
             return self.link.request(kind, payload, **how)
@@ -243,7 +274,7 @@ class Device:
     def _crash_record(self, *, restart_expected: bool = False) -> CrashRecord:
         """Ask without explaining a failure: this is how failures are explained."""
         payload = self.link.request(
-            Kind.FAULT, b"\0", deadline=self.deadline, restart_expected=restart_expected
+            Kind.FAULT, b"\0", deadline=self.deadlines.answer, restart_expected=restart_expected
         )
         return _read(Kind.FAULT, CrashRecord, payload)
 
@@ -260,6 +291,7 @@ class Device:
     def _forget_model(self) -> None:
         self._info = None
         self._outputs = ()
+        self._records = 0
 
     def _known(self) -> Hello:
         return self._hello if self._hello is not None else self.hello()
@@ -282,14 +314,19 @@ class Device:
         hello = self._known()
         self._ask(Kind.BEGIN, Done, begin)
         try:
-            self.link.send_bulk(data, chunk=hello.chunk, window=hello.window, deadline=self.deadline)
+            self.link.send_bulk(data, chunk=hello.chunk, window=hello.window, deadline=self.deadlines.answer)
         except DeviceError as error:
             if error.status == Status.STATE and self._restarted():
                 raise self._crash_fault(error) from error
             raise
         except RigFault as fault:
             raise (self._crash_fault(fault) if fault.kind == "crash" else fault) from None
-        self._ask(Kind.COMMIT, CommitAnswer)
+        arrived = self._ask(Kind.COMMIT, CommitAnswer).crc32
+        if arrived != zlib.crc32(data):
+            raise RigFault(
+                "protocol",
+                f"the device committed bytes with CRC-32 {arrived:#010x}; sent were {zlib.crc32(data):#010x}",
+            )
 
     def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None) -> RunResult:
         flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
@@ -297,13 +334,21 @@ class Device:
         payload = bytes([flags, 0]) + inline + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
         self._outputs = ()
         for _ in range(_RUNS):
-            answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=self.run_deadline, quiet=True)
+            answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=self.deadlines.operator, quiet=True)
             if not answer.disturbed:
                 break
         else:
             raise RigFault(
                 "link", f"bytes came in during each of {_RUNS} runs: none of their counters can be believed"
             )
+        if answer.stopped != (stop_after is not None) or (answer.records and not operators):
+            raise RigFault(
+                "protocol",
+                f"RUN was asked to {'stop behind an operator' if stop_after is not None else 'run through'}, "
+                f"{'with' if operators else 'without'} records; the answer says "
+                f"{'stopped' if answer.stopped else 'not stopped'}, {answer.records} records",
+            )
+        self._records = answer.records
         if not answer.stopped:
             self._outputs = self._outputs_of(answer)
         return answer.result(self._outputs)
@@ -317,19 +362,30 @@ class Device:
         ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
         return tuple(answer.data[end - size : end] for end, size in zip(ends, sizes, strict=True))
 
-    def _fetch(self, what: int, index: int = 0, total: int | None = None) -> bytes:
+    def _fetch(self, what: int, index: int, total: int | None) -> bytes:
         """READ until all of it is here. ``total`` is asked for when it is not known."""
-        data = b""
-        while total is None or len(data) < total:
-            limit = self.link.payload(PAYLOAD_MAX - ReadAnswer.HEADER_BYTES)
-            size = 0 if total is None else min(total - len(data), limit)
-            head = bytes([what, index]) + size.to_bytes(2, "little") + len(data).to_bytes(4, "little")
-            answer = self._ask(Kind.READ, ReadAnswer, head)
-            if len(answer.data) != size:
-                raise RigFault("protocol", f"READ of {size} bytes brought {len(answer.data)}")
-            total = answer.total
+        if total is None:
+            total = self._read_part(what, index, 0, 0).total
+        if total > _LARGEST:
+            raise RigFault("protocol", f"an object of {total} bytes is announced; allowed: {_LARGEST}")
+        data = bytearray()
+        end = time.monotonic() + self.deadlines.request + 4 * self.link.line.seconds(total)
+        while len(data) < total:
+            if time.monotonic() > end:
+                raise RigFault("link", f"only {len(data)} of {total} bytes could be read in time")
+            size = min(total - len(data), self.link.payload(PAYLOAD_MAX - ReadAnswer.HEADER_BYTES))
+            answer = self._read_part(what, index, size, len(data))
+            if answer.total != total:
+                raise RigFault("protocol", f"READ is of {answer.total} bytes, not {total}")
             data += answer.data
-        return data
+        return bytes(data)
+
+    def _read_part(self, what: int, index: int, size: int, offset: int) -> ReadAnswer:
+        head = bytes([what, index]) + size.to_bytes(2, "little") + offset.to_bytes(4, "little")
+        answer = self._ask(Kind.READ, ReadAnswer, head)
+        if len(answer.data) != size:
+            raise RigFault("protocol", f"READ of {size} bytes brought {len(answer.data)}")
+        return answer
 
     def _self_test(self) -> bool:
         """Every byte value in both directions, without one resend or damaged frame."""
@@ -345,7 +401,7 @@ class Device:
     def _wait_for_rate(self) -> None:
         """Until the device is back at the host's rate: its trial, at the worst its lease, must end."""
         time.sleep(_TRIAL_MS / 1000)
-        self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadline)
+        self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadlines.answer)
 
     def _make_sure_of_rate(self) -> None:
         """After a long silence the device may have given up a raised rate: find out, and raise it again."""
@@ -358,7 +414,7 @@ class Device:
             if fault.kind != "link":
                 raise
             self.link.baudrate = BASE_BAUD
-            self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadline)
+            self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadlines.answer)
             self.set_baud(rate)
 
 

@@ -12,14 +12,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+_MOST_BYTES = 32 << 20  # of frames in a file: ten thousand vectors take a fifth of it
+
 
 class SerialLog:
-    """Text appended to ``path``, which is made at the first word; ``switch`` goes on in another file."""
+    """Text appended to ``path``, which is made at the first word; ``switch`` goes on in another file.
+
+    A board that sends without end does not fill the disk: beyond a limit only notes are written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: TextIO | None = None
         self._lost = False
+        self._room = _MOST_BYTES
 
     @property
     def path(self) -> Path:
@@ -31,9 +37,18 @@ class SerialLog:
         self.close()
         self._path = path
         self._lost = False
+        self._room = _MOST_BYTES
 
     def write(self, text: str) -> None:
         """Append ``text`` as it is. What cannot be written is given up for this file, with a warning."""
+        if self._room <= 0:
+            return
+        self._room -= len(text)
+        self._append(text)
+        if self._room <= 0:
+            self.note(f"{_MOST_BYTES >> 20} MiB are full: from here on frames are not written")
+
+    def _append(self, text: str) -> None:
         if self._lost:
             return
         try:
@@ -46,7 +61,7 @@ class SerialLog:
 
     def note(self, text: str) -> None:
         """A line of the session's own, with the time of day."""
-        self.write(f"== {datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+        self._append(f"== {datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
     def close(self) -> None:
         """Close the file; the next word opens it again."""

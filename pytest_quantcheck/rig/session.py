@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from pytest_quantcheck.errors import ImageError, RigFault, UsageError
 from pytest_quantcheck.rig.connection import BoardStatistics, Connection
+from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
@@ -94,7 +95,6 @@ class BoardSession:
     ``pool``: boards of one target, of which any free one is taken. ``who`` is shown to those who
     wait for it. ``ledger`` carries retries and quarantine and is shared by all sessions of a run.
     ``storage``: ``auto`` (RAM where image and arena fit, else flash), ``ram`` or ``flash``.
-    ``run_deadline``: seconds that one operator may take, since a board says BUSY between operators.
     ``progress(stage, done, total)`` is called during long work.
 
     All methods raise ``RigFault`` with kind, board, what was seen and the serial log's path, and
@@ -110,7 +110,7 @@ class BoardSession:
         lease_timeout: float = 60.0,
         ledger: FaultLedger | None = None,
         storage: str = "auto",
-        run_deadline: float = 60.0,
+        deadlines: Deadlines = USUAL,
         progress: Progress | None = None,
     ) -> None:
         if storage not in STORAGES:
@@ -124,7 +124,7 @@ class BoardSession:
         self.progress: Progress = progress or _no_progress
         self._lease_timeout = lease_timeout
         self._storage = storage
-        self._run_deadline = run_deadline
+        self._deadlines = deadlines
         self._log_dir = log_folder(log_dir)
         self._log = SerialLog(self._log_dir / f"{self.target}-{os.getpid()}.log")
         self._lease: Lease | None = None
@@ -219,14 +219,16 @@ class BoardSession:
 
         return self._guarded(go_on)
 
-    def tensor(self, artefact: BoardArtefact, inputs: Sequence[bytes], operator: int) -> bytes:
-        """The output of the operator with source index ``operator``, in the source layout."""
+    def tensor(
+        self, artefact: BoardArtefact, inputs: Sequence[bytes], operator: int, size: int | None = None
+    ) -> bytes:
+        """The output of the operator with source index ``operator``, in the source layout; ``size`` bytes."""
 
         def fetch() -> bytes:
             self._load(artefact)
             with self.connection.stage(f"run up to operator {operator}"):
                 self.device.infer(inputs, stop_after=operator)
-                return self.device.tensor()
+                return self.device.tensor(size)
 
         return self._guarded(fetch)
 
@@ -250,7 +252,7 @@ class BoardSession:
                     log_dir=self._log_dir,
                     log=self._log,
                     statistics=self.statistics,
-                    run_deadline=self._run_deadline,
+                    deadlines=self._deadlines,
                 )
             self._connection.bring_up()
             return work()

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_quantcheck.errors import ImageError
+from pytest_quantcheck.rig.messages.numbers import SLOT_HEADER_BYTES
 
 SLOT_MAGIC = int.from_bytes(b"QCS1", "little")
-SLOT_HEADER_BYTES = 64
 _HEADER = struct.Struct("<IIII32s16s")
 
 

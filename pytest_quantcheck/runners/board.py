@@ -128,8 +128,9 @@ class BoardRunner:
                 f"the model has {len(model.graph.operators)} operators, none is number {operator}"
             )
         rows = _rows(prepare.one_inference(model, inputs))
-        data = self.session.tensor(self._artefact(model, hello), rows[0], operator)
-        return _array(data, model.graph.output_of(wanted))
+        output = model.graph.output_of(wanted)
+        data = self.session.tensor(self._artefact(model, hello), rows[0], operator, output.nbytes)
+        return _array(data, output)
 
     def _artefact(self, model: QuantizedModel, hello: Hello) -> BoardArtefact:
         """What the board's runtime takes; the last one is kept."""

@@ -45,6 +45,10 @@ class VirtualEsp32Board(Esp32Board):
         if fault != "heal" or self._process.alive:
             self._process.misbehave(fault, how)
 
+    def ended(self) -> str:
+        """How the process ended; empty while it runs."""
+        return self._process.ended()
+
     def close(self) -> None:
         """End the process and forget its flash."""
         self._process.end()

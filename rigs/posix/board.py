@@ -16,6 +16,7 @@ from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.firmware import FirmwareImage
 from pytest_quantcheck.rig.protocols.transport import Transport
+from rigs.common.process_end import exit_code, how_it_ended
 from rigs.common.serial_port import explained, open_serial
 from rigs.posix.firmware import TAG, build, read
 from rigs.posix.flash import FlashFile
@@ -124,6 +125,11 @@ class PosixBoard:
         else:
             known = ", ".join((*FAULTS, "stick", *_SIGNALS, "heal"))
             raise UsageError(f"{self.entry.name} cannot be told to {fault!r}; allowed: {known}")
+
+    def ended(self) -> str:
+        """How the process ended; empty while it runs, and where it was ended on purpose."""
+        code = exit_code(self._process) if self._process is not None else None
+        return "" if code is None else f"the board's process has ended ({how_it_ended(code)})"
 
     def close(self) -> None:
         """End the process; a flash file that the inventory does not name goes with it."""

@@ -50,6 +50,10 @@ class VirtualSTM32Board(STM32Board):
         """
         self._tell("misbehave", fault, how)
 
+    def ended(self) -> str:
+        """How its process ended, or QEMU in it; empty while both run."""
+        return self.machine.ended()
+
     def close(self) -> None:
         """End the process."""
         self.machine.close()

@@ -9,6 +9,7 @@ import pytest
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.session import BoardSession
@@ -48,7 +49,7 @@ def new_session(tmp_path: Path):
             [entry or ENTRIES[name]],
             log_dir=tmp_path / "logs",
             ledger=FaultLedger(retries=retries),
-            **{"run_deadline": 2.5, **how},
+            **{"deadlines": Deadlines(operator=2.5), **how},
         )
         opened.append(session)
         return session

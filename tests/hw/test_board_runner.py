@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.data.dataset import Raw
+from pytest_quantcheck.demo.artefacts import demo_samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.faults import FaultLedger
@@ -29,6 +30,13 @@ def runner(request, entries, tmp_path_factory):
         [entries[request.param]], log_dir=tmp_path_factory.mktemp("logs"), ledger=FaultLedger(retries=0)
     ) as session:
         yield BoardRunner(session)
+
+
+def test_a_sound_line_brings_no_damaged_and_no_stray_frame(runner, digits):
+    link = runner.run(digits[0], demo_samples().take(range(22))).effort.link
+    assert (link["crc_errors"], link["stale"]) == (0, 0)
+    assert link["banners"] <= 1
+    assert link["repeated"] <= link["resent"]
 
 
 @pytest.mark.parametrize("number", range(5), ids=["i8", "i8-pertensor", "u8", "u8-f32", "f32"])
@@ -77,7 +85,7 @@ def test_a_proven_firmware_and_a_stored_image_are_not_flashed_again(
     for _ in range(2):
         session = new_session(entry=entry, storage="flash")
         for model in (digits[0], digits[1], digits[0]):
-            assert BoardRunner(session).run(model, samples.take([0])).details["storage"] == "store"
+            assert BoardRunner(session).run(model, samples.take([0])).device.storage == "store"
         flashed.append((session.statistics.firmware_flashes, session.statistics.image_flashes))
         session.close()
     assert flashed == [(1, 2), (0, 0)]
@@ -98,7 +106,7 @@ def test_a_model_that_is_to_run_from_flash_does_so_though_ram_holds_it(new_sessi
 def test_an_image_that_does_not_fit_ram_with_its_arena_goes_to_flash(new_session, entries, digits, samples):
     entry = replace(entries["posix"], settings={"pool": "8192"})
     run = BoardRunner(new_session(entry=entry)).run(digits[0], samples)
-    assert run.details["storage"] == "store"
+    assert run.device.storage == "store"
     assert np.array_equal(run.outputs[0], IntegerRunner().run(digits[0], samples).outputs[0])
 
 

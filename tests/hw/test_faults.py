@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_quantcheck.errors import ImageError, RigFault
 from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
@@ -141,7 +143,31 @@ def test_a_board_lost_in_mid_run_is_a_fault_without_retries(new_session, image, 
     session.progress = lambda stage, done, total: (
         session.board.misbehave(fault) if (stage, done) == ("inferences", 2) else None
     )
-    fault_in(lambda: session.infer(image, rows(5)), "link", "boot", "crash", "protocol")
+    fault_in(lambda: session.infer(image, rows(5)), "link", "boot", "crash", "protocol", "board")
+
+
+def process_of(board):
+    """What a virtual board is for the operating system; of an STM32 the machine, not its keeper."""
+    if board.entry.family == "stm32":
+        return board.machine.call("status")["qemu"]
+    return board.pid if board.entry.family == "posix" else board.process.pid
+
+
+@pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])
+def test_the_death_of_its_process_is_seen_at_once_and_is_a_fault_of_the_board(new_session, image, name):
+    session = new_session(name, deadlines=Deadlines())
+    killed = []
+
+    def kill(stage, done, total):
+        if (stage, done) == ("inferences", 2):
+            os.kill(process_of(session.board), signal.SIGKILL)
+            killed.append(time.monotonic())
+
+    session.progress = kill
+    fault = fault_in(lambda: session.infer(image, rows(5)), "board")
+    assert time.monotonic() - killed[0] < 2.0
+    assert "has ended (SIGKILL)" in fault.reason
+    assert "what to do:" in fault.reason
 
 
 @pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])
@@ -171,7 +197,7 @@ def test_a_dead_board_is_quarantined_and_the_next_one_of_the_pool_is_taken(new_s
     session.start()
     session.board.misbehave("die")
     session.board.power_cycle = session.board.reset = lambda: None
-    fault_in(lambda: session.infer(image, rows(1)), "link", "boot")
+    fault_in(lambda: session.infer(image, rows(1)), "board")
     assert list(session.ledger.quarantined) == ["broken"]
     assert len(session.infer(image, rows(1))) == 1
     assert session.entry.name == "sound"

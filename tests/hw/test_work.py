@@ -27,6 +27,7 @@ from pytest_quantcheck.graph.model import (
     Window,
 )
 from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.runners.board import board_artefact
 
 pytestmark = pytest.mark.hw
@@ -145,7 +146,7 @@ CASES = {
 
 @pytest.mark.parametrize("board", sorted(MOST))
 def test_a_step_of_work_costs_few_instructions(new_session, board):
-    session = new_session(board, run_deadline=20.0)
+    session = new_session(board, deadlines=Deadlines(operator=20.0))
     costs = {}
     for name, (graph, own) in CASES.items():
         source = graph.tensors[0]

@@ -33,6 +33,7 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             require_hw=False,
             strict=False,
             lease_timeout=8.0,
+            run_timeout=600.0,
             infra_retries=1,
             vectors=None,
             cache=None,

@@ -111,4 +111,5 @@ class BulkTransfer:
             self._given_up[each.frame.sequence] = each
             self._todo.appendleft((each.start, each.stop))
             self._line.pace.lost(silently=silently)
+            self._line.expect_late(Kind.DATA, each.frame.sequence, 1)
             self._line.statistics.resent += 1

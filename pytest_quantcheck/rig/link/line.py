@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.link.device_error import DeviceError
-from pytest_quantcheck.rig.link.frame import Frame
+from pytest_quantcheck.rig.link.frame import FULL_FRAME, Frame
 from pytest_quantcheck.rig.link.frame_log import FrameLog, LogStream
 from pytest_quantcheck.rig.link.pace import Pace
 from pytest_quantcheck.rig.link.statistics import LinkStatistics
+from pytest_quantcheck.rig.messages.fields import MessageError
 from pytest_quantcheck.rig.messages.notices import Refusal
 from pytest_quantcheck.rig.messages.numbers import REPLY, Kind, kind_name
 from pytest_quantcheck.rig.protocols.transport import Transport
@@ -19,6 +20,8 @@ from pytest_quantcheck.rig.protocols.transport import Transport
 BASE_BAUD = 115200
 _BITS_PER_BYTE = 10  # 8N1
 _WRITE_SECONDS = 5.0
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_SHORTEST_TEXT = 8  # shorter pieces of a damaged frame may look like text by chance
 
 
 class Line:
@@ -34,6 +37,7 @@ class Line:
         self._log = FrameLog(log) if log is not None else None
         self._received = bytearray()
         self._frames: deque[Frame] = deque()
+        self._owed: Counter[tuple[int, int]] = Counter()
         self.sequence = random.randrange(256)
         if getattr(transport, "write_timeout", 0) is None:
             try:
@@ -106,16 +110,29 @@ class Line:
     def settles(self, answer: Frame, request: Frame) -> bool:
         """Does ``answer`` answer ``request``? ``DeviceError`` when it refuses it."""
         if answer.sequence == request.sequence:
-            if answer.type == Kind.ERROR and len(answer.payload) == Refusal.packed_bytes():
-                refusal = Refusal.unpack(answer.payload)
-                raise DeviceError(request.type, refusal.status, refusal.detail)
+            if answer.type == Kind.ERROR:
+                raise _refused(answer, request)
             if answer.type == Kind.BUSY:
                 self.statistics.busy += 1
                 return False
             if answer.type == request.type | REPLY:
                 return True
-        self.statistics.stale += 1
+        self._count_unasked(answer)
         return False
+
+    def expect_late(self, kind: int, sequence: int, times: int) -> None:
+        """So many answers to a request of this kind may still come: it was sent again."""
+        if times:
+            self._owed[kind | REPLY, sequence] = times
+
+    def _count_unasked(self, frame: Frame) -> None:
+        if frame.type == Kind.BANNER:
+            self.statistics.banners += 1
+        elif self._owed[frame.type, frame.sequence] > 0:
+            self._owed[frame.type, frame.sequence] -= 1
+            self.statistics.repeated += 1
+        else:
+            self.statistics.stale += 1
 
     def silence(self, kind: int, deadline: float, *, busy: bool = False) -> RigFault:
         """The fault of a device that did not answer in time."""
@@ -127,6 +144,15 @@ class Line:
         state = " after it had said BUSY" if busy else ""
         self.note(f"-- no answer to {kind_name(kind)} for {deadline:g} s")
         return RigFault("link", f"no answer to {kind_name(kind)} for {deadline:g} s{state}; {seen}")
+
+    def too_long(self, kind: int, seconds: float) -> RigFault:
+        """The fault of a device that says BUSY for ever."""
+        self.note(f"-- {kind_name(kind)} is not done after {seconds:.1f} s")
+        return RigFault(
+            "link",
+            f"{kind_name(kind)} is not done after {seconds:.1f} s: the device says BUSY again and again. "
+            "A model that needs longer gets it by --qc-run-timeout (pytest) or --run-timeout (quantcheck)",
+        )
 
     def close(self) -> None:
         """Close the transport."""
@@ -146,6 +172,8 @@ class Line:
         self.pace.passed(len(data))
         self._received += data
         *whole, rest = self._received.split(b"\0")
+        if len(rest) > FULL_FRAME:  # no frame is so long, and what never ends must not be kept
+            whole, rest = [*whole, rest], bytearray()
         self._received = rest
         for coded in whole:
             if coded:
@@ -154,7 +182,10 @@ class Line:
     def _sort(self, coded: bytes) -> None:
         frame = Frame.decode(coded)
         if frame is None:
-            self.statistics.crc_errors += 1
+            if _is_text(coded):
+                self.statistics.texts += 1
+            else:
+                self.statistics.crc_errors += 1
             if self._log is not None:
                 self._log.noise(coded)
             return
@@ -169,7 +200,23 @@ class Line:
         return RigFault("link", f"the port broke: {error}")
 
 
+def _is_text(coded: bytes) -> bool:
+    """Lines of ASCII. No frame of a device reads like that: its type is 0x80 or more."""
+    return len(coded) >= _SHORTEST_TEXT and not coded.translate(None, _TEXT)
+
+
 def check_running(answer: Frame, kind: int) -> None:
     """``RigFault`` (crash) for the banner of a device that has started again."""
     if answer.type == Kind.BANNER:
         raise RigFault("crash", f"the device restarted by itself while {kind_name(kind)} was in work")
+
+
+def _refused(answer: Frame, request: Frame) -> RigFault:
+    try:
+        refusal = Refusal.unpack(answer.payload)
+    except MessageError as error:
+        return RigFault("protocol", f"the device's ERROR cannot be right: {error}")
+    if refusal.request != request.type:
+        named = kind_name(refusal.request)
+        return RigFault("protocol", f"the device refused {named}, but {kind_name(request.type)} was asked")
+    return DeviceError(request.type, refusal.status, refusal.detail)

@@ -18,7 +18,6 @@ from pytest_quantcheck.rig.protocols.transport import Transport
 
 _PATIENCE = 0.25  # silence after which a request is sent again, besides the time on the line
 _QUIET_PATIENCE = 5.0  # the same while the device counts, before a run's length is known
-_BUSY_LIMIT = 600.0  # BUSY extends a deadline, but not for ever
 
 
 class Link:
@@ -83,14 +82,15 @@ class Link:
         payload: bytes = b"",
         *,
         deadline: float = 5.0,
+        limit: float = 600.0,
         quiet: bool = False,
         restart_expected: bool = False,
     ) -> bytes:
         """Send a request until it is answered; returns the answer's payload.
 
-        ``deadline`` is in seconds and starts again at each BUSY. ``quiet``: once the device said
-        BUSY, send nothing for as long as such a request usually takes, because a byte that
-        arrives would be counted. ``restart_expected``: a boot banner is no fault.
+        ``deadline`` is in seconds and starts again at each BUSY, until ``limit`` seconds have gone by.
+        ``quiet``: once the device said BUSY, send nothing for as long as such a request usually takes,
+        because a byte that arrives would be counted. ``restart_expected``: a boot banner is no fault.
         """
         line = self.line
         frame = Frame(kind, line.next_sequence(), payload)
@@ -101,8 +101,8 @@ class Link:
         damaged = line.statistics.crc_errors
         began = heard = line.send(frame)
         due = began + line.pace.wait + on_line
-        limit = began + max(_BUSY_LIMIT, deadline)
-        while (now := time.monotonic()) < min(heard + deadline, limit):
+        end = began + max(limit, deadline)
+        while (now := time.monotonic()) < min(heard + deadline, end):
             if now >= due:
                 silent = line.statistics.crc_errors == damaged
                 damaged = line.statistics.crc_errors
@@ -118,12 +118,15 @@ class Link:
                 check_running(answer, kind)
             if line.settles(answer, frame):
                 self._learn(frame, answer, time.monotonic() - (heard if busy else began), again, busy)
+                line.expect_late(kind, frame.sequence, again)
                 return answer.payload
             if answer.type == Kind.BUSY and answer.sequence == frame.sequence:
                 busy = True
                 heard = time.monotonic()
                 damaged = line.statistics.crc_errors
                 due = heard + (self._quiet_patience(kind) if quiet else self.patience) + on_line
+        if now >= end:
+            raise line.too_long(kind, end - began)
         raise line.silence(kind, deadline, busy=busy)
 
     def send_bulk(self, data: bytes, *, chunk: int, window: int, deadline: float = 5.0) -> None:

@@ -7,7 +7,12 @@ from dataclasses import asdict, dataclass
 
 @dataclass
 class LinkStatistics:
-    """Counts of one link. ``payload_bytes`` counts each payload once, however often it was sent."""
+    """Counts of one link. ``payload_bytes`` counts each payload once, however often it was sent.
+
+    ``crc_errors`` are damaged frames, ``stale`` whole ones that answer nothing. What a sound line brings
+    has counts of its own: ``texts`` between frames (a boot ROM's), ``banners`` of starts that were
+    expected, ``repeated`` answers to a request that was sent again.
+    """
 
     frames_sent: int = 0
     frames_received: int = 0
@@ -17,6 +22,9 @@ class LinkStatistics:
     payload_bytes: int = 0
     crc_errors: int = 0
     stale: int = 0
+    texts: int = 0
+    banners: int = 0
+    repeated: int = 0
     busy: int = 0
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pytest_quantcheck.rig.messages.fields import U32, U64
+from pytest_quantcheck.rig.messages.fields import COUNT, U32
 from pytest_quantcheck.rig.messages.message import Message
 
 
@@ -13,7 +13,7 @@ from pytest_quantcheck.rig.messages.message import Message
 class LoopResult(Message):
     """A loop of known length: what was counted, and what a round and the rest should cost (0: not known)."""
 
-    counted: Annotated[int, U64]
+    counted: Annotated[int, COUNT]
     per_round: Annotated[int, U32]
     fixed: Annotated[int, U32]
 
@@ -26,7 +26,7 @@ class LoopResult(Message):
 class CounterReading(Message):
     """The counter now, and the device's own link statistics since its start."""
 
-    counter: Annotated[int, U64]
+    counter: Annotated[int, COUNT]
     window_cost: Annotated[int, U32]
     stack_bytes: Annotated[int, U32]
     bad_frames: Annotated[int, U32]

@@ -5,6 +5,7 @@ Whatever is read is checked here, where it is read: a value outside its range ne
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, Protocol
@@ -63,29 +64,40 @@ class Field(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """An unsigned integer of ``size`` bytes between ``low`` and ``high``. None is written as 0."""
+    """An unsigned integer of ``size`` bytes between ``low`` and ``high``; ``or_zero``: zero as well.
+
+    None is written as 0.
+    """
 
     size: int
     low: int = 0
     high: int | None = None
+    or_zero: bool = False
 
     def pack(self, value: int | None) -> bytes:
         return (value or 0).to_bytes(self.size, "little")
 
     def unpack(self, reader: Reader, name: str) -> int:
         value = reader.number(self.size, name)
-        high = 256**self.size - 1 if self.high is None else self.high
-        if not self.low <= value <= high:
-            raise _out_of_range(name, value, f"{self.low} to {high}")
+        if not self.low <= value <= self.most and not (self.or_zero and value == 0):
+            zero = "0, " if self.or_zero else ""
+            raise _out_of_range(name, value, f"{zero}{self.low} to {self.most}")
         return value
 
+    @property
+    def most(self) -> int:
+        """The largest value."""
+        return int(256**self.size) - 1 if self.high is None else self.high
 
-U8, U16, U32, U64 = Number(1), Number(2), Number(4), Number(8)
+
+U8, U16, U32 = Number(1), Number(2), Number(4)
+COUNT = Number(8, high=2**63 - 1)
+"""What a counter says: as many counts as a signed 64-bit number can hold."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A number of ``size`` bytes of which only zero is false."""
+    """A number of ``size`` bytes: 0 or 1."""
 
     size: int
 
@@ -93,7 +105,10 @@ class Truth:
         return int(value).to_bytes(self.size, "little")
 
     def unpack(self, reader: Reader, name: str) -> bool:
-        return reader.number(self.size, name) != 0
+        value = reader.number(self.size, name)
+        if value > 1:
+            raise _out_of_range(name, value, "0, 1")
+        return value == 1
 
 
 @dataclass(frozen=True)
@@ -162,7 +177,11 @@ class Flags:
         return int(value).to_bytes(self.size, "little")
 
     def unpack(self, reader: Reader, name: str) -> IntFlag:
-        return self.values(reader.number(self.size, name))
+        value = reader.number(self.size, name)
+        known = sum(self.values)
+        if value & ~known:
+            raise _out_of_range(name, value, f"the bits of {known:#x}")
+        return self.values(value)
 
 
 @dataclass(frozen=True)
@@ -200,25 +219,41 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Counted:
-    """A byte that says how many bytes follow."""
+    """A byte that says how many bytes follow, at most ``most``."""
+
+    most: int = 255
 
     def pack(self, value: bytes) -> bytes:
         return bytes([len(value)]) + value
 
     def unpack(self, reader: Reader, name: str) -> bytes:
-        return reader.take(reader.number(1, f"length of {name}"), name)
+        length = Number(1, high=self.most).unpack(reader, f"length of {name}")
+        return reader.take(length, name)
 
 
 @dataclass(frozen=True)
 class Text:
-    """UTF-8 behind a byte that says how many bytes it has. What is too long is cut, what is none marked."""
+    """UTF-8 behind a byte that says how many bytes it has: printable, since it goes to people's terminals.
+
+    ``pattern`` is a regular expression that all of it must fit.
+    """
+
+    pattern: str = ""
 
     def pack(self, value: str) -> bytes:
-        coded = value.encode()[:255]
-        return bytes([len(coded)]) + coded
+        return Counted().pack(value.encode())
 
     def unpack(self, reader: Reader, name: str) -> str:
-        return Counted().unpack(reader, name).decode(errors="replace")
+        coded = Counted().unpack(reader, name)
+        try:
+            text = coded.decode()
+        except UnicodeDecodeError:
+            raise MessageError(f"{name} is {coded!r}; allowed: UTF-8") from None
+        if not text.isprintable():
+            raise MessageError(f"{name} is {text!r}; allowed: printable characters")
+        if self.pattern and not re.fullmatch(self.pattern, text):
+            raise MessageError(f"{name} is {text!r}; allowed: {self.pattern}")
+        return text
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,9 @@ class SelectAnswer(Message):
     image_bytes: Annotated[int, U32]
     image_crc32: Annotated[int, U32]
 
+    def contradiction(self) -> str:
+        return "it selected a model and holds none" if self.place == Place.NONE else ""
+
 
 @dataclass(frozen=True)
 class CommitAnswer(Message):

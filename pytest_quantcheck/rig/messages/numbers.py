@@ -10,6 +10,7 @@ from enum import IntEnum, IntFlag
 PROTOCOL = 1
 PAYLOAD_MAX = 1024
 REPLY = 0x80
+SLOT_HEADER_BYTES = 64
 
 
 class Kind(IntEnum):

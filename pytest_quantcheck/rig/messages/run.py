@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Annotated
 
-from pytest_quantcheck.rig.messages.fields import U32, U64, Flags, Padded, Rest
+from pytest_quantcheck.rig.messages.fields import COUNT, U32, Flags, Padded, Rest
 from pytest_quantcheck.rig.messages.message import Message
 from pytest_quantcheck.rig.messages.numbers import Capability
 
@@ -30,7 +30,7 @@ class RunAnswer(Message):
 
     flags: Annotated[RunFlag, Padded(Flags(1, RunFlag), 3)]
     operators: Annotated[int, U32]
-    counter: Annotated[int, U64]
+    counter: Annotated[int, COUNT]
     stack_bytes: Annotated[int, U32]
     records: Annotated[int, U32]
     data: Annotated[bytes, Rest()]
@@ -51,6 +51,13 @@ class RunAnswer(Message):
     def inlined(self) -> bool:
         """Whether all outputs were sent along."""
         return RunFlag.INLINED in self.flags
+
+    def contradiction(self) -> str:
+        if self.records > self.operators:
+            return f"{self.records} records of {self.operators} operators"
+        if self.operators and not self.counter:
+            return f"{self.operators} operators were finished, and the counter stood still"
+        return ""
 
     def result(self, outputs: tuple[bytes, ...]) -> RunResult:
         """With the outputs, wherever they came from."""
@@ -91,7 +98,7 @@ class OperatorResult(Message):
     source_index: Annotated[int, U32]
     crc32: Annotated[int | None, U32]
     nbytes: Annotated[int, U32]
-    counter: Annotated[int | None, U64]
+    counter: Annotated[int | None, COUNT]
 
     def as_far_as(self, capabilities: Capability) -> OperatorResult:
         """The record of a runtime with these capabilities: what it cannot tell becomes None."""

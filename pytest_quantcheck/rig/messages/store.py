@@ -44,7 +44,9 @@ class StoreAnswer(Message):
 
     def contradiction(self) -> str:
         count = self.count & ~_MORE
-        return "" if count == len(self.slots) else f"{count} slots announced, {len(self.slots)} sent"
+        if count != len(self.slots):
+            return f"{count} slots announced, {len(self.slots)} sent"
+        return "more slots announced behind none" if self.more and not count else ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
 from rigs.common.our_python import python_command
+from rigs.common.process_end import exit_code, how_it_ended
 
 _START_SECONDS = 60.0  # under two as a rule; a first start compiles, a loaded machine takes its time
 _COMMAND_SECONDS = 10.0
@@ -56,6 +57,11 @@ class VirtualProcess:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None
+
+    def ended(self) -> str:
+        """How the process ended, also one that is just ending; empty while it runs."""
+        code = exit_code(self._process)
+        return "" if code is None else f"the virtual board's process has ended ({how_it_ended(code)})"
 
     def misbehave(self, fault: str, how: dict[str, object]) -> None:
         """Break on purpose; ``UsageError`` for a fault or an argument that the board does not know."""

@@ -17,6 +17,7 @@ from typing import Any
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
 from rigs.common.flash_file import map_flash
 from rigs.common.our_python import python_command
+from rigs.common.process_end import exit_code, how_it_ended
 from rigs.stm32.virtual.flash_controller import FLASH_SIZE
 
 ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others
@@ -133,6 +134,15 @@ class VirtualBoard:
             if fault.kind == "usage":
                 raise UsageError(f"{self._name}: {fault}") from fault
             raise
+
+    def ended(self) -> str:
+        """How the board's process ended, or QEMU in it; empty while both run."""
+        code = exit_code(self._process) if self._process is not None else None
+        if code is not None:
+            return f"the virtual board's process has ended ({how_it_ended(code)})"
+        with contextlib.suppress(BoardError):
+            return str(self.call("status")["death"])
+        return ""
 
     def power_cycle(self) -> None:
         """Off and on; when the process has died, a new one with the same flash."""

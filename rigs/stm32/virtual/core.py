@@ -6,11 +6,13 @@ on a mirror of RAM and on the flash file; before QEMU goes on, what changed is w
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from mmap import mmap
 
+from rigs.common.process_end import how_it_ended
 from rigs.stm32.virtual.algorithm import RAM_BASE, RAM_SIZE, AlgorithmCore
 from rigs.stm32.virtual.flash_controller import (
     FLASH_BASE,
@@ -94,6 +96,7 @@ class Core:
         self.controller = FlashController(flash)
         self.state = State.OFF
         self.lockups = 0
+        self.death = ""  # how QEMU ended, when nobody switched it off
         self._hung = False
         self._flash = flash
         self._start_qemu = start_qemu
@@ -118,6 +121,7 @@ class Core:
     def power_on(self) -> None:
         """A cold start: flash as it was left, RAM lost."""
         self.power_off()
+        self.death = ""
         self.controller.power_on()
         self._clear_debug_registers()
         self._boot()
@@ -144,7 +148,15 @@ class Core:
             self._go()
 
     def lost(self) -> None:
-        """QEMU has gone: it aborts where a core would lock up. Like a core, wait for a reset."""
+        """QEMU has gone. It aborts where a core would lock up: like a core, wait for a reset. Else it
+        was ended, and the board is off.
+        """
+        code = self._qemu.exit_code if self._qemu is not None else None
+        if code is not None and code != -signal.SIGABRT:
+            self.death = f"QEMU has ended ({how_it_ended(code)})"
+            self._report(self.death)
+            self.power_off()
+            return
         self.lockups += 1
         self._report("lockup: QEMU gave up; the core waits for a reset")
         self.power_off()

@@ -29,13 +29,18 @@ class Line(threading.Thread):
         self._host: socket.socket | None = None
         self._board: socket.socket | None = None
         self._next_board: socket.socket | None = None
-        self._changed = self._stopping = False
+        self._changed = self._stopping = self._broken = False
 
     def connect_board(self, board: socket.socket | None) -> None:
         """The USART from now on; None while the board has no power."""
         with self._lock:
             self._next_board, self._changed = board, True
         self._wake.send(b"\0")
+
+    def hang_up(self) -> None:
+        """The board has gone for good: so does its cable."""
+        self._broken = True
+        self.connect_board(None)
 
     def add_fault(self, kind: str, **how: object) -> None:
         """As ``break_line``."""
@@ -98,8 +103,11 @@ class Line(threading.Thread):
     def _swap_board(self, selector: selectors.BaseSelector) -> None:
         with self._lock:
             board, changed, self._changed = self._next_board, self._changed, False
+            broken, self._broken = self._broken, False
         if not changed:
             return
+        if broken:
+            self._drop_host(selector)
         if self._board is not None:
             selector.unregister(self._board)
             self._board.close()

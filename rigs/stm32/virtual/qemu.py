@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
+from rigs.common.process_end import exit_code
 from rigs.stm32.virtual.flash_controller import FLASH_BASE
 from rigs.stm32.virtual.gdbstub import GdbStub, TargetLostError
 
@@ -77,6 +78,11 @@ class Qemu:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of a process that has ended, or is just ending; None while it runs."""
+        return exit_code(self._process)
 
     def stop(self) -> None:
         """End the process at once, as when the supply goes."""

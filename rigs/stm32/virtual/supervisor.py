@@ -181,6 +181,9 @@ class Supervisor:
             return ["fault", "power", str(error)]
         except TargetLostError:
             self._core.lost()
+            if self._core.state is State.OFF:
+                self._line.hang_up()
+                return ["fault", "power", self._core.death]
             return ["fault", "lockup", "the core locked up"]
         except (ValueError, TypeError) as error:
             return ["fault", "usage", str(error)]
@@ -204,6 +207,7 @@ class Supervisor:
     def _status(self) -> dict[str, Any]:
         return {
             "state": self._core.state.name.lower(),
+            "death": self._core.death,
             "lockups": self._core.lockups,
             "byte_faults": self._line.hits(),
             "qemu": self._core.qemu.pid if self._core.state is not State.OFF else 0,
@@ -222,7 +226,8 @@ class Supervisor:
         elif fault == "crash":
             self._core.crash()
         elif fault == "die":
-            self._power_off()
+            if self._core.state is not State.OFF:
+                os.kill(self._core.qemu.pid, signal.SIGKILL)
         elif fault == HEAL:
             self._line.clear_faults()
             self._core.controller.heal()

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig import device as device_module
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.messages.numbers import PROTOCOL, Kind, Place, Status
@@ -406,7 +407,7 @@ def test_a_device_that_hangs_is_a_fault_of_the_link(bench: Bench) -> None:
     device = bench.connect()
     device.hello()
     bench.board.misbehave("hang")
-    device.deadline = 0.5
+    device.deadlines = Deadlines(answer=0.5)
     with pytest.raises(RigFault, match="no answer to COUNTER") as caught:
         device.counter()
     assert caught.value.kind == "link"

@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.deadlines import Deadlines
 from tests.firmware.harness.conftest import Bench, Lookup
 
 pytestmark = pytest.mark.host
@@ -48,7 +49,7 @@ def test_every_answer_is_right(bench: Bench, rates: dict[str, float], seed: int)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_line_that_loses_too_much_ends_as_a_link_fault_in_time(bench: Bench, seed: int) -> None:
     device = bench.connect(patience=0.02, seed=seed, drop=0.2)
-    device.deadline = 0.5
+    device.deadlines = Deadlines(answer=0.5)
     start = time.monotonic()
 
     def load_often() -> None:

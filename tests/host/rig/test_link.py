@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -114,6 +115,73 @@ def test_busy_extends_the_deadline_and_stops_the_resending() -> None:
     link = Link(peer, patience=0.01)
     assert link.request(Kind.RUN, deadline=0.6, quiet=True) == b"done"
     assert len(peer.frames) == 1
+
+
+def test_a_device_that_is_busy_for_ever_ends_at_the_limit() -> None:
+    def read(size: int = 1) -> bytes:
+        if not peer.ready:
+            peer.ready = Frame(Kind.BUSY, peer.frames[0].sequence, bytes(4)).encode()
+            time.sleep(0.02)
+        return Peer.read(peer, size)
+
+    peer = Peer(lambda frame: [])
+    peer.read = read  # type: ignore[method-assign]
+    start = time.monotonic()
+    with pytest.raises(RigFault, match=r"RUN is not done after .* BUSY again and again.*--qc-run-timeout"):
+        Link(peer).request(Kind.RUN, deadline=0.2, limit=0.5)
+    assert 0.5 <= time.monotonic() - start < 5
+
+
+class Flood(Peer):
+    """A device that sends ``unit`` again and again, as fast as it is read."""
+
+    def __init__(self, unit: bytes) -> None:
+        super().__init__(lambda frame: [])
+        self.unit = unit
+
+    def read(self, size: int = 1) -> bytes:
+        return (self.unit * (1 << 12))[: max(size, 1 << 12)]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"E (1234) wifi: no such network\n",
+        b"\xa5",
+        b"\0",
+        b"\0\x01\x02\0",
+        Frame(Kind.ECHO | 0x80, 0, b"x").encode(),
+    ],
+    ids=["text", "junk", "zeros", "damaged frames", "frames"],
+)
+def test_a_device_that_sends_without_end_ends_in_time_and_fills_no_memory(unit: bytes) -> None:
+    log = io.StringIO()
+    link = Link(Flood(unit), log=log)
+    link.line.sequence = 7
+    tracemalloc.start()
+    start = time.monotonic()
+    with pytest.raises(RigFault, match="no answer to COUNTER") as caught:
+        link.request(Kind.COUNTER, deadline=0.5)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.kind == "link"
+    assert time.monotonic() - start < 5
+    assert most - 8 * len(log.getvalue()) < 4 << 20
+
+
+def test_what_a_sound_line_brings_is_counted_by_name() -> None:
+    def answer(frame: Frame) -> list[Frame]:
+        peer.ready += b"ESP-ROM:esp32c3-api1-20210207\r\nrst:0x1 (POWERON)\r\n"
+        again = [reply(peer.frames[0])] * 2 if len(peer.frames) == 2 else []  # the second one comes late
+        return [Frame(Kind.BANNER, 0, bytes(8)), *again] if frame.type == Kind.HELLO else [reply(frame)]
+
+    peer = Peer(answer)
+    link = Link(peer, patience=0.01)
+    link.request(Kind.HELLO, restart_expected=True)
+    link.request(Kind.ECHO)
+    counts = link.statistics
+    assert (counts.texts, counts.banners, counts.repeated) == (3, 2, 1)
+    assert (counts.crc_errors, counts.stale) == (0, 0)
 
 
 def test_a_refusal_names_request_status_and_detail() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pytest_quantcheck.rig.messages.message import Message, Repeated
 from pytest_quantcheck.rig.messages.message import fields as fields_of
 from pytest_quantcheck.rig.messages.model import CommitAnswer, ModelInfo, SelectAnswer, TensorInfo
 from pytest_quantcheck.rig.messages.notices import Banner, Busy, Refusal
-from pytest_quantcheck.rig.messages.numbers import Capability, Kind
+from pytest_quantcheck.rig.messages.numbers import Capability, Kind, Place
 from pytest_quantcheck.rig.messages.run import OperatorResult, ReadAnswer, RunAnswer
 from pytest_quantcheck.rig.messages.store import StoreAnswer, StoreSlot
 
@@ -29,11 +30,18 @@ pytestmark = pytest.mark.host
 
 INCLUDE = Path(__file__).parents[3] / "firmware" / "include"
 u32 = st.integers(0, 2**32 - 1)
-u64 = st.integers(0, 2**64 - 1)
+counts = st.integers(0, 2**63 - 1)
 
 
 def _number(kind: fields.Number) -> st.SearchStrategy[int]:
-    return st.integers(kind.low, 256**kind.size - 1 if kind.high is None else kind.high)
+    inside = st.integers(kind.low, kind.most)
+    return inside | st.just(0) if kind.or_zero else inside
+
+
+def _text(kind: fields.Text) -> st.SearchStrategy[str]:
+    if kind.pattern:
+        return st.sampled_from(["qcm", "tflite", "builtin", "X-CUBE-AI_9.1", "builtin:" + "0f" * 32])
+    return st.text(st.characters(codec="utf-8"), max_size=60).filter(str.isprintable)
 
 
 _VALUES: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
@@ -44,8 +52,8 @@ _VALUES: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     fields.Flags: lambda kind: st.integers(0, sum(kind.values)).map(kind.values),
     fields.Word: lambda kind: st.sampled_from(kind.words),
     fields.Fixed: lambda kind: st.binary(min_size=kind.size, max_size=kind.size),
-    fields.Counted: lambda kind: st.binary(max_size=16),
-    fields.Text: lambda kind: st.text(st.characters(codec="utf-8"), max_size=60),
+    fields.Counted: lambda kind: st.binary(max_size=min(kind.most, 60)),
+    fields.Text: _text,
     fields.Rest: lambda kind: st.binary(max_size=64),
     fields.Padded: lambda kind: value_of(kind.kind),
 }
@@ -63,9 +71,35 @@ def messages_of(kind: type[Message]) -> st.SearchStrategy[Any]:
         return st.builds(ModelInfo.of, u32, u32, tensors, tensors)
     if kind is StoreAnswer:
         slots = st.lists(messages_of(StoreSlot), max_size=3).map(tuple)
-        more = st.sampled_from([0, 1 << 31])
-        return st.builds(lambda at, s, m: StoreAnswer(at, len(s) | m, s), u32, slots, more)
-    return st.builds(kind, **{name: value_of(each) for name, each in fields_of(kind)})
+        return st.builds(
+            lambda at, some, more: StoreAnswer(at, len(some) | (more and bool(some)) << 31, some),
+            u32,
+            slots,
+            st.booleans(),
+        )
+    drawn = st.builds(kind, **{name: value_of(each) for name, each in fields_of(kind)})
+    return drawn.map(_REPAIRS.get(kind, lambda message: message))
+
+
+def _one_store_and_one_image(hello: Hello) -> Hello:
+    """The same, with fields that fit together."""
+    held = hello.place != Place.NONE
+    return replace(
+        hello,
+        store_address=hello.store_address & 0x7FFF_FFFF,
+        store_bytes=hello.store_bytes & 0x7FFF_FFFF | 64,
+        store_alignment=64,
+        pool_bytes=max(64, hello.pool_bytes),
+        image_bytes=hello.image_bytes % 64 + 1 if held else 0,
+        image_sha256=hello.image_sha256[:31] + b"x" if held else bytes(32),
+    )
+
+
+_REPAIRS: dict[type[Message], Callable[[Any], Any]] = {
+    Hello: _one_store_and_one_image,
+    RunAnswer: lambda run: replace(run, records=min(run.records, run.operators), counter=run.counter | 1),
+    SelectAnswer: lambda select: replace(select, place=select.place or Place.RAM),
+}
 
 
 KINDS: list[type[Message]] = [
@@ -126,7 +160,7 @@ def test_junk_is_read_or_refused_but_raises_nothing_else(kind: Any, values: Any,
     assert isinstance(read, kind)
 
 
-@given(record=st.builds(OperatorResult, u32, u32, u32, u32, u64), capabilities=st.integers(0, 15))
+@given(record=st.builds(OperatorResult, u32, u32, u32, u32, counts), capabilities=st.integers(0, 15))
 def test_a_record_says_none_for_what_the_runtime_cannot_tell(
     record: OperatorResult, capabilities: int
 ) -> None:

@@ -34,6 +34,18 @@ def test_a_full_disk_is_told_once_and_the_next_log_is_written(tmp_path: Path) ->
     assert (tmp_path / "good.log").read_text() == "here\n"
 
 
+def test_frames_without_end_fill_no_disk_and_notes_are_written_all_the_same(tmp_path: Path) -> None:
+    log = SerialLog(tmp_path / "a.log")
+    for _ in range(40):
+        log.write("x" * (1 << 20))
+    log.note("link fault")
+    log.close()
+    assert log.path.stat().st_size < 33 << 20
+    *_, full, fault = log.path.read_text().splitlines()
+    assert "32 MiB are full" in full
+    assert fault.endswith("link fault")
+
+
 def test_a_log_folder_that_cannot_be_made_gives_way_to_a_temporary_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.warns(RuntimeWarning, match="log folder .*file.* cannot be written"):

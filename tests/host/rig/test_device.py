@@ -1,0 +1,84 @@
+"""What a device may go on with for ever has an end."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.deadlines import Deadlines
+from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.link.frame import Frame
+from pytest_quantcheck.rig.link.link import Link
+from pytest_quantcheck.rig.messages.answers import ANSWERS
+from pytest_quantcheck.rig.messages.hello import Hello, HelloFlag
+from pytest_quantcheck.rig.messages.message import Message
+from pytest_quantcheck.rig.messages.model import ModelInfo, TensorInfo
+from pytest_quantcheck.rig.messages.numbers import Capability, Kind, Place
+from pytest_quantcheck.rig.messages.run import ReadAnswer, RunAnswer, RunFlag
+from pytest_quantcheck.rig.messages.store import StoreAnswer, StoreSlot
+from tests.host.rig.test_link import Peer, reply
+
+pytestmark = pytest.mark.host
+
+STORE_BYTES = 1 << 31
+
+
+def hello(request: Frame) -> Hello:
+    nonce = int.from_bytes(request.payload[4:], "little")
+    numbers = (nonce, 0, 0, 0, 1, Capability(0), 0, STORE_BYTES, 0, 4096, 0, 0, bytes(32), 4, 1020, 0, 0)
+    texts = ("posix", "chip", "runtime", "1", "qcm", "build")
+    return Hello(1, HelloFlag(0), Place.NONE, *numbers, b"", *texts)
+
+
+def device_that(answer) -> Device:
+    """A device that says HELLO, and else what ``answer`` makes of a request."""
+
+    def say(frame: Frame) -> list[Frame]:
+        said = hello(frame) if frame.type == Kind.HELLO else answer(frame)
+        assert isinstance(said, ANSWERS[Kind(frame.type)])
+        assert isinstance(said, Message)
+        return [reply(frame, said.pack())]
+
+    return Device(Link(Peer(say)), Deadlines(answer=5.0, request=0.5))
+
+
+def test_a_listing_of_the_store_without_end_ends_in_time() -> None:
+    def another_slot(request: Frame) -> StoreAnswer:
+        at = int.from_bytes(request.payload, "little")
+        return StoreAnswer(at + 128, 1 | 1 << 31, (StoreSlot(at, 64, 0, 0, bytes(32)),))
+
+    began = time.monotonic()
+    with pytest.raises(RigFault, match="STORE lists slots without end") as caught:
+        device_that(another_slot).store()
+    assert caught.value.kind == "protocol"
+    assert time.monotonic() - began < 5
+
+
+def run_with_an_output_of(size: int, read) -> Device:
+    """A device whose model has one output of ``size`` bytes, which ``read`` hands out."""
+    info = ModelInfo.of(0, 1, (), (TensorInfo("int8", size),))
+    run = RunAnswer(RunFlag(0), 1, 1, 0, 0, b"")
+    answers = {Kind.DESCRIBE: lambda _: info, Kind.RUN: lambda _: run, Kind.READ: read}
+    return device_that(lambda request: answers[Kind(request.type)](request))
+
+
+def test_an_output_larger_than_any_boards_memory_is_not_read() -> None:
+    with pytest.raises(RigFault, match="an object of 4294967295 bytes is announced") as caught:
+        run_with_an_output_of(2**32 - 1, lambda _: ReadAnswer(2**32 - 1, b"")).run()
+    assert caught.value.kind == "protocol"
+
+
+def test_an_output_that_comes_too_slowly_ends_in_time() -> None:
+    def slowly(request: Frame) -> ReadAnswer:
+        time.sleep(0.1)
+        return ReadAnswer(40_000, bytes(int.from_bytes(request.payload[2:4], "little")))
+
+    device = run_with_an_output_of(40_000, slowly)
+    device.link.baudrate = 115200
+    device.link.line.transport.baudrate = 10_000_000  # type: ignore[attr-defined]
+    began = time.monotonic()
+    with pytest.raises(RigFault, match="of 40000 bytes could be read in time"):
+        device.run()
+    assert time.monotonic() - began < 5
