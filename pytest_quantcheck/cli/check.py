@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,42 +11,14 @@ from pytest_quantcheck.errors import ImageError, ModelError, UsageError
 from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.models.files.kind import file_kind
+from pytest_quantcheck.rig.families import memories
 
 if TYPE_CHECKING:
     from pytest_quantcheck.formats.summary import Summary, TensorSummary
     from pytest_quantcheck.image.compile import DeviceImage
+    from pytest_quantcheck.rig.memory import Memory
 
 KIB = 1024
-STM32_FIRMWARE_FLASH_KIB = 256  # sectors 0 to 5, see firmware/ports/stm32f4/stm32f4.ld
-STM32_FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What a target leaves for models: RAM for the arena (and images), flash for stored images, in KiB."""
-
-    pool_kib: int
-    store_kib: int
-
-
-def _stm32(flash_kib: int, ram_kib: int) -> Memory:
-    return Memory(ram_kib - STM32_FIRMWARE_RAM_KIB, flash_kib - STM32_FIRMWARE_FLASH_KIB)
-
-
-# ESP32-C3 with 4 MB of flash: 320 KiB less the data of the firmware, as HELLO says; the store begins at 1 MB.
-ESP32C3 = Memory(290, 3072)
-TARGETS = {
-    "virtual-esp32c3": ESP32C3,
-    "virtual-stm32f405": _stm32(1024, 128),
-    "esp32c3": ESP32C3,
-    "stm32f405xg": _stm32(1024, 128),
-    "stm32f407xg": _stm32(1024, 128),
-    "stm32f401xe": _stm32(512, 96),
-    "stm32f411xe": _stm32(512, 128),
-    "stm32f446xe": _stm32(512, 128),
-    "stm32f446re": _stm32(512, 128),
-    "stm32f429xi": _stm32(2048, 192),
-}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,7 +30,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Exit code 0: it will run; 1: it will not, and why.",
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a quantized .tflite or .onnx file")
-    parser.add_argument("--target", required=True, metavar="TARGET", help=f"one of {', '.join(TARGETS)}")
+    parser.add_argument(
+        "--target",
+        required=True,
+        metavar="TARGET",
+        help="a chip or a virtual board, such as esp32c3 or virtual-stm32f405; a wrong name lists all",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,9 +85,10 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
 
 
 def _target(name: str) -> Memory:
-    if name not in TARGETS:
-        raise UsageError(f"--target {name!r} is not known; allowed: {', '.join(TARGETS)}")
-    return TARGETS[name]
+    known = memories()
+    if name not in known:
+        raise UsageError(f"--target {name!r} is not known; allowed: {', '.join(known)}")
+    return known[name]
 
 
 def _read(path: Path) -> bytes:

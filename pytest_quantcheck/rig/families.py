@@ -8,7 +8,9 @@ from typing import cast
 
 from pytest_quantcheck import entry_points
 from pytest_quantcheck.errors import PluginError
+from pytest_quantcheck.rig.memory import Memory
 from pytest_quantcheck.rig.protocols.family import Family
+from pytest_quantcheck.rig.protocols.sized import Sized
 
 GROUP = "quantcheck.rigs"
 
@@ -46,3 +48,16 @@ def sound_families() -> tuple[Family, ...]:
     for reason in broken:
         warnings.warn(f"left out: {reason}", RuntimeWarning, stacklevel=2)
     return tuple(found)
+
+
+def memories() -> dict[str, Memory]:
+    """What each target of the installed families leaves for models, by target; of families that know it.
+
+    Warns and raises as ``sound_families`` does.
+    """
+    return {
+        target: memory
+        for found in sound_families()
+        if isinstance(found, Sized)
+        for target, memory in found.memory().items()
+    }

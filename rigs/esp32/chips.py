@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_quantcheck.rig.memory import Memory
+
 FIRMWARE_ADDRESS = 0x0  # flash offset
 STORE_ADDRESS = 0x100000  # flash offset of the image store: a firmware ends before it (ports/esp32c3)
 SECTOR_BYTES = 4096
@@ -26,14 +28,16 @@ BRIDGES = {  # USB-to-serial bridges that development boards carry; the chip beh
 @dataclass(frozen=True)
 class Chip:
     """One target. ``esptool_name``: what esptool calls it. ``first_revision``: the first that boots
-    directly from flash, as our firmware does (major, minor)."""
+    directly from flash, as our firmware does (major, minor). ``memory``: what our firmware leaves."""
 
     target: str
     esptool_name: str
     first_revision: tuple[int, int]
+    memory: Memory
 
 
-CHIPS = (Chip("esp32c3", "ESP32-C3", (0, 3)),)
+# 4 MB of flash: the store begins at STORE_ADDRESS. RAM: 320 KiB less the data of the firmware, as HELLO says.
+CHIPS = (Chip("esp32c3", "ESP32-C3", (0, 3), Memory(290, 3072)),)
 VIRTUAL = "virtual-esp32c3"
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.memory import Memory
 from pytest_quantcheck.rig.protocols.board import Board
 from rigs.common.stable_name import stable_name
-from rigs.esp32.chips import BRIDGES, CHIPS, ESPRESSIF_VENDOR, VIRTUAL
+from rigs.esp32.chips import BRIDGES, CHIPS, ESPRESSIF_VENDOR, VIRTUAL, chip_of
 
 
 class Esp32Family:
@@ -20,6 +21,10 @@ class Esp32Family:
     def targets(self) -> Sequence[str]:
         """The chips that our firmware runs on."""
         return (*(chip.target for chip in CHIPS), VIRTUAL)
+
+    def memory(self) -> Mapping[str, Memory]:
+        """The same on the virtual board as on the chip."""
+        return {target: chip_of(target).memory for target in (VIRTUAL, *(chip.target for chip in CHIPS))}
 
     def virtual_boards(self) -> Sequence[BoardEntry]:
         """The ESP32-C3 that needs nothing but Python packages."""

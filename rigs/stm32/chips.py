@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_quantcheck.rig.memory import Memory
+
 KIB = 1024
 FLASH_BASE = 0x08000000
 RAM_BASE = 0x20000000
 STORE_BASE = 0x08040000  # from here on the image store, below it the firmware (ports/stm32f4/stm32f4.ld)
+FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
 VIRTUAL = "virtual-stm32f405"
 VIRTUAL_CHIP = "stm32f405xg"  # what the virtual board is to pyOCD
 ST_VENDOR = 0x0483
@@ -26,6 +29,12 @@ class Chip:
     ram_kib: int
     ccm_kib: int = 0
     banks: int = 1
+
+    @property
+    def memory(self) -> Memory:
+        """What our firmware leaves for models."""
+        firmware_flash_kib = (STORE_BASE - FLASH_BASE) // KIB
+        return Memory(self.ram_kib - FIRMWARE_RAM_KIB, self.flash_kib - firmware_flash_kib)
 
 
 # Reference manuals: RM0090 (F405/407/429: 2.3, 3.4), RM0368 (F401), RM0383 (F411), RM0390 (F446).

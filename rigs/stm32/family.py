@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.memory import Memory
 from pytest_quantcheck.rig.protocols.board import Board
 from rigs.common.stable_name import stable_name
-from rigs.stm32.chips import CHIPS, ST_VENDOR, STLINKS_WITH_CONSOLE, VIRTUAL
+from rigs.stm32.chips import CHIPS, ST_VENDOR, STLINKS_WITH_CONSOLE, VIRTUAL, VIRTUAL_CHIP
 
 UNKNOWN_TARGET = "unknown"  # what `scan` prints: the person at the bench knows the chip
 
@@ -22,6 +23,11 @@ class STM32Family:
     def targets(self) -> Sequence[str]:
         """Targets we bring definitions for; any other name goes to pyOCD as it is."""
         return (*(chip.target for chip in CHIPS), VIRTUAL)
+
+    def memory(self) -> Mapping[str, Memory]:
+        """Of the targets that we bring definitions for."""
+        found = {chip.target: chip.memory for chip in CHIPS}
+        return {VIRTUAL: found[VIRTUAL_CHIP], **found}
 
     def virtual_boards(self) -> Sequence[BoardEntry]:
         return (

@@ -10,6 +10,8 @@ from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
 from pytest_quantcheck.graph.from_tflite.read import read_tflite
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.read import read_image
+from pytest_quantcheck.rig.families import memories
+from pytest_quantcheck.rig.memory import Memory
 from pytest_quantcheck.runners.board import ram_bytes
 
 pytestmark = pytest.mark.host
@@ -40,7 +42,7 @@ def test_the_demo_will_run_on_every_target(artefact, target, capsys):
 
 
 def test_a_model_that_is_too_big_is_told_by_how_much(monkeypatch, capsys):
-    monkeypatch.setitem(check.TARGETS, "tiny", check.Memory(pool_kib=1, store_kib=4))
+    monkeypatch.setattr(check, "memories", lambda: {"tiny": Memory(pool_kib=1, store_kib=4)})
     assert main(["check", str(ARTEFACTS[0]), "--target", "tiny"]) == 1
     told = capsys.readouterr().out
     assert "The arena needs" in told
@@ -55,7 +57,7 @@ def test_inputs_and_operator_records_need_ram_besides_the_arena(monkeypatch):
     assert ram_bytes(image) == image.arena_bytes + 64 + 24 * operators
     monkeypatch.setattr(check, "KIB", 1)
     for room, fits in ((ram_bytes(image), True), (ram_bytes(image) - 1, False)):
-        findings, _ = check.examine(ARTEFACTS[0].read_bytes(), check.Memory(room, 1 << 20))
+        findings, _ = check.examine(ARTEFACTS[0].read_bytes(), Memory(room, 1 << 20))
         assert (not [each for each in findings if each.severity == "error"]) is fits
 
 
@@ -113,9 +115,17 @@ def test_memory_of_the_stm32_targets_is_what_the_family_says():
     from rigs.stm32.chips import CHIPS
 
     for chip in CHIPS:
-        memory = check.TARGETS[chip.target]
-        assert memory.pool_kib == chip.ram_kib - check.STM32_FIRMWARE_RAM_KIB
-        assert memory.store_kib == chip.flash_kib - check.STM32_FIRMWARE_FLASH_KIB
+        memory = memories()[chip.target]
+        assert memory.pool_kib == chip.ram_kib - 24
+        assert memory.store_kib == chip.flash_kib - 256
+
+
+def test_every_target_that_boards_may_name_can_be_checked():
+    from pytest_quantcheck.rig.families import family
+
+    told = memories()
+    assert list(told) == [*family("esp32").memory(), *family("stm32").memory()]
+    assert {*family("esp32").targets(), *family("stm32").targets()} == told.keys()
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import serial
 
-from pytest_quantcheck.cli.check import TARGETS
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.messages.numbers import Kind
+from rigs.esp32.chips import VIRTUAL, chip_of
 from rigs.esp32.virtual.port import open_virtual_port
 from rigs.esp32.virtual_board import VirtualEsp32Board
 from tests.hw.esp32.conftest import connected, flash_firmware, open_board
@@ -51,7 +51,7 @@ def test_the_shipped_firmware_is_flashed_boots_and_answers(board: VirtualEsp32Bo
         firmware.crc32,
     )
     assert (hello.counts_instructions, hello.clock_hz) == (True, 0)
-    assert 0 <= hello.pool_bytes - (TARGETS["virtual-esp32c3"].pool_kib << 10) < 8 << 10
+    assert 0 <= hello.pool_bytes - (chip_of(VIRTUAL).memory.pool_kib << 10) < 8 << 10
     assert (hello.store_address, hello.store_bytes, hello.store_alignment) == (0x100000, 0x300000, 4096)
 
 
