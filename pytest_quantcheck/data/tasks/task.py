@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from pytest_quantcheck.numerics.arrays import Array
 
-Decode = Callable[[tuple[Array, ...]], tuple[Array, ...]]
+Decode = Callable[[tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
 
 
-def as_they_are(outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+def as_they_are(outputs: tuple[Array, ...], _: tuple[Array, ...]) -> tuple[Array, ...]:
     """Outputs that need no decoding."""
     return outputs
+
+
+CLIP = "clip"
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,10 @@ class Task:
     ``metrics`` are the names of the metrics that are computed by default where there is truth
     (``Samples.y``), the first one is judged; ``unlabelled`` those that compare with the float model where
     there is none.
-    ``decode`` turns all dequantized outputs, (N, ...) float32 each, into the predictions that metrics take.
-    ``paired`` is what one observation is called: two runs are compared observation by observation.
+    ``decode(outputs, inputs)`` turns all dequantized outputs, (N, ...) float32 each, into the predictions
+    that metrics take; ``inputs`` are what they were computed from, (N, ...) float each.
+    ``paired`` is what one observation is called: two runs are compared observation by observation. ``CLIP``:
+    the samples of one clip belong together (``data/clips.py``).
     ``labels``: the truth is the number of a class.
     """
 
