@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """``names``: the K clips in the order in which they first appear; ``of``: the clip of each sample, (N,)."""
+    """``names``: the K clips in the order in which they appear; ``of``: the clip of each sample, (N,)."""
 
     names: tuple[str, ...]
     of: npt.NDArray[np.int64]
@@ -19,7 +19,8 @@ class Clips:
     def members(self) -> list[npt.NDArray[np.int64]]:
         """The positions of each clip's samples."""
         order = np.argsort(self.of, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(self.of, minlength=len(self.names)))[:-1])
+        ends = np.cumsum(np.bincount(self.of, minlength=len(self.names)))
+        return np.split(order, ends)[: len(self.names)]
 
 
 def clips(ids: Sequence[str]) -> Clips:

@@ -97,13 +97,15 @@ def judge_score(score: Score, limits: Limits) -> Iterator[Criterion]:
 
 
 def _judge_confidently(name: str, score: Score, max_drop: float, confidence: float) -> Criterion:
-    """*pass* where a drop of ``max_drop`` or more is refuted at ``confidence``; *fail* where one of ``max_drop``
-    or less is, at ``confidence`` and at 99 % at least; else there are too few vectors to tell.
+    """*pass* where a drop of ``max_drop`` or more is refuted at ``confidence``; *fail* where one of
+    ``max_drop`` or less is, at ``confidence`` and at 99 % at least; else there are too few vectors to tell.
     """
     lost = _evidence(score)
     if isinstance(lost, Drops) and not lost.enough:
         few = f"too few vectors ({score.samples}): {counted(lost.observations, 'observation')}"
-        return Criterion(name, False, f"{few} to draw from, and {FEWEST} are wanted, with a score in each draw")
+        return Criterion(
+            name, False, f"{few} to draw from, and {FEWEST} are wanted, with a score in each draw"
+        )
     sure = max(confidence, SURE_TO_FAIL)
     below, above = lost.p_below(max_drop), lost.p_above(max_drop)
     found = (

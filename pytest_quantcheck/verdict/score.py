@@ -27,10 +27,10 @@ class Score:
     An ``observation`` is a sample, or what the metric makes of several, such as a clip; ``names`` are theirs.
     ``output`` names the output where the model has several. ``inherited`` names the host reference where the
     run's vectors are a part of the test set and its outputs are the reference's: the score is then over the
-    whole test set. ``of`` are the observations; ``right`` says per observation whether it was right, where the
-    metric knows; ``lost`` and ``gained`` are the names of those that only the float model, or only this run,
-    got right. ``detail`` holds the numbers behind ``value``. ``drops`` draws the drop many times over, where
-    there is a float model.
+    whole test set. ``of`` are the observations; ``right`` says per observation whether it was right, where
+    the metric knows; ``lost`` and ``gained`` are the names of those that only the float model, or only this
+    run, got right. ``detail`` holds the numbers behind ``value``. ``drops`` draws the drop many times, where
+    there is a float model. ``judged``: limits are for it; a task's further metrics are only shown.
     """
 
     metric: Metric
@@ -44,6 +44,7 @@ class Score:
     of: Samples | None = field(default=None, repr=False, compare=False)
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
+    judged: bool = True
     observation: str = "sample"
     names: tuple[str, ...] = field(default=(), repr=False, compare=False)
     detail: tuple[Table, ...] = field(default=(), repr=False)

@@ -28,8 +28,8 @@ def decode(outputs: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Array
             return (np.square(found - wanted).mean(axis=1),)
     raise UsageError(
         f"task='anomaly' cannot read outputs {[list(each.shape[1:]) for each in outputs]} for inputs "
-        f"{[list(each.shape[1:]) for each in inputs]}; allowed: one output of one value per sample, or of the "
-        "input's size (an autoencoder); else give a Task with a decode= of your own"
+        f"{[list(each.shape[1:]) for each in inputs]}; allowed: one output of one value per sample, or of "
+        "the input's size (an autoencoder); else give a Task with a decode= of your own"
     )
 
 

@@ -17,7 +17,7 @@ NO_BOX = -1
 _COLUMNS = 6
 
 
-def decode(outputs: tuple[Array, ...], _: tuple[Array, ...]) -> tuple[Array, ...]:
+def decode(outputs: tuple[Array, ...], _inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     """Predictions (N, boxes, 6) from one output that holds them already, or from the four outputs of
     TFLite's ``TFLite_Detection_PostProcess``: boxes (N, M, 4), classes (N, M), scores (N, M), count (N,).
 

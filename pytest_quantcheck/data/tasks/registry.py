@@ -14,7 +14,7 @@ from pytest_quantcheck.data.tasks import (
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
 
-_ROOMS = (classification, detection, audio_events, anomaly, segmentation, regression, agreement)
+_ROOMS = (classification, regression, detection, audio_events, anomaly, segmentation, agreement)
 TASKS: dict[str, Task] = {room.TASK.name: room.TASK for room in _ROOMS}
 
 

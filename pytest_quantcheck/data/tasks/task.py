@@ -10,7 +10,7 @@ from pytest_quantcheck.numerics.arrays import Array
 Decode = Callable[[tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
 
 
-def as_they_are(outputs: tuple[Array, ...], _: tuple[Array, ...]) -> tuple[Array, ...]:
+def as_they_are(outputs: tuple[Array, ...], _inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     """Outputs that need no decoding."""
     return outputs
 
@@ -23,8 +23,8 @@ class Task:
     """How a dataset's outputs are read and scored.
 
     ``metrics`` are the names of the metrics that are computed by default where there is truth
-    (``Samples.y``), the first one is judged; ``unlabelled`` those that compare with the float model where
-    there is none.
+    (``Samples.y``): the first one is judged, the others are shown. ``unlabelled`` names, first, the one that
+    compares with the float model where there is none.
     ``decode(outputs, inputs)`` turns all dequantized outputs, (N, ...) float32 each, into the predictions
     that metrics take; ``inputs`` are what they were computed from, (N, ...) float each.
     ``paired`` is what one observation is called: two runs are compared observation by observation. ``CLIP``:

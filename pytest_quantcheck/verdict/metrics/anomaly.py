@@ -22,20 +22,20 @@ def roc_auc(scores: Array, labels: Array) -> float:
     """The area under the ROC curve: the share of pairs of an anomalous and a normal observation in which
     the anomalous one has the higher score, pairs of equal scores counted half.
 
-    ``scores`` (N,) or (N, 1), ``labels`` (N,) of 0 and 1. NaN without both labels, or with a score that is not
-    finite. Source: Hanley and McNeil, Radiology 143 (1982) 29. Oracle: ``sklearn.metrics.roc_auc_score``.
+    ``scores`` (N,) or (N, 1), ``labels`` (N,) of 0 and 1. NaN without both labels, or with a score that is
+    not finite. Source: Hanley and McNeil, Radiology 143 (1982) 29. Oracle: ``sklearn.metrics.roc_auc_score``.
     """
     return over_all(_roc_auc, scores, labels)
 
 
 def pauc(scores: Array, labels: Array) -> float:
-    """The area under the ROC curve up to the false positive rate p = 0.1, standardized: 0.5 is chance, 1 best.
+    """The area under the ROC curve up to the false positive rate p = 0.1, standardized: chance is 0.5.
 
     With the area A under the curve (straight between its points) from 0 to p:
     (1 + (A - p^2 / 2) / (p - p^2 / 2)) / 2. Source: McClish, Medical Decision Making 9 (1989) 190, which the
     evaluation code of DCASE (task 2) and MLPerf Tiny applies through
-    ``sklearn.metrics.roc_auc_score(max_fpr=0.1)``; the formula in DCASE's papers is A / p. Same input and edge
-    cases as ``roc_auc``.
+    ``sklearn.metrics.roc_auc_score(max_fpr=0.1)``; the formula in DCASE's papers is A / p. Same input and
+    edge cases as ``roc_auc``.
     """
     return over_all(_pauc, scores, labels)
 
@@ -92,7 +92,9 @@ def _steps(scores: Array, labels: Array) -> _Steps:
 
 def _scores(scores: Array) -> npt.NDArray[np.float64]:
     if scores.size != len(scores):
-        raise UsageError(f"anomaly scores are {scores.shape}; allowed: one per sample, the higher the less normal")
+        raise UsageError(
+            f"anomaly scores are {scores.shape}; allowed: one per sample, the higher the less normal"
+        )
     return scores.reshape(-1).astype(np.float64)
 
 

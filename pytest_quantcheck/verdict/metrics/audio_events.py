@@ -41,7 +41,9 @@ def _sum(values: Sequence[float]) -> float:
 def _check_labels(labels: Array, names: Sequence[str], members: Sequence[Array]) -> None:
     for name, each in zip(names, members, strict=True):
         if (labels[each] != labels[each[0]]).any():
-            raise UsageError(f"the patches of clip {name!r} have several labels; allowed: one for all of them")
+            raise UsageError(
+                f"the patches of clip {name!r} have several labels; allowed: one for all of them"
+            )
 
 
 METRICS = (

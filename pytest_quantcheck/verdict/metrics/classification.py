@@ -78,7 +78,10 @@ def _largest(flat: Array) -> npt.NDArray[np.int64]:
 
 
 def accuracy(outputs: Array, labels: Array) -> float:
-    """right / N: the fraction of outputs that name their label. Oracle: ``sklearn.metrics.accuracy_score``."""
+    """right / N: the fraction of outputs that name their label; NaN of nothing.
+
+    Oracle: ``sklearn.metrics.accuracy_score``.
+    """
     return mean(correct(outputs, labels))
 
 
@@ -105,7 +108,9 @@ def among_largest(outputs: Array, labels: Array, k: int) -> Bools:
     if not len(outputs):
         return np.zeros(0, dtype=np.bool_)
     if k >= classes:
-        raise UsageError(f"top{k} of {classes} classes is always right; allowed: fewer than there are classes")
+        raise UsageError(
+            f"top{k} of {classes} classes is always right; allowed: fewer than there are classes"
+        )
     flat = rows(outputs)
     own = flat[np.arange(len(flat)), truth][:, np.newaxis]
     before = (flat > own) | ((flat == own) & (np.arange(classes) < truth[:, np.newaxis]))

@@ -1,7 +1,7 @@
 """Object detection: average precision at IoU thresholds, as COCO computes it.
 
-Predictions are (N, boxes, 6) ``[ymin, xmin, ymax, xmax, score, class]``, the truth (N, boxes, 5) ``[ymin, xmin,
-ymax, xmax, class]``; the class -1 marks an unused place (``data/tasks/detection.py``).
+Predictions are (N, boxes, 6) ``[ymin, xmin, ymax, xmax, score, class]``, the truth (N, boxes, 5) ``[ymin,
+xmin, ymax, xmax, class]``; the class -1 marks an unused place (``data/tasks/detection.py``).
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def mean_average_precision(
     """The mean of ``average_precisions`` over classes that have true boxes, and over ``thresholds``.
 
     NaN where no class has one. Source: Lin et al., *Microsoft COCO*, 2014, and cocodataset.org,
-    *detection evaluation*; ``map`` is its AP over 0.5:0.05:0.95, ``map50`` and ``map75`` its AP50 and AP75, all of
-    area ``all`` and with at most 100 detections per image and class; there are no crowd regions. Oracle:
-    ``pycocotools``.
+    *detection evaluation*; ``map`` is its AP over 0.5:0.05:0.95, ``map50`` and ``map75`` its AP50 and AP75, all
+    of area ``all`` and with at most 100 detections per image and class; there are no crowd regions.
+    Oracle: ``pycocotools``.
     """
     return over_all(_prepared(thresholds), predictions, truth)
 
@@ -133,7 +133,7 @@ def _falling(scores: Floats) -> npt.NDArray[np.int64]:
 
 
 def _find(overlaps: Floats, limits: Floats) -> Bools:
-    """Which of D predictions, best first, find one of G true boxes, (T, D); ``overlaps`` (D, G), ``limits`` (T, 1).
+    """Which of D predictions, best first, find one of G true boxes, (T, D), by their IoU, (D, G).
 
     Of true boxes that are covered alike the last is found, as in pycocotools.
     """

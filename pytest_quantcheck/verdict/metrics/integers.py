@@ -32,7 +32,7 @@ def max_lsb(outputs: Array, reference: Array) -> int:
 
 
 def lsb_histogram(outputs: Array, reference: Array) -> tuple[tuple[int, int], ...]:
-    """How many elements differ by how many LSB: ``(outputs - reference, elements)``, ascending; 0 is listed, too.
+    """How many elements differ by how many LSB: ``(outputs - reference, elements)``, ascending, also 0.
 
     Both are raw integer arrays of one shape.
     """

@@ -48,9 +48,9 @@ def p_value(samples: int, lost: int, gained: int, margin: float) -> float:
 
     An exact unconditional test: all outcomes are ordered by ``score_statistic`` and their probabilities added
     up; the largest sum is taken over the shares of flips p + q that the number of flips leaves possible but
-    for ``UNSEEN``, which is added. So a p-value of 0.01 or less comes in at most 1 % of all cases in which the
-    drop is within the margin, whatever the share of flips. Sources: Hsueh, Liu and Chen, Biometrics 57 (2001)
-    478 (exact unconditional test of equivalence, paired); Berger and Boos, JASA 89 (1994) 1012 (the range).
+    for ``UNSEEN``, which is added. So a p-value of 0.01 or less comes in at most 1 % of all cases in which
+    the drop is within the margin, whatever the share of flips. Sources: Hsueh, Liu and Chen, Biometrics 57
+    (2001) 478 (the exact test, paired); Berger and Boos, JASA 89 (1994) 1012 (the range).
     """
     if abs(margin) > 1:  # no drop is outside of -1 to 1
         return 1.0 if margin > 1 else UNSEEN
@@ -64,7 +64,7 @@ def p_value(samples: int, lost: int, gained: int, margin: float) -> float:
 
 
 def _probability(samples: int, p: float, q: float, first: Ints) -> float:
-    """That of c gained samples ``first[c]`` or more are lost, where they are lost with p and gained with q."""
+    """That with c gained samples ``first[c]`` or more are lost; one is lost with p and gained with q."""
     gained = _likely(samples, q)
     lost = _likely(samples, p)
     first = first[gained][:, np.newaxis]
@@ -80,7 +80,7 @@ def _probability(samples: int, p: float, q: float, first: Ints) -> float:
 
 
 def _first_lost(samples: int, gained: Ints, margin: float, observed: float) -> Ints:
-    """For each number gained, the fewest lost whose statistic is ``observed`` or more (it grows with lost)."""
+    """For each number gained, the fewest lost whose statistic is ``observed`` or more: it grows with them."""
     low, high = np.zeros_like(gained), samples - gained + 1  # the answer may be: none
     while (low < high).any():
         middle = (low + high) // 2
@@ -125,7 +125,7 @@ def _share(samples: int, flips: int, level: float, *, at_least: bool) -> float:
 def _times_log(counts: Ints, probability: float) -> Floats:
     """counts * log(probability), where nothing of what cannot be counts 0."""
     if probability > 0:
-        return counts * float(np.log(probability))
+        return np.asarray(counts * np.log(probability), dtype=np.float64)
     return np.where(counts == 0, 0.0, -np.inf)
 
 

@@ -28,7 +28,7 @@ class Observations:
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of ``(outputs, truth)``, both with N first; NaN where it has none, which ``undefined`` explains.
+    """A score of ``(outputs, truth)``, N first; NaN where it has none, which ``undefined`` explains.
 
     ``per_sample`` is set where a sample is right or wrong: ``per_sample(outputs, truth)`` gives N booleans.
     The score is then their mean, and two runs are compared sample by sample.

@@ -18,7 +18,10 @@ def mae(outputs: Array, reference: Array) -> float:
 
 
 def rmse(outputs: Array, reference: Array) -> float:
-    """sqrt(mean (y - t)^2): root mean squared error, in the outputs' unit; NaN of nothing. Oracle: scikit-learn."""
+    """sqrt(mean (y - t)^2): root mean squared error, in the outputs' unit; NaN of nothing.
+
+    Oracle: scikit-learn.
+    """
     return sqrt(mean(np.square(_difference(outputs, reference))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ def _counted(summary: Callable[[Tally], float]) -> Callable[[Array, Array], Coun
 
 
 def _judged(outputs: Array, labels: Array) -> tuple[list[tuple[Counts, Counts]], int]:
-    """Of each image the classes named and the true ones of all judged pixels, and how many classes there are."""
+    """Of each image the classes named and the true ones of its judged pixels; and the number of classes."""
     pixels = _pixels(outputs, labels)
     named, truth = rows(_named(outputs, pixels)), rows(_truth(labels))
     judged = truth != VOID
@@ -76,7 +77,8 @@ def _judged(outputs: Array, labels: Array) -> tuple[list[tuple[Counts, Counts]],
     classes = outputs.shape[3] if outputs.ndim == 4 and outputs.shape[3] > 1 else max(2, largest + 1)
     if largest >= classes:
         raise UsageError(
-            f"a pixel has the label {largest}; the {classes} classes are 0 to {classes - 1}, {VOID} is not judged"
+            f"a pixel has the label {largest}; the {classes} classes are 0 to {classes - 1}, {VOID} is "
+            "not judged"
         )
     return [(ours[each], true[each]) for ours, true, each in zip(named, truth, judged, strict=True)], classes
 
@@ -94,7 +96,7 @@ def _pixels(outputs: Array, labels: Array) -> tuple[int, ...]:
 
 def _named(outputs: Array, pixels: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """The class that each pixel names, (N, H, W)."""
-    flat = outputs.reshape(int(np.prod(pixels)), -1)
+    flat = outputs.reshape(prod(pixels), prod(outputs.shape[3:]))
     if flat.shape[1] == 1 and (np.isfinite(flat) & (flat >= 0) & (flat == np.floor(flat))).all():
         return flat.reshape(pixels).astype(np.int64)
     return decisions(flat).reshape(pixels)
