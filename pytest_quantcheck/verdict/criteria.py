@@ -107,16 +107,22 @@ def _judge_confidently(name: str, score: Score, max_drop: float, confidence: flo
             name, False, f"{few} to draw from, and {FEWEST} are wanted, with a score in each draw"
         )
     sure = max(confidence, SURE_TO_FAIL)
-    below, above = lost.p_below(max_drop), lost.p_above(max_drop)
     found = (
         f"the drop lies in {score.show(lost.lowest(sure))} to {score.show(lost.highest(confidence))} "
-        f"({100 * confidence:.4g} % sure that it is no more, {100 * sure:.4g} % that it is no less), limit "
-        f" {score.show(max_drop)}"
+        f"({100 * confidence:.4g} % sure that it is no more, {100 * sure:.4g} % that it is no less), "
+        f"limit {score.show(max_drop)}"
     )
-    if below <= 1 - confidence:
-        return Criterion(name, True, f"{found}; p = {below:.2g} for a drop of the limit or more")
-    if above <= 1 - sure:
-        return Criterion(name, False, f"{found}; p = {above:.2g} for a drop of the limit or less")
+    assert score.drop is not None, "there is a float model"
+    if score.drop <= max_drop + _SLACK:
+        p = lost.p_below(max_drop)
+        good, told = True, p <= 1 - confidence
+        found += f"; p = {p:.2g} for a true drop of the limit or more"
+    else:
+        p = lost.p_above(max_drop)
+        good, told = False, p <= 1 - sure
+        found += f"; p = {p:.2g} for a true drop of the limit or less"
+    if told:
+        return Criterion(name, good, found)
     few = f"too few vectors ({score.samples}): {found}; give more vectors or a larger limit"
     return Criterion(name, False, few)
 

@@ -58,5 +58,5 @@ METRICS = (
         detail=tables,
     ),
     # patches of one clip are no independent samples: no per_sample, so that no exact test counts them
-    Metric("patch_accuracy", accuracy, fraction=True, labels=True, observation="patch", detail=tables),
+    Metric("patch_accuracy", accuracy, fraction=True, labels=True, detail=tables),
 )

@@ -45,8 +45,8 @@ def mean_average_precision(
     """The mean of ``average_precisions`` over classes that have true boxes, and over ``thresholds``.
 
     NaN where no class has one. Source: Lin et al., *Microsoft COCO*, 2014, and cocodataset.org,
-    *detection evaluation*; ``map`` is its AP over 0.5:0.05:0.95, ``map50`` and ``map75`` its AP50 and AP75, all
-    of area ``all`` and with at most 100 detections per image and class; there are no crowd regions.
+    *detection evaluation*; ``map`` is its AP over 0.5:0.05:0.95, ``map50`` and ``map75`` its AP50 and AP75,
+    all of area ``all`` and with at most 100 detections per image and class; there are no crowd regions.
     Oracle: ``pycocotools``.
     """
     return over_all(_prepared(thresholds), predictions, truth)

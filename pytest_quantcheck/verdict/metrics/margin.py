@@ -38,8 +38,8 @@ def score_statistic(
     only_second = (root - linear) / (4 * samples)
     variance = samples * (2 * only_second + drop * (1 - drop))
     sure = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(variance > 0, distance / np.sqrt(np.maximum(variance, 0)), sure)
+    known = variance > 0
+    return np.where(known, distance / np.sqrt(np.where(known, variance, 1.0)), sure)
 
 
 @lru_cache(maxsize=256)
@@ -97,6 +97,7 @@ def _likely(samples: int, probability: float) -> Ints:
     return np.arange(max(0, int(expected - far)), min(samples, int(expected + far)) + 1)
 
 
+@lru_cache(maxsize=4096)
 def _possible_shares(samples: int, flips: int) -> tuple[float, float]:
     """The two-sided interval of Clopper and Pearson (Biometrika 26 (1934) 404) for the share of flips."""
     half = UNSEEN / 2
@@ -109,7 +110,7 @@ def _share(samples: int, flips: int, level: float, *, at_least: bool) -> float:
     """The share for which ``flips`` or more (or: or fewer) have the probability ``level``."""
     low, high = (0.0, flips / samples) if at_least else (flips / samples, 1.0)
     logs = _log_factorials(samples)
-    for _ in range(50):
+    for _ in range(30):
         middle = (low + high) / 2
         which = _likely(samples, middle)
         which = which[which >= flips] if at_least else which[which <= flips]

@@ -35,7 +35,7 @@ def r2(outputs: Array, reference: Array) -> float:
 
     The mean is taken per column of the output, the sums over all. NaN where the targets
     never vary, or there are none. Also called Nash-Sutcliffe efficiency (NSE). Oracle:
-    ``sklearn.metrics.r2_score(multioutput="variance_weighted")``.
+    ``sklearn.metrics.r2_score(multioutput="variance_weighted")`` where every column varies.
     """
     y, t = _same_shape(outputs, reference)
     if not t.size or (t == t[0]).all():

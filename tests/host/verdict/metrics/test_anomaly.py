@@ -85,9 +85,11 @@ def test_what_is_no_score_or_label_is_refused(scores, labels, words) -> None:
 
 
 def test_a_clip_has_the_mean_score_of_its_windows() -> None:
-    seen = anomaly.mean_scores(
-        np.array([1.0, 5, 3, 7]), np.array([0, 1, 0, 1]), ["a#0", "b", "a#1", "c#x#0"]
+    seen = anomaly.mean_scores(np.array([1.0, 5, 3, 7]), np.array([0, 1, 0, 1]), ["a#0", "b", "a#1", "c#x#0"])
+    assert (seen.names, seen.outputs.tolist(), seen.truth.tolist()) == (
+        ("a", "b", "c#x"),
+        [2, 5, 7],
+        [0, 1, 1],
     )
-    assert (seen.names, seen.outputs.tolist(), seen.truth.tolist()) == (("a", "b", "c#x"), [2, 5, 7], [0, 1, 1])
     with pytest.raises(UsageError, match="the windows of clip 'a' have several labels"):
         anomaly.mean_scores(np.zeros(2), np.array([0, 1]), ["a#0", "a#1"])

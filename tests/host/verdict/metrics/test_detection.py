@@ -67,7 +67,9 @@ def coco(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     for image, boxes in enumerate(truth):
         for row in boxes[boxes[:, 4] >= 0]:
             of = {"image_id": image, "category_id": int(row[4]), "iscrowd": 0, "id": len(annotations) + 1}
-            annotations.append({**of, "bbox": box(row[:4]), "area": float((row[2] - row[0]) * (row[3] - row[1]))})
+            annotations.append(
+                {**of, "bbox": box(row[:4]), "area": float((row[2] - row[0]) * (row[3] - row[1]))}
+            )
     for image, boxes in enumerate(predictions):
         for row in boxes[boxes[:, 5] >= 0]:
             of = {"image_id": image, "category_id": int(row[5]), "score": float(row[4])}
@@ -111,7 +113,9 @@ def test_average_precision_is_that_of_pycocotools(case) -> None:
 @given(pictures(), st.data())
 def test_counting_an_image_twice_is_giving_it_twice(case, data) -> None:
     predictions, truth = case
-    predictions[..., 4] += np.arange(predictions[..., 4].size).reshape(predictions.shape[:2]) / 1000  # no ties
+    predictions[..., 4] += (
+        np.arange(predictions[..., 4].size).reshape(predictions.shape[:2]) / 1000
+    )  # no ties
     counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(truth), max_size=len(truth))))
     index = np.repeat(np.arange(len(truth)), counts)
     counted = METRICS["map"].counted(predictions, truth)(counts)
@@ -172,4 +176,4 @@ def test_what_is_no_box_is_refused(predictions, truth, words) -> None:
 
 
 def test_the_thresholds_are_those_of_coco() -> None:
-    assert COCO_THRESHOLDS == tuple(COCOeval(iouType="bbox").params.iouThrs.tolist())
+    assert tuple(COCOeval(iouType="bbox").params.iouThrs.tolist()) == COCO_THRESHOLDS
