@@ -9,8 +9,14 @@ from numbers import Real
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.verdict.criterion import Criterion
+from pytest_quantcheck.verdict.metrics.bootstrap import FEWEST, Drops
 from pytest_quantcheck.verdict.metrics.metric import Metric
+from pytest_quantcheck.verdict.metrics.paired import Paired
 from pytest_quantcheck.verdict.score import Score
+from pytest_quantcheck.wording import counted
+
+SURE_TO_FAIL = 0.99
+"""How sure a *fail* is at least: it accuses, while *too few vectors* only asks for more."""
 
 _SLACK = 1e-12  # fractions of N samples are compared with a hair's slack, so that 0.01 allows 1 of 100
 
@@ -91,16 +97,42 @@ def judge_score(score: Score, limits: Limits) -> Iterator[Criterion]:
 
 
 def _judge_confidently(name: str, score: Score, max_drop: float, confidence: float) -> Criterion:
-    if score.paired is None:
-        raise UsageError(f"confidence= needs samples that are right or wrong; {score.metric.name} is not")
-    low, high = score.paired.interval(confidence)
-    found = f"the drop lies in {low:.2%} to {high:.2%} ({confidence:.0%} confidence), limit {max_drop:.2%}"
-    if high <= max_drop:
-        return Criterion(name, True, found)
-    if low > max_drop:
-        return Criterion(name, False, found)
+    """*pass* where a drop of ``max_drop`` or more is refuted at ``confidence``; *fail* where one of
+    ``max_drop`` or less is, at ``confidence`` and at 99 % at least; else there are too few vectors to tell.
+    """
+    lost = _evidence(score)
+    if isinstance(lost, Drops) and not lost.enough:
+        few = f"too few vectors ({score.samples}): {counted(lost.observations, 'observation')}"
+        return Criterion(
+            name, False, f"{few} to draw from, and {FEWEST} are wanted, with a score in each draw"
+        )
+    sure = max(confidence, SURE_TO_FAIL)
+    found = (
+        f"the drop lies in {score.show(lost.lowest(sure))} to {score.show(lost.highest(confidence))} "
+        f"({100 * confidence:.4g} % sure that it is no more, {100 * sure:.4g} % that it is no less), "
+        f"limit {score.show(max_drop)}"
+    )
+    assert score.drop is not None, "there is a float model"
+    if score.drop <= max_drop + _SLACK:
+        p = lost.p_below(max_drop)
+        good, told = True, p <= 1 - confidence
+        found += f"; p = {p:.2g} for a true drop of the limit or more"
+    else:
+        p = lost.p_above(max_drop)
+        good, told = False, p <= 1 - sure
+        found += f"; p = {p:.2g} for a true drop of the limit or less"
+    if told:
+        return Criterion(name, good, found)
     few = f"too few vectors ({score.samples}): {found}; give more vectors or a larger limit"
     return Criterion(name, False, few)
+
+
+def _evidence(score: Score) -> Paired | Drops:
+    """The exact test where observations are right or wrong, else the bootstrap."""
+    if score.paired is not None:
+        return score.paired
+    assert score.drops is not None, "there is a float model"
+    return score.drops()
 
 
 def _number(key: str, value: float | None) -> float | None:

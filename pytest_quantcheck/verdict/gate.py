@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from pytest_quantcheck.baselines.book import Book
 from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.tasks.registry import task
-from pytest_quantcheck.data.tasks.task import Task
+from pytest_quantcheck.data.tasks.task import Task, as_they_are
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.numerics.arrays import Array
@@ -91,7 +92,7 @@ class Gate:
         scores, unscored = self._scores(run, metric, limits, same=compared.same is True)
         criteria = [*compared.criteria, *unscored]
         for score in scores:
-            criteria += judge_score(score, limits)
+            criteria += judge_score(score, limits) if score.judged else ()
         criteria += self.budget.judge(run) if self.budget else []
         changes = self._against_baseline(run, scores, baseline, name or "", criteria)
         suspicious = self._suspicious(run)
@@ -184,8 +185,17 @@ class Gate:
         floats = self._finite_floats(
             run.model, judged.vectors, needed=limits.max_drop is not None or chosen.to_float
         )
-        scores = measure(judged, judged.vectors, purpose, chosen, floats, inherited)
-        return scores, _unscored_outputs(judged, scores)
+        classes = self.data.classes if self.data is not None else ()
+
+        def measured(metric: Metric) -> tuple[Score, ...]:
+            assert isinstance(judged.vectors, Samples), "checked above"
+            return measure(judged, judged.vectors, purpose, metric, floats, inherited, classes)
+
+        scores = measured(chosen)
+        unscored = _unscored_outputs(judged, scores) if purpose.decode is as_they_are else []
+        if metric is None and judged.vectors.truths:
+            scores += _shown(measured, purpose.metrics[1:])
+        return scores, unscored
 
     def _is_part(self, run: Run) -> bool:
         """Whether the run's samples are, by content, fewer than those of the test set and among them."""
@@ -202,7 +212,7 @@ class Gate:
         if metric is None:
             return "nothing says how to score it; give metric="
         labelled = bool(run.vectors.truths)
-        if not labelled and metric.name == "accuracy":
+        if not labelled and metric.labels:
             return "the vectors have no labels; metric='agreement' compares with the float model"
         if (labelled and not metric.to_float) or self._floats(run.model, run.vectors) is not None:
             return ""
@@ -248,6 +258,15 @@ def _no_agreement(run: Run, *, explicit: bool) -> Criterion:
     if explicit:
         raise UsageError(f"a score was asked for, but {text}")
     return Criterion("score", None, text)
+
+
+def _shown(measured: Callable[[Metric], tuple[Score, ...]], names: Sequence[str]) -> tuple[Score, ...]:
+    """The scores of a task's further metrics, as far as they have a value: nobody asked for them."""
+    found: tuple[Score, ...] = ()
+    for name in names:
+        with suppress(UsageError):
+            found += tuple(replace(score, judged=False) for score in measured(find(name)))
+    return found
 
 
 def _unscored_outputs(run: Run, scores: tuple[Score, ...]) -> list[Criterion]:

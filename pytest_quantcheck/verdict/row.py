@@ -13,6 +13,7 @@ from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.table import Table
 
 Plain = Union[None, bool, int, float, str, "list[Plain]", "dict[str, Plain]"]
 Record = TypeVar("Record")
@@ -26,7 +27,10 @@ OUTCOMES = ("pass", "regression", "rig_fault", "error", "expected", "unjudged")
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A ``Score`` in plain values. ``percent``: the values are fractions, shown as percentages."""
+    """A ``Score`` in plain values. ``percent``: the values are fractions, shown as percentages.
+
+    ``samples`` counts observations, each an ``observation``: a sample, a clip, an image.
+    """
 
     metric: str
     value: float
@@ -39,6 +43,8 @@ class ScoreRow:
     p_value: float | None = None
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
+    observation: str = "sample"
+    detail: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Row:
             divergence = replace(found, steps=tuple((int(step), int(count)) for step, count in found.steps))
         return replace(
             row,
-            scores=tuple(_texts(_read(ScoreRow, each)) for each in _tables(values, "scores")),
+            scores=tuple(_score(each) for each in _tables(values, "scores")),
             criteria=tuple(_read(Criterion, each) for each in _tables(values, "criteria")),
             baselines=tuple(_texts(_read(Change, each)) for each in _tables(values, "baselines")),
             divergence=divergence,
@@ -201,3 +207,16 @@ def _read(kind: type[Record], values: Mapping[str, Plain]) -> Record:
 def _texts(flips: Flips) -> Flips:
     """Lists of names as tuples again."""
     return replace(flips, lost=tuple(flips.lost), gained=tuple(flips.gained))
+
+
+def _score(values: Mapping[str, Plain]) -> ScoreRow:
+    score = _read(ScoreRow, values)
+    detail = tuple(_table(each) for each in _tables(values, "detail"))
+    return replace(_texts(score), detail=detail)
+
+
+def _table(values: Mapping[str, Plain]) -> Table:
+    found = _read(Table, values)
+    return replace(
+        found, names=tuple(found.names), columns=tuple(found.columns), rows=tuple(map(tuple, found.rows))
+    )

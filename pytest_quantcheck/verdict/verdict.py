@@ -131,6 +131,8 @@ def _score_row(score: Score) -> ScoreRow:
         p_value=score.paired.p_value if score.paired is not None else None,
         lost=score.lost,
         gained=score.gained,
+        observation=score.observation,
+        detail=score.detail,
     )
 
 

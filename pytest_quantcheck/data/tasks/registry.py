@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from pytest_quantcheck.data.tasks import agreement, classification, regression
+from pytest_quantcheck.data.tasks import (
+    agreement,
+    anomaly,
+    audio_events,
+    classification,
+    detection,
+    regression,
+    segmentation,
+)
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
 
-TASKS: dict[str, Task] = {each.TASK.name: each.TASK for each in (classification, regression, agreement)}
+_ROOMS = (classification, regression, detection, audio_events, anomaly, segmentation, agreement)
+TASKS: dict[str, Task] = {room.TASK.name: room.TASK for room in _ROOMS}
 
 
 def task(given: str | Task) -> Task:

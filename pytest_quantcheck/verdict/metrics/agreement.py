@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_quantcheck.numerics.arrays import Array
-from pytest_quantcheck.verdict.metrics.classification import NO_CLASS, decisions
-from pytest_quantcheck.verdict.metrics.metric import Bools, Metric
+from pytest_quantcheck.verdict.metrics.classification import decisions
+from pytest_quantcheck.verdict.metrics.metric import Bools, Metric, mean
+from pytest_quantcheck.verdict.metrics.tally import NO_CLASS
 
 
 def agreement(outputs: Array, reference: Array) -> float:
-    """Fraction of samples on which two models name the same class."""
-    return float(_agree(outputs, reference).mean())
+    """Fraction of samples on which two models name the same class; NaN of nothing."""
+    return mean(_agree(outputs, reference))
 
 
 def _agree(outputs: Array, reference: Array) -> Bools:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, sqrt
+from math import comb
 from statistics import NormalDist
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.verdict.metrics.margin import p_value, score_statistic
 from pytest_quantcheck.verdict.metrics.metric import Bools
 
 
@@ -39,23 +40,32 @@ class Paired:
         """
         if not 0 < confidence < 1:
             raise UsageError(f"confidence={confidence!r} is out of range; allowed: above 0 and below 1")
-        z = NormalDist().inv_cdf((1 + confidence) / 2)
-        low = _bisect(lambda delta: self._score(delta) - z, -1.0, self.drop)
-        high = _bisect(lambda delta: self._score(delta) + z, self.drop, 1.0)
-        return low, high
+        side = (1 + confidence) / 2
+        return self.lowest(side), self.highest(side)
+
+    def lowest(self, confidence: float) -> float:
+        """The one-sided lower end of the score interval: at least so much is lost, as far as is known."""
+        z = NormalDist().inv_cdf(confidence)
+        return _bisect(lambda delta: self._score(delta) - z, -1.0, self.drop)
+
+    def highest(self, confidence: float) -> float:
+        """The one-sided upper end of the score interval: no more than this is lost, as far as is known."""
+        z = NormalDist().inv_cdf(confidence)
+        return _bisect(lambda delta: self._score(delta) + z, self.drop, 1.0)
+
+    def p_above(self, margin: float) -> float:
+        """How often at most chance alone shows a drop as large as this, or larger, where the true drop is
+        ``margin`` or less: small where the drop is surely above it (``margin.p_value``).
+        """
+        return p_value(self.samples, self.lost, self.gained, margin)
+
+    def p_below(self, margin: float) -> float:
+        """The same for a drop as small as this, or smaller, where the true drop is ``margin`` or more."""
+        return p_value(self.samples, self.gained, self.lost, -margin)
 
     def _score(self, delta: float) -> float:
         """Tango's statistic for a true drop of ``delta``: falls from +inf to -inf as delta grows."""
-        n, b, c = self.samples, self.lost, self.gained
-        distance = b - c - n * delta
-        quadratic, linear = 2.0 * n, -b - c + (2 * n - b + c) * delta
-        constant = -c * delta * (1 - delta)
-        root = sqrt(max(0.0, linear * linear - 4 * quadratic * constant))
-        only_second = (root - linear) / (2 * quadratic)
-        variance = n * (2 * only_second + delta * (1 - delta))
-        if variance <= 0:
-            return 0.0 if distance == 0 else float("inf") if distance > 0 else float("-inf")
-        return float(distance / sqrt(variance))
+        return float(score_statistic(self.samples, self.lost, self.gained, delta))
 
 
 def _bisect(falling: Callable[[float], float], low: float, high: float) -> float:

@@ -7,12 +7,19 @@ from typing import Union
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.numerics.arrays import Array
-from pytest_quantcheck.verdict.metrics import agreement, classification, regression
+from pytest_quantcheck.verdict.metrics import (
+    agreement,
+    anomaly,
+    audio_events,
+    classification,
+    detection,
+    regression,
+    segmentation,
+)
 from pytest_quantcheck.verdict.metrics.metric import Metric
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric for room in (classification, agreement, regression) for metric in room.METRICS
-}
+_ROOMS = (classification, agreement, audio_events, detection, anomaly, segmentation, regression)
+METRICS: dict[str, Metric] = {metric.name: metric for room in _ROOMS for metric in room.METRICS}
 MetricLike = Union[str, Callable[[Array, Array], float], Metric]
 
 

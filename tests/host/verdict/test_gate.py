@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Raw, Samples
+from pytest_quantcheck.data.tasks.registry import TASKS
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
@@ -25,6 +27,7 @@ from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
 from pytest_quantcheck.verdict.metrics.classification import accuracy
 from pytest_quantcheck.verdict.metrics.metric import Metric
+from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.verdict.verdict import Verdict
 
 pytestmark = pytest.mark.host
@@ -339,3 +342,90 @@ def two_heads() -> QuantizedModel:
         heads.append(writer.tensor((1, 3), scale=1 / 64, name=name))
         writer.operator("FULLY_CONNECTED", [x, weights, None], [heads[-1]], FusedActivationFunction=0)
     return QuantizedModel("two", writer.finish([x], heads))
+
+
+def of_heads(outputs: int, size: int = 3) -> QuantizedModel:
+    """As ``two_heads``, with so many outputs of ``size`` values from an input of as many."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, size), scale=1 / 64, name="x")
+    heads = []
+    for name in range(outputs):
+        weights = writer.tensor((size, size), scale=0.01, data=np.eye(size, dtype=np.int8) * 100)
+        heads.append(writer.tensor((1, size), scale=1 / 64, name=f"head{name}"))
+        writer.operator("FULLY_CONNECTED", [x, weights, None], [heads[-1]], FusedActivationFunction=0)
+    return QuantizedModel("copy", writer.finish([x], heads))
+
+
+def test_patches_vote_for_their_clip_and_both_scores_are_shown(make) -> None:
+    x = np.float32([[0.9, 0.1, 0], [0.1, 0.4, 0.2], [0, 0.5, 0.6], [0, 0.2, 0.1]])
+    samples = Samples(x, np.array([0, 0, 1, 1]), ["a#0", "a#1", "b#0", "b#1"])
+    data = Dataset(samples, samples, task="audio_events", classes=("dog", "rain", "siren"))
+    verdict = make(data=data).check(IntegerRunner().run(of_heads(1), samples), min_score=1)
+    clip, patch = verdict.scores
+    assert str(clip) == "clip_accuracy 100.00% on 2 clips"
+    assert str(patch) == "patch_accuracy 50.00% on 4 samples"
+    assert [c.name for c in verdict.criteria if c.passed] == ["exact", "min_score"]
+    assert clip.names == ("a", "b")
+    row = verdict.row()
+    assert [each.title for each in row.score.detail] == ["per class", "confusion matrix"]
+    assert row.score.detail[0].names == ("dog", "rain", "siren")
+    assert row.score.observation == "clip"
+    assert Row.from_dict(json.loads(json.dumps(row.to_dict()))) == row
+
+
+def test_an_autoencoder_is_judged_by_the_order_of_its_errors(make) -> None:
+    """The largest int8 step is 127 / 64: larger inputs are cut off, and badly reconstructed."""
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-1, 1, (40, 3)).astype(np.float32)
+    x[::2] += 4
+    samples = Samples(x, np.arange(40) % 2 == 0)
+    gate = make(data=Dataset(samples, samples, task="anomaly"))
+    verdict = gate.check(IntegerRunner().run(of_heads(1), samples), min_score=0.99)
+    assert [(score.name, score.value) for score in verdict.scores] == [("roc_auc", 1), ("pauc", 1)]
+    flipped = Samples(x, np.arange(40) % 2)
+    with pytest.raises(AssertionError, match=r"min_score: FAILED: roc_auc 0.00%, at least 99.00% wanted"):
+        gate.check(IntegerRunner().run(of_heads(1), flipped), min_score=0.99)
+    normal = Samples(x, np.zeros(40, int))
+    with pytest.raises(UsageError, match="metric roc_auc has no value: it needs normal and anomalous"):
+        gate.check(IntegerRunner().run(of_heads(1), normal), min_score=0.99)
+
+
+def test_boxes_from_several_outputs_are_one_prediction_and_one_score(make) -> None:
+    """The decoder of the user's puts two outputs together; nothing is left that had no truth."""
+
+    def decode(outputs: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        boxes, other = outputs
+        assert np.array_equal(inputs[0], x)
+        score = other[:, :1]
+        return (np.hstack([boxes, score, np.zeros_like(score)])[:, np.newaxis],)
+
+    x = np.float32([[0, 0, 1, 1], [0.25, 0, 1, 1], [0.5, 0, 1, 1]])
+    truth = np.float32([[[0, 0, 1, 1, 0]], [[0.25, 0, 1, 1, 0]], [[0, 0, 1, 0.25, 0]]])
+    samples = Samples(x, truth)
+    task = replace(TASKS["detection"], decode=decode)
+    gate = make(data=Dataset(samples, samples, task=task, classes=("cat",)))
+    verdict = gate.check(IntegerRunner().run(of_heads(2, 4), samples), min_score=0.3)
+    assert [score.name for score in verdict.scores] == ["map", "map50", "map75"]
+    assert verdict.not_judged == ()
+    assert str(verdict.scores[1]).endswith(" on 3 images")
+    (table,) = verdict.row().scores[0].detail
+    assert (table.names, table.rows[0][3]) == (("cat",), 3)
+    with pytest.raises(AssertionError, match="min_score: FAILED: map "):
+        gate.check(verdict.run, min_score=0.9)
+
+
+@pytest.mark.parametrize("name", ["macro_f1", "roc_auc", "map", "miou", "clip_accuracy", "top3"])
+def test_outputs_of_the_float_model_are_no_labels(make, model, few, name) -> None:
+    run = Device().run(model, Samples(few.x, None, few.names))
+    with pytest.raises(UsageError, match="the vectors have no labels"):
+        make().check(run, metric=name)
+
+
+def test_confidence_asks_the_bootstrap_where_nothing_is_right_or_wrong(make, model, samples) -> None:
+    run = Device(wrong_classes(8)).run(model, samples)
+    asked = {"exact": False, "metric": "macro_f1", "confidence": 0.95}
+    assert make().check(run, max_drop=0.1, **asked).passed
+    with pytest.raises(AssertionError, match="max_drop: FAILED: too few vectors"):
+        make().check(run, max_drop=0.02, **asked)
+    with pytest.raises(AssertionError, match="max_drop: FAILED: the drop lies in"):
+        make().check(Device(wrong_classes(200)).run(model, samples), max_drop=0.02, **asked)

@@ -1,0 +1,30 @@
+"""Clips: recordings that were cut into several samples, whose ids are ``clip#patch``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """``names``: the K clips in the order in which they appear; ``of``: the clip of each sample, (N,)."""
+
+    names: tuple[str, ...]
+    of: npt.NDArray[np.int64]
+
+    def members(self) -> list[npt.NDArray[np.int64]]:
+        """The positions of each clip's samples."""
+        order = np.argsort(self.of, kind="stable")
+        ends = np.cumsum(np.bincount(self.of, minlength=len(self.names)))
+        return np.split(order, ends)[: len(self.names)]
+
+
+def clips(ids: Sequence[str]) -> Clips:
+    """The clips of N samples: an id up to its last ``#`` names the clip; without one the sample is a clip."""
+    positions: dict[str, int] = {}
+    of = [positions.setdefault(each.rpartition("#")[0] or each, len(positions)) for each in ids]
+    return Clips(tuple(positions), np.asarray(of, dtype=np.int64))
