@@ -13,7 +13,7 @@ import pytest
 from pytest_quantcheck.baselines.content import Content, Key
 from pytest_quantcheck.baselines.source import Folder, source_of
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.files import remove_leftovers, write_whole
 from pytest_quantcheck.plugin.items import function_key
 from pytest_quantcheck.plugin.notes import Function, RunNotes, item_notes, run_notes
 from pytest_quantcheck.plugin.settings import settings
@@ -44,7 +44,7 @@ def finish(config: pytest.Config) -> bool:
     notes.of_baselines += [
         f"{row.case or row.test}: {change.text}"
         for row in notes.rows
-        for change in row.baselines
+        for change in row.changes
         if change.state == "improvement" and not change.written
     ]
     used = [told for told in notes.baselines.values() if told["keys"]]
@@ -84,6 +84,7 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
     if content != before:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
+        remove_leftovers(path.parent)
         removed = f", {len(unused)} unused removed" if unused and wanted.update == "all" else ""
         notes.of_baselines.append(f"baselines: {file} written{removed}: look at the change, and commit it")
 

@@ -16,6 +16,8 @@ import pytest_quantcheck.formats.tflite_writer
 import pytest_quantcheck.plugin.fixtures
 import pytest_quantcheck.plugin.session_state
 import pytest_quantcheck.plugin.summary  # noqa: F401
+from pytest_quantcheck.plugin.items import case_without_board, function_key
+from tests.faults.baseline_kill import kill_often
 
 pytestmark = pytest.mark.host
 
@@ -158,7 +160,9 @@ def test_accuracy(quantized_model, test_vectors, reference, gate):
     result = project.run(ACCURACY)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["nets: accuracy is better: *, 7.50 pp better, tolerance 0; 0 lost: none; 3 gained*"]
+        [
+            "test_accuracy[[]nets[]]: accuracy is better: *, 7.50 pp better, tolerance 0; 0 lost: none; 3 gained*"
+        ]
     )
 
 
@@ -204,7 +208,7 @@ def test_a_subset_is_compared_on_the_samples_that_both_have(project: Project) ->
     )
     result.assert_outcomes(passed=1)
     (row,) = json.loads((project.path / "r.json").read_text())["results"]
-    (change,) = row["baselines"]
+    (change,) = row["changes"]
     assert (change["state"], change["samples"], change["metric"]) == ("same", 10, "accuracy")
     assert "30 stored samples not in this run" in change["text"]
 
@@ -428,3 +432,42 @@ def test_a_board_is_known_by_target_runtime_and_unit_and_bound_to_its_firmware(p
             "*baseline instructions: not judged: posix counts cycles",
         ]
     )
+
+
+def test_the_key_has_no_board_however_the_ids_are_made(project: Project) -> None:
+    """Targets that are words of other parts of the id, and parameters before and behind."""
+    (project.path / "boards.toml").write_text(
+        DESK.format("desk-1") + DESK.format("desk-2").replace('target = "posix"', 'target = "nets"')
+    )
+    project.pytester.makepyfile(
+        test_it=HEAD
+        + """
+@pytest.mark.parametrize("word", ["posix", "nets"])
+def test_x(word, board, quantized_model):
+    pass
+
+class TestA:
+    def test_y(self, board, quantized_model): pass
+    def test_z(self, board): pass
+    def test_host(self, quantized_model): pass
+    def test_plain(self, gate): pass
+"""
+    )
+    items, _ = project.pytester.inline_genitems("-p", "no:cacheprovider")
+    keys = {
+        item.nodeid.partition("::")[2]: (function_key(item)[1], case_without_board(item)) for item in items
+    }
+    assert {function_key(item)[0] for item in items} == {"baselines/test_it.json"}
+    assert keys["TestA::test_y[nets-nets]"] == keys["TestA::test_y[nets-posix]"] == ("TestA::test_y", "nets")
+    assert keys["TestA::test_z[posix]"] == keys["TestA::test_z[nets]"] == ("TestA::test_z", "")
+    assert keys["TestA::test_host[nets]"] == ("TestA::test_host", "nets")
+    assert keys["TestA::test_plain"] == ("TestA::test_plain", "")
+    cases = {key: case for key, (name, case) in keys.items() if name == "test_x"}
+    assert len(cases) == 4
+    assert len(set(cases.values())) == 2, cases
+
+
+def test_a_killed_run_leaves_each_file_old_or_new(tmp_path: Path) -> None:
+    moments = list(kill_often(tmp_path, 3, seed=5))
+    assert len(moments) == 3
+    assert [str(moment) for moment in moments if moment.wrong] == []
