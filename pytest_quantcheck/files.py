@@ -75,7 +75,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove what killed writers left in ``folder``; returns how many files. Young ones may still be written."""
+    """Remove what killed writers left in ``folder``, unless it is young; returns how many files."""
     count = 0
     for path in folder.glob(f"{MAKING}*"):
         with suppress(FileNotFoundError):  # another process removes it too, or it is whole now

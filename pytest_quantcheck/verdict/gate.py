@@ -270,5 +270,6 @@ def _nothing_judged(verdict: Verdict) -> str:
     why = "; ".join(f"{each.name}: {each.text}" for each in verdict.not_judged)
     return (
         f"{verdict.name}: this check judged nothing{f' ({why})' if why else ''}. Ask for something: "
-        "max_drop=, min_score=, max_lsb=, baseline=, exact=True or a budget marker; or allow_unjudged=True to only look"
+        "max_drop=, min_score=, max_lsb=, baseline=, exact=True or a budget marker; or allow_unjudged=True to "
+        "only look"
     )
