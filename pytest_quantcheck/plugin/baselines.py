@@ -41,11 +41,13 @@ def of_item(item: pytest.Item, *, passed: bool) -> dict[str, Any]:
 def finish(config: pytest.Config) -> bool:
     """Write what was asked for and note what is unused. False when a file could not be written."""
     notes = run_notes(config)
+    old = settings(config).compare
+    beside = f"beside {old.name}: " if old is not None else ""
     notes.of_baselines += [
-        f"{row.case or row.test}: {change.text}"
+        f"{beside}{row.case or row.test}: {change.text}"
         for row in notes.rows
         for change in row.changes
-        if change.state == "improvement" and not change.written
+        if old is not None or (change.state == "improvement" and not change.written)
     ]
     used = [told for told in notes.baselines.values() if told["keys"]]
     good = True
@@ -65,8 +67,9 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
     wanted = settings(config)
     stored = source_of(wanted.baseline, config.rootpath).read(file)
     unused = _unused(config, notes, file, stored)
-    if not wanted.update:
+    if wanted.compare is None and not wanted.update:
         _say_unused(notes, file, unused)
+    if not wanted.update:
         return
     before = stored.render()
     measured = Content()
