@@ -47,6 +47,7 @@ faults: setup-dev
 	@$(PYTHON) -m tests.faults.link
 	@$(PYTHON) -m tests.faults.table
 	@$(PYTHON) -m tests.faults.kill
+	@$(PYTHON) -m tests.faults.baseline_kill
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .

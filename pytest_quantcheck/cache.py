@@ -22,13 +22,12 @@ from typing import Any
 import filelock
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.files import MAKING, read_whole, write_whole
+from pytest_quantcheck.files import read_whole, remove_leftovers, write_whole
 
 SUFFIX = ".qcc"
 LOCK_SUFFIX = ".lock"
 MOST_BYTES = 1 << 30
 LONGEST_WAIT_S = 900.0  # for another process that makes the same entry
-LEFT_OVER_S = 3600.0  # writing an entry takes a moment, however long it took to make
 FORMAT = 1  # part of every key: a new layout makes new entries
 _DECIDING = ("formats", "numerics", "data", "graph", "image", "models", "quantizers")
 
@@ -122,13 +121,7 @@ class Cache:
         return len(sizes), sum(sizes)
 
     def _remove_leftovers(self) -> int:
-        count = 0
-        for path in self.root.glob(f"*/{MAKING}*"):
-            with contextlib.suppress(FileNotFoundError):  # another process prunes too, or it is whole now
-                if time.time() - path.stat().st_mtime > LEFT_OVER_S:
-                    path.unlink()
-                    count += 1
-        return count
+        return sum(remove_leftovers(folder) for folder in self.root.glob("*") if folder.is_dir())
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

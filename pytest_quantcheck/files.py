@@ -10,12 +10,16 @@ import io
 import os
 import secrets
 import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_quantcheck.errors import ModelError
 
 MAKING = ".making-"
 """How names of files begin that are not whole yet; one that is old belongs to a writer that was killed."""
+LEFT_OVER_S = 3600.0
+"""How old such a file must be to be one: writing takes a moment, however long it took to make the content."""
 MOST_BYTES = 1 << 28
 """Of a model that is read into memory: far beyond what a microcontroller holds."""
 _KINDS = (
@@ -68,6 +72,17 @@ def write_whole(path: Path, data: bytes) -> None:
         _write_whole(path, data)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove what killed writers left in ``folder``, unless it is young; returns how many files."""
+    count = 0
+    for path in folder.glob(f"{MAKING}*"):
+        with suppress(FileNotFoundError):  # another process removes it too, or it is whole now
+            if time.time() - path.stat().st_mtime > LEFT_OVER_S:
+                path.unlink()
+                count += 1
+    return count
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ from pytest_quantcheck.baselines.content import Content, Key
 from pytest_quantcheck.baselines.measured import Measured
 from pytest_quantcheck.baselines.policy import Policy
 from pytest_quantcheck.baselines.tolerance import Tolerance
+from pytest_quantcheck.baselines.value import Value
 from pytest_quantcheck.errors import UsageError
 
 
@@ -33,12 +34,13 @@ class Book:
         name: str,
         values: Mapping[str, Measured],
         tolerances: Mapping[str, Tolerance | None],
+        before: Mapping[str, Value] | None = None,
     ) -> list[Change]:
         """What became of each metric at ``place``; ``name`` is what the check calls itself.
 
         ``tolerances`` go before the policy's; None leaves a metric out (it is stored all the same). A stored
-        metric that this run does not have is ``unknown``. Raises ``UsageError`` where two checks of a test
-        are the same to the file.
+        metric that this run does not have is ``unknown``. ``before`` takes the place of stored values. Raises
+        ``UsageError`` where two checks of a test are the same to the file.
         """
         key = Key(self.function, f"{self.case} ({name})" if name else self.case, place)
         if key in self.measured.values:
@@ -46,7 +48,7 @@ class Book:
                 f"two checks of this test have one baseline, {key}; tell them apart by gate.check(name=...)"
             )
         self.measured.values[key] = {metric: each.value for metric, each in values.items()}
-        stored = self.stored().find(key)
+        stored = self.stored().find(key) if before is None else before
         changes = []
         for metric, each in values.items():
             tolerance = tolerances.get(metric, self.policy.tolerance(metric))
@@ -55,6 +57,6 @@ class Book:
                 changes.append(self.policy.settle(compare(metric, each, stored.get(metric), tolerance)))
         for metric in sorted(set(stored) - set(values)):
             if tolerances.get(metric, Tolerance()) is not None:
-                text = f"{metric} is stored ({stored[metric].value:g}), but this run does not have it"
+                text = f"{metric} was {stored[metric].value:g}, but this run does not have it"
                 changes.append(Change(metric, "unknown", text, stored=stored[metric].value))
         return changes

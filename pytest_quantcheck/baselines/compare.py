@@ -125,7 +125,7 @@ def _judge(metric: str, now: Measured, stored: Value, tolerance: Tolerance, both
     else:
         state, word = "same", "holds"
     over = f" on {counted(both.samples, 'sample')}" if both.samples is not None else ""
-    text = f"{metric} {word}: {now.show(both.before)} stored, {now.show(both.now)} now{over}"
+    text = f"{metric} {word}: {now.show(both.before)} before, {now.show(both.now)} now{over}"
     if worse:
         text += f", {now.show_difference(worse)} {'worse' if worse > 0 else 'better'}"
         if both.before and not now.fraction:

@@ -13,7 +13,7 @@ import pytest
 from pytest_quantcheck.baselines.content import Content, Key
 from pytest_quantcheck.baselines.source import Folder, source_of
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.files import remove_leftovers, write_whole
 from pytest_quantcheck.plugin.items import function_key
 from pytest_quantcheck.plugin.notes import Function, RunNotes, item_notes, run_notes
 from pytest_quantcheck.plugin.settings import settings
@@ -41,11 +41,13 @@ def of_item(item: pytest.Item, *, passed: bool) -> dict[str, Any]:
 def finish(config: pytest.Config) -> bool:
     """Write what was asked for and note what is unused. False when a file could not be written."""
     notes = run_notes(config)
+    old = settings(config).compare
+    beside = f"beside {old.name}: " if old is not None else ""
     notes.of_baselines += [
-        f"{row.case or row.test}: {change.text}"
+        f"{beside}{row.case or row.test}: {change.text}"
         for row in notes.rows
-        for change in row.baselines
-        if change.state == "improvement" and not change.written
+        for change in row.changes
+        if old is not None or (change.state == "improvement" and not change.written)
     ]
     used = [told for told in notes.baselines.values() if told["keys"]]
     good = True
@@ -65,8 +67,9 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
     wanted = settings(config)
     stored = source_of(wanted.baseline, config.rootpath).read(file)
     unused = _unused(config, notes, file, stored)
-    if not wanted.update:
+    if wanted.compare is None and not wanted.update:
         _say_unused(notes, file, unused)
+    if not wanted.update:
         return
     before = stored.render()
     measured = Content()
@@ -84,6 +87,7 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
     if content != before:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
+        remove_leftovers(path.parent)
         removed = f", {len(unused)} unused removed" if unused and wanted.update == "all" else ""
         notes.of_baselines.append(f"baselines: {file} written{removed}: look at the change, and commit it")
 

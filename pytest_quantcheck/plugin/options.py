@@ -80,6 +80,11 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="PATH|git:REF",
         help="compare with the baselines of another checkout, or of a branch, tag or commit",
     )
+    group.addoption(
+        "--qc-compare",
+        metavar="OLD.tflite",
+        help="run an older model beside each one, on the same board, and compare with it",
+    )
     parser.addini(TOLERANCES, "METRIC = TOLERANCE, one a line, for gate.check(baseline=)", "linelist", [])
     parser.addini("qc_rig", "inventories of boards: files relative to rootdir, or virtual", "args", [])
     for name, (default, text) in INI_KEYS.items():

@@ -32,6 +32,7 @@ from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
+from pytest_quantcheck.verdict.predecessor import Predecessor
 from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.verdict import Verdict
 
@@ -51,6 +52,7 @@ class Workshop:
         self._policy = Policy(wanted.tolerances, wanted.update, in_ci())
         self._source = source_of(wanted.baseline, config.rootpath)
         self._stored: dict[str, Content] = {}
+        self._predecessor = _predecessor(wanted.compare, self._float_outputs)
         self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
         self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
@@ -145,6 +147,7 @@ class Workshop:
             sanity=self._sanity,
             strict=self._strict,
             baselines=book,
+            predecessor=self._predecessor,
             record=record,
         )
 
@@ -153,3 +156,10 @@ class Workshop:
         if key not in self._loaded:
             self._loaded[key] = make()
         return self._loaded[key]
+
+
+def _predecessor(path: Path | None, float_outputs: FloatOutputs) -> Predecessor | None:
+    """The model of ``--qc-compare``."""
+    if path is None:
+        return None
+    return Predecessor(QuantizedModel(path.stem, path.read_bytes(), path=path), float_outputs)

@@ -46,6 +46,7 @@ class Settings:
     update: str
     baseline: str
     tolerances: dict[str, Tolerance]
+    compare: Path | None
 
 
 def in_ci() -> bool:
@@ -83,6 +84,7 @@ def _read(config: pytest.Config) -> Settings:
         update=_update(config),
         baseline=_baseline(config),
         tolerances=_tolerances(config),
+        compare=_compare(config),
     )
 
 
@@ -178,6 +180,22 @@ def _baseline(config: pytest.Config) -> str:
     return given if given.startswith("git:") else str(config.invocation_params.dir / Path(given).expanduser())
 
 
+def _compare(config: pytest.Config) -> Path | None:
+    """The older model of ``--qc-compare``, which takes the place of what is stored."""
+    if config.option.qc_compare is None:
+        return None
+    path: Path = config.invocation_params.dir / Path(config.option.qc_compare).expanduser()
+    others = ("--qc-update", "--qc-update-new", "--qc-baseline")
+    for option in others:
+        if getattr(config.option, option[2:].replace("-", "_")):
+            raise pytest.UsageError(
+                f"--qc-compare and {option} say two things about what was before: give one"
+            )
+    if not path.is_file():
+        raise pytest.UsageError(f"--qc-compare {path}: there is no such file; allowed: a quantized model")
+    return path
+
+
 def _tolerances(config: pytest.Config) -> dict[str, Tolerance]:
     tolerances = {}
     for line in config.getini(TOLERANCES):
@@ -233,6 +251,8 @@ def share_with_workers(config: pytest.Config) -> None:
         option.qc_log_dir = str(found.log_dir)
     if option.qc_cache is not None:
         option.qc_cache = str(found.cache)
+    if found.compare is not None:
+        option.qc_compare = str(found.compare)
     if found.baseline:
         option.qc_baseline = found.baseline
         _check_baseline(found.baseline, config.rootpath)

@@ -24,12 +24,20 @@ QUANTITIES = ("instructions", "cycles", "arena", "image", "stack")
 
 
 def judge_baseline(
-    book: Book, run: Run, scores: Sequence[Score], asked: BaselineLike, *, name: str, test_size: int
+    book: Book,
+    run: Run,
+    scores: Sequence[Score],
+    asked: BaselineLike,
+    *,
+    name: str,
+    test_size: int,
+    before: Mapping[str, Value] | None = None,
 ) -> tuple[tuple[Change, ...], list[Criterion]]:
     """Every stored or measured metric of a check, as changes and as criteria.
 
     ``asked`` is what ``gate.check(baseline=)`` was given, ``name`` what the check calls itself, ``test_size``
-    how many samples the test set has. Raises ``UsageError``.
+    how many samples the test set has; ``before`` are values that take the place of stored ones. Raises
+    ``UsageError``.
     """
     tolerances = _tolerances(asked)
     values = measured(run, scores, test_size)
@@ -42,7 +50,7 @@ def judge_baseline(
             )
     if not book.case:
         book.case = run.model.id
-    changes = tuple(book.judge(place(run), name, values, tolerances))
+    changes = tuple(book.judge(place(run), name, values, tolerances, before))
     criteria = [Criterion(f"baseline {each.metric}", book.policy.passed(each), each.text) for each in changes]
     said = {each.metric for each in changes}
     criteria += [

@@ -29,6 +29,7 @@ from pytest_quantcheck.verdict.criteria import Limits, judge_score
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.metrics.metric import Metric
 from pytest_quantcheck.verdict.metrics.registry import MetricLike, find
+from pytest_quantcheck.verdict.predecessor import Predecessor
 from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.score import Score, measure, names_classes, output_names
 from pytest_quantcheck.verdict.verdict import Verdict
@@ -41,7 +42,8 @@ class Gate:
     ``reference`` promises the exact integers; ``device`` made the runs and is asked again when they
     differ. ``float_outputs`` gives the outputs of a model's float source. ``sanity`` looks for what makes a
     pass worth nothing. ``record`` receives every verdict, also the failed ones. ``strict``: what cannot be
-    judged, and what ``sanity`` finds, fails. ``baselines`` holds the values that were stored for the test.
+    judged, and what ``sanity`` finds, fails. ``baselines`` holds the values that were stored for the test;
+    ``predecessor`` is run beside each model and takes their place.
     """
 
     reference: Runner | None = None
@@ -52,6 +54,7 @@ class Gate:
     sanity: Sanity | None = None
     strict: bool = False
     baselines: Book | None = None
+    predecessor: Predecessor | None = None
     record: Callable[[Verdict], None] = field(default=lambda _: None)
 
     def check(
@@ -123,18 +126,31 @@ class Gate:
         name: str,
         criteria: list[Criterion],
     ) -> tuple[Change, ...]:
-        """What changed since values were stored, where a check asks for it; adds to ``criteria``."""
-        if baseline is None or baseline is False:
+        """What changed since values were stored, where a check asks for it; adds to ``criteria``.
+
+        A predecessor is compared with in every check, but judged by only where the check asks.
+        """
+        asked = baseline is not None and baseline is not False
+        if not asked and self.predecessor is None:
             return ()
         if self.baselines is None:
             raise UsageError(
                 "baseline= needs stored values: use the fixture gate, which knows the test's file"
             )
         test_size = len(self.data.test) if self.data is not None else 0
+        before = None
+        if self.predecessor is not None:
+            before = self.predecessor.values(run, scores, self._purpose, self.device, self.reference)
         changes, judged = judge_baseline(
-            self.baselines, run, scores, baseline, name=name, test_size=test_size
+            self.baselines,
+            run,
+            scores,
+            baseline if asked else True,
+            name=name,
+            test_size=test_size,
+            before=before,
         )
-        criteria += judged
+        criteria += judged if asked else []
         return changes
 
     def _strictly(self, criterion: Criterion) -> Criterion:
@@ -160,6 +176,10 @@ class Gate:
             return Comparison()
         return compare(run, self.reference, limits, self.device)
 
+    @property
+    def _purpose(self) -> Task:
+        return self.data.purpose if self.data is not None else task("classification")
+
     def _scores(
         self, run: Run, metric: MetricLike | None, limits: Limits, *, same: bool
     ) -> tuple[tuple[Score, ...], list[Criterion]]:
@@ -167,7 +187,7 @@ class Gate:
         and what could not be scored.
         """
         explicit = limits.of_score or metric is not None
-        purpose = self.data.purpose if self.data is not None else task("classification")
+        purpose = self._purpose
         chosen = find(metric) if metric is not None else _default_metric(run, purpose)
         if reason := self._impossible(run, chosen):
             if explicit:
@@ -289,5 +309,6 @@ def _nothing_judged(verdict: Verdict) -> str:
     why = "; ".join(f"{each.name}: {each.text}" for each in verdict.not_judged)
     return (
         f"{verdict.name}: this check judged nothing{f' ({why})' if why else ''}. Ask for something: "
-        "max_drop=, min_score=, max_lsb=, exact=True or a budget marker; or allow_unjudged=True to only look"
+        "max_drop=, min_score=, max_lsb=, baseline=, exact=True or a budget marker; or allow_unjudged=True "
+        "to only look"
     )

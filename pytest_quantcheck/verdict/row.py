@@ -57,8 +57,8 @@ class Row:
     it was run before. ``samples`` were run; a score may be
     over more (see ``Score.inherited``). ``arena``, ``image``, ``stack`` and ``firmware`` are bytes.
     ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
-    ``findings`` are what is suspicious about model and data, each ``code: text``. ``baselines`` are what
-    changed since values were stored.
+    ``findings`` are what is suspicious about model and data, each ``code: text``. ``changes`` are those
+    since baselines were stored.
     """
 
     test: str = ""
@@ -77,7 +77,7 @@ class Row:
     exact: bool | None = None
     criteria: tuple[Criterion, ...] = ()
     divergence: Divergence | None = None
-    baselines: tuple[Change, ...] = ()
+    changes: tuple[Change, ...] = ()
     counter: float | None = None
     counter_spread: int | None = None
     unit: str = ""
@@ -134,7 +134,7 @@ class Row:
             row,
             scores=tuple(_score(each) for each in _tables(values, "scores")),
             criteria=tuple(_read(Criterion, each) for each in _tables(values, "criteria")),
-            baselines=tuple(_texts(_read(Change, each)) for each in _tables(values, "baselines")),
+            changes=tuple(_texts(_read(Change, each)) for each in _tables(values, "changes")),
             divergence=divergence,
             faults=tuple(row.faults),
             findings=tuple(row.findings),

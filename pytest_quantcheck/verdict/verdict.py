@@ -96,7 +96,7 @@ class Verdict:
             exact=self.exact,
             criteria=self.criteria,
             divergence=self.divergence,
-            baselines=self.changes,
+            changes=self.changes,
             counter=median(cost) if cost else None,
             counter_spread=max(cost) - min(cost) if cost else None,
             unit=run.unit,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.files import LEFT_OVER_S, MAKING, remove_leftovers, write_whole
 
 pytestmark = pytest.mark.host
 
@@ -53,6 +54,20 @@ def test_what_is_no_file_is_written_to(tmp_path):
     write_whole(pipe, b"through")
     assert os.read(reader, 100) == b"through"
     os.close(reader)
+
+
+def test_what_killed_writers_left_is_removed_when_it_is_old(tmp_path):
+    for name, age in (
+        (f"{MAKING}old", LEFT_OVER_S + 60),
+        (f"{MAKING}young", 0.0),
+        ("other", LEFT_OVER_S + 60),
+    ):
+        (tmp_path / name).write_bytes(b"half")
+        then = time.time() - age
+        os.utime(tmp_path / name, (then, then))
+    assert remove_leftovers(tmp_path) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{MAKING}young", "other"]
+    assert remove_leftovers(tmp_path / "none") == 0
 
 
 def test_a_full_disk_is_an_error_that_names_the_file():

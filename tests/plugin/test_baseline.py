@@ -16,6 +16,9 @@ import pytest_quantcheck.formats.tflite_writer
 import pytest_quantcheck.plugin.fixtures
 import pytest_quantcheck.plugin.session_state
 import pytest_quantcheck.plugin.summary  # noqa: F401
+from pytest_quantcheck.demo.artefacts import demo_models
+from pytest_quantcheck.plugin.items import case_without_board, function_key
+from tests.faults.baseline_kill import kill_often
 
 pytestmark = pytest.mark.host
 
@@ -142,7 +145,7 @@ def test_accuracy(quantized_model, test_vectors, reference, gate):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*baseline accuracy: FAILED: accuracy is worse: * stored, * now on 40 samples, 7.50 pp worse, "
+            "*baseline accuracy: FAILED: accuracy is worse: * before, * now on 40 samples, 7.50 pp worse, "
             "tolerance 0; 3 lost: *; 0 gained: none. If that is intended, store the new value with --qc-upd*"
         ]
     )
@@ -158,7 +161,7 @@ def test_accuracy(quantized_model, test_vectors, reference, gate):
     result = project.run(ACCURACY)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["nets: accuracy is better: *, 7.50 pp better, tolerance 0; 0 lost: none; 3 gained*"]
+        ["test_accuracy[[]nets[]]: accuracy is better: *, 7.50 pp better, tolerance 0; 0 lost: none; 3*"]
     )
 
 
@@ -204,7 +207,7 @@ def test_a_subset_is_compared_on_the_samples_that_both_have(project: Project) ->
     )
     result.assert_outcomes(passed=1)
     (row,) = json.loads((project.path / "r.json").read_text())["results"]
-    (change,) = row["baselines"]
+    (change,) = row["changes"]
     assert (change["state"], change["samples"], change["metric"]) == ("same", 10, "accuracy")
     assert "30 stored samples not in this run" in change["text"]
 
@@ -424,7 +427,92 @@ def test_a_board_is_known_by_target_runtime_and_unit_and_bound_to_its_firmware(p
         [
             "*2 of 6 criteria failed*",
             "*baseline cycles: FAILED: cycles: the stored * cycles is stale: the firmware was another, is *",
-            "*baseline arena: FAILED: arena is worse: 4,0* bytes stored, 4,0* bytes now, 16 bytes worse*",
+            "*baseline arena: FAILED: arena is worse: 4,0* bytes before, 4,0* bytes now, 16 bytes worse*",
             "*baseline instructions: not judged: posix counts cycles",
         ]
     )
+
+
+def test_the_key_has_no_board_however_the_ids_are_made(project: Project) -> None:
+    """Targets that are words of other parts of the id, and parameters before and behind."""
+    (project.path / "boards.toml").write_text(
+        DESK.format("desk-1") + DESK.format("desk-2").replace('target = "posix"', 'target = "nets"')
+    )
+    project.pytester.makepyfile(
+        test_it=HEAD
+        + """
+@pytest.mark.parametrize("word", ["posix", "nets"])
+def test_x(word, board, quantized_model):
+    pass
+
+class TestA:
+    def test_y(self, board, quantized_model): pass
+    def test_z(self, board): pass
+    def test_host(self, quantized_model): pass
+    def test_plain(self, gate): pass
+"""
+    )
+    items, _ = project.pytester.inline_genitems("-p", "no:cacheprovider")
+    keys = {
+        item.nodeid.partition("::")[2]: (function_key(item)[1], case_without_board(item)) for item in items
+    }
+    assert {function_key(item)[0] for item in items} == {"baselines/test_it.json"}
+    assert keys["TestA::test_y[nets-nets]"] == keys["TestA::test_y[nets-posix]"] == ("TestA::test_y", "nets")
+    assert keys["TestA::test_z[posix]"] == keys["TestA::test_z[nets]"] == ("TestA::test_z", "")
+    assert keys["TestA::test_host[nets]"] == ("TestA::test_host", "nets")
+    assert keys["TestA::test_plain"] == ("TestA::test_plain", "")
+    cases = {key: case for key, (name, case) in keys.items() if name == "test_x"}
+    assert len(cases) == 4
+    assert len(set(cases.values())) == 2, cases
+
+
+def test_a_killed_run_leaves_each_file_old_or_new(tmp_path: Path) -> None:
+    moments = list(kill_often(tmp_path, 3, seed=5))
+    assert len(moments) == 3
+    assert [str(moment) for moment in moments if moment.wrong] == []
+
+
+def test_an_older_model_is_run_beside_each_one_on_the_same_board(project: Project) -> None:
+    (project.path / "boards.toml").write_text(DESK.format("desk-1"))
+    (project.path / "old.tflite").write_bytes(demo_models()[1].artefact)
+    body = BOARD + ACCURACY.replace("baseline=True", "min_score=0.5")
+    result = project.run(body, "--qc-compare=old.tflite", "--qc-vectors=5", "--qc-report=json=r.json")
+    rows = json.loads((project.path / "r.json").read_text())["results"]
+    found = {
+        change["metric"]: change for row in rows if row["target"] == "posix" for change in row["changes"]
+    }
+    assert set(found) == {"accuracy", "arena", "cycles", "image"}
+    assert found["accuracy"]["samples"] == 40
+    assert all("the model's bytes changed" in change["text"] for change in found.values())
+    result.stdout.fnmatch_lines_random(
+        [
+            "beside old.tflite: test_board[[]nets-posix[]]: accuracy *% before, *% now on 40 samples*",
+            "beside old.tflite: test_accuracy[[]nets[]]: accuracy *% before, *% now on 5 samples*",
+        ]
+    )
+    assert "unused" not in result.stdout.str()
+    assert not (project.path / FILE).exists()
+    for options, words in (
+        (("--qc-compare=none.tflite",), "*none.tflite: there is no such file; allowed: a quantized model"),
+        (("--qc-compare=old.tflite", "--qc-update"), "*--qc-compare and --qc-update say two things*"),
+    ):
+        result = project.run(ACCURACY, *options)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([words])
+
+
+def test_a_change_to_the_older_model_fails_where_a_baseline_is_asked_for(project: Project) -> None:
+    (project.path / "old.tflite").write_bytes(demo_models()[0].artefact)
+    project.run(ACCURACY, "--qc-compare=old.tflite").assert_outcomes(passed=1)
+    worse = """
+def test_accuracy(quantized_model, test_vectors, reference, gate):
+    from dataclasses import replace
+    import numpy as np
+    run = reference.run(quantized_model, test_vectors)
+    outputs = run.outputs[0].copy()
+    outputs[:3] = np.roll(outputs[:3], 1, axis=-1)
+    gate.check(replace(run, outputs=(outputs,)), baseline=True)
+"""
+    result = project.run(worse, "--qc-compare=old.tflite")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*baseline accuracy: FAILED: accuracy is worse: *7.50 pp worse*3 lost: *"])

@@ -148,7 +148,7 @@ def test_flips_are_named_and_counted() -> None:
         "6 lost: sample 4, sample 5, sample 6, sample 7, sample 8 and 1 more; 1 gained: sample 3"
         in change.text
     )
-    assert "90.00% stored, 40.00% now on 10 samples, 50.00 pp worse, tolerance 0" in change.text
+    assert "90.00% before, 40.00% now on 10 samples, 50.00 pp worse, tolerance 0" in change.text
 
 
 @pytest.mark.parametrize(
