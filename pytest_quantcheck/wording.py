@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
 
 def counted(number: int, noun: str) -> str:
     """``1 sample``, ``2 samples``, ``2 retries``."""
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"
+
+
+def first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
+
+
+def shortened(names: Sequence[str], most: int) -> str:
+    """``a, b, c``; of more than ``most`` names the first, and three dots."""
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+
+
+def visible(text: str) -> str:
+    """Control characters, marks that turn the direction of text, and lone surrogates as ``\\x1b``; newlines
+    and tabs stay.
+    """
+    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

@@ -188,7 +188,7 @@ def _conclude(session: pytest.Session) -> None:
         from pytest_quantcheck.plugin import baselines
 
         well = baselines.finish(config)
-    if config.option.qc_report:
+    if config.option.qc_report or notes.rows:
         from pytest_quantcheck.plugin import summary
 
         summary.write_reports(config)

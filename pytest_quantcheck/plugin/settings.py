@@ -222,24 +222,26 @@ def _pairs(option: str, texts: list[str], allowed: str = "KEY=VALUE") -> dict[st
 def _reports(texts: list[str], here: Path) -> tuple[tuple[str, str], ...]:
     """Pairs of form and target. Raises ``pytest.UsageError`` also where a form's package is missing."""
     reports: list[tuple[str, str]] = []
+    switches = {name: "auto" for name, form in FORMS.items() if form.automatic}
     for text in texts:
         ((name, target),) = _pairs("--qc-report", [text], allowed()).items()
         form = FORMS.get(name)
         if form is None:
             raise pytest.UsageError(f"--qc-report {text}: unknown form {name!r}; allowed: {allowed()}")
-        if form.words and target not in form.words:
-            raise pytest.UsageError(f"--qc-report {text}: allowed: {', '.join(form.words)}")
         try:
             form.require(name)
         except MissingExtraError as error:
             raise pytest.UsageError(str(error)) from error
-        if form.is_path:
-            target = str(here / Path(target).expanduser())
-        reports.append((name, target))
-    twice = [target for _, target in reports if [each for _, each in reports].count(target) > 1]
-    if twice:
-        raise pytest.UsageError(f"--qc-report: {twice[0]} is asked for twice; give each report its own file")
-    return tuple(reports)
+        if name in switches:
+            if target not in form.target.split("|"):
+                raise pytest.UsageError(f"--qc-report {text}: allowed: {name}={form.target}")
+            switches[name] = target
+        else:
+            reports.append((name, str(here / Path(target).expanduser()) if form.is_path else target))
+    targets = [target for _, target in reports]
+    if twice := next((target for target in targets if targets.count(target) > 1), None):
+        raise pytest.UsageError(f"--qc-report: {twice} is asked for twice; give each report its own file")
+    return (*reports, *((name, "on") for name, word in switches.items() if FORMS[name].is_on(word)))
 
 
 def share_with_workers(config: pytest.Config) -> None:

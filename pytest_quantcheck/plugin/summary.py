@@ -10,7 +10,7 @@ from pytest_quantcheck.plugin.settings import settings
 from pytest_quantcheck.report.forms import FORMS
 from pytest_quantcheck.report.provenance import gather, without_user
 from pytest_quantcheck.report.report import Place, Report
-from pytest_quantcheck.report.terminal import findings, last_line, not_judged, table
+from pytest_quantcheck.report.terminal import boards, explained, findings, last_line, not_judged
 from pytest_quantcheck.wording import counted
 
 
@@ -20,7 +20,7 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     rows = notes.rows
     terminalreporter.write_sep("=", "quantcheck")
     if rows:
-        for line in table(rows):
+        for line in (*explained(rows), *boards(rows)):
             terminalreporter.write_line(line)
         for line in (*not_judged(rows), *findings(rows)):
             terminalreporter.write_line(line, yellow=True)
@@ -46,20 +46,19 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
 
 def write_reports(config: pytest.Config) -> None:
     """``--qc-report``: only the controlling process writes. What cannot be written costs that report only."""
-    notes = run_notes(config)
-    report = _report(config)
-    for form, target in settings(config).reports:
-        shown = without_user(target)
+    notes, wanted = run_notes(config), settings(config).reports
+    report = _report(config) if wanted else Report()
+    for form, target in wanted:
+        shown = f"{form} report: {without_user(target)}"
         try:
-            FORMS[form].write(report, target)
+            lines = FORMS[form].write(report, target)
         except (OSError, QuantcheckError) as error:
             notes.unwritten.append(f"{form} report NOT WRITTEN: {without_user(str(error))}")
         except Exception as error:  # a fault of ours or of a library must not cost the other reports
-            notes.unwritten.append(
-                f"{form} report NOT WRITTEN: {shown}: {type(error).__name__}: {without_user(str(error))}"
-            )
+            what = without_user(f"{type(error).__name__}: {error}")
+            notes.unwritten.append(f"{shown} NOT WRITTEN: {what}")
         else:
-            notes.written.append(f"{form} report: {shown}")
+            notes.written += lines or [shown]
 
 
 def _report(config: pytest.Config) -> Report:
@@ -72,6 +71,7 @@ def _report(config: pytest.Config) -> Report:
     options |= {"-m": config.option.markexpr, "-k": config.option.keyword, "tests": config.args}
     return Report(
         rows=tuple(notes.rows),
+        root=str(config.rootpath),
         provenance=gather(config.rootpath, options),
         left_out=dict(notes.left_out),
         omitted=dict(notes.omitted),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 from pytest_quantcheck.wording import counted
 
@@ -26,12 +28,22 @@ HEADINGS = (
 )
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """One text per heading; ``-`` where a value is not known."""
+def lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The headings, and one line of cells per row. Where all scores are of one metric it is their heading,
+    else each score names its own.
+    """
+    metrics = {row.score.metric for row in rows if row.score is not None}
+    common = metrics.pop() if len(metrics) == 1 else ""
+    heads = tuple(common if heading == "score" and common else heading for heading in HEADINGS)
+    return [heads, *(cells(row, named=not common) for row in rows)]
+
+
+def cells(row: Row, *, named: bool = True) -> tuple[str, ...]:
+    """One text per heading; ``-`` where a value is not known. ``named``: the score says of which metric."""
     return (
         f"{row.case} ({row.name})" if row.name else row.case or row.test,
         place(row),
-        score(row),
+        f"{score(row)} {row.score.metric}" if named and row.score is not None else score(row),
         difference(row),
         {True: "yes", False: "NO", None: "-"}[row.exact],
         cost(row),

@@ -1,11 +1,14 @@
 """The forms of a report, by the name that ``--qc-report NAME=...`` gives them; each is made by one module.
 
 A form's module has ``write(report, target)``, which raises ``OSError`` or ``QuantcheckError`` for what cannot
-be written. It is imported when a report is written: reading this list costs the standard library only.
+be written, and may return lines for standard output. It is imported when a report is written: reading this
+list costs the standard library only.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,36 +23,43 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Form:
     """``target`` is what follows the equals sign: ``FILE`` and ``PREFIX`` are paths, ``URI`` is taken as it
-    is, anything else lists the words that are allowed. ``extra`` brings ``package``, where one is needed.
+    is. ``extra`` brings ``package``, where one is needed. A form with ``automatic`` has ``auto``, ``on`` and
+    ``off`` instead of a target; ``auto``, the default, is on where ``automatic()`` is true.
     """
 
     module: str
     target: str = "FILE"
     package: str = ""
     extra: str = ""
+    automatic: Callable[[], bool] | None = None
 
     @property
     def is_path(self) -> bool:
         return self.target in ("FILE", "PREFIX")
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words that are allowed; empty for paths and URIs."""
-        return () if self.is_path or self.target == "URI" else tuple(self.target.split("|"))
+    def is_on(self, word: str) -> bool:
+        """Whether a form with ``automatic`` is to be written."""
+        return word == "on" or (word == "auto" and self.automatic is not None and self.automatic())
 
     def require(self, name: str) -> None:
         """Raises ``MissingExtraError`` where the package is missing: before the run, not after it."""
         if self.package and find_spec(self.package) is None:
             raise MissingExtraError(self.package, self.extra, f"--qc-report {name}={self.target}")
 
-    def write(self, report: Report, target: str) -> None:
-        import_module(f"pytest_quantcheck.report.{self.module}").write(report, target)
+    def write(self, report: Report, target: str) -> Sequence[str]:
+        return import_module(f"pytest_quantcheck.report.{self.module}").write(report, target) or ()
+
+
+def _in_github_actions() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 FORMS = {
     "md": Form("markdown"),
     "json": Form("json"),
     "html": Form("html.page"),
+    "figures": Form("figures", target="PREFIX", package="matplotlib", extra="report"),
+    "github": Form("github", target="auto|on|off", automatic=_in_github_actions),
 }
 
 

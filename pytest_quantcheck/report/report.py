@@ -30,12 +30,14 @@ class Trend:
 @dataclass(frozen=True)
 class Report:
     """``left_out`` counts the hw tests that did not run, ``omitted`` the combinations of configurations, both
-    by reason. ``places`` says by test id where its function stands, ``history`` what numbers were before.
+    by reason. ``root`` is the run's root folder, ``places`` says by test id where its function stands,
+    ``history`` what numbers were before.
     """
 
     rows: tuple[Row, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     left_out: Mapping[str, int] = field(default_factory=dict)
     omitted: Mapping[str, int] = field(default_factory=dict)
+    root: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     history: tuple[Trend, ...] = ()

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pytest_quantcheck.report.cells import HEADINGS, cells
+from pytest_quantcheck.report.cells import HEADINGS
+from pytest_quantcheck.report.cells import lines as lines_of
 from pytest_quantcheck.verdict.row import Row, count
-from pytest_quantcheck.wording import counted
+from pytest_quantcheck.wording import counted, first_line, shortened, visible
 
 _RIGHT = frozenset({"score", "to float", "cost", "arena", "image"})
 _COUNTED_ALWAYS = ("passed", "failed", "not judged", "rig faults")
+_EXPLAINED = 20  # failed rows that say why below their line; the message of each failure says it as well
 
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Headings and one line per row, columns aligned; columns without any value are left out."""
-    lines = [HEADINGS, *(cells(row) for row in rows)]
+    lines = lines_of(rows)
     used = [n for n in range(len(HEADINGS)) if any(line[n] != "-" for line in lines[1:])]
     widths = {n: max(len(line[n]) for line in lines) for n in used}
 
@@ -23,9 +25,58 @@ def table(rows: Sequence[Row]) -> list[str]:
         parts = (
             line[n].rjust(widths[n]) if HEADINGS[n] in _RIGHT else line[n].ljust(widths[n]) for n in used
         )
-        return "  ".join(parts).rstrip()
+        return first_line(visible("  ".join(parts))).rstrip()
 
     return [align(line) for line in lines]
+
+
+def explained(rows: Sequence[Row]) -> list[str]:
+    """The table, with the reasons of each failure below its line."""
+    head, *body = table(rows)
+    lines, left = [head], _EXPLAINED
+    for row, line in zip(rows, body, strict=True):
+        reasons = why(row)
+        lines += [line, *(f"  {visible(reason)}" for reason in reasons if left)]
+        left -= bool(reasons and left)
+    return lines
+
+
+def why(row: Row) -> list[str]:
+    """Why a row did not pass, in a few lines: each limit with what was found, the divergence, the log."""
+    if row.outcome not in ("regression", "rig_fault", "error"):
+        return []
+    lines = [f"{each.name}: {first_line(each.text)}" for each in row.criteria if each.passed is False]
+    lines += [row.reason] if row.reason else []
+    if row.divergence is not None:
+        lines.append(f"first diverging: {row.divergence.where}; likely cause: {row.divergence.cause}")
+    if lost := [name for score in row.scores for name in score.lost]:
+        lines.append(f"{counted(len(lost), 'sample')} lost against the float model: {shortened(lost, 5)}")
+    return [*lines, *([f"serial log: {row.log}"] if row.log else [])]
+
+
+def boards(rows: Sequence[Row]) -> list[str]:
+    """One line per board: who it is, which runtime made its numbers, and what the rig went through."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.board:
+            found.setdefault((row.board, row.target), []).append(row)
+    return [_board(name, target, its) for (name, target), its in found.items()]
+
+
+def _board(name: str, target: str, rows: list[Row]) -> str:
+    runtimes = dict.fromkeys(
+        f"{row.runtime}{f', build {row.build_id}' if row.build_id else ''}" for row in rows
+    )
+    words = [counted(len(rows), "verdict")]
+    for amount, noun in (
+        (sum(row.retries or 0 for row in rows), "retry"),
+        (sum(row.erased_sectors or 0 for row in rows), "erased sector"),
+        (sum(row.outcome == "rig_fault" for row in rows), "rig fault"),
+    ):
+        words += [counted(amount, noun)] if amount else []
+    who = name if name == target else f"{name} ({target})"
+    made = "; ".join(each for each in runtimes if each)
+    return f"board {who}: {f'{made}: ' if made else ''}{', '.join(words)}"
 
 
 def not_judged(rows: Sequence[Row]) -> list[str]:

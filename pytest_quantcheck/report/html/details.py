@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pytest_quantcheck.report.cells import cost, difference, place, size, verdict
 from pytest_quantcheck.report.html.flips import names
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
-from pytest_quantcheck.report.html.numbers import BAD, MARKS, maker, scored_by, title, value
+from pytest_quantcheck.report.naming import BAD, MARKS, maker, scored_by, title, value
 from pytest_quantcheck.report.parts import changes
 from pytest_quantcheck.report.report import Place
 from pytest_quantcheck.verdict.criterion import Criterion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_quantcheck.report.html.markup import Html, tag
-from pytest_quantcheck.report.html.numbers import maker, title
+from pytest_quantcheck.report.naming import maker, title
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.wording import counted

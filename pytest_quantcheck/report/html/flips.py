@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
-from pytest_quantcheck.report.html.numbers import title
+from pytest_quantcheck.report.naming import title
 from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.wording import counted
 

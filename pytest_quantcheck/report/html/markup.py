@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from html import escape
 
+from pytest_quantcheck.wording import visible
+
 _VOID = frozenset({"meta", "input", "br"})
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
 
 
 class Html(str):
@@ -31,11 +29,6 @@ def tag(name: str, /, *children: str, **attributes: str | int | float | None) ->
 def join(children: Iterable[str]) -> Html:
     """Markup as it is, texts escaped, one after the other."""
     return Html("".join(each if isinstance(each, Html) else escape(visible(each)) for each in children))
-
-
-def visible(text: str) -> str:
-    """Control characters, marks that turn the direction of text, and lone surrogates as ``\\x1b``."""
-    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], **attributes: str | None) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_quantcheck.report.cells import cost, place
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
-from pytest_quantcheck.report.html.numbers import MARKS, ORDER, configuration, maker, value
+from pytest_quantcheck.report.naming import MARKS, ORDER, configuration, maker, value
 from pytest_quantcheck.verdict.row import Row
 
 _FEWEST, _MOST = 2, 600  # cells

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pytest_quantcheck.report.cells import place
 from pytest_quantcheck.report.html.markup import Html, tag
-from pytest_quantcheck.report.html.numbers import BAD, MARKS, first_line, maker, title
+from pytest_quantcheck.report.naming import BAD, MARKS, maker, title
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.report.terminal import findings
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import Row, count, overall
-from pytest_quantcheck.wording import counted
+from pytest_quantcheck.wording import counted, first_line, shortened
 
 WORDS = {
     "pass": ("Passed", "Everything that was judged passed."),
@@ -110,7 +110,7 @@ def _failure(rows: tuple[Row, ...], group: list[int]) -> Html:
         parts.append(cause(row.divergence))
     lost = [name for score in row.scores for name in score.lost]
     if lost and row.outcome == "regression":
-        named = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+        named = shortened(lost, 3)
         parts.append(
             tag("p", f"{counted(len(lost), 'sample')} lost against the float model: {_short(named)}")
         )

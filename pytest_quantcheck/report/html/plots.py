@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from pytest_quantcheck.report.html.markup import Html, table, tag
-from pytest_quantcheck.report.html.numbers import configuration, maker, title
+from pytest_quantcheck.report.naming import configuration, maker, title
 from pytest_quantcheck.report.trade_off import Point, TradeOff, trade_offs
 from pytest_quantcheck.verdict.row import Row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.html.markup import Html, table, tag
-from pytest_quantcheck.report.html.numbers import maker, scored_by, title
+from pytest_quantcheck.report.naming import cell, maker, scored_by, title
 from pytest_quantcheck.report.parts import Cell, Table, tables
 from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.wording import counted
@@ -59,13 +59,4 @@ def _cell(found: Table, values: Sequence[Cell], value: Cell, counts: bool) -> Ht
         return tag("td", "-", class_="none")
     total = sum(each or 0 for each in values) if counts else 0
     shade = f"h{min(_SHADES, round(value / total * _SHADES))}" if total > 0 and value > 0 else None
-    return tag("td", shown(value, found.percent), class_=shade)
-
-
-def shown(value: Cell, percent: bool) -> str:
-    """A count as it is, a fraction as a percentage where the table says so."""
-    if value is None:
-        return "-"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.1%}" if percent else f"{value:.4g}"
+    return tag("td", cell(value, found.percent), class_=shade)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_quantcheck.report.html.markup import Html, table, tag
-from pytest_quantcheck.report.html.numbers import is_number
+from pytest_quantcheck.report.naming import is_number
 from pytest_quantcheck.report.report import Trend
 
 _WIDTH, _HEIGHT, _EDGE, _SHOWN, _MOST = 160, 32, 4, 4, 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
@@ -101,6 +101,35 @@ ERROR = Row(
 )  # fmt: skip
 EXPECTED = replace(HOST, test="tests/test_kws.py::test_host[classes5]", case="classes5", outcome="expected")
 UNJUDGED = Row(test="tests/test_kws.py::test_host[random]", case="random", runner="tflm", outcome="unjudged")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table behind a score, as metrics give it."""
+
+    title: str
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float | None, ...], ...]
+    percent: bool = False
+
+
+@dataclass(frozen=True)
+class DetailedScore(ScoreRow):
+    """A score with tables behind it."""
+
+    detail: tuple[Table, ...] = ()
+
+
+CONFUSION = Table("confusion matrix", ("cat", "dog"), ("cat", "dog"), ((90, 10), (0, 7)))
+PER_CLASS = Table(
+    "per class", ("cat", "dog"), ("recall", "precision"), ((0.9, None), (0.5, 1.0)), percent=True
+)
+DETAILED = replace(
+    HOST,
+    case="detailed",
+    scores=(DetailedScore("accuracy", 0.9, 107, percent=True, detail=(CONFUSION, PER_CLASS)),),
+)
 EVERY = (GOOD, BAD, HOST, FAULT, ERROR, EXPECTED, UNJUDGED)
 
 NASTY = "</script><img src=x onerror=alert(1)>|`%0A::error::\"'&\x00\x1b[31m\u202e\ud800\n# x\r<!--]]>"

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.report.html.markup import join, tag, visible
+from pytest_quantcheck.report.html.markup import join, tag
 from pytest_quantcheck.report.html.page import render
 from pytest_quantcheck.report.html.plots import ticks
 from pytest_quantcheck.report.provenance import Provenance
 from pytest_quantcheck.report.report import Place, Report, Trend
 from pytest_quantcheck.report.trade_off import trade_offs
 from pytest_quantcheck.verdict.row import Row, ScoreRow
+from pytest_quantcheck.wording import visible
 from tests.browser import Browser, browser
 from tests.host.report.rows import BAD, ERROR, EVERY, FAULT, GOOD, HOST, HOSTILE, NASTY, UNJUDGED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow, count, overall
+from tests.host.report import rows
 
 pytestmark = pytest.mark.host
 
@@ -54,11 +56,60 @@ EXPECTED = Row(case="e", runner="tflm", outcome="expected")
 def test_the_table_is_aligned_and_in_the_users_units() -> None:
     lines = terminal.table([replace(GOOD, target="esp32c3"), BAD, FAULT])
     assert lines == [
-        "case  on        score  to float  exact                  cost    arena     image  verdict",
-        "a     esp32c3  98.15%  -0.19 pp  yes    123,456 instructions  8.0 KiB  14.0 KiB  ok (1 not judged)",
-        "b     tflm     0.1235     -0.05  NO                        -        -         -  FAILED exact, lsb",
-        "c     esp32c3       -         -  -                         -        -         -  rig fault: link",
+        "case  on                 score  to float  exact                  cost    arena     image  verdict",
+        "a     esp32c3  98.15% accuracy  -0.19 pp  yes    123,456 instructions  8.0 KiB  14.0 KiB  "
+        "ok (1 not judged)",
+        "b     tflm         0.1235 rmse     -0.05  NO                        -        -         -  "
+        "FAILED exact, lsb",
+        "c     esp32c3                -         -  -                         -        -         -  "
+        "rig fault: link",
     ]
+
+
+def test_a_metric_that_all_scores_have_is_their_heading() -> None:
+    assert terminal.table([GOOD, FAULT])[0].split()[:4] == ["case", "on", "accuracy", "to"]
+    assert terminal.table([GOOD, FAULT])[1].split()[2] == "98.15%"
+
+
+def test_a_failure_says_why_below_its_line() -> None:
+    head, good, bad, *rest = terminal.explained([rows.GOOD, rows.BAD, rows.FAULT])
+    assert [head, good, bad] == terminal.table([rows.GOOD, rows.BAD, rows.FAULT])[:3]
+    assert rest[:5] == [
+        "  exact: 9 of 100 outputs differ, the first for sample test-17",
+        "  max_drop: accuracy 88.00%, drop 5.00%, limit 1.00%",
+        "  first diverging: operator 3 (CONV_2D); likely cause: input zero point -127 instead of -128",
+        "  2 samples lost against the float model: test-17, test-4",
+        "  serial log: .quantcheck/virtual-esp32c3.log",
+    ]
+    assert rest[6:] == [
+        "  link fault on bench-2: no answer to HELLO within 5 s",
+        "  serial log: logs/bench-2.log",
+    ]
+    many = terminal.explained([rows.FAULT] * 100)
+    assert (len(many), sum(line.startswith("  ") for line in many)) == (1 + 100 + 2 * 20, 2 * 20)
+
+
+def test_each_board_says_which_runtime_made_its_numbers_and_what_it_went_through() -> None:
+    assert terminal.boards([rows.GOOD, rows.GOOD, rows.BAD, rows.HOST, rows.FAULT]) == [
+        "board virtual-esp32c3: quantcheck 0.1.0, build b1d: 2 verdicts, 2 retries, 4 erased sectors",
+        "board bench-1 (stm32f405xg): quantcheck 0.1.0, build b1d: 1 verdict, 2 erased sectors",
+        "board bench-2 (esp32c3): 1 verdict, 1 rig fault",
+    ]
+
+
+def test_nothing_hostile_reaches_the_terminal() -> None:
+    lines = terminal.explained([rows.HOSTILE])
+    assert not set("\x00\x1b\u202e\ud800\r") & set("".join(lines))
+    assert len(lines[1].splitlines()) == 1
+
+
+def test_nothing_hostile_means_something_in_markdown() -> None:
+    text = markdown.render(Report((rows.HOSTILE, replace(rows.BAD, reason="```` <b>"))))
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {10}
+    outside = re.sub(r"^(`{3,})$.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert not re.search(r"(?<!\\)[<`]", outside)
+    assert not set("\x00\x1b\u202e\ud800\r") & set(text)
 
 
 def test_columns_without_any_value_are_left_out() -> None:

@@ -1,4 +1,4 @@
-"""What the page says of a row's numbers: each with what made it."""
+"""How reports name things: cases, configurations, and who made which number."""
 
 from __future__ import annotations
 
@@ -53,5 +53,10 @@ def value(score: ScoreRow, found: float | None) -> str:
     return number(score, found) if found is not None and math.isfinite(found) else "-"
 
 
-def first_line(text: str) -> str:
-    return (text.splitlines() or [""])[0]
+def cell(value: float | None, percent: bool) -> str:
+    """A value of a table: a count as it is, a fraction as a percentage where the table says so."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.1%}" if percent else f"{value:.4g}"
