@@ -18,7 +18,6 @@ ALLOWED = "10%, count:100, all, stratified:10%, classes:5, ids:a,b, random, rand
 KINDS = ("fraction", "count", "stratified", "classes", "ids", "random", "none")
 MOST_RANDOM = 100_000
 _USUAL_RANDOM = 100
-_LONGEST_NAMES = 40  # characters of names in an id
 _LISTS = ("classes", "ids")  # kinds that a list says, not a value
 
 
@@ -115,7 +114,8 @@ class Calibration:
     def id(self) -> str:
         """As it stands in a test id: ``cal10pct``, ``cal100``, ``calrandom``, ``cal10pct-seed7``.
 
-        No two calibrations share one. Long or odd lists end in eight digits of a hash.
+        Calibrations by ``ids`` say only how many: two of one size in one test need ``pytest.param(id=)``.
+        Odd names of classes end in eight digits of a hash.
         """
         percent = f"{self.value * 100:g}"
         if Decimal(percent) != self._percent:  # six digits are not enough to tell it from others
@@ -125,7 +125,7 @@ class Calibration:
             "count": f"cal{int(self.value)}",
             "stratified": f"calstratified{percent}pct",
             "classes": f"calclasses{'+'.join(self.classes)}{self._mark(self.classes)}",
-            "ids": self._ids_id,
+            "ids": f"calids{len(self.ids)}",
             "random": "calrandom" + ("" if self.value == _USUAL_RANDOM else f"{int(self.value)}"),
             "none": "",
         }[self.kind]
@@ -135,14 +135,6 @@ class Calibration:
     def _percent(self) -> Decimal:
         """100 times a fraction, in exactly the digits that say it."""
         return (Decimal(repr(float(self.value))) * 100).normalize()
-
-    @property
-    def _ids_id(self) -> str:
-        """The names themselves where they are few and plain, else how many, and a hash."""
-        names = "+".join(self.ids)
-        if len(names) <= _LONGEST_NAMES and all(re.fullmatch(r"[A-Za-z0-9_.]+", name) for name in self.ids):
-            return f"calids{names}"
-        return f"calids{len(self.ids)}-{_digest(self.ids)}"
 
     @staticmethod
     def _mark(names: Sequence[str]) -> str:

@@ -117,6 +117,7 @@ def measure(
             inherited=inherited,
             output=names[which],
             classes=classes,
+            of=samples if metric.gather is None else None,  # what was gathered is no sample any more
         )
         for which, truth in enumerate(truths)
     )
@@ -147,6 +148,7 @@ def _score(
     inherited: str,
     output: str,
     classes: Sequence[str],
+    of: Samples | None,
 ) -> Score:
     right = metric.per_sample(seen.outputs, seen.truth) if metric.per_sample is not None else None
     pair = None
@@ -165,7 +167,7 @@ def _score(
         inherited=inherited,
         output=output,
         right=right,
-        of=samples,
+        of=of,
         lost=lost,
         gained=gained,
         observation=_observation(metric, task),
