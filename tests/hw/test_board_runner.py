@@ -66,7 +66,7 @@ def test_the_footprint_is_that_of_the_compiled_image(runner, digits, samples):
     assert run.footprint.image == len(image.data)
     assert run.footprint.arena >= image.arena_bytes
     assert run.footprint.firmware == runner.session.board.firmware.size
-    assert run.details["build_id"] == runner.session.board.firmware.build_id
+    assert run.device.build_id == runner.session.board.firmware.build_id
 
 
 def test_a_proven_firmware_and_a_stored_image_are_not_flashed_again(
@@ -77,7 +77,7 @@ def test_a_proven_firmware_and_a_stored_image_are_not_flashed_again(
     for _ in range(2):
         session = new_session(entry=entry, storage="flash")
         for model in (digits[0], digits[1], digits[0]):
-            assert BoardRunner(session).run(model, samples.take([0])).details["storage"] == "store"
+            assert BoardRunner(session).run(model, samples.take([0])).device.storage == "store"
         flashed.append((session.statistics.firmware_flashes, session.statistics.image_flashes))
         session.close()
     assert flashed == [(1, 2), (0, 0)]
@@ -98,7 +98,7 @@ def test_a_model_that_is_to_run_from_flash_does_so_though_ram_holds_it(new_sessi
 def test_an_image_that_does_not_fit_ram_with_its_arena_goes_to_flash(new_session, entries, digits, samples):
     entry = replace(entries["posix"], settings={"pool": "8192"})
     run = BoardRunner(new_session(entry=entry)).run(digits[0], samples)
-    assert run.details["storage"] == "store"
+    assert run.device.storage == "store"
     assert np.array_equal(run.outputs[0], IntegerRunner().run(digits[0], samples).outputs[0])
 
 
@@ -123,7 +123,7 @@ def test_a_line_that_loses_and_flips_bytes_costs_resends_never_a_result(new_sess
     session.connection.restart()
     run = BoardRunner(session).run(digits[0], samples, operators=True)
     assert np.array_equal(run.outputs[0], IntegerRunner().run(digits[0], samples).outputs[0])
-    assert run.details["link"]["resent"] > 0
+    assert run.effort.link["resent"] > 0
 
 
 @pytest.mark.parametrize(("limit", "reached"), [("", 460800), ("115200", 115200)])

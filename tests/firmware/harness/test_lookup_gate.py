@@ -94,7 +94,7 @@ def test_the_image_of_the_flash_store_gives_the_same(model, tables, vectors, tmp
     entry = BoardEntry("lookup-flash", "posix", "posix", settings={"runtime": "lookup"})
     with BoardSession([entry], log_dir=tmp_path, storage="flash") as session:
         run = BoardRunner(session, makers=makers(tables)).run(model, vectors)
-    assert run.details["storage"] == "store"
+    assert run.device.storage == "store"
     assert np.array_equal(run.outputs[0], IntegerRunner().run(model, vectors).outputs[0])
 
 
