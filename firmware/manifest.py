@@ -1,6 +1,7 @@
 """The manifest beside each shipped firmware image: what it is, and which sources it was made from.
 
 usage: manifest.py source-hash PATH... [--flags TEXT]     SHA-256 over names and contents of the sources
+       manifest.py build-id TEXT...                       the name of a build: a hash over all that decides it
        manifest.py write IMAGE --port P --address A ...   IMAGE.json beside the image
        manifest.py check IMAGE --source-hash H            1 when image, manifest and sources do not agree
 
@@ -50,6 +51,14 @@ def source_hash(paths: Iterable[Path], flags: str = "") -> str:
     return digest.hexdigest()
 
 
+def build_id(parts: Iterable[str]) -> str:
+    """Sixteen hexadecimal digits that name a build; spaces do not count."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(" ".join(part.split()).encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
 def describe(
     image: bytes, *, port: str, address: int, build_id: str, sources: str, compiler: str, flags: str
 ) -> dict[str, str | int]:
@@ -96,6 +105,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     hashing = commands.add_parser("source-hash")
     hashing.add_argument("paths", nargs="+", type=Path)
     hashing.add_argument("--flags", default="")
+    commands.add_parser("build-id").add_argument("parts", nargs="+")
     write = commands.add_parser("write")
     write.add_argument("image", type=Path)
     write.add_argument("--address", required=True, type=lambda text: int(text, 0))
@@ -112,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _arguments(arguments)
     if options.command == "source-hash":
         print(source_hash(options.paths, options.flags))
+        return 0
+    if options.command == "build-id":
+        print(build_id(options.parts))
         return 0
     if options.command == "write":
         manifest = describe(

@@ -13,15 +13,21 @@ import pytest
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.numerics import limits, tables
 from pytest_quantcheck.rig import store
-from pytest_quantcheck.rig.messages import numbers as link
-from pytest_quantcheck.rig.messages.counter import CounterReading, LoopResult
-from pytest_quantcheck.rig.messages.crash import CrashRecord
-from pytest_quantcheck.rig.messages.fields import Fixed, Padded
-from pytest_quantcheck.rig.messages.hello import Hello
-from pytest_quantcheck.rig.messages.message import Message
-from pytest_quantcheck.rig.messages.message import fields as fields_of
-from pytest_quantcheck.rig.messages.model import ModelInfo, TensorInfo
-from pytest_quantcheck.rig.messages.run import OperatorResult, RunAnswer
+from pytest_quantcheck.rig.messages.answers import ANSWERS, NOTICES, BaudAnswer, Done
+from pytest_quantcheck.rig.messages.fields import Fixed, OrNone, Padded
+from pytest_quantcheck.rig.messages.message import Message, fields
+from pytest_quantcheck.rig.messages.model import TensorInfo
+from pytest_quantcheck.rig.messages.numbers import (
+    DTYPES,
+    PAYLOAD_MAX,
+    PROTOCOL,
+    REPLY,
+    Capability,
+    Kind,
+    Place,
+    Status,
+)
+from pytest_quantcheck.rig.messages.run import OperatorResult, ReadAnswer, RunAnswer
 from pytest_quantcheck.rig.messages.store import StoreSlot
 from tests.firmware.fuzz.build import FIRMWARE
 from tests.firmware.fuzz.fields import BLOCKS, IMAGE, Field, size_of, structures
@@ -76,11 +82,11 @@ CONSTANTS = {
     "QC_INT16_SUM": limits.INT16_SUM_LIMIT,
     "QC_SOFTMAX_VALUES": limits.SOFTMAX_LIMIT,
     "QC_WIDE_SOFTMAX_VALUES": limits.INT16_SOFTMAX_LIMIT,
-    "QC_PROTOCOL": link.PROTOCOL,
-    "QC_PAYLOAD_MAX": link.PAYLOAD_MAX,
-    "QC_NO_RUN": 256**4 - 1,  # all ones: OrNone
+    "QC_PROTOCOL": PROTOCOL,
+    "QC_PAYLOAD_MAX": PAYLOAD_MAX,
+    "QC_NO_RUN": int.from_bytes(OrNone(4).pack(None), "little"),
     "QC_STORE_MAGIC": store.SLOT_MAGIC,
-    "QC_REPLY": link.REPLY,
+    "QC_REPLY": REPLY,
 }
 ENGINE_ONLY = {  # limits that no Python code needs, since what it makes lies well within them
     "QC_HALF_EVEN",
@@ -95,12 +101,12 @@ NUMBERED = {  # names that C numbers one by one, by their prefix
     "QC_OP_": {name: number for number, name in enumerate(layout.OPCODES) if name},
     "QC_STATE_": {name.upper(): number for number, name in enumerate(layout.STATES)},
     "QC_PACKING_": {name.upper(): number for number, name in enumerate(layout.PACKINGS) if name},
-    "QC_REQ_": {kind.name: kind.value for kind in link.Kind if kind < link.Kind.BANNER},
-    "QC_FRAME_": {kind.name: kind.value for kind in link.Kind if kind >= link.Kind.BANNER},
-    "QC_ERR_": {status.name: status.value for status in link.Status if status},
-    "QC_CAP_": {each.name: each.value for each in link.Capability},
+    "QC_REQ_": {kind.name: kind.value for kind in Kind if kind < Kind.BANNER},
+    "QC_FRAME_": {kind.name: kind.value for kind in Kind if kind >= Kind.BANNER},
+    "QC_ERR_": {status.name: status.value for status in Status if status},
+    "QC_CAP_": {each.name: each.value for each in Capability},
 }
-DTYPES = ("QC_INT8", "QC_UINT8", "QC_INT16", "QC_INT32", "QC_FLOAT32")
+C_DTYPES = ("QC_INT8", "QC_UINT8", "QC_INT16", "QC_INT32", "QC_FLOAT32")
 RECORDS = {  # structure of the image -> the same in Python
     "image_header": layout.HEADER,
     "tensor": layout.TENSOR,
@@ -111,17 +117,24 @@ RECORDS = {  # structure of the image -> the same in Python
     **{structure: layout.PARAMETERS[opcode] for opcode, structure in BLOCKS.items() if structure},
 }
 PAYLOADS: dict[str, type[Message] | struct.Struct] = {  # structure of the link -> the same in Python
-    "hello": Hello,
-    "description": ModelInfo,
+    "hello": ANSWERS[Kind.HELLO],
+    "committed": ANSWERS[Kind.COMMIT],
+    "selected": ANSWERS[Kind.SELECT],
+    "description": ANSWERS[Kind.DESCRIBE],
     "edge": TensorInfo,
     "run_answer": RunAnswer,
     "record": OperatorResult,
-    "fault": CrashRecord,
-    "loop": LoopResult,
-    "counter": CounterReading,
+    "fault": ANSWERS[Kind.FAULT],
+    "loop": ANSWERS[Kind.LOOP],
+    "counter": ANSWERS[Kind.COUNTER],
+    "listing": ANSWERS[Kind.STORE],
     "listed": StoreSlot,
+    "banner": NOTICES[Kind.BANNER],
+    "busy": NOTICES[Kind.BUSY],
+    "error": NOTICES[Kind.ERROR],
     "store_header": store._HEADER,
 }
+ONE_NUMBER = {Done, BaudAnswer, ReadAnswer}  # answers too small for a structure
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +151,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     names |= {name for text in texts for name in re.findall(r"[{,] (QC_\w+) =", text)}
     lines = [f'  printf("number {name} %lld\\n", (long long)({name}));' for name in sorted(names)]
     for header in (IMAGE, MESSAGES):
-        for name, fields in structures(header).items():
+        for name, parts in structures(header).items():
             lines.append(f'  printf("size {name} %zu\\n", sizeof(qc_{name}_t));')
             lines += [
                 f'  printf("field {name} {field.name} %zu %zu\\n", offsetof(qc_{name}_t, {field.name}), '
                 f"sizeof(((qc_{name}_t *)0)->{field.name}));"
-                for field in fields
+                for field in parts
             ]
     lines += [
         f'  printf("block {number} %d\\n", qc_opcode_facts({number})->params_bytes);'
@@ -165,23 +178,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
 def numbers(program: list[list[str]]) -> dict[str, int]:
     """The constants of C, by name."""
     return {words[1]: int(words[2]) for words in program if words[0] == "number"}
-
-
-def cells_of(message: type[Message]) -> list[tuple[int, int, bool]]:
-    """Offset, width and sign of a message's fields, as far as all before them have a fixed size."""
-    found: list[tuple[int, int, bool]] = []
-    at = 0
-    for _, kind in fields_of(message):
-        if not hasattr(kind, "size"):
-            break
-        widths = [1] * kind.size if isinstance(kind, Fixed) else [kind.size]
-        if isinstance(kind, Padded):
-            widths = [kind.kind.size]
-        for width in widths:
-            found.append((at, width, False))
-            at += width
-        at += kind.zeros if isinstance(kind, Padded) else 0
-    return found
 
 
 def cells(record: struct.Struct | np.dtype[np.void]) -> list[tuple[int, int, bool]]:
@@ -212,7 +208,7 @@ def test_no_number_of_the_image_is_left_out(numbers: dict[str, int]) -> None:
     header = IMAGE.read_text(encoding="utf-8")
     named = {name for name in numbers if re.search(rf"\b{name}\b", header)}
     counted = {name for name in named if name.startswith(tuple(NUMBERED))}
-    assert named - counted - set(DTYPES) == (CONSTANTS.keys() & named) | ENGINE_ONLY
+    assert named - counted - set(C_DTYPES) == (CONSTANTS.keys() & named) | ENGINE_ONLY
 
 
 @pytest.mark.parametrize("prefix", NUMBERED)
@@ -222,12 +218,12 @@ def test_names_have_the_same_numbers(prefix: str, numbers: dict[str, int]) -> No
 
 
 def test_data_types_have_the_same_numbers(numbers: dict[str, int]) -> None:
-    assert [numbers[name] for name in DTYPES] == list(range(len(DTYPES)))
-    assert tuple(name.removeprefix("QC_").lower() for name in DTYPES) == layout.DTYPES == link.DTYPES
+    assert [numbers[name] for name in C_DTYPES] == list(range(len(C_DTYPES)))
+    assert tuple(name.removeprefix("QC_").lower() for name in C_DTYPES) == layout.DTYPES == DTYPES
 
 
 def test_places_of_a_model_have_the_same_numbers(numbers: dict[str, int]) -> None:
-    for place in link.Place:
+    for place in Place:
         assert numbers[f"QC_PLACE_{place.name}"] == place
 
 
@@ -266,21 +262,39 @@ def test_a_record_of_the_image_has_the_same_fields(name: str) -> None:
     assert cells(record) == as_cells(structures()[name])
 
 
+def fixed_part(message: type[Message]) -> list[tuple[int, int, bool]]:
+    """The cells of a message up to its first field of no fixed size, without those that are always zero."""
+    found: list[tuple[int, int, bool]] = []
+    at = 0
+    for _, kind in fields(message):
+        size = getattr(kind, "size", None)
+        if size is None:
+            break
+        width = 1 if isinstance(kind, Fixed) else kind.kind.size if isinstance(kind, Padded) else size
+        found += [(at + i, width, False) for i in range(0, size if isinstance(kind, Fixed) else 1)]
+        at += size
+    return found
+
+
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_a_payload_of_the_link_has_the_same_fields(name: str) -> None:
-    python = PAYLOADS[name]
-    in_c = structures(MESSAGES)[name]
-    if isinstance(python, struct.Struct):
-        assert cells(python) == as_cells(in_c)
+    payload, in_c = PAYLOADS[name], structures(MESSAGES)[name]
+    if isinstance(payload, struct.Struct):
+        assert cells(payload) == as_cells(in_c)
     else:
-        meant = [field for field in in_c if not field.name.startswith("zero")]
-        assert cells_of(python) == as_cells(tuple(meant))
+        meant = tuple(field for field in in_c if not field.name.startswith("zero"))
+        assert fixed_part(payload) == as_cells(meant)
+
+
+def test_every_answer_and_notice_has_its_structure() -> None:
+    assert set(PAYLOADS.values()) >= {*ANSWERS.values(), *NOTICES.values()} - ONE_NUMBER
 
 
 def test_sizes_that_are_given_apart_are_those_of_the_payloads() -> None:
-    sizes = {name: size_of(fields) for name, fields in structures(MESSAGES).items()}
-    assert sizes["record"] == OperatorResult.packed_bytes()
-    assert sizes["listed"] == StoreSlot.packed_bytes()
+    sizes = {name: size_of(parts) for name, parts in structures(MESSAGES).items()}
+    assert OperatorResult.packed_bytes() == sizes["record"]
+    assert StoreSlot.packed_bytes() == sizes["listed"]
+    assert sizes["run_answer"] == RunAnswer.HEADER_BYTES
     assert sizes["store_header"] == store.SLOT_HEADER_BYTES
 
 

@@ -74,7 +74,7 @@ def test_the_footprint_is_that_of_the_compiled_image(runner, digits, samples):
     assert run.footprint.image == len(image.data)
     assert run.footprint.arena >= image.arena_bytes
     assert run.footprint.firmware == runner.session.board.firmware.size
-    assert run.details["build_id"] == runner.session.board.firmware.build_id
+    assert run.device.build_id == runner.session.board.firmware.build_id
 
 
 def test_a_proven_firmware_and_a_stored_image_are_not_flashed_again(
@@ -131,7 +131,7 @@ def test_a_line_that_loses_and_flips_bytes_costs_resends_never_a_result(new_sess
     session.connection.restart()
     run = BoardRunner(session).run(digits[0], samples, operators=True)
     assert np.array_equal(run.outputs[0], IntegerRunner().run(digits[0], samples).outputs[0])
-    assert run.details["link"]["resent"] > 0
+    assert run.effort.link["resent"] > 0
 
 
 @pytest.mark.parametrize(("limit", "reached"), [("", 460800), ("115200", 115200)])

@@ -65,9 +65,11 @@
 #define INTERRUPT_CORE0_CPU_INT_THRESH_REG 0x600C2194u
 
 /* System timer: 16 MHz, made from the crystal whatever clocks the core */
+#define SYSTIMER_CONF_REG 0x60023000u
 #define SYSTIMER_UNIT0_OP_REG 0x60023004u
 #define SYSTIMER_UNIT0_VALUE_LO_REG 0x60023044u
 
+#define SYSTIMER_TIMER_UNIT0_WORK_EN (1u << 30)
 #define SYSTIMER_TIMER_UNIT0_VALUE_VALID (1u << 29)
 #define SYSTIMER_TIMER_UNIT0_UPDATE (1u << 30)
 

@@ -347,6 +347,8 @@ static void clock_peripherals(void) {
                         SYSTEM_SYSTIMER_CLK_EN;
   QC_REG(SYSTEM_PERIP_CLK_EN0_REG) |= used;
   QC_REG(SYSTEM_PERIP_RST_EN0_REG) &= ~used; /* reset bits have the places of the clock bits */
+  QC_REG(SYSTIMER_CONF_REG) |=
+      SYSTIMER_TIMER_UNIT0_WORK_EN; /* whatever ran before may have stopped it */
 }
 
 static void read_mac(uint8_t mac[6]) {

@@ -10,7 +10,8 @@ _start:                         /* 0x42000008: the ROM jumps here in machine mod
     la gp, __global_pointer$
     .option pop
     la t0, vectors
-    csrw mtvec, t0              /* bit 0 set by the hardware: this core knows vectored mode only */
+    ori t0, t0, 1               /* vectored mode, though this core knows no other */
+    csrw mtvec, t0
     la sp, _stack_top
 
     la a0, _stack_bottom        /* paint the stack for qc_port_stack_peak */

@@ -28,7 +28,9 @@ _RESET_CAUSES = {
 _WATCHDOG_CAUSES = {"RTC": "RTCWDT_SYS_RST", "super": "SUPER_WDT_RST", "group 0": "TG0WDT_SYS_RST"}
 _BAUD_TOLERANCE = 0.03
 _RATE_CHANGE_INSTRUCTIONS = 100_000
-FAULTS = (*LINE_FAULTS, *FLASH_FAULTS, *BOARD_FAULTS, "chip_id", HEAL)
+FAULTS = (*LINE_FAULTS, *FLASH_FAULTS, *BOARD_FAULTS, "chip_id", "timer_off", HEAL)
+_HEADER_REPORTS = 18  # until the watchdog of timer group 0 ends them (espressif/esp-idf#7734)
+_REPORT_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Chip:
         self._lines = {direction: DamagedDirection() for direction in DIRECTIONS}
         self._chip_id = ESP32_C3_CHIP_ID
         self._burst_limit: int | None = None
+        self._timer_off = False
         self._change = threading.Condition()
         self._boot: _Boot | None = _Boot("POWERON")
         self._early = bytearray()
@@ -130,6 +133,7 @@ class Chip:
             "mode": self.mode,
             "instructions": self._instructions(),
             "unmodelled": sorted(self._peripherals.unmodelled),
+            "timer": self._peripherals.timer_runs,
         }
 
     def misbehave(self, fault: str, **how: object) -> None:
@@ -152,6 +156,8 @@ class Chip:
             self._peripherals.wake()
         elif fault == "chip_id":
             self._chip_id = _number(how, "value")
+        elif fault == "timer_off":
+            self._timer_off = True
         elif fault == "die":
             raise PowerLostError
         elif fault == HEAL:
@@ -195,8 +201,17 @@ class Chip:
         if header == _DIRECT_BOOT:
             self._start_core(boot)
         else:
-            self._send(f"invalid header: 0x{int.from_bytes(header[:4], 'little'):08x}\r\n".encode() * 3)
             self._booted(boot, "no image")
+            self._report_header(f"invalid header: 0x{int.from_bytes(header[:4], 'little'):08x}\r\n".encode())
+
+    def _report_header(self, report: bytes) -> None:
+        """The ROM looks again and again, until a watchdog or somebody else resets the chip."""
+        for _ in range(_HEADER_REPORTS):
+            self._send(report)
+            with self._change:
+                if self._change.wait_for(lambda: self._boot is not None, _REPORT_SECONDS):
+                    return
+        self._reset(_Boot("TG0WDT_SYS_RST"))
 
     def _start_core(self, boot: _Boot) -> None:
         for address, content in boot.segments.items():
@@ -232,6 +247,7 @@ class Chip:
             stopping=lambda: self._boot is not None or self._held or self._hung,
             instructions=self._instructions if program else None,
             booted_from_flash=program is not None and not program.entry,
+            timer_off=self._timer_off,
         )
         made.uart.burst_limit = self._burst_limit
         return made
@@ -306,6 +322,7 @@ class Chip:
             line.heal()
         self.flash.heal()
         self._chip_id = ESP32_C3_CHIP_ID
+        self._timer_off = False
         self._burst_limit = self._peripherals.uart.burst_limit = None
         if self._hung:
             self._reset(_Boot("POWERON"))

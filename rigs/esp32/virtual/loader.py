@@ -20,7 +20,8 @@ from typing import Protocol
 
 from rigs.esp32.virtual.flash import NorFlash
 
-_SYNC_VALUE = 0x20120707  # what the ROM answers; a stub answers 0
+_ROM_VALUE = 0x20120707  # beside the ROM's answers to SYNC and GET_SECURITY_INFO; a stub's have 0
+_ECO_VERSION = 3  # revision 0.3, as in the eFuses
 _BAD_MESSAGE, _BAD_CHECKSUM, _UNKNOWN_COMMAND = 0x0105, 0x0107, 0xFF00
 _IRAM = range(0x40380000, 0x403E0000)
 
@@ -144,10 +145,14 @@ class SerialLoader:
         return 0, b""
 
     def _sync(self, _data: bytes, _checksum: int) -> tuple[int, bytes]:
-        return (0 if self.stub else _SYNC_VALUE), b""
+        return self._value, b""
 
     def _security_info(self, _data: bytes, _checksum: int) -> tuple[int, bytes]:
-        return 0, struct.pack("<IB7BII", 0, 0, *[0] * 7, self._chip_id, 0)
+        return self._value, struct.pack("<IB7BII", 0, 0, *[0] * 7, self._chip_id, _ECO_VERSION)
+
+    @property
+    def _value(self) -> int:
+        return 0 if self.stub else _ROM_VALUE
 
     def _read_register(self, data: bytes, _checksum: int) -> tuple[int, bytes]:
         return self._bus.read(*struct.unpack("<I", data)), b""

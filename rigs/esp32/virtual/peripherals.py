@@ -258,6 +258,7 @@ class Peripherals:
         stopping: Callable[[], bool],
         instructions: Callable[[], int] | None,
         booted_from_flash: bool,
+        timer_off: bool = False,
     ) -> None:
         self.stopping = stopping
         self.uart = Uart(transmit_uart, lambda: self.wake_core())
@@ -267,7 +268,7 @@ class Peripherals:
         self.unmodelled: set[int] = set()
         self._flash = flash
         self._system_reset = system_reset
-        self._plain: dict[int, int] = {}
+        self._plain = {reg.SYSTIMER_CONF: reg.SYSTIMER_RESET & ~(reg.SYSTIMER_WORK_EN if timer_off else 0)}
         self._fuses = {
             reg.EFUSE_MAC_LOW: int.from_bytes(mac[2:], "big"),
             reg.EFUSE_MAC_HIGH: int.from_bytes(mac[:2], "big"),
@@ -284,6 +285,11 @@ class Peripherals:
         self._sampled = 0
         self.napping = False
         self.watchdogs = Watchdogs(booted_from_flash, self._seconds)
+
+    @property
+    def timer_runs(self) -> bool:
+        """Whether unit 0 of the system timer is switched on."""
+        return bool(self._plain[reg.SYSTIMER_CONF] & reg.SYSTIMER_WORK_EN)
 
     @property
     def resting(self) -> bool:
@@ -369,7 +375,8 @@ class Peripherals:
     def tick(self) -> str:
         """Called now and then: sends what waits; returns the name of a watchdog that has bitten."""
         self.uart.drain()
-        self._sampled = max(self._sampled, self._ticks())
+        if self.timer_runs:
+            self._sampled = max(self._sampled, self._ticks())
         return self.watchdogs.expired()
 
     def _flash_command(self) -> None:
@@ -397,7 +404,8 @@ class Peripherals:
         if polling and not self.interrupt_line():
             self._nap()
         self._last_look = count
-        self._sampled = self._ticks()
+        if self.timer_runs:
+            self._sampled = self._ticks()
 
     def _nap(self) -> None:
         """Sleep a while, then let the slept time pass a millisecond a look, so that a program that counts

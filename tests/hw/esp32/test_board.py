@@ -195,6 +195,23 @@ def test_a_blank_chip_says_that_there_is_no_image(blank_board: VirtualEsp32Board
     assert b"invalid header: 0xffffffff" in says_after_reset(blank_board, b"invalid header: 0xffffffff")
 
 
+def test_a_blank_chip_says_so_again_and_again(blank_board: VirtualEsp32Board) -> None:
+    said = says_after_reset(blank_board, b"rst:0x7 (TG0WDT_SYS_RST)")
+    report = said.partition(b"rst:0x7 (TG0WDT_SYS_RST)")[0]
+    assert report.count(b"invalid header: 0xffffffff\r\n") > 10
+    flash_firmware(blank_board)  # the loader is reached all the same
+    with connected(blank_board) as device:
+        assert device.echo(b"not blank") == b"not blank"
+
+
+def test_the_firmware_switches_the_system_timer_on_itself(board: VirtualEsp32Board) -> None:
+    board.misbehave("timer_off")
+    board.reset()
+    with connected(board) as device:
+        assert device.echo(b"x") == b"x"
+    assert board.process.state()["timer"] is True
+
+
 def test_a_program_that_leaves_the_watchdogs_running_is_reset(blank_board: VirtualEsp32Board) -> None:
     blank_board.flash([(0, MAGIC + ENDLESS_LOOP)])
     assert b"rst:0x12 (SUPER_WDT_RST)" in says_after_reset(blank_board, b"(SUPER_WDT_RST)")
