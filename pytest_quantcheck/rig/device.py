@@ -69,12 +69,8 @@ class Device:
         nonce = random.getrandbits(32)
         request = PROTOCOL.to_bytes(4, "little") + nonce.to_bytes(4, "little")
         try:
-            payload = self.link.request(
-                Kind.HELLO,
-                request,
-                deadline=deadline or self.deadlines.answer,
-                limit=self.deadlines.request,
-                restart_expected=True,
+            payload = self._plain(
+                Kind.HELLO, request, deadline=deadline or self.deadlines.answer, restart_expected=True
             )
         except DeviceError as error:
             if error.status != Status.PROTOCOL:
@@ -214,7 +210,7 @@ class Device:
         try:
             self.link.baudrate = rate
             if self._self_test():
-                self.link.request(Kind.BAUD, _baud(rate, keep=True), deadline=1.0)
+                self._plain(Kind.BAUD, _baud(rate, keep=True), deadline=1.0)
                 return rate
         except RigFault as fault:
             self.link.note(f"-- {rate} baud does not work: {fault.reason}")
@@ -251,11 +247,9 @@ class Device:
     def _request(self, kind: Kind, payload: bytes = b"", **how: Any) -> bytes:
         """A request whose failure is explained: after a restart by the crash record."""
         self._make_sure_of_rate()
-        how.setdefault("deadline", self.deadlines.answer)
-        how.setdefault("limit", self.deadlines.request)
         how.setdefault("restart_expected", self._hello is None)  # the banner of its start may still come
         try:
-            return self.link.request(kind, payload, **how)
+            return self._plain(kind, payload, **how)
         except DeviceError as error:
             if error.status in (Status.NO_MODEL, Status.STATE) and self._restarted():
                 raise self._crash_fault(error) from error
@@ -265,6 +259,12 @@ class Device:
                 raise self._crash_fault(fault) from fault
             raise
 
+    def _plain(self, kind: Kind, payload: bytes = b"", **how: Any) -> bytes:
+        """A request whose failure nobody explains."""
+        return self.link.request(
+            kind, payload, **{"deadline": self.deadlines.answer, "limit": self.deadlines.request, **how}
+        )
+
     def _restarted(self) -> bool:
         """Did the device boot since HELLO? (Its banner may have been lost.)"""
         if self._hello is None:
@@ -273,9 +273,7 @@ class Device:
 
     def _crash_record(self, *, restart_expected: bool = False) -> CrashRecord:
         """Ask without explaining a failure: this is how failures are explained."""
-        payload = self.link.request(
-            Kind.FAULT, b"\0", deadline=self.deadlines.answer, restart_expected=restart_expected
-        )
+        payload = self._plain(Kind.FAULT, b"\0", restart_expected=restart_expected)
         return _read(Kind.FAULT, CrashRecord, payload)
 
     def _crash_fault(self, fault: RigFault) -> RigFault:
@@ -341,12 +339,14 @@ class Device:
             raise RigFault(
                 "link", f"bytes came in during each of {_RUNS} runs: none of their counters can be believed"
             )
-        if answer.stopped != (stop_after is not None) or (answer.records and not operators):
+        kept = answer.operators if operators else 0
+        if answer.stopped != (stop_after is not None) or answer.records != kept:
             raise RigFault(
                 "protocol",
                 f"RUN was asked to {'stop behind an operator' if stop_after is not None else 'run through'}, "
                 f"{'with' if operators else 'without'} records; the answer says "
-                f"{'stopped' if answer.stopped else 'not stopped'}, {answer.records} records",
+                f"{'stopped' if answer.stopped else 'not stopped'}, {answer.operators} operators, "
+                f"{answer.records} records",
             )
         self._records = answer.records
         if not answer.stopped:
@@ -394,14 +394,14 @@ class Device:
         on_line = 2 * _SELF_TEST_BITS / self.link.baudrate
         for number in range(_SELF_TEST_FRAMES):
             pattern = bytes((value * 167 + number) % 256 for value in range(256))
-            if self.link.request(Kind.ECHO, pattern, deadline=0.4 + on_line) != pattern:
+            if self._plain(Kind.ECHO, pattern, deadline=0.4 + on_line) != pattern:
                 return False
         return counts.resent + counts.crc_errors == before
 
     def _wait_for_rate(self) -> None:
         """Until the device is back at the host's rate: its trial, at the worst its lease, must end."""
         time.sleep(_TRIAL_MS / 1000)
-        self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadlines.answer)
+        self._plain(Kind.ECHO, deadline=_RATE_LEASE + 2 * self.deadlines.answer)
 
     def _make_sure_of_rate(self) -> None:
         """After a long silence the device may have given up a raised rate: find out, and raise it again."""
@@ -409,12 +409,12 @@ class Device:
         if rate == BASE_BAUD or time.monotonic() - self.link.last_heard < _RATE_SAFE:
             return
         try:
-            self.link.request(Kind.ECHO, b"", deadline=0.5)
+            self._plain(Kind.ECHO, deadline=0.5)
         except RigFault as fault:
             if fault.kind != "link":
                 raise
             self.link.baudrate = BASE_BAUD
-            self.link.request(Kind.ECHO, b"", deadline=_RATE_LEASE + 2 * self.deadlines.answer)
+            self._plain(Kind.ECHO, deadline=_RATE_LEASE + 2 * self.deadlines.answer)
             self.set_baud(rate)
 
 

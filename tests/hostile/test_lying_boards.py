@@ -17,7 +17,9 @@ ONCE_BELIEVED = [
     Lie("HELLO", "zero", "chunk"),  # the host hung
     Lie("HELLO", "zero", "window"),  # StopIteration
     Lie("RUN", "one", "flags"),  # stopped, though nobody asked: IndexError
+    Lie("RUN", "zero", "records"),  # asked for, and none came
     Lie("RUN", BUSY_FOR_EVER),
+    Lie("FAULT", BUSY_FOR_EVER),
     Lie("HELLO", ENDLESS),
 ]
 

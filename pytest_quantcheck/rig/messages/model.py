@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pytest_quantcheck.rig.messages.fields import U16, U32, Choice, Padded, Word
+from pytest_quantcheck.rig.messages.fields import U16, U32, Choice, Number, Padded, Word
 from pytest_quantcheck.rig.messages.message import Message, Repeated
 from pytest_quantcheck.rig.messages.numbers import DTYPES, Place
 
@@ -16,7 +16,7 @@ class TensorInfo(Message):
     """An input or output: NumPy name of the data type, and bytes."""
 
     dtype: Annotated[str, Word(4, DTYPES)]
-    bytes: Annotated[int, U32]
+    bytes: Annotated[int, Number(4, 1)]
 
 
 @dataclass(frozen=True)
