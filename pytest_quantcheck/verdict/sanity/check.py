@@ -57,9 +57,7 @@ class Sanity:
         if not all(0 <= label < classes for label in labels):
             return ()
         found = list(label_findings(decisions(outputs[0]), np.asarray(labels), classes, data.classes))
-        if any(
-            each.code == LABEL_ORDER for each in found
-        ):  # wrong labels say nothing about the preprocessing
+        if any(each.code == LABEL_ORDER for each in found):  # wrong labels cannot judge preprocessing
             return tuple(found)
 
         def right(samples: Samples) -> Bools:
