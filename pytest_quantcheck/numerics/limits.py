@@ -1,4 +1,4 @@
-"""How far the integer arithmetic reaches: what importers, device image and engine all keep to.
+"""Limits of the integer arithmetic that importers, device image and engine share.
 
 ``MAX_`` and ``MIN_`` are allowed themselves, a ``_LIMIT`` is the first value that is not. The engine has the
 same numbers in ``firmware/engine/qc_image.h``; ``tests/firmware/test_format.py`` compares them.

@@ -53,7 +53,7 @@ def choose_exponent(
     ``limit <= n * 2**exponent`` with, for a type of ``b`` bits, ``n``
 
     * ``largest``: ``2**(b-1) - 1``, so that nothing is clipped;
-    * ``steps``: ``2**(b-1)``, ESP-DL 1.1, ``ceil(log2(limit / 2**(b-1)))``: a value at the very limit clips;
+    * ``steps``: ``2**(b-1)``, ESP-DL 1.1, ``ceil(log2(limit / 2**(b-1)))``: a value equal to the limit clips;
     * ``esp_ppq``: ``(2**b - 1) / 2``, ``ceil(log2(2 * limit / (2**b - 1)))``: values in the last half
       step clip.
 
@@ -137,7 +137,7 @@ def shift_right(
 ) -> npt.NDArray[Any]:
     """``clamp(round(q / 2**bits))`` for ``|q| < 2**61`` and any ``bits``, elementwise.
 
-    Negative bits shift left and saturate; 31 bits and more are as right as 1, where C's ``>>`` on an
+    Negative bits shift left and saturate; 31 bits and more are computed correctly too, where C's ``>>`` on an
     ``int32_t`` has no meaning: https://github.com/ARM-software/CMSIS-NN/issues/114.
     """
     integers, shift = np.asarray(q, np.int64), np.asarray(bits, np.int64)

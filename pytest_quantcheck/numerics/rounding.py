@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 def round_real(x: npt.ArrayLike, rounding: Rounding = "half_away") -> npt.NDArray[Any]:
     """The real numbers ``x`` as whole numbers, in the floating-point dtype of ``x``.
 
-    Exact for every finite float: halves are told from their neighbours, which ``floor(x + 0.5)``
+    Exact for every finite float: halves differ from their neighbours, which ``floor(x + 0.5)``
     does not do. Infinities stay. Raises ``ValueError`` for an unknown rule.
     """
     values = np.asarray(x)

@@ -1,4 +1,4 @@
-"""Baselines of a whole run: what each item did with its own, which file is written, what nobody used.
+"""Baselines of a whole run: what each item did with its own, which file is written, what is unused.
 
 Only the controlling process writes, and it writes whole files.
 """
@@ -25,7 +25,7 @@ _NAMED = 10  # unused baselines that the summary names
 def of_item(item: pytest.Item, *, passed: bool) -> dict[str, Any]:
     """What an item did with its baselines, as plain values that travel with its report; empty where nothing.
 
-    Values of a test that did not pass are left out: what one criterion calls wrong must not become right.
+    Values of a test that did not pass are left out: a wrong value must not become the baseline.
     """
     book = item_notes(item).book
     if book is None:

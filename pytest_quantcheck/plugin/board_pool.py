@@ -41,7 +41,7 @@ class Bench:
         self.ledger = FaultLedger(retries=settings.infra_retries)
 
     def take(self, wanted: str, *, test: str) -> BoardRunner:
-        """A board of the target (or the board of the name) ``wanted``, up and proven. Raises ``RigFault``."""
+        """A board of the target (or the board of the name) ``wanted``, running and proven. ``RigFault``."""
         if self._wanted != wanted:
             self.release()
         if self._runner is None:
@@ -82,7 +82,7 @@ class Bench:
             time.sleep(_HAND_OVER_SECONDS)
 
     def _is_others_turn(self) -> bool:
-        """A virtual board is nobody else's; a real one is handed on while others may still wait for it."""
+        """Nobody waits for a virtual board; a real one is handed on before the others' waiting time ends."""
         if not self._shared or all(entry.virtual for entry in self._pool(self._wanted)):
             return False
         return time.monotonic() - self._since > self._settings.lease_timeout / 4

@@ -197,7 +197,7 @@ def _configurations(merged: Mapping[str, Any]) -> dict[str, list[Value]]:
 
 
 def _check_value(key: str, value: object) -> None:
-    """What is wrong with a value whatever stands beside it; the quantizer decides about the other keys."""
+    """What is wrong with a value alone, whatever the other keys are; the quantizer judges combinations."""
     if key in ("scheme", "options"):
         return
     if key == "seed":

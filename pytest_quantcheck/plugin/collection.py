@@ -75,7 +75,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def _checked(where: str, work: Callable[[], Result]) -> Result:
-    """Do ``work``; what it finds wrong becomes a collection error that names the test."""
+    """Do ``work``; an error of ours becomes a collection error that names the test."""
     try:
         return work()
     except QuantcheckError as error:
@@ -96,7 +96,7 @@ def _check_budget(config: pytest.Config, budget: Budget | None) -> None:
 def _known_targets(config: pytest.Config) -> set[str]:
     """Targets of the rig, and those that the installed chip families name."""
     known = {target for family in sound_families() for target in family.targets()}
-    with contextlib.suppress(QuantcheckError):  # a rig that cannot be read is told where boards are wanted
+    with contextlib.suppress(QuantcheckError):  # an unreadable rig is reported when a test needs boards
         known |= set((inventory(config) or Inventory(())).targets)
     return known
 

@@ -40,7 +40,7 @@ def quantcheck_session(pytestconfig: pytest.Config) -> Workshop:
 
 
 def release_board(config: pytest.Config, *, unless: pytest.Item | None) -> None:
-    """Give the board back, unless the item that comes next wants the same."""
+    """Give the board back, unless the next item needs the same."""
     workshop = config.stash.get(_WORKSHOP, None)
     if workshop is not None:
         workshop.bench.release(unless=wanted_board(unless))
@@ -61,13 +61,13 @@ def quant_config(quant_case: Case) -> QuantConfig | None:
 
 @pytest.fixture
 def float_model(quant_case: Case, quantcheck_session: Workshop) -> FloatModel | None:
-    """The marker's ``model``, loaded; None when it names none. Override it to bring an own one."""
+    """The marker's ``model``, loaded; None when it names none. Override it to use your own."""
     return quantcheck_session.float_model(quant_case)
 
 
 @pytest.fixture
 def quant_data(quant_case: Case, quantcheck_session: Workshop) -> Dataset | None:
-    """The marker's ``data``; None when it names none. Override it to bring an own ``Dataset``."""
+    """The marker's ``data``; None when it names none. Override it to use your own ``Dataset``."""
     return quantcheck_session.dataset(quant_case)
 
 

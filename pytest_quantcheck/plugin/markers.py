@@ -83,7 +83,7 @@ def override(merged: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[st
 
 
 def _plain(key: str, text: str) -> object:
-    """A number or truth value where the key wants one; what is none stays a text, which is refused later."""
+    """A number or truth value where the key takes one; other text stays text and is refused later."""
     if key == "optimize":
         return {"true": True, "false": False}.get(text.lower(), text)
     return int(text) if key == "seed" and text.isdigit() else text

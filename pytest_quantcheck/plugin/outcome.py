@@ -126,7 +126,7 @@ def _tail(log: Path) -> str:
 
 
 def check_budget_was_used(item: pytest.Item) -> None:
-    """A budget that nothing judged would be a promise nobody keeps."""
+    """A budget that no check judged is an error: it would look like a limit that holds."""
     notes = item_notes(item)
     if item.get_closest_marker("budget") and notes.call_passed and not notes.budget_used:
         pytest.fail("the budget marker was not used: no gate.check judged it in this test", pytrace=False)

@@ -50,7 +50,7 @@ class Settings:
 
 
 def in_ci() -> bool:
-    """Whether this is a run of a CI service, as they all say it."""
+    """Whether this is a run of a CI service: they all set ``CI``."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
@@ -149,7 +149,7 @@ def _folder(config: pytest.Config, name: str) -> Path | None:
 
 
 def _update(config: pytest.Config) -> str:
-    """``new`` or ``all``. Under CI nothing is written: who asks for it is told so."""
+    """``new`` or ``all``. Under CI nothing is written, and asking for it is an error."""
     asked = {"all": config.option.qc_update, "new": config.option.qc_update_new}
     given = [word for word, wanted in asked.items() if wanted]
     if not given:

@@ -1,6 +1,6 @@
 """Ready-made checks of quantized arithmetic, for any implementation: Python, C through ctypes, a board.
 
-A check draws cases with Hypothesis, holds the answers against exact arithmetic and raises an
+A check draws cases with Hypothesis, compares the answers with exact arithmetic and raises an
 AssertionError with the smallest counterexample. Each docstring names the bug that it catches.
 
     from pytest_quantcheck.properties import Domain, rounds_as_stated

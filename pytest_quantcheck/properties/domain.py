@@ -1,4 +1,4 @@
-"""What an implementation promises, and how counterexamples are searched for and told."""
+"""What an implementation promises, and how counterexamples are searched for and reported."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def search(
 ) -> None:
     """Call ``judge`` with many cases; where it fails, with smaller and smaller ones until none fails.
 
-    ``plain`` cases come first: a bug that shows in them is told with them, which shrinking may miss.
+    ``plain`` cases come first: a bug that they show is reported with them, which shrinking may miss.
     """
     for case in plain:
         judge(case)
@@ -114,7 +114,7 @@ def integers(
 
 
 def fail(holder: str, message: str, *lines: str) -> NoReturn:
-    """Raise the AssertionError that tells a counterexample, with lines that can be pasted."""
+    """Raise the AssertionError that shows a counterexample, with lines that can be pasted."""
     raise AssertionError("\n    ".join((f"{holder}: {message}", *lines)))
 
 

@@ -1,4 +1,4 @@
-"""The truth that implementations are held against: Python integers and fractions, slow and plain."""
+"""The truth that implementations are compared with: Python integers and fractions, slow and simple."""
 
 from __future__ import annotations
 

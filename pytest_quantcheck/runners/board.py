@@ -57,7 +57,7 @@ class BoardRunner:
 
     ``makers`` adds ways to make what a runtime takes, by the artefact's name in HELLO: one of a
     user's own, or one that replaces ours to break a model on purpose. Raises ``RigFault``,
-    ``ImageError``, and ``UsageError`` for a runtime whose artefact nobody makes.
+    ``ImageError``, and ``UsageError`` for a runtime whose artefact none of them makes.
     """
 
     name = "board"

@@ -25,7 +25,9 @@ class Remembering:
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """As the runner's own ``run``; the same model and vectors are run once (not with ``operators``)."""
-        if operators or not isinstance(vectors, (Samples, Raw)):  # the runner says what is wrong with others
+        if operators or not isinstance(
+            vectors, (Samples, Raw)
+        ):  # the runner refuses others with its own message
             return self.runner.run(model, vectors, operators=operators)
         key = (model.sha256, vectors.digest)
         with self._lock:
@@ -33,7 +35,7 @@ class Remembering:
                 while len(self._runs) >= KEEP:
                     del self._runs[next(iter(self._runs))]
                 self._runs[key] = self.runner.run(model, vectors)
-            return replace(self._runs[key], model=model)  # of equal content, but maybe by another name
+            return replace(self._runs[key], model=model)  # of equal content, perhaps with another name
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """As the runner's own ``tensor``."""

@@ -296,7 +296,7 @@ class Network:
         return self.writer.transpose(x, self.draw(st.permutations(range(len(x.shape)))))
 
     def strided_slice(self, x: Value, *, shrink: bool = True) -> Value:
-        """Forwards and backwards, with open and closed ends, and single elements."""
+        """Forwards and backwards, with and without stated ends, and single elements."""
         bounds: list[slice | int] = []
         for size in x.shape:
             chosen = range(size)[:: self.choice((1, 1, 2, -1, -2))]

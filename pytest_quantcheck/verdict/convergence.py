@@ -1,11 +1,11 @@
-"""How many calibration samples are enough: scales and score by size, and from where on they settle."""
+"""How many calibration samples are enough: scales and score by size, and which size is enough."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SETTLED = 0.05  # no scale moves by more than this share any more
+SETTLED = 0.05  # from there on no scale changes by more than this share
 
 
 @dataclass(frozen=True)

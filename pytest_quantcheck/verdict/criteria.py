@@ -18,7 +18,7 @@ from pytest_quantcheck.wording import counted
 SURE_TO_FAIL = 0.99
 """How sure a *fail* is at least: it accuses, while *too few vectors* only asks for more."""
 
-_SLACK = 1e-12  # fractions of N samples are compared with a hair's slack, so that 0.01 allows 1 of 100
+_SLACK = 1e-12  # fractions of N samples are compared with a tiny tolerance, so that 0.01 allows 1 of 100
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _evidence(score: Score) -> Paired | Drops:
 
 
 def _number(key: str, value: float | None) -> float | None:
-    """A limit as a plain number. ``True`` would count as 1, which nobody means."""
+    """A limit as a plain number. ``True`` is refused: Python counts it as 1."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):

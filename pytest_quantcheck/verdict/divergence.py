@@ -1,4 +1,4 @@
-"""Where a board first leaves the exact reference, by how much, in which pattern, and why.
+"""Where a board first differs from the exact reference, by how much, in which pattern, and why.
 
 One inference with a checksum per operator finds the first operator that differs; only that
 operator's tensor is fetched. Causes are not guessed from the pattern alone: the operator is computed

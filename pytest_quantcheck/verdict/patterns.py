@@ -1,4 +1,4 @@
-"""The shape of a difference between two tensors in words, and what it suggests: a hint, no proof."""
+"""The shape of a difference between two tensors in words, and what it suggests: a hint, not a proof."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _shapes(
     inner: Difference,
     limits: npt.NDArray[np.bool_],
 ) -> Iterator[tuple[str, str]]:
-    """The known patterns that fit, the most special first."""
+    """The known patterns that fit, the most specific first."""
     if count == 1 and delta.size > 1:
         position = [int(axis[0]) for axis in np.nonzero(away)]
         yield (

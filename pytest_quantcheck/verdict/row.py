@@ -123,7 +123,7 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Plain]) -> Row:
-        """What ``to_dict`` made. Raises ``UsageError`` for what is no row."""
+        """The inverse of ``to_dict``. Raises ``UsageError`` for anything else."""
         row = _read(cls, values)
         table = values.get("divergence")
         divergence = None

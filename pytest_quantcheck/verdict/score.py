@@ -193,7 +193,7 @@ def _ids(names: Sequence[str], chosen: Bools) -> tuple[str, ...]:
 
 
 def _number(metric: Metric, outputs: Array, truth: Array) -> float:
-    """The score as a plain finite number, whatever kind of number a metric of the user's returns."""
+    """The score as a plain finite number; a user's metric may return any kind of number."""
     score = metric.score(outputs, truth)
     try:
         value = float(score)

@@ -1,4 +1,4 @@
-"""How many calibration samples are enough: the same model quantized with ever more of them."""
+"""How many calibration samples are enough: the same model quantized with more and more of them."""
 
 from __future__ import annotations
 

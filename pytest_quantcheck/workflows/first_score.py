@@ -1,4 +1,4 @@
-"""What a new artefact scores beside its float model, on the data at hand: for the line below ``quantize``."""
+"""Scores of a new artefact and of its float model on the given data: the last lines of ``quantize``."""
 
 from __future__ import annotations
 

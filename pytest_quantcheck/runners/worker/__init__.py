@@ -1,1 +1,1 @@
-"""Interpreters that trust their models run in processes of their own: a damaged model costs the process."""
+"""Interpreters that do not check their models run in separate processes: a damaged model ends only those."""

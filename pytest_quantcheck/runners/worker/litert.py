@@ -40,5 +40,5 @@ class LitertInterpreter:
         """See ``process.Interpreter``."""
         try:
             return np.array(self._interpreter.get_tensor(index))
-        except ValueError:  # what nobody reads it does not compute
+        except ValueError:  # LiteRT does not compute tensors that nobody reads
             return None

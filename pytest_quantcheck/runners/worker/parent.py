@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it: started on first use, ended where it is late."""
+"""A worker process as its parent sees it: started on first use, killed after its deadline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHATTER = ("INFO: ", "WARNING: All log messages before absl")  # of LiteRT, wha
 
 
 class WorkerDiedError(ModelError):
-    """The interpreter died of the model; the next request starts a new process."""
+    """The model crashed the interpreter; the next request starts a new process."""
 
 
 class Worker:

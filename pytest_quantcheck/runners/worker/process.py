@@ -1,4 +1,4 @@
-"""``python -m pytest_quantcheck.runners.worker.process INTERPRETER``: it may crash, its parent must not."""
+"""``python -m pytest_quantcheck.runners.worker.process INTERPRETER``: it may crash alone."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Sanity:
         if key not in self._found:
             try:
                 self._found[key] = self._ask(model, data, labels)
-            except QuantcheckError:  # a float model that does not run is told where its score is wanted
+            except QuantcheckError:  # is reported where the score is computed
                 self._found[key] = ()
         return self._found[key]
 
@@ -57,7 +57,7 @@ class Sanity:
         if not all(0 <= label < classes for label in labels):
             return ()
         found = list(label_findings(decisions(outputs[0]), np.asarray(labels), classes, data.classes))
-        if any(each.code == LABEL_ORDER for each in found):  # nothing can be said by labels that are wrong
+        if any(each.code == LABEL_ORDER for each in found):  # wrong labels cannot judge preprocessing
             return tuple(found)
 
         def right(samples: Samples) -> Bools:

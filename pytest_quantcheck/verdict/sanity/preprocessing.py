@@ -13,7 +13,7 @@ from pytest_quantcheck.verdict.metrics.metric import Bools
 from pytest_quantcheck.verdict.metrics.paired import paired
 
 FEWEST = 20
-RISE = 0.02  # of the accuracy: less is not worth a word
+RISE = 0.02  # of the accuracy: less is not reported
 SURE = 0.001
 GOOD_ENOUGH = 0.98
 

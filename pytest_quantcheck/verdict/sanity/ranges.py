@@ -24,9 +24,9 @@ def range_findings(model: QuantizedModel, data: Dataset) -> Iterator[Finding]:
 
 
 def _integers(model: QuantizedModel, test: Samples) -> Iterator[Finding]:
-    """Pixels as they come out of a file, where the model wants what preprocessing makes of them."""
+    """Pixels as a file has them, where the model takes preprocessed ones."""
     tensors = prepare.summary_of(model.float_model or model.artefact).input_tensors
-    for tensor, array in zip(tensors, test.inputs):  # noqa: B905 - a wrong number of inputs is told elsewhere
+    for tensor, array in zip(tensors, test.inputs):  # noqa: B905 - a wrong number of inputs is reported elsewhere
         wants_floats = tensor.dtype == "float32" or len(tensor.scales) == 1
         if array.dtype.kind in "iu" and wants_floats:
             yield Finding(
