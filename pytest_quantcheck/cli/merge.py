@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.verdict import CODES, add_strict, conclude
-from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import read_whole, write_whole
 from pytest_quantcheck.report import json
 from pytest_quantcheck.report.merge import merge, missing
 from pytest_quantcheck.report.read import read_report
@@ -38,17 +39,17 @@ def run(args: argparse.Namespace) -> int:
     expected = _expected(args.expect) if args.expect else []
     if args.output:
         check_file("--output", args.output, args.expect, *args.reports)
-    rows = merge({str(path): read_report(path) for path in args.reports})
-    rows += missing(expected, rows)
+    report = merge({str(path): read_report(path) for path in args.reports})
+    report = replace(report, rows=(*report.rows, *missing(expected, report.rows)))
     if args.output:
-        write_whole(args.output, json.render(rows).encode("utf-8", "replace"))
-    return conclude(rows, strict=args.strict)
+        write_whole(args.output, json.render(report).encode("utf-8", "replace"))
+    return conclude(report.rows, strict=args.strict)
 
 
 def _expected(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
+        lines = read_whole(path).decode("utf-8").splitlines()
+    except (OSError, ValueError, ModelError) as error:
         raise UsageError(f"--expect {path} cannot be read: {error}") from error
     ids = [line.strip() for line in lines if "::" in line]
     if not ids:
