@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from pytest_quantcheck.baselines.content import Content
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import read_whole
 
 GIT = "git:"
 _GIT_SECONDS = 60
@@ -36,11 +37,11 @@ class Folder:
     def read(self, file: str) -> Content:
         path = self.root / file
         try:
-            return Content.parse(path.read_bytes(), str(path))
+            return Content.parse(read_whole(path), str(path))
         except FileNotFoundError:
             return Content()
-        except OSError as error:
-            raise UsageError(f"the baselines {path} cannot be read: {error.strerror or error}") from error
+        except (OSError, ModelError) as error:
+            raise UsageError(f"the baselines {path} cannot be read: {error}") from error
 
     def check(self) -> None:
         if not self.root.is_dir():

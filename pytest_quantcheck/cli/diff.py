@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print what changed; returns 0."""
-    old, new = read_report(args.old), read_report(args.new)
+    old, new = read_report(args.old).rows, read_report(args.new).rows
     lines = difference(old, new)
     for line in lines:
         print(line)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.verdict import CODES, add_strict, conclude
-from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.report.forms import FORMS
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import read_whole, write_whole
+from pytest_quantcheck.report import json
 from pytest_quantcheck.report.merge import merge, missing
-from pytest_quantcheck.report.provenance import gather
 from pytest_quantcheck.report.read import read_report
-from pytest_quantcheck.report.report import Report
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,13 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=f"A result that two reports have is taken once; two that contradict are refused. {CODES}",
     )
     parser.add_argument("reports", type=Path, nargs="+", metavar="R.json")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="OUT.json",
-        help="write the joined report: .json, .html or .md",
-    )
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="write the joined report")
     parser.add_argument(
         "--expect",
         type=Path,
@@ -45,20 +39,17 @@ def run(args: argparse.Namespace) -> int:
     expected = _expected(args.expect) if args.expect else []
     if args.output:
         check_file("--output", args.output, args.expect, *args.reports)
-        if args.output.suffix not in (".json", ".html", ".md"):
-            raise UsageError(f"--output {args.output}: allowed: a name that ends in .json, .html or .md")
-    rows = merge({str(path): read_report(path) for path in args.reports})
-    rows += missing(expected, rows)
+    report = merge({str(path): read_report(path) for path in args.reports})
+    report = replace(report, rows=(*report.rows, *missing(expected, report.rows)))
     if args.output:
-        report = Report(tuple(rows), gather(Path.cwd(), {}))
-        FORMS[args.output.suffix.removeprefix(".")].write(report, str(args.output))
-    return conclude(rows, strict=args.strict)
+        write_whole(args.output, json.render(report).encode("utf-8", "replace"))
+    return conclude(report.rows, strict=args.strict)
 
 
 def _expected(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
+        lines = read_whole(path).decode("utf-8").splitlines()
+    except (OSError, ValueError, ModelError) as error:
         raise UsageError(f"--expect {path} cannot be read: {error}") from error
     ids = [line.strip() for line in lines if "::" in line]
     if not ids:

@@ -35,7 +35,7 @@ def add_strict(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print table and outcome; return the exit code."""
-    return conclude(read_report(args.report), strict=args.strict)
+    return conclude(read_report(args.report).rows, strict=args.strict)
 
 
 def conclude(rows: Sequence[Row], *, strict: bool) -> int:

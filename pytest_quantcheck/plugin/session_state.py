@@ -16,6 +16,7 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.named_function import call_reference, is_reference
@@ -162,4 +163,4 @@ def _predecessor(path: Path | None, float_outputs: FloatOutputs) -> Predecessor 
     """The model of ``--qc-compare``."""
     if path is None:
         return None
-    return Predecessor(QuantizedModel(path.stem, path.read_bytes(), path=path), float_outputs)
+    return Predecessor(QuantizedModel(path.stem, read_whole(path), path=path), float_outputs)

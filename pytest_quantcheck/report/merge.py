@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.report.provenance import Provenance
+from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.row import Row
 
 Identity = tuple[str, str, int]
@@ -23,26 +26,43 @@ def identified(rows: Iterable[Row]) -> dict[Identity, Row]:
     return found
 
 
-def merge(reports: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """The rows of all reports, by the report's name; what two reports both have is taken once.
+def merge(reports: Mapping[str, Report]) -> Report:
+    """All reports as one, by their names; what two of them both have is taken once.
 
-    Raises ``UsageError`` where two reports have other outcomes, or other models, for one check.
+    Raises ``UsageError`` where two are of different commits, or have other outcomes or models for one check.
     """
     merged: dict[Identity, tuple[str, Row]] = {}
-    for name, rows in reports.items():
-        for identity, row in identified(rows).items():
+    commits: dict[str, str] = {}
+    omitted: dict[str, int] = {}
+    for name, report in reports.items():
+        if report.provenance.revision:
+            commits.setdefault(report.provenance.revision, name)
+        for identity, row in identified(report.rows).items():
             other, first = merged.setdefault(identity, (name, row))
-            if row.outcome != first.outcome:
-                raise UsageError(
-                    f"{other} and {name} contradict each other: {row.test} is {first.outcome} in the one and "
-                    f"{row.outcome} in the other. Leave out the report that no longer counts"
-                )
-            if row.model_sha256 != first.model_sha256:
-                raise UsageError(
-                    f"{other} and {name} are of different models: {row.test} ran {first.model_sha256[:12]} "
-                    f"in the one and {row.model_sha256[:12]} in the other. Give reports of one commit"
-                )
-    return [row for _, row in merged.values()]
+            _refuse_contradiction((other, first), (name, row))
+        for reason, count in report.omitted.items():  # each job omits the same ones
+            omitted[reason] = max(count, omitted.get(reason, 0))
+    if len(commits) > 1:
+        (one, first_name), (other_one, second_name) = list(commits.items())[:2]
+        raise UsageError(
+            f"{first_name} is of commit {one[:12]}, {second_name} of {other_one[:12]}. Give reports of one"
+        )
+    made = next((each.provenance for each in reports.values() if each.provenance.revision), Provenance())
+    return Report(tuple(row for _, row in merged.values()), replace(made, options={}), omitted=omitted)
+
+
+def _refuse_contradiction(one: tuple[str, Row], other: tuple[str, Row]) -> None:
+    (first_name, first), (name, row) = one, other
+    if row.outcome != first.outcome:
+        raise UsageError(
+            f"{first_name} and {name} contradict each other: {row.test} is {first.outcome} in the one and "
+            f"{row.outcome} in the other. Leave out the report that no longer counts"
+        )
+    if row.model_sha256 != first.model_sha256:
+        raise UsageError(
+            f"{first_name} and {name} are of different models: {row.test} ran {first.model_sha256[:12]} in "
+            f"the one and {row.model_sha256[:12]} in the other. Give reports of one commit"
+        )
 
 
 def missing(expected: Iterable[str], rows: Sequence[Row]) -> list[Row]:

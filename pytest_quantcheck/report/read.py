@@ -1,22 +1,30 @@
-"""JSON reports back into rows. What a file says is checked, not trusted."""
+"""JSON reports back into ``Report``. What a file says is checked, not trusted."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.report.cells import cells
 from pytest_quantcheck.report.json import SCHEMAS
+from pytest_quantcheck.report.provenance import Provenance
+from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.row import Row, overall
 
 
-def read_report(path: Path) -> list[Row]:
-    """The rows of a report that ``--qc-report json=`` wrote. Raises ``UsageError`` for anything else."""
+def read_report(path: Path) -> Report:
+    """What ``--qc-report json=`` wrote, as far as it can be joined and compared: rows, what was omitted, what
+    made it. Raises ``UsageError`` for anything else.
+    """
     try:
-        document = json.loads(path.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise UsageError(f"the report {path} cannot be read: {error.strerror or error}") from error
+        document = json.loads(read_whole(path).decode("utf-8"))
+    except (OSError, ModelError) as error:
+        raise UsageError(f"the report {path} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON report: {error}") from error
     results = document.get("results") if isinstance(document, dict) else None
@@ -24,12 +32,14 @@ def read_report(path: Path) -> list[Row]:
         raise UsageError(f"{path} is no report; allowed: what pytest --qc-report=json=FILE writes")
     if document.get("schema") != SCHEMAS["report"]:
         raise UsageError(
-            f"{path} has the schema {document.get('schema')!r}, this version reads {SCHEMAS['report']}; "
-            "use the version of pytest-quantcheck that wrote it"
+            f"{path} has the schema {document.get('schema')!r}, this version reads {SCHEMAS['report']}; use "
+            "the version of pytest-quantcheck that wrote it"
         )
     try:
-        rows = [Row.from_dict(each) for each in results]
+        rows = tuple(Row.from_dict(each) for each in results)
         _ = [cells(row) for row in rows]
+        omitted = {str(reason): int(count) for reason, count in document.get("omitted", {}).items()}
+        made = _provenance(document.get("provenance", {}))
     except (UsageError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise UsageError(f"{path}: a result cannot be read: {error}") from error
     if document.get("outcome") != overall(rows):
@@ -37,4 +47,13 @@ def read_report(path: Path) -> list[Row]:
             f"{path} says that its outcome is {document.get('outcome')!r}, but its results make it "
             f"{overall(rows)!r}: it was changed, or it is damaged"
         )
-    return rows
+    return Report(rows, made, omitted=omitted)
+
+
+def _provenance(plain: Mapping[str, Any]) -> Provenance:
+    """What is known; keys of a later version are left out, as its page asks of readers."""
+    known = {field.name for field in fields(Provenance)}
+    made = Provenance(**{key: value for key, value in plain.items() if key in known})
+    if not isinstance(made.revision, str):
+        raise UsageError(f"the provenance's revision is {made.revision!r}; allowed: a text")
+    return made

@@ -11,6 +11,8 @@ import pytest
 
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.report.json import render
+from pytest_quantcheck.report.provenance import Provenance
+from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 
@@ -28,9 +30,9 @@ def row(test: str = "t.py::test_a", outcome: str = "pass", **more: Any) -> Row:
 def report(tmp_path: Path) -> Callable[..., str]:
     """``report(name, *rows)``: the path of a report with these rows."""
 
-    def make(name: str, *rows: Row) -> str:
+    def make(name: str, *rows: Row, revision: str = "") -> str:
         path = tmp_path / name
-        path.write_text(render(rows))
+        path.write_text(render(Report(rows, Provenance(revision=revision))))
         return str(path)
 
     return make
@@ -70,7 +72,7 @@ def test_the_verdict_says_what_failed(report, capsys) -> None:
 
 
 def damaged(**changes: Any) -> str:
-    document = json.loads(render([row()]))
+    document = json.loads(render(Report((row(),))))
     return json.dumps({**document, **changes})
 
 
@@ -83,6 +85,9 @@ def damaged(**changes: Any) -> str:
         (damaged(results={}), "is no report"),
         (damaged(schema=1), "has the schema 1, this version reads"),
         (damaged(schema=None), "has the schema None"),
+        (damaged(provenance=3), "a result cannot be read"),
+        (damaged(provenance={"revision": 3}), "the provenance's revision is 3"),
+        (damaged(omitted={"reason": "many"}), "a result cannot be read"),
         (damaged(outcome="regression"), "its outcome is 'regression', but its results make it 'pass'"),
         (damaged(results=[{"colour": "red"}]), "a result cannot be read: a result has the key 'colour'"),
         (damaged(results=[{"outcome": "fine"}]), "outcome='fine' is not known"),
@@ -98,7 +103,7 @@ def test_what_is_no_report_is_refused(tmp_path, capsys, text, words) -> None:
 
 def test_a_report_that_is_not_there_is_an_error(tmp_path, capsys) -> None:
     assert main(["verdict", str(tmp_path / "none.json")]) == 2
-    assert "cannot be read: No such file or directory" in capsys.readouterr().err
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 def test_a_diff_says_what_is_new_gone_and_changed(report, capsys) -> None:
@@ -171,6 +176,16 @@ def test_shards_that_contradict_each_other_are_refused(report, tmp_path, capsys,
     assert main(["merge", report("1.json", row()), report("2.json", other), "-o", str(out)]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_shards_of_different_commits_are_refused(report, capsys) -> None:
+    one, other = (
+        report("1.json", row(), revision="a" * 40),
+        report("2.json", row("t.py::b"), revision="b" * 40),
+    )
+    assert main(["merge", one, other]) == 2
+    assert "1.json is of commit aaaaaaaaaaaa" in capsys.readouterr().err
+    assert main(["merge", one, report("3.json", row("t.py::c"))]) == 0
 
 
 def test_a_test_that_no_shard_ran_is_an_error(report, tmp_path, capsys) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import Row, ScoreRow
@@ -45,6 +46,10 @@ GOOD = Row(
         Criterion("exact", True, "all 20 outputs are those of tflm"),
         Criterion("max_drop", True, "accuracy 92.50%, drop 0.50%, limit 1.00%"),
         Criterion("latency_ms", None, "virtual-esp32c3 counts instructions"),
+    ),
+    changes=(
+        Change("accuracy", "improvement", "accuracy is better", 0.925, 0.92, "0", 540, ("a",), ("b",)),
+        Change("instructions", "new", "instructions is new", 502452.0, written=True),
     ),
     counter=502452.0,
     counter_spread=236,
