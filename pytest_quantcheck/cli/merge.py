@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pytest_quantcheck.cli.document import made_by
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.verdict import CODES, add_strict, conclude
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.report import json
+from pytest_quantcheck.report.html import page
 from pytest_quantcheck.report.merge import merge, missing
 from pytest_quantcheck.report.read import read_report
+from pytest_quantcheck.report.report import Report
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("reports", type=Path, nargs="+", metavar="R.json")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="write the joined report")
+    parser.add_argument("--html", type=Path, metavar="OUT.html", help="write it as one HTML file")
     parser.add_argument(
         "--expect",
         type=Path,
@@ -38,10 +41,15 @@ def run(args: argparse.Namespace) -> int:
     expected = _expected(args.expect) if args.expect else []
     if args.output:
         check_file("--output", args.output, args.expect, *args.reports)
+    if args.html:
+        check_file("--html", args.html, args.expect, args.output, *args.reports)
     rows = merge({str(path): read_report(path) for path in args.reports})
     rows += missing(expected, rows)
+    report = Report(tuple(rows), made_by(args))
     if args.output:
-        write_whole(args.output, json.render(rows).encode("utf-8", "replace"))
+        json.write(report, str(args.output))
+    if args.html:
+        page.write(report, str(args.html))
     return conclude(rows, strict=args.strict)
 
 

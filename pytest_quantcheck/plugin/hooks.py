@@ -181,7 +181,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def _conclude(session: pytest.Session) -> None:
-    """What the controlling process does at the end: write baselines and reports, and say whether that is well."""
+    """What the controlling process does at the end: write baselines and reports, and say if that is well."""
     config, notes = session.config, run_notes(session.config)
     well = True
     if notes.baselines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.report.json import render
+from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow
+from tests import documents
 
 pytestmark = pytest.mark.host
 
@@ -30,7 +33,7 @@ def report(tmp_path: Path) -> Callable[..., str]:
 
     def make(name: str, *rows: Row) -> str:
         path = tmp_path / name
-        path.write_text(render(rows))
+        path.write_text(render(Report(rows)))
         return str(path)
 
     return make
@@ -70,7 +73,7 @@ def test_the_verdict_says_what_failed(report, capsys) -> None:
 
 
 def damaged(**changes: Any) -> str:
-    document = json.loads(render([row()]))
+    document = json.loads(render(Report((row(),))))
     return json.dumps({**document, **changes})
 
 
@@ -147,8 +150,10 @@ def test_a_diff_says_what_is_new_gone_and_changed(report, capsys) -> None:
 def test_shards_are_joined_into_one_report(report, tmp_path, capsys) -> None:
     one = report("1.json", row("t.py::test_a"), row("t.py::test_both"))
     two = report("2.json", row("t.py::test_both"), row("t.py::test_b", "rig_fault"))
-    out = tmp_path / "all.json"
-    assert main(["merge", one, two, "-o", str(out)]) == 3
+    out, page = tmp_path / "all.json", tmp_path / "all.html"
+    assert main(["merge", one, two, "-o", str(out), "--html", str(page)]) == 3
+    assert all(f"t.py::test_{name}" in page.read_text() for name in ("a", "both", "b"))
+    documents.read(out.read_text())
     assert "2 passed, 0 failed, 0 not judged, 1 rig faults" in capsys.readouterr().out
     assert [each["test"] for each in json.loads(out.read_text())["results"]] == [
         "t.py::test_a",
@@ -186,7 +191,15 @@ def test_a_test_that_no_shard_ran_is_an_error(report, tmp_path, capsys) -> None:
     assert "names no test; allowed: one node id a line" in capsys.readouterr().err
 
 
+def test_a_score_that_is_no_finite_number_survives_a_merge(report, tmp_path) -> None:
+    score = ScoreRow("snr", math.inf, 9)
+    out = tmp_path / "all.json"
+    assert main(["merge", report("1.json", row(scores=(score,))), "-o", str(out)]) == 0
+    assert documents.read(out.read_text())["results"][0]["scores"][0]["value"] is None
+
+
 def test_a_merge_overwrites_none_of_its_inputs(report, capsys) -> None:
     path = report("1.json", row())
-    assert main(["merge", path, "-o", path]) == 2
-    assert "which it would overwrite" in capsys.readouterr().err
+    for option in ("-o", "--html"):
+        assert main(["merge", path, option, path]) == 2
+        assert "which it would overwrite" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import Row, ScoreRow
@@ -81,6 +82,10 @@ BAD = replace(
     outcome="regression",
     retries=0,
     faults=(),
+    baselines=(
+        Change("accuracy", "regression", "88.00%, was 92.00%", 0.88, 0.92, "0.5 pp", 540, ("test-17",)),
+        Change("arena", "same", "4096, as stored", 4096, 4096),
+    ),
     findings=("scale-stretched: a scale is 3 times what the data need. Look at input 2.",),
 )
 HOST = Row(

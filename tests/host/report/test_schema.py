@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from pytest_quantcheck.baselines.change import STATES, Change
 from pytest_quantcheck.report.json import SCHEMAS, document, render
 from pytest_quantcheck.report.provenance import Provenance, gather
 from pytest_quantcheck.report.report import Report, Trend
@@ -28,6 +29,7 @@ TYPES = {
     "score": ScoreRow,
     "criterion": Criterion,
     "divergence": Divergence,
+    "change": Change,
     "provenance": Provenance,
     "trend": Trend,
 }
@@ -55,6 +57,7 @@ def test_the_schema_names_every_field_and_no_other(name: str) -> None:
 
 def test_the_schema_allows_the_outcomes_that_rows_have() -> None:
     assert SCHEMA["$defs"]["result"]["properties"]["outcome"]["enum"] == list(OUTCOMES)
+    assert SCHEMA["$defs"]["change"]["properties"]["state"]["enum"] == list(STATES)
 
 
 def test_numbers_that_are_not_finite_are_null() -> None:
