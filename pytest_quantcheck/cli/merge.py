@@ -6,13 +6,16 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_quantcheck.cli.document import made_by
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.verdict import CODES, add_strict, conclude
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole, write_whole
 from pytest_quantcheck.report import json
+from pytest_quantcheck.report.html import page
 from pytest_quantcheck.report.merge import merge, missing
 from pytest_quantcheck.report.read import read_report
+from pytest_quantcheck.report.report import Report
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("reports", type=Path, nargs="+", metavar="R.json")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="write the joined report")
+    parser.add_argument("--html", type=Path, metavar="OUT.html", help="write it as one HTML file")
     parser.add_argument(
         "--expect",
         type=Path,

@@ -25,8 +25,9 @@ def title(row: Row) -> str:
 
 
 def configuration(row: Row) -> str:
-    """The model and its configuration; where a row has none, its case without the board."""
-    return row.model or row.case.removesuffix(f"-{row.target}") or row.test or "?"
+    """The model and its configuration; where a row has none, its parameters without the board."""
+    case = row.case.partition("[")[2].removesuffix("]") or row.case
+    return row.model or case.removesuffix(f"-{row.target}") or row.test or "?"
 
 
 def maker(row: Row) -> str:

@@ -1,10 +1,10 @@
-"""Parts that a row or a score may have: tables behind a score, changes since baselines were stored."""
+"""Tables behind a score, such as a confusion matrix, where its metric gives any."""
 
 from __future__ import annotations
 
 from typing import Protocol, Union
 
-from pytest_quantcheck.verdict.row import Row, ScoreRow
+from pytest_quantcheck.verdict.row import ScoreRow
 
 Cell = Union[int, float, None]
 
@@ -26,28 +26,5 @@ class Table(Protocol):
     def percent(self) -> bool: ...
 
 
-class Change(Protocol):
-    """A ``value`` now and ``stored`` before; ``state`` is *regression*, *stale*, *new* and so on."""
-
-    @property
-    def metric(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def value(self) -> float | None: ...
-    @property
-    def stored(self) -> float | None: ...
-    @property
-    def lost(self) -> tuple[str, ...]: ...
-    @property
-    def gained(self) -> tuple[str, ...]: ...
-
-
 def tables(score: ScoreRow) -> tuple[Table, ...]:
     return tuple(getattr(score, "detail", ()))
-
-
-def changes(row: Row) -> tuple[Change, ...]:
-    return tuple(getattr(row, "baselines", ()))

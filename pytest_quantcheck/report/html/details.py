@@ -8,7 +8,6 @@ from pytest_quantcheck.report.cells import cost, difference, place, size, verdic
 from pytest_quantcheck.report.html.flips import names
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
 from pytest_quantcheck.report.naming import BAD, MARKS, maker, scored_by, title, value
-from pytest_quantcheck.report.parts import changes
 from pytest_quantcheck.report.report import Place
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow
@@ -64,9 +63,9 @@ def _body(row: Row, where: Place | None) -> list[Html]:
         parts += [part for each in row.scores for part in _flips(each)]
     if costs := _costs(row):
         parts.append(table(("cost", f"on {maker(row)}"), costs))
-    if found := changes(row):
+    if row.baselines:
         titles = ("baseline", "state", "now", "stored", "in words")
-        body = ([c.metric, c.state, _number(c.value), _number(c.stored), c.text] for c in found)
+        body = ([c.metric, c.state, _number(c.value), _number(c.stored), c.text] for c in row.baselines)
         parts.append(table(titles, body))
     parts += [tag("p", f"warning: {each}", class_="finding") for each in row.findings]
     return parts

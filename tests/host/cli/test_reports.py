@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pytest_quantcheck.report.provenance import Provenance
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow
+from tests import documents
 
 pytestmark = pytest.mark.host
 
@@ -152,8 +154,10 @@ def test_a_diff_says_what_is_new_gone_and_changed(report, capsys) -> None:
 def test_shards_are_joined_into_one_report(report, tmp_path, capsys) -> None:
     one = report("1.json", row("t.py::test_a"), row("t.py::test_both"))
     two = report("2.json", row("t.py::test_both"), row("t.py::test_b", "rig_fault"))
-    out = tmp_path / "all.json"
-    assert main(["merge", one, two, "-o", str(out)]) == 3
+    out, page = tmp_path / "all.json", tmp_path / "all.html"
+    assert main(["merge", one, two, "-o", str(out), "--html", str(page)]) == 3
+    assert all(f"t.py::test_{name}" in page.read_text() for name in ("a", "both", "b"))
+    documents.read(out.read_text())
     assert "2 passed, 0 failed, 0 not judged, 1 rig faults" in capsys.readouterr().out
     assert [each["test"] for each in json.loads(out.read_text())["results"]] == [
         "t.py::test_a",
@@ -201,7 +205,15 @@ def test_a_test_that_no_shard_ran_is_an_error(report, tmp_path, capsys) -> None:
     assert "names no test; allowed: one node id a line" in capsys.readouterr().err
 
 
+def test_a_score_that_is_no_finite_number_survives_a_merge(report, tmp_path) -> None:
+    score = ScoreRow("snr", math.inf, 9)
+    out = tmp_path / "all.json"
+    assert main(["merge", report("1.json", row(scores=(score,))), "-o", str(out)]) == 0
+    assert documents.read(out.read_text())["results"][0]["scores"][0]["value"] is None
+
+
 def test_a_merge_overwrites_none_of_its_inputs(report, capsys) -> None:
     path = report("1.json", row())
-    assert main(["merge", path, "-o", path]) == 2
-    assert "which it would overwrite" in capsys.readouterr().err
+    for option in ("-o", "--html"):
+        assert main(["merge", path, option, path]) == 2
+        assert "which it would overwrite" in capsys.readouterr().err

@@ -57,6 +57,7 @@ def test_the_schema_names_every_field_and_no_other(name: str) -> None:
 
 def test_the_schema_allows_the_outcomes_that_rows_have() -> None:
     assert SCHEMA["$defs"]["result"]["properties"]["outcome"]["enum"] == list(OUTCOMES)
+    assert SCHEMA["$defs"]["change"]["properties"]["state"]["enum"] == list(STATES)
 
 
 def test_the_schema_allows_the_states_that_changes_have() -> None:
