@@ -10,12 +10,11 @@ from pytest_quantcheck.cli.document import made_by
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.verdict import CODES, add_strict, conclude
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.files import read_whole, write_whole
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.report import json
 from pytest_quantcheck.report.html import page
 from pytest_quantcheck.report.merge import merge, missing
 from pytest_quantcheck.report.read import read_report
-from pytest_quantcheck.report.report import Report
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,10 +42,14 @@ def run(args: argparse.Namespace) -> int:
     expected = _expected(args.expect) if args.expect else []
     if args.output:
         check_file("--output", args.output, args.expect, *args.reports)
+    if args.html:
+        check_file("--html", args.html, args.expect, args.output, *args.reports)
     report = merge({str(path): read_report(path) for path in args.reports})
-    report = replace(report, rows=(*report.rows, *missing(expected, report.rows)))
+    report = replace(report, rows=(*report.rows, *missing(expected, report.rows)), provenance=made_by(args))
     if args.output:
-        write_whole(args.output, json.render(report).encode("utf-8", "replace"))
+        json.write(report, str(args.output))
+    if args.html:
+        page.write(report, str(args.html))
     return conclude(report.rows, strict=args.strict)
 
 

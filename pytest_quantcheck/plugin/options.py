@@ -57,6 +57,15 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--qc-vectors", metavar="N", help="use only N test vectors, chosen by id across classes")
     group.addoption("--qc-cache", metavar="DIR", help="where conversions are kept")
     group.addoption("--qc-log-dir", metavar="DIR", help="where serial logs go (.quantcheck in rootdir)")
+    _add_results(group)
+    parser.addini(TOLERANCES, "METRIC = TOLERANCE, one a line, for gate.check(baseline=)", "linelist", [])
+    parser.addini("qc_rig", "inventories of boards: files relative to rootdir, or virtual", "args", [])
+    for name, (default, text) in INI_KEYS.items():
+        parser.addini(name, text, default=default)
+
+
+def _add_results(group: pytest.OptionGroup) -> None:
+    """What a run is compared with, and where its results go."""
     group.addoption(
         "--qc-set",
         action="append",
@@ -85,10 +94,6 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="OLD.tflite",
         help="run an older model beside each one, on the same board, and compare with it",
     )
-    parser.addini(TOLERANCES, "METRIC = TOLERANCE, one a line, for gate.check(baseline=)", "linelist", [])
-    parser.addini("qc_rig", "inventories of boards: files relative to rootdir, or virtual", "args", [])
-    for name, (default, text) in INI_KEYS.items():
-        parser.addini(name, text, default=default)
 
 
 def given(config: pytest.Config) -> bool:

@@ -63,9 +63,9 @@ def _body(row: Row, where: Place | None) -> list[Html]:
         parts += [part for each in row.scores for part in _flips(each)]
     if costs := _costs(row):
         parts.append(table(("cost", f"on {maker(row)}"), costs))
-    if row.baselines:
+    if row.changes:
         titles = ("baseline", "state", "now", "stored", "in words")
-        body = ([c.metric, c.state, _number(c.value), _number(c.stored), c.text] for c in row.baselines)
+        body = ([c.metric, c.state, _number(c.value), _number(c.stored), c.text] for c in row.changes)
         parts.append(table(titles, body))
     parts += [tag("p", f"warning: {each}", class_="finding") for each in row.findings]
     return parts

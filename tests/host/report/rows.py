@@ -86,7 +86,7 @@ BAD = replace(
     outcome="regression",
     retries=0,
     faults=(),
-    baselines=(
+    changes=(
         Change("accuracy", "regression", "88.00%, was 92.00%", 0.88, 0.92, "0.5 pp", 540, ("test-17",)),
         Change("arena", "same", "4096, as stored", 4096, 4096),
     ),
