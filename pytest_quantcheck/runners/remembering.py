@@ -35,7 +35,10 @@ class Remembering:
                 while len(self._runs) >= KEEP:
                     del self._runs[next(iter(self._runs))]
                 self._runs[key] = self.runner.run(model, vectors)
-            return replace(self._runs[key], model=model)  # of equal content, perhaps with another name
+            run = self._runs[key]
+            return (
+                run if run.model is model else replace(run, model=model)
+            )  # of equal content, perhaps with another name
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """As the runner's own ``tensor``."""
