@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.numerics.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,3 +32,16 @@ def clips(ids: Sequence[str]) -> Clips:
     positions: dict[str, int] = {}
     of = [positions.setdefault(each.rpartition("#")[0] or each, len(positions)) for each in ids]
     return Clips(tuple(positions), np.asarray(of, dtype=np.int64))
+
+
+def samples_of_clips(samples: Samples, truth: Array) -> Samples:
+    """Each clip as one sample that stands for it where content is compared: its inputs are a digest of
+    those of its patches, in any order, (K, 32) uint8; ``truth`` is (K, ...).
+    """
+    found = clips(samples.names)
+    digests = [
+        hashlib.sha256(b"".join(sorted(samples.input_digests[at] for at in each))).digest()
+        for each in found.members()
+    ]
+    x = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), -1)
+    return Samples(x, truth, found.names)

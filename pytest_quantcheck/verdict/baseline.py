@@ -99,7 +99,7 @@ def _score(run: Run, score: Score, test_size: int) -> Measured:
         "score",
         higher_is_better=score.metric.higher_is_better,
         fraction=score.metric.fraction,
-        part=score.samples < test_size,
+        part=score.vectors < test_size,
     )
 
 

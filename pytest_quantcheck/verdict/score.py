@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, isnan, prod
 
-from pytest_quantcheck.data.clips import clips
+from pytest_quantcheck.data.clips import clips, samples_of_clips
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.data.tasks.task import CLIP, Task
 from pytest_quantcheck.errors import UsageError
@@ -24,7 +24,7 @@ from pytest_quantcheck.wording import counted
 class Score:
     """``value`` over ``samples`` observations, and ``float_value``, the float model's on the same ones.
 
-    An ``observation`` is a sample, or what the metric makes of several, such as a clip; ``names`` are theirs.
+    An ``observation`` is a sample, or what the metric makes of several of all ``vectors``, such as a clip.
     ``output`` names the output where the model has several. ``inherited`` names the host reference where the
     run's vectors are a part of the test set and its outputs are the reference's: the score is then over the
     whole test set. ``of`` are the observations; ``right`` says per observation whether it was right, where
@@ -45,8 +45,8 @@ class Score:
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
     judged: bool = True
+    vectors: int = 0
     observation: str = "sample"
-    names: tuple[str, ...] = field(default=(), repr=False, compare=False)
     detail: tuple[Table, ...] = field(default=(), repr=False)
     drops: Callable[[], Drops] | None = field(default=None, repr=False, compare=False)
 
@@ -113,11 +113,11 @@ def measure(
             metric,
             _observe(metric, outputs[which], truth, samples),
             _observe(metric, references[which], truth, samples).outputs if references else None,
+            samples,
             task,
             inherited=inherited,
             output=names[which],
             classes=classes,
-            of=samples if metric.gather is None else None,  # what was gathered is no sample any more
         )
         for which, truth in enumerate(truths)
     )
@@ -143,12 +143,12 @@ def _score(
     metric: Metric,
     seen: Observations,
     floats: Array | None,
+    samples: Samples,
     task: Task,
     *,
     inherited: str,
     output: str,
     classes: Sequence[str],
-    of: Samples | None,
 ) -> Score:
     right = metric.per_sample(seen.outputs, seen.truth) if metric.per_sample is not None else None
     pair = None
@@ -161,17 +161,17 @@ def _score(
     return Score(
         metric=metric,
         samples=len(seen.names),
+        vectors=len(samples),
         value=_number(metric, seen.outputs, seen.truth),
         float_value=None if floats is None else _number(metric, floats, seen.truth),
         paired=pair,
         inherited=inherited,
         output=output,
         right=right,
-        of=of,
+        of=samples if metric.gather is None else samples_of_clips(samples, seen.truth),
         lost=lost,
         gained=gained,
         observation=_observation(metric, task),
-        names=seen.names,
         detail=metric.detail(seen.outputs, seen.truth, classes) if metric.detail is not None else (),
         drops=None if floats is None else _drops(metric, seen, floats, task),
     )

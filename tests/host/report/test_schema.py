@@ -18,6 +18,7 @@ from pytest_quantcheck.report.report import Report, Trend
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import OUTCOMES, Row, ScoreRow, count
+from pytest_quantcheck.verdict.table import Table
 from tests.documents import SCHEMA, read
 from tests.host.report.rows import EVERY, GOOD, HOSTILE
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parents[3]
 TYPES = {
     "result": Row,
     "score": ScoreRow,
+    "table": Table,
     "criterion": Criterion,
     "divergence": Divergence,
     "change": Change,

@@ -365,7 +365,7 @@ def test_patches_vote_for_their_clip_and_both_scores_are_shown(make) -> None:
     assert str(clip) == "clip_accuracy 100.00% on 2 clips"
     assert str(patch) == "patch_accuracy 50.00% on 4 samples"
     assert [c.name for c in verdict.criteria if c.passed] == ["exact", "min_score"]
-    assert clip.names == ("a", "b")
+    assert clip.of.names == ("a", "b")
     row = verdict.row()
     assert [each.title for each in row.score.detail] == ["per class", "confusion matrix"]
     assert row.score.detail[0].names == ("dog", "rain", "siren")
