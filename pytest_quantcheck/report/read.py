@@ -26,8 +26,8 @@ def read_report(path: Path) -> list[Row]:
         raise UsageError(f"{path} is no report; allowed: what pytest --qc-report=json=FILE writes")
     if document.get("schema") != SCHEMAS["report"]:
         raise UsageError(
-            f"{path} has the schema {document.get('schema')!r}, this version reads {SCHEMAS['report']!r}; use "
-            "the version of pytest-quantcheck that wrote it"
+            f"{path} has the schema {document.get('schema')!r}, this version reads {SCHEMAS['report']!r}; "
+            "use the version of pytest-quantcheck that wrote it"
         )
     try:
         rows = [Row.from_dict(_with_numbers(each)) for each in results]
