@@ -309,7 +309,7 @@ def test_collection_imports_no_heavy_package(pytester: pytest.Pytester) -> None:
         ),
         (
             ["--qc-report=pdf=x"],
-            "--qc-report pdf=x: unknown form 'pdf'; allowed: md=FILE, json=FILE, html=FILE",
+            "--qc-report pdf=x: unknown form 'pdf'; allowed: md=FILE, json=FILE, html=FILE, figures=PREFIX, ",
         ),
         (["--qc-run-timeout=0"], "--qc-run-timeout: '0' is out of range; allowed: a number from 1"),
         (["--qc-set=seed"], "--qc-set seed: allowed: KEY=VALUE"),

@@ -95,10 +95,10 @@ def test_the_terminal_says_why_below_what_failed(run: Run) -> None:
     result.stdout.fnmatch_lines(
         [
             "case * on * accuracy *verdict",
-            "nets *  ok",
-            "nets *  FAILED min_score",
+            "test_good?nets? *  ok",
+            "test_bad?nets? *  FAILED min_score",
             "  min_score: accuracy *",
-            "nets *  error: UsageError",
+            "test_wrong?nets? *  error: UsageError",
             "  exact= compares with the reference, *",
         ]
     )
@@ -152,8 +152,8 @@ def test_github_gets_annotations_and_a_summary_without_an_option(
     file = f"file={pytester.path.name}/test_it.py"
     run().stdout.fnmatch_lines(
         [
-            f"::error {file},line={BAD_LINE},title=regression%3A nets::min_score: accuracy *",
-            f"::error {file},line=*,title=error%3A nets::exact= *",
+            f"::error {file},line={BAD_LINE},title=regression%3A test_bad?nets?::min_score: accuracy *",
+            f"::error {file},line=*,title=error%3A test_wrong?nets?::exact= *",
         ]
     )
     assert summary.read_text().startswith("# quantcheck\n")
