@@ -53,6 +53,7 @@ def _scan() -> int:
             "that need no hardware.",
             file=sys.stderr,
         )
+        print(f"# {FILE_NAME}: no board was found; a [[board]] looks as in docs/boards.md")
         return 0
     print(dumps(found), end="")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pytest_quantcheck.rig.serial_log import log_folder
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import BoardRunner
 
+_LONGEST_NAME = 200
 _HAND_OVER_SECONDS = 0.3  # somebody who waits for a lease looks every 0.1 s
 
 
@@ -88,11 +90,19 @@ class Bench:
         return time.monotonic() - self._since > self._settings.lease_timeout / 4
 
     def log_path(self, test: str) -> Path:
-        """The serial log of a test, by its id: one file per test, written anew in every run."""
+        """The serial log of a test, by its id: one file per test, written anew in every run.
+
+        A name that two tests could share once it is cleaned ends in eight digits of the id's SHA-256.
+        """
         module, _, name = test.partition("::")
         folder = re.sub(r"[^A-Za-z0-9._-]+", "-", module.removesuffix(".py"))
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
-        return self._logs / folder / f"{readable[:200]}.log"
+        plain = name.replace("::", "-").replace("[", "-").removesuffix("]")
+        odd = not re.fullmatch(r"[A-Za-z0-9._/]+", module)
+        if readable != plain or len(readable) > _LONGEST_NAME or odd:
+            digest = hashlib.sha256(test.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+            readable = f"{readable[:_LONGEST_NAME]}-{digest}"
+        return self._logs / folder / f"{readable}.log"
 
     def _pool(self, wanted: str) -> tuple[BoardEntry, ...]:
         inventory = self._inventory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,7 +16,9 @@ from pytest_quantcheck.baselines.tolerance import Tolerance
 from pytest_quantcheck.errors import MissingExtraError, QuantcheckError, UsageError
 from pytest_quantcheck.plugin.options import TOLERANCES
 from pytest_quantcheck.report.forms import FORMS, allowed
+from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.inventory import Inventory, find
+from pytest_quantcheck.rig.protocols.needy import Needy
 
 _SETTINGS = pytest.StashKey["Settings"]()
 _INVENTORY = pytest.StashKey["Inventory | None"]()
@@ -101,8 +104,10 @@ def inventory(config: pytest.Config) -> Inventory | None:
 def _read_inventory(config: pytest.Config) -> Inventory | None:
     wanted = settings(config)
     found = find(wanted.rig, ini=wanted.ini_rig, root=config.rootpath)
-    if found is None or not wanted.boards:
-        return found
+    if found is None:
+        return None
+    if not wanted.boards:
+        return _with_tools(found)
     for pattern in wanted.boards:
         if not any(fnmatchcase(name, pattern) for board in found for name in (board.name, board.target)):
             known = ", ".join(f"{board.name} ({board.target})" for board in found)
@@ -116,6 +121,23 @@ def _read_inventory(config: pytest.Config) -> Inventory | None:
             if any(fnmatchcase(n, p) for p in wanted.boards for n in (board.name, board.target))
         )
     )
+
+
+def _with_tools(found: Inventory) -> Inventory:
+    """Without the virtual boards whose tools are missing here: a warning each; ``UsageError`` if all are."""
+    kept, reasons = [], []
+    for board in found:
+        needy = family(board.family) if board.virtual else None
+        reason = needy.missing(board) if isinstance(needy, Needy) else ""
+        if reason:
+            reasons.append(f"{board.name} is left out: {reason}")
+        else:
+            kept.append(board)
+    if reasons and not kept:
+        raise UsageError(f"the rig has no board that can be used here: {'; '.join(reasons)}")
+    for text in reasons:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return Inventory(tuple(kept))
 
 
 def _given(config: pytest.Config, name: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ FLASH_BASE = 0x08000000
 RAM_BASE = 0x20000000
 STORE_BASE = 0x08040000  # from here on the image store, below it the firmware (ports/stm32f4/stm32f4.ld)
 FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
+PROGRAM = "qemu-system-arm"  # what the virtual board runs in
 VIRTUAL = "virtual-stm32f405"
 VIRTUAL_CHIP = "stm32f405xg"  # what the virtual board is to pyOCD
 ST_VENDOR = 0x0483

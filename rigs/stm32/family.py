@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
@@ -10,7 +12,7 @@ from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.memory import Memory
 from pytest_quantcheck.rig.protocols.board import Board
 from rigs.common.stable_name import stable_name
-from rigs.stm32.chips import CHIPS, ST_VENDOR, STLINKS_WITH_CONSOLE, VIRTUAL, VIRTUAL_CHIP
+from rigs.stm32.chips import CHIPS, PROGRAM, ST_VENDOR, STLINKS_WITH_CONSOLE, VIRTUAL, VIRTUAL_CHIP
 
 UNKNOWN_TARGET = "unknown"  # what `scan` prints: the person at the bench knows the chip
 
@@ -28,6 +30,14 @@ class STM32Family:
         """Of the targets that we bring definitions for."""
         found = {chip.target: chip.memory for chip in CHIPS}
         return {VIRTUAL: found[VIRTUAL_CHIP], **found}
+
+    def missing(self, entry: BoardEntry) -> str:  # noqa: ARG002 - there is one kind
+        """pyOCD and QEMU, which the extra ``virtual`` does not bring."""
+        if find_spec("pyocd") is None:
+            return 'it needs the package pyocd: pip install "pytest-quantcheck[stm32]"'
+        if shutil.which(PROGRAM) is None:
+            return f"it needs the program {PROGRAM}: apt-get install qemu-system-arm"
+        return ""
 
     def virtual_boards(self) -> Sequence[BoardEntry]:
         return (

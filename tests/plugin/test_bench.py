@@ -44,6 +44,7 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             update="",
             baseline="",
             tolerances={},
+            compare="",
         )
         made.append(Bench(lambda: Inventory((entry,)), settings, shared=shared))
         return made[-1]
@@ -75,4 +76,24 @@ def test_each_test_has_a_serial_log_of_its_own(make_bench, tmp_path: Path) -> No
         assert bench.log_path(test).stat().st_size > 0
         bench.release(unless="posix")
     folder = tmp_path / "logs" / "a-test_it"
-    assert {path.name for path in folder.iterdir()} == {"TestIt-test_one-x-y-posix.log", "test_two.log"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"TestIt-test_one-x-y-posix-441535e5.log", "test_two.log"}
+
+
+def test_tests_whose_ids_look_alike_once_cleaned_have_logs_of_their_own(make_bench) -> None:
+    bench = make_bench(shared=False)
+    alike = [
+        *(
+            "a/test_it.py::test_x[a/b]",
+            "a/test_it.py::test_x[a-b]",
+            "a/test_it.py::test_x[a b]",
+            "a/test_it.py::test_x[a]b]",
+        ),
+        *(
+            "a-test_it.py::test_x[a-b]",
+            f"a/test_it.py::test_{'y' * 300}1",
+            f"a/test_it.py::test_{'y' * 300}2",
+        ),
+    ]
+    assert len({bench.log_path(test) for test in alike}) == len(alike)
+    assert bench.log_path(alike[1]).name == "test_x-a-b.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,3 +197,26 @@ def test_a_wrong_rig_is_a_usage_error(collect: Collect, lab: Path, options: list
     result = collect(BOARD.format(""), *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_an_inventory_that_names_no_board_yet_does_not_stop_host_tests(pytester, monkeypatch) -> None:
+    monkeypatch.delenv("QC_RIG", raising=False)
+    pytester.makepyfile(test_it="def test_board(board): pass\ndef test_host(gate): pass")
+    for content in ("", "# boards.toml: no board was found\n"):
+        (pytester.path / "boards.toml").write_text(content)
+        result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-m", "host")
+        result.assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_virtual_board_whose_tools_are_missing_is_left_out_with_one_line(pytester, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where no QEMU is
+    pytester.makepyfile(test_it="def test_it(board): pass")
+    result = pytester.runpytest_subprocess(
+        "-p", "no:cacheprovider", "--qc-rig=virtual", "--collect-only", "-q"
+    )
+    assert [line for line in result.outlines if "test_it[" in line] == [
+        "test_it.py::test_it[virtual-esp32c3]"
+    ]
+    left_out = [line for line in result.outlines if "virtual-stm32f405 is left out" in line]
+    assert len(left_out) == 1
+    assert "it needs the program qemu-system-arm: apt-get install qemu-system-arm" in left_out[0]

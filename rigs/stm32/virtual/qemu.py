@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from rigs.common.process_end import exit_code
+from rigs.stm32.chips import PROGRAM
 from rigs.stm32.virtual.flash_controller import FLASH_BASE
 from rigs.stm32.virtual.gdbstub import GdbStub, TargetLostError
 
-PROGRAM = "qemu-system-arm"
 _START_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
