@@ -109,18 +109,14 @@ class Project:
         process = self.start(version)
         share = luck.random()
         began, stamp = time.monotonic(), self._stamp()
-        workers: list[int] = []
         while process.poll() is None and (
             self._stamp() == stamp if while_writing else time.monotonic() - began < share * self.length
         ):
-            workers = [pid for pid in children(process.pid) if b"execnet" in command(pid)] or workers
             time.sleep(0.001)
         if while_writing:
             time.sleep(share * self.writing)
-        killed = {"worker": [luck.choice(workers)] if workers else [], "controller": [process.pid]}
-        for pid in killed.get(victim, [process.pid, *workers]):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        if process.poll() is None:
+            self._kill(process.pid, victim, luck)
         process.wait(RUN_SECONDS)
         when = (
             f"{share * self.writing * 1000:6.1f} ms into writing"
@@ -131,6 +127,15 @@ class Project:
         new = [name for name, content in found.items() if content == self.right[version][name]]
         whole = {name for name, content in found.items() if content == others[name]} | set(new)
         return Moment(victim, when, len(new), sorted(set(self.right[0]) - whole))
+
+    @staticmethod
+    def _kill(run: int, victim: str, luck: random.Random) -> None:
+        """Only processes that are there now: the number of one that has ended may be another's by now."""
+        workers = [pid for pid in children(run) if b"execnet" in command(pid)]
+        killed = {"worker": [luck.choice(workers)] if workers else [], "controller": [run]}
+        for pid in killed.get(victim, [run, *workers]):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _stamp(self) -> int:
         """When a file of baselines was last put in its place."""
