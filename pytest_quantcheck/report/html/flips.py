@@ -9,7 +9,7 @@ from pytest_quantcheck.report.naming import title
 from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.wording import counted
 
-_MOST, _CASES, _NAMES = 100, 3, 20
+_MOST, _CASES, _NAMES = 100, 3, 12
 
 
 def flips(rows: tuple[Row, ...]) -> Html | None:

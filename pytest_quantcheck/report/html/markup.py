@@ -34,7 +34,7 @@ def join(children: Iterable[str]) -> Html:
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], **attributes: str | None) -> Html:
     """A table that scrolls where the page is too narrow. A cell that is a ``td`` or ``th`` stays so."""
     body = (tag("tr", *map(_cell, row)) for row in rows)
-    heads = tag("thead", tag("tr", *(tag("th", each, scope="col") for each in head)))
+    heads = tag("thead", tag("tr", *(tag("th", each) for each in head)))
     return tag("div", tag("table", heads, tag("tbody", *body), **attributes), class_="scroll")
 
 
