@@ -23,7 +23,7 @@ _LONGEST_NAME = 200
 _HAND_OVER_SECONDS = 0.3  # somebody who waits for a lease looks every 0.1 s
 
 
-class Bench:
+class BoardPool:
     """Hands out boards of an inventory, one at a time. Faults and quarantine last for the whole run.
 
     The inventory is read when the first board is wanted: host tests need no rig, not even a sound one.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_quantcheck.data.dataset import Dataset, Samples
     from pytest_quantcheck.models.float_model import FloatModel
     from pytest_quantcheck.plugin.cases import Case
-    from pytest_quantcheck.plugin.session_state import Workshop
+    from pytest_quantcheck.plugin.session_state import SessionState
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
     from pytest_quantcheck.runners.board import BoardRunner
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from pytest_quantcheck.verdict.gate import Gate
     from pytest_quantcheck.verdict.verdict import Verdict
 
-_WORKSHOP = pytest.StashKey["Workshop"]()
+_STATE = pytest.StashKey["SessionState"]()
 
 
 @pytest.fixture(scope="session")
-def quantcheck_session(pytestconfig: pytest.Config) -> Workshop:
+def quantcheck_session(pytestconfig: pytest.Config) -> SessionState:
     """What the tests of one process share: models, data, the reference, the board in hand."""
-    if _WORKSHOP not in pytestconfig.stash:
-        from pytest_quantcheck.plugin.session_state import Workshop
+    if _STATE not in pytestconfig.stash:
+        from pytest_quantcheck.plugin.session_state import SessionState
 
-        pytestconfig.stash[_WORKSHOP] = Workshop(pytestconfig)
-    return pytestconfig.stash[_WORKSHOP]
+        pytestconfig.stash[_STATE] = SessionState(pytestconfig)
+    return pytestconfig.stash[_STATE]
 
 
 def release_board(config: pytest.Config, *, unless: pytest.Item | None) -> None:
     """Give the board back, unless the next item needs the same."""
-    workshop = config.stash.get(_WORKSHOP, None)
-    if workshop is not None:
-        workshop.bench.release(unless=wanted_board(unless))
+    state = config.stash.get(_STATE, None)
+    if state is not None:
+        state.boards.release(unless=wanted_board(unless))
 
 
 @pytest.fixture
-def quant_case(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Case:  # noqa: ARG001
+def quant_case(request: pytest.FixtureRequest, quantcheck_session: SessionState) -> Case:  # noqa: ARG001
     """One combination of the ``quant`` marker. (It asks for the session since that marks tests as ours.)"""
     case: Case = request.param
     return case
@@ -60,13 +60,13 @@ def quant_config(quant_case: Case) -> QuantConfig | None:
 
 
 @pytest.fixture
-def float_model(quant_case: Case, quantcheck_session: Workshop) -> FloatModel | None:
+def float_model(quant_case: Case, quantcheck_session: SessionState) -> FloatModel | None:
     """The marker's ``model``, loaded; None when it names none. Override it to use your own."""
     return quantcheck_session.float_model(quant_case)
 
 
 @pytest.fixture
-def quant_data(quant_case: Case, quantcheck_session: Workshop) -> Dataset | None:
+def quant_data(quant_case: Case, quantcheck_session: SessionState) -> Dataset | None:
     """The marker's ``data``; None when it names none. Override it to use your own ``Dataset``."""
     return quantcheck_session.dataset(quant_case)
 
@@ -77,40 +77,40 @@ def quantized_model(
     quant_config: QuantConfig | None,
     float_model: FloatModel | None,
     quant_data: Dataset | None,
-    quantcheck_session: Workshop,
+    quantcheck_session: SessionState,
 ) -> QuantizedModel:
     """The model quantized as ``quant_config`` asks, or the marker's ``artefact`` as it is."""
     return quantcheck_session.quantized(quant_case, quant_config, float_model, quant_data)
 
 
 @pytest.fixture
-def test_vectors(quant_data: Dataset | None, quantcheck_session: Workshop) -> Samples:
+def test_vectors(quant_data: Dataset | None, quantcheck_session: SessionState) -> Samples:
     """The test samples of ``quant_data``; only the first N under ``--qc-vectors N``."""
     return quantcheck_session.vectors(quant_data)
 
 
 @pytest.fixture
-def reference(quantcheck_session: Workshop) -> Runner:
+def reference(quantcheck_session: SessionState) -> Runner:
     """The host runner whose integers are right: TFLM where it is installed, else our interpreter."""
     return quantcheck_session.reference
 
 
 @pytest.fixture
-def quant_board(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> str:  # noqa: ARG001
+def quant_board(request: pytest.FixtureRequest, quantcheck_session: SessionState) -> str:  # noqa: ARG001
     """Target of the board wanted, or its name under ``--qc-each-board``."""
     return str(request.param)
 
 
 @pytest.fixture
-def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: Workshop) -> BoardRunner:
+def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: SessionState) -> BoardRunner:
     """A leased board with proven firmware: a ``Runner`` that loads the model where need be."""
-    bench = quantcheck_session.bench
-    item_notes(request.node).log = bench.log_path(request.node.nodeid)
-    return bench.take(quant_board, test=request.node.nodeid)
+    pool = quantcheck_session.boards
+    item_notes(request.node).log = pool.log_path(request.node.nodeid)
+    return pool.take(quant_board, test=request.node.nodeid)
 
 
 @pytest.fixture
-def gate(request: pytest.FixtureRequest, quantcheck_session: Workshop) -> Iterator[Gate]:
+def gate(request: pytest.FixtureRequest, quantcheck_session: SessionState) -> Iterator[Gate]:
     """``gate.check(run, ...)`` judges a run by exactness, scores, baselines and the ``budget`` marker."""
     from pytest_quantcheck.plugin import markers, outcome
 

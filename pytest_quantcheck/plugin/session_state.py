@@ -1,4 +1,4 @@
-"""What the tests of one process share, made on first use: models, data, the reference, the bench."""
+"""What the tests of one process share, made on first use: models, data, the reference, the boards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.named_function import call_reference, is_reference
-from pytest_quantcheck.plugin.board_pool import Bench
+from pytest_quantcheck.plugin.board_pool import BoardPool
 from pytest_quantcheck.plugin.cases import Case
 from pytest_quantcheck.plugin.items import case_without_board, function_key
 from pytest_quantcheck.plugin.settings import in_ci, inventory, settings
@@ -38,7 +38,7 @@ from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.verdict import Verdict
 
 
-class Workshop:
+class SessionState:
     """Made once per process. Models and data named in markers are loaded once, conversions are cached."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -56,7 +56,7 @@ class Workshop:
         self._predecessor = _predecessor(wanted.compare, self._float_outputs)
         self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
-        self.bench = Bench(lambda: inventory(config), wanted, shared=in_worker)
+        self.boards = BoardPool(lambda: inventory(config), wanted, shared=in_worker)
 
     def float_model(self, case: Case) -> FloatModel | None:
         """The marker's model; None when it names none."""

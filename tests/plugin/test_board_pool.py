@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.plugin.board_pool import Bench
+from pytest_quantcheck.plugin.board_pool import BoardPool
 from pytest_quantcheck.plugin.settings import Settings
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.inventory import Inventory
@@ -19,12 +19,12 @@ DESK = BoardEntry("desk", "posix", "posix", port="desk")
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """``make_bench(shared=...)``: a bench with one board, whose users would wait eight seconds for it."""
+def make_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """``make_pool(shared=...)``: a pool with one board, whose users would wait eight seconds for it."""
     monkeypatch.setenv("QC_LEASE_DIR", str(tmp_path / "leases"))
     made = []
 
-    def make(*, shared: bool, entry: BoardEntry = DESK) -> Bench:
+    def make(*, shared: bool, entry: BoardEntry = DESK) -> BoardPool:
         settings = Settings(
             rig=(),
             ini_rig=(),
@@ -46,42 +46,42 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             tolerances={},
             compare="",
         )
-        made.append(Bench(lambda: Inventory((entry,)), settings, shared=shared))
+        made.append(BoardPool(lambda: Inventory((entry,)), settings, shared=shared))
         return made[-1]
 
     yield make
-    for bench in made:
-        bench.release()
+    for pool in made:
+        pool.release()
 
 
 @pytest.mark.parametrize(("shared", "kept"), [(False, True), (True, False)])
-def test_a_board_is_kept_for_the_same_target_unless_it_is_the_others_turn(make_bench, shared, kept) -> None:
-    bench = make_bench(shared=shared)
-    bench.take("posix", test="test_it.py::test_one")
-    bench.release(unless="posix")
+def test_a_board_is_kept_for_the_same_target_unless_it_is_the_others_turn(make_pool, shared, kept) -> None:
+    pool = make_pool(shared=shared)
+    pool.take("posix", test="test_it.py::test_one")
+    pool.release(unless="posix")
     assert holder(DESK).who == "test_it.py::test_one"
     time.sleep(2.1)
-    bench.release(unless="posix")
+    pool.release(unless="posix")
     assert (holder(DESK) is not None) is kept
-    bench.release(unless="other")
+    pool.release(unless="other")
     assert holder(DESK) is None
 
 
-def test_each_test_has_a_serial_log_of_its_own(make_bench, tmp_path: Path) -> None:
-    bench = make_bench(shared=False)
+def test_each_test_has_a_serial_log_of_its_own(make_pool, tmp_path: Path) -> None:
+    pool = make_pool(shared=False)
     for test in ("a/test_it.py::TestIt::test_one[x/y-posix]", "a/test_it.py::test_two"):
-        runner = bench.take("posix", test=test)
-        assert runner.session.log == bench.log_path(test)
+        runner = pool.take("posix", test=test)
+        assert runner.session.log == pool.log_path(test)
         runner.session.device.echo(b"written down")
-        assert bench.log_path(test).stat().st_size > 0
-        bench.release(unless="posix")
+        assert pool.log_path(test).stat().st_size > 0
+        pool.release(unless="posix")
     folder = tmp_path / "logs" / "a-test_it"
     names = {path.name for path in folder.iterdir()}
     assert names == {"TestIt-test_one-x-y-posix-441535e5.log", "test_two.log"}
 
 
-def test_tests_whose_ids_look_alike_once_cleaned_have_logs_of_their_own(make_bench) -> None:
-    bench = make_bench(shared=False)
+def test_tests_whose_ids_look_alike_once_cleaned_have_logs_of_their_own(make_pool) -> None:
+    pool = make_pool(shared=False)
     alike = [
         *(
             "a/test_it.py::test_x[a/b]",
@@ -95,5 +95,5 @@ def test_tests_whose_ids_look_alike_once_cleaned_have_logs_of_their_own(make_ben
             f"a/test_it.py::test_{'y' * 300}2",
         ),
     ]
-    assert len({bench.log_path(test) for test in alike}) == len(alike)
-    assert bench.log_path(alike[1]).name == "test_x-a-b.log"
+    assert len({pool.log_path(test) for test in alike}) == len(alike)
+    assert pool.log_path(alike[1]).name == "test_x-a-b.log"
