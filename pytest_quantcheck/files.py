@@ -57,7 +57,10 @@ def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
     """The content of a regular file of at most ``most`` bytes. Raises ``OSError`` and ``ModelError``."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most + 1) if size <= most else b""
+        # asking for all that is allowed would take that much memory, whatever the file holds
+        content = file.read(size + 1) if size <= most else b""
+        while size < len(content) <= most and (more := file.read(1 << 20)):
+            content += more
     if max(size, len(content)) > most:
         raise ModelError(f"{path} has {max(size, len(content))} bytes; at most {most} are read")
     return content

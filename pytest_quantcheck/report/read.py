@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_report(path: Path) -> Report:
             "the version of pytest-quantcheck that wrote it"
         )
     try:
-        rows = tuple(Row.from_dict(each) for each in results)
+        rows = tuple(Row.from_dict(_with_numbers(each)) for each in results)
         _ = [cells(row) for row in rows]
         omitted = {str(reason): int(count) for reason, count in document.get("omitted", {}).items()}
         made = _provenance(document.get("provenance", {}))
@@ -48,6 +49,18 @@ def read_report(path: Path) -> Report:
             f"{overall(rows)!r}: it was changed, or it is damaged"
         )
     return Report(rows, made, omitted=omitted)
+
+
+def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
+    """A result whose scores are numbers again where the document has null: those are not finite."""
+    scores = result.get("scores")
+    if not isinstance(scores, list):
+        return result
+    numbers = [
+        {**each, "value": math.nan} if isinstance(each, dict) and each.get("value", 0) is None else each
+        for each in scores
+    ]
+    return {**result, "scores": numbers}
 
 
 def _provenance(plain: Mapping[str, Any]) -> Provenance:

@@ -73,7 +73,7 @@ def test_an_operator_that_does_not_run_is_named(folder, capsys):
 def test_tflm_is_told_not_to_be_for_onnx(folder, capsys):
     quantize()
     assert main(["compare", "int8.onnx", "--a", "tflm", "--b", "integer", "--inputs", "x.npy"]) == 2
-    assert "this is an ONNX model, which tflm does not run" in capsys.readouterr().err
+    assert "this is an ONNX model, which TensorFlow Lite Micro does not run" in capsys.readouterr().err
 
 
 def test_without_the_extra_its_name_is_told(monkeypatch):
