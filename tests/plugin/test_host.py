@@ -85,7 +85,7 @@ def test_host_mark(request, gate):
         [
             "*AssertionError: digits*on tflm: 2 of 2 criteria failed*",
             "*min_score: FAILED: accuracy 9?.??%, at least 99.90% wanted*",
-            "*max_drop: FAILED: too few vectors (540): the drop lies in * (99% confidence), limit 0.00%*",
+            "*max_drop: FAILED: too few vectors (540): the drop lies in * (99 % sure *), limit 0.00%*",
             "*accuracy 9?.??% on 540 samples, float 9?.??%; * lost, * gained, p = *, one sample is *",
             "*= quantcheck =*",
             "*2 passed, 2 failed, 0 not judged, 0 rig faults*",
