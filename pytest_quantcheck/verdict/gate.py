@@ -79,8 +79,8 @@ class Gate:
         the same integers; elsewhere it counts as not judged). ``max_lsb``: largest difference to the
         reference in raw steps; ``max_differing``: largest fraction of samples that differ from it at all.
         ``max_drop``: largest loss of score against the float model (a fraction for accuracy).
-        ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by the paired confidence interval
-        instead of the observed drop. ``metric``: a name of ``METRICS`` or a function
+        ``min_score``: smallest score. ``confidence``: judge ``max_drop`` by what the true drop can be,
+        not by the observed one. ``metric``: a name of ``METRICS`` or a function
         ``(outputs, truth) -> float``. ``baseline``: nothing that was stored may have become worse, by the
         tolerances given for each metric, or (``True``) by those of the ini file. Raises ``UsageError`` when
         something asked for explicitly cannot be judged, and when nothing at all was judged, unless

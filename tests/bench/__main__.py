@@ -1,12 +1,13 @@
-"""``make bench``: every figure this project claims about speed and size, measured now."""
+"""``make bench``: every figure this project claims about speed, size and statistics, measured now."""
 
-from tests.bench import import_cost, speed, sweep
+from tests.bench import import_cost, speed, statistics, sweep
 
 
 def main() -> None:
     speed.main()
     import_cost.main()
     sweep.main()
+    statistics.main()
 
 
 if __name__ == "__main__":

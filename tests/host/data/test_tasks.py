@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_quantcheck.data.clips import clips
+from pytest_quantcheck.data.clips import clips, samples_of_clips
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.tasks import anomaly, detection
 from pytest_quantcheck.data.tasks.registry import TASKS
@@ -36,6 +36,22 @@ def test_ids_name_clips_up_to_the_last_hash() -> None:
     assert found.of.tolist() == [0, 1, 0, 2, 3, 1]
     assert [each.tolist() for each in found.members()] == [[0, 2], [1, 5], [3], [4]]
     assert clips([]).members() == []
+
+
+def test_a_clip_is_known_by_the_content_of_its_patches_in_any_order() -> None:
+    x = np.arange(8.0).reshape(4, 2)
+    ids = ["a#0", "b#0", "a#1", "b#1"]
+    here = samples_of_clips(Samples(x, None, ids), np.array([0, 1]))
+    other = [2, 3, 0, 1]
+    there = samples_of_clips(Samples(x[other], None, [ids[k] for k in other]), np.array([0, 1]))
+    assert here.names == there.names == ("a", "b")
+    assert here.digests == there.digests
+    changed = samples_of_clips(Samples(np.vstack([x[:3], x[3:] + 1]), None, ids), np.array([0, 1]))
+    same = [a == b for a, b in zip(here.input_digests, changed.input_digests, strict=True)]
+    assert same == [True, False]
+    relabelled = samples_of_clips(Samples(x, None, ids), np.array([1, 1]))
+    assert relabelled.input_digests == here.input_digests
+    assert relabelled.digests[0] != here.digests[0]
 
 
 def test_an_autoencoder_is_scored_by_its_mean_squared_error() -> None:

@@ -23,6 +23,7 @@ from pytest_quantcheck.runners.float_outputs import FloatOutputs
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Run, Vectors
+from pytest_quantcheck.verdict.baseline import measured
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
 from pytest_quantcheck.verdict.metrics.classification import accuracy
@@ -371,6 +372,10 @@ def test_patches_vote_for_their_clip_and_both_scores_are_shown(make) -> None:
     assert row.score.detail[0].names == ("dog", "rain", "siren")
     assert row.score.observation == "clip"
     assert Row.from_dict(json.loads(json.dumps(row.to_dict()))) == row
+    kept = measured(verdict.run, verdict.scores, len(samples))
+    by_clip, by_patch = kept["clip_accuracy"], kept["patch_accuracy"]
+    assert dict(zip(by_clip.value.vectors.names, by_clip.value.right, strict=True)) == {"a": True, "b": True}
+    assert (len(by_patch.value.vectors), by_clip.part, by_patch.part) == (4, False, False)
 
 
 def test_an_autoencoder_is_judged_by_the_order_of_its_errors(make) -> None:
