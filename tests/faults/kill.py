@@ -7,6 +7,8 @@ no process may be left, no board locked, no cache entry or log half written, and
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import random
 import signal
@@ -146,7 +148,8 @@ class Project:
         left += [f"process {pid}: {command(pid)[:60]!r}" for pid in orphans]
         left += [*self.locked(), *self.half_written(), *(self.next_run() if run_again else ())]
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return Moment(victim, after, gone, left)
 
     def processes(self) -> list[int]:
@@ -162,7 +165,10 @@ class Project:
 
     def half_written(self) -> Iterator[str]:
         for entry in (self.folder / "cache").glob(f"*/*{cache.SUFFIX}"):
-            if cache._read(entry) is None:
+            header, _, payload = entry.read_bytes().partition(b"\n")
+            told = json.loads(header)
+            named_for = hashlib.sha256(told["made_from"].encode()).hexdigest()
+            if (told["sha256"], entry.stem) != (hashlib.sha256(payload).hexdigest(), named_for):
                 yield f"cache entry {entry.name} is damaged"
         for log in (self.folder / ".quantcheck").rglob("*.log"):
             if (text := log.read_bytes()) and not text.endswith(b"\n"):

@@ -28,8 +28,9 @@ class EveryEdge:
         assert [t.dtype for t in summary.input_tensors] == [quant_config.input_type]
         assert [t.dtype for t in summary.output_tensors] == [quant_config.output_type]
         assert granularity_of(summary) == quant_config.granularity
-        lost = 0.01 if quant_config.granularity == "per_channel" else None
-        gate.check(reference.run(quantized_model, test_vectors), max_drop=lost)
+        per_channel = quant_config.granularity == "per_channel"  # how much one scale for all loses varies
+        run = reference.run(quantized_model, test_vectors)
+        gate.check(run, max_drop=0.01 if per_channel else None, allow_unjudged=not per_channel)
 
     @pytest.mark.hw(io="all")
     def test_a_board_gives_the_integers_of_the_host(self, board, quantized_model, test_vectors, gate):
