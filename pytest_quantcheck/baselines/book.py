@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.baselines.compare import compare
@@ -19,13 +19,17 @@ from pytest_quantcheck.errors import UsageError
 class Book:
     """What is ``stored`` for a test, and what its checks have ``measured``.
 
-    ``stored`` is asked when a check first needs it. An empty ``case`` is replaced by the model's id.
+    ``stored`` is asked when a check first needs it. An empty ``case`` is replaced by the model's id. Where
+    ``release`` names one (``git:v1.2``), ``stored`` is what it has, and ``committed`` is asked about values
+    that are newer than it.
     """
 
     function: str
     case: str
     stored: Callable[[], Content]
     policy: Policy = field(default_factory=Policy)
+    release: str = ""
+    committed: Callable[[], Content] = Content
     measured: Content = field(default_factory=Content)
 
     def judge(
@@ -49,14 +53,25 @@ class Book:
             )
         self.measured.values[key] = {metric: each.value for metric, each in values.items()}
         stored = self.stored().find(key) if before is None else before
+        newer = self.committed().find(key) if before is None and self.release else {}
         changes = []
         for metric, each in values.items():
             tolerance = tolerances.get(metric, self.policy.tolerance(metric))
             if tolerance is not None:
                 tolerance.check(metric, fraction=each.fraction)
-                changes.append(self.policy.settle(compare(metric, each, stored.get(metric), tolerance)))
+                change = compare(metric, each, stored.get(metric), tolerance)
+                if change.state in ("new", "stale") and metric in newer:
+                    change = self._since(change, compare(metric, each, newer[metric], tolerance))
+                fixed = not change.newer and (before is not None or bool(self.release))
+                changes.append(self.policy.settle(change, release=fixed))
         for metric in sorted(set(stored) - set(values)):
             if tolerances.get(metric, Tolerance()) is not None:
                 text = f"{metric} was {stored[metric].value:g}, but this run does not have it"
                 changes.append(Change(metric, "unknown", text, stored=stored[metric].value))
         return changes
+
+    def _since(self, release: Change, committed: Change) -> Change:
+        """The change since the value was committed, which is later than the release."""
+        why = "has no such value" if release.state == "new" else f"does not compare ({release.text})"
+        text = f"{committed.text}; {self.release} {why}: this is beside the committed value"
+        return replace(committed, text=text, newer=True)

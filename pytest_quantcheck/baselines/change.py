@@ -14,7 +14,8 @@ class Change:
     """``value`` now and ``stored`` before, both over the ``samples`` that the two have in common.
 
     ``text`` says it in words. ``lost`` and ``gained`` are the names of samples that were right before, or are
-    right now, only. ``written``: the value goes into the file, since it was declared to be right.
+    right now, only. ``written``: the value goes into the file, since it was declared to be right. ``newer``:
+    the stored value is the committed one, since the release that was asked for has none that compares.
     """
 
     metric: str
@@ -27,6 +28,7 @@ class Change:
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
     written: bool = False
+    newer: bool = False
 
 
 def worst(changes: tuple[Change, ...]) -> Change | None:

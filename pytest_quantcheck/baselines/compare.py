@@ -14,7 +14,6 @@ from pytest_quantcheck.baselines.vector_set import Shared, VectorSet, pair
 from pytest_quantcheck.wording import counted
 
 _NAMED = 5  # samples that a message names
-REMEDY = ". If that is intended, store the new value with --qc-update"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ def _other_samples(now: Measured, vectors: VectorSet, shared: Shared) -> str:
 def _stale(metric: str, now: Measured, stored: Value, reason: str) -> Change:
     text = (
         f"{metric}: the stored {now.show(stored.value)} is stale: {reason}; now {now.show(now.value.value)}"
-        f"{REMEDY}"
     )
     return Change(metric, "stale", text, now.value.value, stored.value)
 
@@ -134,8 +132,6 @@ def _judge(metric: str, now: Measured, stored: Value, tolerance: Tolerance, both
     if both.lost or both.gained:
         text += f"; {len(both.lost)} lost: {some(both.lost)}; {len(both.gained)} gained: {some(both.gained)}"
     text += "".join(f"; {note}" for note in _notes(now, stored, both.samples))
-    if state == "regression":
-        text += REMEDY
     return Change(
         metric, state, text, both.now, both.before, str(tolerance), both.samples, both.lost, both.gained
     )

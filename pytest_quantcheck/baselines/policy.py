@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pytest_quantcheck.baselines.change import Change
-from pytest_quantcheck.baselines.compare import REMEDY
 from pytest_quantcheck.baselines.tolerance import USUAL, Tolerance
 
 UPDATES = ("", "new", "all")
@@ -28,16 +27,16 @@ class Policy:
                     return table[name]
         return Tolerance()
 
-    def settle(self, change: Change) -> Change:
-        """The change as this run treats it: whether the value is written, and what to do where it is not."""
+    def settle(self, change: Change, *, release: bool = False) -> Change:
+        """The change as this run treats it: whether the value is written, and what to do where it is not.
+
+        ``release``: it is beside a value that no run can write, such as that of a tag.
+        """
         if change.state == "unknown":
             return change
         if self.update == "all" or (self.update == "new" and change.state == "new"):
-            return replace(change, text=f"to be stored: {change.text.removesuffix(REMEDY)}", written=True)
-        if change.state == "new":
-            remedy = "run with --qc-update-new, and commit the file"
-            return replace(change, text=f"{change.text}; {remedy}")
-        return change
+            return replace(change, text=f"to be stored: {change.text}", written=True)
+        return replace(change, text=f"{change.text}{_remedy(change, release=release)}")
 
     def passed(self, change: Change) -> bool | None:
         """Whether a check may pass with this change; None where nothing is judged by it."""
@@ -48,3 +47,14 @@ class Policy:
         if change.state == "new":
             return False if self.ci else None
         return False
+
+
+def _remedy(change: Change, *, release: bool) -> str:
+    if change.state == "new":
+        return "; run with --qc-update-new, and commit the file"
+    if change.state == "regression" and release:
+        allowed = f"baseline={{{change.metric!r}: TOLERANCE}}"
+        return f". If that is intended, allow it until the next release: {allowed}"
+    if change.state in ("regression", "stale"):
+        return ". If that is intended, store the new value with --qc-update"
+    return ""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from pytest_quantcheck.baselines.content import Content
+from pytest_quantcheck.baselines.repository import LAST_TAG, Repository
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole
 
 GIT = "git:"
-_GIT_SECONDS = 60
 
 
 class Source(Protocol):
-    """Somewhere that files of baselines can be read from."""
+    """Somewhere that files of baselines can be read from; ``name`` is what messages call it."""
+
+    @property
+    def name(self) -> str: ...
 
     def read(self, file: str) -> Content:
         """The content of a file, named relative to rootdir with slashes; empty where there is none.
@@ -32,7 +34,7 @@ class Folder:
     """A folder that holds the files as rootdir does: rootdir itself, or another checkout."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self.name = root, str(root)
 
     def read(self, file: str) -> Content:
         path = self.root / file
@@ -55,20 +57,15 @@ class Revision:
     """The files as of a branch, tag or commit of the repository that ``root`` is in."""
 
     def __init__(self, ref: str, root: Path) -> None:
-        self.ref, self.root = ref, root
+        self.name = f"{GIT}{ref}"
+        self._ref, self._repository = ref, Repository(root)
 
     def read(self, file: str) -> Content:
-        if PurePosixPath(file).parts[0] == "..":
-            raise UsageError(f"--qc-baseline {GIT}{self.ref}: {file} is outside of rootdir")
-        listed = (
-            self._git("ls-tree", "-z", self._commit, "--", file).decode("utf-8", "replace").split("\0")[0]
-        )
-        facts = listed.partition("\t")[0].split()
-        if not facts:
-            return Content()
-        if facts[1] != "blob":
-            raise UsageError(f"--qc-baseline {GIT}{self.ref}: {file} is no file in that commit")
-        return Content.parse(self._git("cat-file", "blob", facts[2]), f"{file} of {GIT}{self.ref}")
+        try:
+            data = self._repository.read(self._commit, file)
+        except UsageError as error:
+            raise UsageError(f"--qc-baseline {self.name}: {error}") from error
+        return Content() if data is None else Content.parse(data, f"{file} of {self.name}")
 
     def check(self) -> None:
         _ = self._commit
@@ -76,32 +73,17 @@ class Revision:
     @cached_property
     def _commit(self) -> str:
         try:
-            if self.ref.startswith("-"):  # git would take it for an option
-                raise UsageError("a name does not begin with -")
-            found = self._git("rev-parse", "--verify", "--quiet", f"{self.ref}^{{commit}}")
+            return self._repository.commit(self._ref)
         except UsageError as error:
+            where = self._repository.root
+            what = f"no commit of {where} is called so"
+            if self._ref == LAST_TAG:
+                what = f"{where} has no tag before this commit"
             raise UsageError(
-                f"--qc-baseline {GIT}{self.ref}: no commit of {self.root} is called so ({error}). A shallow "
-                "clone lacks tags and older commits: fetch them first (git fetch --tags --unshallow)"
+                f"--qc-baseline {self.name}: {what} ({error}). A shallow clone "
+                "lacks tags and older commits: fetch them (git fetch --tags --unshallow; fetch-depth: 0 of "
+                "actions/checkout)"
             ) from error
-        return found.decode().strip()
-
-    def _git(self, *arguments: str) -> bytes:
-        try:
-            done = subprocess.run(
-                ["git", *arguments],
-                cwd=self.root,
-                capture_output=True,
-                timeout=_GIT_SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UsageError(f"git cannot be asked: {error}") from error
-        if done.returncode:
-            words = done.stderr.decode("utf-8", "replace").strip() or f"git ended with {done.returncode}"
-            raise UsageError(words)
-        return done.stdout
 
 
 def source_of(given: str, root: Path) -> Source:

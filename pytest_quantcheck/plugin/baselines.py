@@ -49,6 +49,11 @@ def finish(config: pytest.Config) -> bool:
         for change in row.changes
         if old is not None or (change.state == "improvement" and not change.written)
     ]
+    if newer := sum(change.newer for row in notes.rows for change in row.changes):
+        notes.of_baselines.append(
+            f"baselines: {counted(newer, 'value')} new or stale beside {settings(config).baseline}: compared "
+            "with the files of this commit"
+        )
     used = [told for told in notes.baselines.values() if told["keys"]]
     good = True
     for file in sorted({told["file"] for told in used}):
@@ -68,7 +73,7 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
     stored = source_of(wanted.baseline, config.rootpath).read(file)
     unused = _unused(config, notes, file, stored)
     if wanted.compare is None and not wanted.update:
-        _say_unused(notes, file, unused)
+        _say_unused(notes, file, unused, wanted.baseline)
     if not wanted.update:
         return
     before = stored.render()
@@ -92,11 +97,12 @@ def _finish_file(config: pytest.Config, notes: RunNotes, file: str) -> None:
         notes.of_baselines.append(f"baselines: {file} written{removed}: look at the change, and commit it")
 
 
-def _say_unused(notes: RunNotes, file: str, unused: list[Key]) -> None:
+def _say_unused(notes: RunNotes, file: str, unused: list[Key], release: str = "") -> None:
     if not unused:
         return
     named = "; ".join(map(str, unused[:_NAMED])) + ("; ..." if len(unused) > _NAMED else "")
-    notes.of_baselines.append(f"baselines: {file}: {len(unused)} unused ({named}); --qc-update removes them")
+    where, remedy = (f"{file} of {release}", "") if release else (file, "; --qc-update removes them")
+    notes.of_baselines.append(f"baselines: {where}: {len(unused)} unused ({named}){remedy}")
 
 
 def _unused(config: pytest.Config, notes: RunNotes, file: str, stored: Content) -> list[Key]:

@@ -87,7 +87,8 @@ def _add_results(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--qc-baseline",
         metavar="PATH|git:REF",
-        help="compare with the baselines of another checkout, or of a branch, tag or commit",
+        help="compare with the baselines of another checkout, or of a branch, tag or commit "
+        "(git:last-tag: the last release)",
     )
     group.addoption(
         "--qc-compare",

@@ -11,7 +11,7 @@ import pytest
 from pytest_quantcheck.baselines.book import Book
 from pytest_quantcheck.baselines.content import Content
 from pytest_quantcheck.baselines.policy import Policy
-from pytest_quantcheck.baselines.source import source_of
+from pytest_quantcheck.baselines.source import Source, source_of
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.subset import subset
@@ -52,7 +52,9 @@ class SessionState:
         self._sanity = Sanity(self._float_outputs)
         self._policy = Policy(wanted.tolerances, wanted.update, in_ci())
         self._source = source_of(wanted.baseline, config.rootpath)
-        self._stored: dict[str, Content] = {}
+        self._committed = source_of("", config.rootpath)
+        self._release = self._source.name if wanted.baseline else ""
+        self._stored: dict[tuple[str, str], Content] = {}
         self._predecessor = _predecessor(wanted.compare, self._float_outputs)
         self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
@@ -132,12 +134,20 @@ class SessionState:
     def book(self, item: pytest.Item) -> Book:
         """The baselines of one test."""
         file, function = function_key(item)
-        return Book(function, case_without_board(item), lambda: self._content(file), self._policy)
+        return Book(
+            function,
+            case_without_board(item),
+            lambda: self._content(self._source, file),
+            self._policy,
+            self._release,
+            lambda: self._content(self._committed, file),
+        )
 
-    def _content(self, file: str) -> Content:
-        if file not in self._stored:
-            self._stored[file] = self._source.read(file)
-        return self._stored[file]
+    def _content(self, source: Source, file: str) -> Content:
+        key = (source.name, file)
+        if key not in self._stored:
+            self._stored[key] = source.read(file)
+        return self._stored[key]
 
     def gate(self, budget: Budget | None, book: Book, record: Callable[[Verdict], None]) -> Gate:
         """A gate for one test, with its budget and its baselines."""

@@ -197,7 +197,7 @@ def _baseline(config: pytest.Config) -> str:
         return ""
     if not given.removeprefix("git:"):
         raise pytest.UsageError(
-            f"--qc-baseline {given}: allowed: a folder such as another checkout, or git:REF"
+            f"--qc-baseline {given}: allowed: a folder such as another checkout, git:REF, or git:last-tag"
         )
     return given if given.startswith("git:") else str(config.invocation_params.dir / Path(given).expanduser())
 

@@ -305,13 +305,19 @@ def test_the_last_release_is_read_from_git_and_nothing_is_checked_out(project: P
     project.run(ACCURACY).assert_outcomes(failed=1)
     project.run(ACCURACY, "--qc-baseline=git:v1").assert_outcomes(passed=1)
     result = project.run(ACCURACY.replace("test_accuracy", "test_later"), "--qc-baseline=git:v1")
-    result.stdout.fnmatch_lines(["*accuracy is new*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*accuracy is new*",
+            "baselines: *test_it.json of git:v1: 1 unused (test_accuracy [[]nets[]] on host)",
+        ]
+    )
     for options, words in (
         (("--qc-baseline=git:v2",), "*git:v2: no commit of * is called so*git fetch --tags*"),
+        (("--qc-baseline=git:last-tag",), "*git:last-tag: * has no tag before this commit*git fetch*"),
         (("--qc-baseline=git:--help",), "*git:--help: no commit of*"),
         (
             ("--qc-baseline=git:",),
-            "*--qc-baseline git:: allowed: a folder such as another checkout, or git:REF*",
+            "*--qc-baseline git:: allowed: a folder such as another checkout, git:REF, or git:last*",
         ),
         (("--qc-baseline=nowhere",), "*nowhere: there is no such folder*"),
         (
@@ -323,6 +329,69 @@ def test_the_last_release_is_read_from_git_and_nothing_is_checked_out(project: P
         result = project.run(ACCURACY, *options)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([words])
+
+
+def commit_with_tag(project: Project, tag: str) -> None:
+    if not (project.path / ".git").exists():
+        project.git("init", "-q")
+    project.git("add", ".")
+    project.git("commit", "-qm", "release", "--allow-empty")
+    project.git("tag", tag)
+
+
+def test_the_last_tag_is_the_one_before_this_commit(project: Project, monkeypatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    for tag in ("v1", "v2"):  # v2 has no baselines: compared with it, every value would be new
+        commit_with_tag(project, tag)
+    gate = "--qc-baseline=git:last-tag"
+    project.run(ACCURACY, gate).assert_outcomes(failed=1)
+    monkeypatch.delenv("CI")
+    project.run(ACCURACY, "--qc-update").assert_outcomes(passed=1)
+    monkeypatch.setenv("CI", "true")
+    commit_with_tag(project, "v3")
+    (project.path / FILE).unlink()
+    project.run(ACCURACY, gate).assert_outcomes(failed=1)  # v3 is this commit's own
+    commit_with_tag(project, "v4")
+    project.run(ACCURACY, gate).assert_outcomes(passed=1)
+
+
+def test_what_is_newer_than_the_release_is_compared_with_this_commit(project: Project, monkeypatch) -> None:
+    """Else a new test, or other labels, would fail until the next release."""
+    project.run(ACCURACY, "--qc-update").assert_outcomes(passed=1)
+    commit_with_tag(project, "v1")
+    both = ACCURACY + ACCURACY.replace("test_accuracy", "test_later")
+    project.nets(DATA["labels"][0])
+    monkeypatch.setenv("CI", "true")
+    project.run(both, "--qc-baseline=git:v1").assert_outcomes(failed=2)
+    monkeypatch.delenv("CI")
+    project.run(both, "--qc-update").assert_outcomes(passed=2)
+    monkeypatch.setenv("CI", "true")
+    result = project.run(both, "--qc-baseline=git:v1", "--qc-report=json=r.json")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["baselines: 2 values new or stale beside git:v1: compared with the files of*"]
+    )
+    changes = [row["changes"][0] for row in json.loads((project.path / "r.json").read_text())["results"]]
+    assert [(each["state"], each["newer"]) for each in changes] == [("same", True)] * 2
+    assert "git:v1 does not compare (accuracy: the stored" in changes[0]["text"]
+    assert "git:v1 has no such value" in changes[1]["text"]
+    project.nets(DATA["labels"][0].replace("[9]", "[8]"))
+    result = project.run(both, "--qc-baseline=git:v1")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["*is stale: the labels of 2 samples changed*store the new value with --qc-update"]
+    )
+
+
+def test_a_loss_since_a_release_is_allowed_by_a_tolerance(project: Project) -> None:
+    project.run(ACCURACY, "--qc-update").assert_outcomes(passed=1)
+    content = json.loads((project.path / FILE).read_text())
+    content["tests"]["test_accuracy"]["nets"]["host"]["accuracy"].update(right="f" * 10, value=1)
+    (project.path / FILE).write_text(json.dumps(content))
+    commit_with_tag(project, "v1")
+    result = project.run(ACCURACY, "--qc-baseline=git:v1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*allow it until the next release: baseline={'accuracy': TOLERANCE}"])
 
 
 def test_another_folder_can_hold_the_baselines(project: Project, tmp_path: Path) -> None:
