@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Union
+from typing import Union, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.wording import counted
 
-Inputs = Union[Array, tuple[Array, ...]]
+Arrays = Union[Array, tuple[Array, ...]]
+Inputs = Union[Arrays, Lazy]
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
     """``x``: one array (N, ...) or a tuple of arrays for several inputs; ``y``: the truth (N, ...), a
-    tuple of such arrays for several outputs, or None.
+    tuple of such arrays for several outputs, or None. An array of inputs may be ``Lazy``.
 
     ``ids`` are N stable names: sampling, pairing and baselines go by them. ``named`` says whether they
     were given, or are positions because none were. The arrays become read-only: what was judged once must
@@ -31,13 +33,13 @@ class Samples:
     """
 
     x: Inputs
-    y: Inputs | None = None
+    y: Arrays | None = None
     ids: Sequence[str] | None = None
     named: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         arrays = self.inputs
-        if not arrays or any(not isinstance(a, np.ndarray) or a.ndim < 1 for a in arrays):
+        if not arrays or any(not isinstance(a, (np.ndarray, Lazy)) or a.ndim < 1 for a in arrays):
             raise UsageError("samples are NumPy arrays with the sample axis first, or a tuple of such arrays")
         n = len(arrays[0])
         object.__setattr__(self, "named", self.ids is not None)
@@ -71,8 +73,8 @@ class Samples:
 
     @property
     def inputs(self) -> tuple[Array, ...]:
-        """The inputs as a tuple, also when there is one."""
-        return self.x if isinstance(self.x, tuple) else (self.x,)
+        """The inputs as a tuple, also when there is one. A ``Lazy`` one passes for the array it becomes."""
+        return self.x if isinstance(self.x, tuple) else (cast(Array, self.x),)
 
     @property
     def truths(self) -> tuple[Array, ...]:
@@ -121,7 +123,7 @@ class Samples:
     def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Samples:
         """The samples at ``indices``, in that order."""
         index = np.asarray(indices, dtype=np.int64)
-        arrays = tuple(a[index] for a in self.inputs)
+        arrays = tuple(_taken(a, index) for a in self.inputs)
         names = self.names
         truths = tuple(a[index] for a in self.truths)
         taken = Samples(
@@ -133,7 +135,11 @@ class Samples:
         return taken
 
 
-def _freeze(array: Array) -> None:
+def _taken(array: Array | Lazy, index: npt.NDArray[np.int64]) -> Array:
+    return cast(Array, array.take(index)) if isinstance(array, Lazy) else array[index]
+
+
+def _freeze(array: object) -> None:
     """Make an array read-only, and what it is a view of: a later write is NumPy's own error."""
     owner: object = array
     while isinstance(owner, np.ndarray):
@@ -147,13 +153,17 @@ def _digests(arrays: Sequence[Array]) -> tuple[bytes, ...]:
     return tuple(hashlib.sha256(b"".join(row)).digest() for row in zip(*columns, strict=True))
 
 
-def _rows(array: Array) -> list[bytes]:
-    """The bytes of each sample, with its type and shape, so that no two values are written alike."""
+def _rows(array: Array | Lazy) -> Iterator[bytes]:
+    """The bytes of each sample, with its type and shape, so that no two values are written alike; of a
+    ``Lazy`` sample the digest of what it is made of.
+    """
     head = f"{array.dtype.str}{array.shape[1:]}:".encode()
+    if isinstance(array, Lazy):
+        return (head + array.digest(row) for row in range(len(array)))
     if array.dtype.kind == "O":
-        return [head + repr(value).encode("utf-8", "surrogatepass") for value in array]
+        return (head + repr(value).encode("utf-8", "surrogatepass") for value in array)
     whole = np.ascontiguousarray(array)
-    return [head + whole[row].tobytes() for row in range(len(whole))]
+    return (head + whole[row].tobytes() for row in range(len(whole)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,14 +173,22 @@ class Raw:
     x: Inputs
 
     def __post_init__(self) -> None:
-        for array in self.x if isinstance(self.x, tuple) else (self.x,):
+        for array in self.inputs:
             _freeze(array)
+
+    @property
+    def inputs(self) -> tuple[Array, ...]:
+        """The inputs as a tuple, also when there is one."""
+        return self.x if isinstance(self.x, tuple) else (cast(Array, self.x),)
 
     @cached_property
     def digest(self) -> bytes:
         """What the inputs are, by content, in this order."""
-        arrays = self.x if isinstance(self.x, tuple) else (self.x,)
-        return hashlib.sha256(b"".join(row for array in arrays for row in _rows(array))).digest()
+        whole = hashlib.sha256()
+        for array in self.inputs:
+            for row in _rows(array):
+                whole.update(row)
+        return whole.digest()
 
 
 @dataclass(frozen=True, eq=False)

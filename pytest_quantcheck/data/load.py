@@ -1,4 +1,4 @@
-"""``load_data``: a dataset from NumPy files or from ``package.module:function``."""
+"""``load_data``: a dataset from NumPy files, pickles of arrays, folders, or ``package.module:function``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Union
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.numpy_file import NumpyFile
+from pytest_quantcheck.data.pickled import read_pickle
+from pytest_quantcheck.data.readers.source import READERS, is_source, read_source
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.named_function import call_reference, is_reference
 from pytest_quantcheck.numerics.arrays import Array
@@ -15,15 +17,19 @@ from pytest_quantcheck.numerics.arrays import Array
 FORMAT = (
     "A .npy file holds the samples, sample axis first. An .npz file holds x (or x0, x1, ... for several "
     "inputs), and if known y and ids; or a whole dataset: calibration_x, calibration_y, calibration_ids, "
-    "test_x, test_y, test_ids, classes, input_range"
+    "test_x, test_y, test_ids, classes, input_range. A .pickle or .pkl file holds such arrays in a "
+    "dict, or a pair x, y"
 )
 
 
 def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Samples]:
-    """``.npy`` and ``.npz`` files (see ``FORMAT``), or a function that returns a ``Dataset`` or ``Samples``.
+    """``.npy``, ``.npz`` and ``.pickle`` files (see ``FORMAT``), a function that returns a ``Dataset`` or
+    ``Samples``, or a folder read by one of ``data/readers/``, such as ``images:train?size=96``.
 
     ``base`` is the folder that relative names start from. Raises ``UsageError`` or ``ModelError``.
     """
+    if isinstance(source, str) and is_source(source, base):
+        return read_source(source, base)
     path = (base or Path()) / source
     if isinstance(source, str) and is_reference(source) and not path.exists():
         made = call_reference(source, base)
@@ -32,17 +38,16 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
         raise UsageError(f"{source!r} returned a {type(made).__name__}; a Dataset or Samples is wanted")
     if path.is_dir():
         raise UsageError(
-            f"{path} is a folder; data are one .npy or .npz file, or a function that reads the folder, given "
-            f"as package.module:function. {FORMAT}"
+            f"{path} is a folder; say what lies in it: {', '.join(f'{name}:{source}' for name in READERS)}, "
+            f"or give a function that reads it, as package.module:function. {FORMAT}"
         )
     if not path.exists():
         raise UsageError(f"there is no data file {path}. {FORMAT}")
     try:
-        file = NumpyFile(path)
-        arrays = dict(file)
+        arrays = read_pickle(path) if path.suffix in (".pickle", ".pkl") else dict(NumpyFile(path))
     except ModelError as error:
         raise ModelError(f"{error}. {FORMAT}") from error
-    if file.single:
+    if "" in arrays:
         return Samples(arrays[""])
     whole = any(name.startswith(("test_x", "calibration_x")) for name in arrays)
     return _dataset(arrays, path) if whole else _samples(arrays, "", path)

@@ -116,6 +116,11 @@ def _check_size(content: int, on_disk: int) -> None:
         )
 
 
+def largest_bytes() -> int:
+    """Of a file that is read whole, because it cannot be looked at before."""
+    return max(_limit_mib(), 1024) << 20
+
+
 def _limit_mib() -> int:
     text = os.environ.get(LIMIT, "").strip()
     if text and not (text.isascii() and text.isdigit()):

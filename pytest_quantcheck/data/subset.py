@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import UsageError
@@ -14,13 +15,18 @@ def subset(samples: Samples, count: int, seed: int = 0) -> tuple[int, ...]:
 
     The choice depends on the seed and on the set of ids and labels, never on their order.
     """
-    if not 0 < count <= len(samples):
-        raise UsageError(f"{count} of {len(samples)} samples were asked for; allowed: 1 to {len(samples)}")
-    ranks = [_rank(seed, name) for name in samples.names]
+    return chosen(samples.names, samples.labels, count, seed)
+
+
+def chosen(names: Sequence[str], labels: Sequence[int] | None, count: int, seed: int = 0) -> tuple[int, ...]:
+    """``subset`` of whatever has names, and labels or None."""
+    if not 0 < count <= len(names):
+        raise UsageError(f"{count} of {len(names)} samples were asked for; allowed: 1 to {len(names)}")
+    ranks = [_rank(seed, name) for name in names]
     members: dict[int, list[int]] = {}
-    for position, label in enumerate(samples.labels or [0] * len(samples)):
+    for position, label in enumerate(labels or [0] * len(names)):
         members.setdefault(label, []).append(position)
-    exact = {label: count * len(group) / len(samples) for label, group in members.items()}
+    exact = {label: count * len(group) / len(names) for label, group in members.items()}
     taken = {label: int(share) for label, share in exact.items()}
     by_remainder = sorted(
         exact, key=lambda label: (taken[label] - exact[label], min(ranks[i] for i in members[label]))

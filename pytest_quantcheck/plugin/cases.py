@@ -170,7 +170,9 @@ def _values(key: str, given: object) -> list[Value]:
 
 
 def _check_source(key: str, value: object) -> None:
-    wanted = '"package.module:function"' if key == "data" else 'a file or "package.module:function"'
+    wanted = 'a file or "package.module:function"'
+    if key == "data":
+        wanted = '"package.module:function", or a reader and its folder such as "images:train?size=96"'
     if not isinstance(value, str) or not value:
         raise UsageError(f"quant({key}={value!r}): allowed: {wanted}")
     if key == "data" and ":" not in value:

@@ -14,6 +14,7 @@ from pytest_quantcheck.baselines.policy import Policy
 from pytest_quantcheck.baselines.source import Source, source_of
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.readers.source import is_source, read_source
 from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.files import read_whole
@@ -71,11 +72,12 @@ class SessionState:
         return found
 
     def dataset(self, case: Case) -> Dataset | None:
-        """What the marker's ``data`` function returns; None when it names none."""
+        """What the marker's ``data`` function returns, or its reader reads; None when it names none."""
         if not case.data:
             return None
         folder = Path(case.folder)
-        found = self._once(case.data, folder, lambda: call_reference(case.data, folder))
+        read = read_source if is_source(case.data, folder) else call_reference
+        found = self._once(case.data, folder, lambda: read(case.data, folder))
         if not isinstance(found, Dataset):
             raise UsageError(
                 f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset, such as "

@@ -58,7 +58,7 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     agree on it.
     """
     tensors = summary_of(model.artefact).input_tensors
-    arrays = vectors.inputs if isinstance(vectors, Samples) else _tuple(vectors)
+    arrays = vectors.inputs
     if len(arrays) != len(tensors):
         raise UsageError(f"model {model.name} has {len(tensors)} inputs, the vectors {len(arrays)}")
     shaped = [_shaped(model, tensor, np.asarray(x)) for tensor, x in zip(tensors, arrays, strict=True)]
@@ -111,10 +111,6 @@ def model_outputs(model: QuantizedModel, outputs: Sequence[Array]) -> tuple[Arra
     return tuple(
         x.reshape(len(x), *sample_shape(tensor.shape)) for tensor, x in zip(tensors, outputs, strict=True)
     )
-
-
-def _tuple(vectors: Raw) -> tuple[Array, ...]:
-    return vectors.x if isinstance(vectors.x, tuple) else (vectors.x,)
 
 
 def _shaped(model: QuantizedModel, tensor: TensorSummary, x: Array) -> Array:
