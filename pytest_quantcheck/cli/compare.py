@@ -78,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
         exact = exact_run(runs)
         right, other = (1, 0) if exact == 1 else (0, 1)
         found = locate(runs[other], runs[right], runners[other], reference_runner=runners[right])
-    departs = None if exact is None else "ab"[other]
+    inexact = None if exact is None else "ab"[other]
     if args.json:
-        write_document(args.json, "compare", summary(args, runs[0], runs[1], departs, found), args)
+        write_document(args.json, "compare", summary(args, runs[0], runs[1], inexact, found), args)
     print(f"a: {args.a} ({runs[0].runtime})\nb: {args.b} ({runs[1].runtime})")
     if found:
-        print(_RELATIONS[departs])
+        print(_RELATIONS[inexact])
         for note in model.graph.notes:
             print(f"note: {note}")
     print(found if found else f"{_outputs(len(runs[0]))} equal, bit for bit")
@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 _RELATIONS = {  # where the first sample differs
-    "a": "b has the exact integers: what follows is how a departs from them",
-    "b": "a has the exact integers: what follows is how b departs from them",
-    None: "neither has the exact integers: what follows is how b departs from a",
+    "a": "b has the exact integers: what follows is how a differs from them",
+    "b": "a has the exact integers: what follows is how b differs from them",
+    None: "neither has the exact integers: what follows is how b differs from a",
 }
 
 
@@ -104,9 +104,9 @@ def _outputs(count: int) -> str:
 
 
 def summary(
-    args: argparse.Namespace, a: Run, b: Run, departs: str | None, found: Divergence | None
+    args: argparse.Namespace, a: Run, b: Run, inexact: str | None, found: Divergence | None
 ) -> dict[str, Any]:
-    """What ``--json`` writes; ``departs``: which side has not the exact integers, if the other has."""
+    """What ``--json`` writes; ``inexact``: which side has not the exact integers, if the other has."""
     return {
         "model": {"name": a.model.name, "sha256": a.model.sha256},
         "inputs_sha256": data_sha256(a.inputs),
@@ -114,7 +114,7 @@ def summary(
         "b": {"runner": args.b, "runtime": b.runtime},
         "inferences": len(b),
         "equal": found is None,
-        "departs": departs,
+        "inexact": inexact,
         "divergence": asdict(found) if found else None,
     }
 

@@ -100,10 +100,10 @@ def test_the_broken_one_is_explained_whichever_letter_it_has(desk, capsys):
         printed = capsys.readouterr().out
         result = documents.read((desk / "R.json").read_text())
         found.append(result["divergence"])
-        assert result["departs"] == ("a" if a == "desk" else "b")
+        assert result["inexact"] == ("a" if a == "desk" else "b")
         assert f"a: {a} (" in printed
         assert f"b: {b} (" in printed
-        assert ("how a departs" if a == "desk" else "how b departs") in printed
+        assert ("how a differs" if a == "desk" else "how b differs") in printed
         assert "likely cause: input zero point" in printed
     assert found[0] == found[1]
 
@@ -118,7 +118,7 @@ def test_equal_runners_compare_equal(desk, capsys):
     assert "all 8 outputs are equal, bit for bit" in capsys.readouterr().out
     result = documents.read((desk / "R.json").read_text())
     assert (result["equal"], result["inferences"], result["divergence"]) == (True, 8, None)
-    assert result["departs"] is None
+    assert result["inexact"] is None
     assert result["b"]["runner"] == "desk"
 
 

@@ -39,24 +39,24 @@ def test_a_reference_with_another_rounding_is_followed_to_the_first_operator(
     assert compare(keyword_spotting, "litert", "integer", "--json", str(report)) == 1
     printed = capsys.readouterr().out
     assert "first diverging: operator 0 (CONV_2D)" in printed
-    assert "b has the exact integers: what follows is how a departs from them" in printed
+    assert "b has the exact integers: what follows is how a differs from them" in printed
     content = documents.read(report.read_text(encoding="utf-8"))
-    assert (content["equal"], content["departs"]) == (False, "a")
+    assert (content["equal"], content["inexact"]) == (False, "a")
     assert content["divergence"]
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "departs", "words"),
+    ("a", "b", "inexact", "words"),
     [
-        ("tflm", "litert", "b", "a has the exact integers: what follows is how b departs from them"),
+        ("tflm", "litert", "b", "a has the exact integers: what follows is how b differs from them"),
         ("litert", "litert_reference", None, "neither has the exact integers"),
     ],
 )
-def test_the_side_that_departs_is_named(keyword_spotting, capsys, a, b, departs, words) -> None:
+def test_the_side_without_the_exact_integers_is_named(keyword_spotting, capsys, a, b, inexact, words) -> None:
     report = keyword_spotting / "r.json"
     assert compare(keyword_spotting, a, b, "--json", str(report)) == 1
     printed = capsys.readouterr().out
     assert printed.startswith(f"a: {a} (")
     assert f"\nb: {b} (" in printed
     assert words in printed
-    assert documents.read(report.read_text(encoding="utf-8"))["departs"] == departs
+    assert documents.read(report.read_text(encoding="utf-8"))["inexact"] == inexact
