@@ -18,7 +18,7 @@ from pytest_quantcheck.demo.artefacts import (
     demo_models,
     demo_samples,
 )
-from pytest_quantcheck.models.schema import semantic_sha256
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.quantizers.artefact import manifest_path
 from pytest_quantcheck.quantizers.audit.audit import audit
 
@@ -69,11 +69,31 @@ def test_the_tree_holds_what_the_command_makes(tmp_path, monkeypatch):
     assert {p.name for p in made} == {p.name for p in DATA.iterdir()}
     for path in made:
         if path.suffix == ".tflite":
-            shipped = (DATA / path.name).read_bytes()
-            assert semantic_sha256(path.read_bytes()) == semantic_sha256(shipped), path.name
+            _assert_alike(read_summary(path.read_bytes()), read_summary((DATA / path.name).read_bytes()))
             if path.name != FLOAT_MODEL:
                 made_manifest, shipped_manifest = (
                     json.loads(manifest_path(p).read_text()) for p in (path, DATA / path.name)
                 )
                 for key in ("config", "calibration"):
                     assert made_manifest[key] == shipped_manifest[key]
+
+
+def _assert_alike(made, shipped):
+    """The same network up to the last bits of float32: TensorFlow folds constants with the CPU's own vector
+    instructions, so scales differ by a few units in the last place, and a weight on a half by one step.
+    """
+    assert [str(one) for one in made.operators] == [str(one) for one in shipped.operators]
+    for one, other in zip(made.tensors, shipped.tensors, strict=True):
+        assert (one.name, one.shape, one.dtype, one.axis) == (
+            other.name,
+            other.shape,
+            other.dtype,
+            other.axis,
+        )
+        np.testing.assert_array_equal(one.zero_points, other.zero_points)
+        np.testing.assert_allclose(one.scales, other.scales, rtol=1e-6)
+        assert (one.data is None) == (other.data is None)
+        if one.data is not None:
+            now, then = (np.frombuffer(t.data.tobytes(), t.dtype).astype(np.float64) for t in (one, other))
+            most = {"rtol": 1e-5, "atol": 1e-6} if one.dtype == "float32" else {"rtol": 0, "atol": 1}
+            np.testing.assert_allclose(now, then, **most)
