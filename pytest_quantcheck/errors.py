@@ -36,6 +36,10 @@ class QuantizationError(QuantcheckError):
     """Quantizing failed, or the artefact is not what was asked for."""
 
 
+class PrerequisiteError(QuantcheckError):
+    """A step cannot run because another one, which it needs, has failed."""
+
+
 class ImageError(QuantcheckError):
     """A device image is malformed or does not fit the device."""
 

@@ -38,13 +38,16 @@ class BoardPool:
         self._settings = settings
         self._shared = shared
         self._since = 0.0
-        self._wanted = ""
+        self._wanted, self._storage = "", "auto"
         self._runner: BoardRunner | None = None
         self.ledger = FaultLedger(retries=settings.infra_retries)
 
-    def take(self, wanted: str, *, test: str) -> BoardRunner:
-        """A board of the target (or the board of the name) ``wanted``, running and proven. ``RigFault``."""
-        if self._wanted != wanted:
+    def take(self, wanted: str, *, test: str, storage: str = "auto") -> BoardRunner:
+        """A board of the target (or the board of the name) ``wanted``, running and proven. ``RigFault``.
+
+        ``storage`` is where models go on it (see ``BoardSession``).
+        """
+        if (self._wanted, self._storage) != (wanted, storage):
             self.release()
         if self._runner is None:
             self._runner = BoardRunner(
@@ -53,10 +56,11 @@ class BoardPool:
                     log_dir=self._logs,
                     lease_timeout=self._settings.lease_timeout,
                     ledger=self.ledger,
+                    storage=storage,
                     deadlines=Deadlines.of_runs(self._settings.run_timeout),
                 )
             )
-            self._wanted = wanted
+            self._wanted, self._storage = wanted, storage
             self._since = 0.0
         session = self._runner.session
         session.who = test
@@ -108,4 +112,4 @@ class BoardPool:
         inventory = self._inventory()
         if inventory is None:
             raise UsageError("there is no rig; give --qc-rig virtual or --qc-rig FILE")
-        return (inventory.board(wanted),) if self._settings.each_board else inventory.pool(wanted)
+        return (inventory.board(wanted),) if self._settings.each_board else inventory.choice(wanted)

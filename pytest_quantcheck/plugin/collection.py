@@ -128,6 +128,22 @@ def _too_many(config: pytest.Config, where: str, expansion: cases.Expansion, boa
     return True
 
 
+def check_overrides(config: pytest.Config) -> None:
+    """What ``--qc-set`` says to configurations when there are none, or to markers when there are none."""
+    notes, wanted, files = run_notes(config), settings(config), run_notes(config).zoo_files
+    if wanted.yaml_overrides and not files:
+        notes.usage_errors.append(
+            f"--qc-set {wanted.yaml_overrides[0]}: no Model-Zoo configuration was collected; name its file"
+        )
+    yaml_only = all(argument.partition("::")[0].endswith((".yaml", ".yml")) for argument in config.args)
+    if wanted.overrides and files and yaml_only:
+        key = next(iter(wanted.overrides))
+        notes.usage_errors.append(
+            f"--qc-set {key}={wanted.overrides[key]}: in a configuration a key stands in a section, such as "
+            f"quantization.granularity"
+        )
+
+
 def select_and_order(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect ``hw`` items that have no board, then put items of one board and image side by side."""
     without = [item for item in items if _needs_board(item) and not wanted_board(item)]

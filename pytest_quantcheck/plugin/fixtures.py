@@ -32,11 +32,16 @@ _STATE = pytest.StashKey["SessionState"]()
 @pytest.fixture(scope="session")
 def quantcheck_session(pytestconfig: pytest.Config) -> SessionState:
     """What the tests of one process share: models, data, the reference, the board in hand."""
-    if _STATE not in pytestconfig.stash:
+    return state_of(pytestconfig)
+
+
+def state_of(config: pytest.Config) -> SessionState:
+    """The same for whoever is no test function; made on first use."""
+    if _STATE not in config.stash:
         from pytest_quantcheck.plugin.session_state import SessionState
 
-        pytestconfig.stash[_STATE] = SessionState(pytestconfig)
-    return pytestconfig.stash[_STATE]
+        config.stash[_STATE] = SessionState(config)
+    return config.stash[_STATE]
 
 
 def release_board(config: pytest.Config, *, unless: pytest.Item | None) -> None:

@@ -6,8 +6,10 @@ standard library and pytest, nothing else.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ from pytest_quantcheck.plugin.fixtures import (
     test_vectors,
 )
 from pytest_quantcheck.plugin.items import function_key, is_ours
-from pytest_quantcheck.plugin.notes import run_notes, start_item_notes
+from pytest_quantcheck.plugin.notes import ZooJob, run_notes, start_item_notes
 
 __all__ = [
     "board",
@@ -62,6 +64,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config.option, "quantcheck_started"):  # xdist copies it to its workers
+        config.option.quantcheck_started = time.time()
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     run_notes(config)
@@ -69,6 +73,17 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_quantcheck.plugin.settings import share_with_workers
 
         share_with_workers(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    wanted = parent.config.getini("qc_yaml_files")
+    if not parent.session.isinitpath(file_path) and not any(file_path.match(pattern) for pattern in wanted):
+        return None
+    from pytest_quantcheck.plugin import yaml_file
+
+    return yaml_file.collect(file_path, parent)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -90,6 +105,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if any(is_ours(item) for item in items):
         from pytest_quantcheck.plugin import collection
 
+        collection.check_overrides(config)
         collection.select_and_order(config, items)
 
 
@@ -151,6 +167,7 @@ def pytest_testnodedown(node: Any) -> None:
         notes.omitted = Counter(said["omitted"])
         notes.collected = Counter({(file, name): count for file, name, count in said["collected"]})
         notes.partial = {(file, name) for file, name in said["partial"]}
+        notes.zoo_jobs, notes.ungated = [ZooJob(*job) for job in said["zoo_jobs"]], list(said["ungated"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -174,6 +191,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
             "omitted": dict(notes.omitted),
             "collected": [(*function, count) for function, count in notes.collected.items()],
             "partial": sorted(notes.partial),
+            "zoo_jobs": [list(job) for job in notes.zoo_jobs],
+            "ungated": notes.ungated,
         }
     else:
         _conclude(session)
@@ -188,6 +207,10 @@ def _conclude(session: pytest.Session) -> None:
         from pytest_quantcheck.plugin import baselines
 
         well = baselines.finish(config)
+    if notes.zoo_jobs and notes.rows:
+        from pytest_quantcheck.plugin import tracking
+
+        tracking.track_jobs(config)
     if config.option.qc_report or notes.rows:
         from pytest_quantcheck.plugin import summary
 

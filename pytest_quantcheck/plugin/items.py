@@ -23,8 +23,13 @@ def is_ours(test: pytest.Item | pytest.Metafunc) -> bool:
 
 def parameter(item: pytest.Item, name: str) -> Any:
     """The value with which an item was parametrized; None when it was not."""
-    callspec = getattr(item, "callspec", None)
+    callspec = _callspec(item)
     return callspec.params.get(name) if callspec is not None else None
+
+
+def _callspec(item: pytest.Item) -> Any:
+    """``params`` and ``id`` of a parametrized function, or of an item that is none (``StepItem.spec``)."""
+    return getattr(item, "callspec", None) or getattr(item, "spec", None)
 
 
 def function_key(item: pytest.Item) -> tuple[str, str]:
@@ -32,7 +37,7 @@ def function_key(item: pytest.Item) -> tuple[str, str]:
     the test function in it (``test_it``, ``TestClass::test_it``).
     """
     path = item.path.parent / "baselines" / f"{item.path.stem}.json"
-    module = item.getparent(pytest.Module)
+    module = item.getparent(pytest.File)
     name = getattr(item, "originalname", None) or item.name
     function = f"{item.nodeid.removesuffix(item.name)}{name}"
     within = function.removeprefix(f"{module.nodeid}::") if module is not None else function
@@ -41,7 +46,7 @@ def function_key(item: pytest.Item) -> tuple[str, str]:
 
 def case_without_board(item: pytest.Item) -> str:
     """An item's id in brackets without its board or target; empty when nothing else is there."""
-    callspec = getattr(item, "callspec", None)
+    callspec = _callspec(item)
     if callspec is None:
         return ""
     whole, board, case = str(callspec.id), wanted_board(item), parameter(item, CASE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -22,6 +22,16 @@ Function = tuple[str, str]  # the file of its baselines, and the test function i
 CRASHED = "???"  # xdist's phase of a test whose worker process died
 
 
+class ZooJob(NamedTuple):
+    """One job of a Model-Zoo configuration: the ``node`` of its file, ``path``, what tells it apart in a
+    sweep, and the folder it writes to."""
+
+    node: str
+    path: str
+    label: str
+    run_dir: str
+
+
 class RunNotes:
     """Of the whole run, in the controlling process; a pytest plug-in of its own.
 
@@ -31,10 +41,14 @@ class RunNotes:
     and ``unwritten`` say which reports were written, and which could not be and why. ``baselines`` is what
     each item did with its baselines, by node id; ``collected`` counts the items of each function,
     ``partial`` are the functions of which some items were deselected, ``of_baselines`` are lines about all
-    of it.
+    of it. ``zoo_files`` counts the Model-Zoo configurations, ``zoo_jobs`` are their jobs, ``ungated`` are lines
+    about limits that these do not set.
     """
 
     def __init__(self) -> None:
+        self.zoo_files = 0
+        self.zoo_jobs: list[ZooJob] = []
+        self.ungated: list[str] = []
         self._rows: dict[str, list[Row]] = {}
         self._attempts: Counter[str] = Counter()
         self.usage_errors: list[str] = []

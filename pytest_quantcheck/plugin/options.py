@@ -59,6 +59,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--qc-log-dir", metavar="DIR", help="where serial logs go (.quantcheck in rootdir)")
     _add_results(group)
     parser.addini(TOLERANCES, "METRIC = TOLERANCE, one a line, for gate.check(baseline=)", "linelist", [])
+    parser.addini("qc_yaml_files", "Model-Zoo configurations that are test files, as globs", "args", [])
     parser.addini("qc_rig", "inventories of boards: files relative to rootdir, or virtual", "args", [])
     for name, (default, text) in INI_KEYS.items():
         parser.addini(name, text, default=default)
@@ -71,7 +72,8 @@ def _add_results(group: pytest.OptionGroup) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE[,VALUE]",
-        help="replace a key of every quant marker, repeatable",
+        help="replace a key of every quant marker, or a section.key of every Model-Zoo configuration, "
+        "repeatable",
     )
     group.addoption(
         "--qc-report",

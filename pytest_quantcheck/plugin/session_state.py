@@ -46,7 +46,7 @@ class SessionState:
         wanted = settings(config)
         self._vectors = wanted.vectors
         self._strict = wanted.strict
-        self._cache = Cache(wanted.cache)
+        self.cache = Cache(wanted.cache)
         self._loaded: dict[tuple[str, str], Any] = {}
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
@@ -67,7 +67,7 @@ class SessionState:
             return None
         folder = Path(case.folder)
         found: FloatModel = self._once(
-            case.model, folder, lambda: load(case.model, base=folder, cache=self._cache)
+            case.model, folder, lambda: load(case.model, base=folder, cache=self.cache)
         )
         return found
 
@@ -95,7 +95,7 @@ class SessionState:
             raise UsageError(
                 'there is no model: give quant(model="model.h5"), or override the fixture float_model'
             )
-        return quantize(model, config or QuantConfig(), data, cache=self._cache)
+        return quantize(model, config or QuantConfig(), data, cache=self.cache)
 
     def _artefact(self, case: Case, model: FloatModel | None) -> QuantizedModel:
         folder = Path(case.folder)

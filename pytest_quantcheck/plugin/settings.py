@@ -19,6 +19,7 @@ from pytest_quantcheck.report.forms import FORMS, allowed
 from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.inventory import Inventory, find
 from pytest_quantcheck.rig.protocols.needy import Needy
+from pytest_quantcheck.workflows.model_zoo.names import OPERATION_MODE
 
 _SETTINGS = pytest.StashKey["Settings"]()
 _INVENTORY = pytest.StashKey["Inventory | None"]()
@@ -44,6 +45,7 @@ class Settings:
     cache: Path | None
     log_dir: Path
     overrides: dict[str, str]
+    yaml_overrides: tuple[str, ...]
     reports: tuple[tuple[str, str], ...]
     max_cases: int
     update: str
@@ -81,7 +83,8 @@ def _read(config: pytest.Config) -> Settings:
         vectors=_vectors(config),
         cache=_folder(config, "cache"),
         log_dir=_folder(config, "log_dir") or root / ".quantcheck",
-        overrides=_pairs("--qc-set", option.qc_set),
+        overrides=_pairs("--qc-set", [text for text in option.qc_set if not for_yaml(text)]),
+        yaml_overrides=tuple(text for text in option.qc_set if for_yaml(text)),
         reports=_reports(option.qc_report, here),
         max_cases=int(_number(config, "max_cases", low=1, whole=True)),
         update=_update(config),
@@ -89,6 +92,12 @@ def _read(config: pytest.Config) -> Settings:
         tolerances=_tolerances(config),
         compare=_compare(config),
     )
+
+
+def for_yaml(text: str) -> bool:
+    """Whether a ``--qc-set`` is about Model-Zoo configurations: keys of markers are single words."""
+    key = text.partition("=")[0]
+    return key == OPERATION_MODE or key.startswith(("+", "~")) or "." in key or "/" in key
 
 
 def inventory(config: pytest.Config) -> Inventory | None:

@@ -42,6 +42,8 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
         terminalreporter.write_line(line)
     for line in notes.unwritten:
         terminalreporter.write_line(line, red=True, bold=True)
+    for line in dict.fromkeys(notes.ungated):
+        terminalreporter.write_line(line, yellow=True)
 
 
 def write_reports(config: pytest.Config) -> None:

@@ -72,6 +72,14 @@ class Inventory:
         """All boards of one target: a test that wants the target may take any of them."""
         return tuple(board for board in self.boards if board.target == target)
 
+    def choice(self, wanted: str) -> tuple[BoardEntry, ...]:
+        """The boards of a target, or the one of a name; of the first target where ``wanted`` is empty.
+
+        Raises ``UsageError``.
+        """
+        wanted = wanted or next(iter(self.targets), "")
+        return self.pool(wanted) or (self.board(wanted),)
+
     def select(self, *, family: str = "", target: str = "", tags: Iterable[str] = ()) -> Inventory:
         """The boards of a family, of a target, with all of ``tags``; an empty argument asks nothing."""
         wanted = frozenset(tags)

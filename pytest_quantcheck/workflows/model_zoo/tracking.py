@@ -1,0 +1,21 @@
+"""The run of a configuration as MLflow sees it, where ``mlflow.uri`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from pytest_quantcheck.verdict.row import Row
+from pytest_quantcheck.workflows.model_zoo.configuration import Configuration
+
+
+def track(config: Configuration, rows: Sequence[Row]) -> list[str]:
+    """Log a job; lines that say where, or why not."""
+    if not config.mlflow.uri:
+        return []
+    if find_spec("mlflow") is None:
+        return [
+            f'{config.composed.name}: mlflow.uri: nothing is logged, the package mlflow is not installed; pip install '
+            '"pytest-quantcheck[mlflow]"'
+        ]
+    raise NotImplementedError(rows)
