@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,13 +101,15 @@ def _job(file: Path, name: str, overrides: list[str], number: int | None) -> Com
     config.hydra.job.num = number or 0
     config.hydra.job.id = str(number or 0)
     config.hydra.runtime.output_dir = os.curdir
+    places = {**_CheckedFiles.places(), **_overridden(overrides)}
+    if ("hydra", "run", "dir") not in places:
+        config.hydra.run.dir = _RUN_DIR
     HydraConfig.instance().set_config(config)
     folders = {
         "run": {"dir": _text(config, "run", "dir")},
         "sweep": {"dir": _text(config, "sweep", "dir"), "subdir": _text(config, "sweep", "subdir")},
     }
     unresolved = {key: OmegaConf.to_container(config, resolve=False)[key] for key in config if key != "hydra"}
-    places = {**_CheckedFiles.places(), **_overridden(overrides)}
     interpolation.check({**unresolved, "hydra": folders}, places, name)
     values = {key: _plain(config, (str(key),), places, name) for key in unresolved}
     return Composed(
@@ -127,8 +130,6 @@ def _text(config: Any, *keys: str) -> Any:
 
 def _run_dir(config: Any, places: Mapping[Keys, Place], name: str, number: int | None) -> str:
     keys = [("run", "dir")] if number is None else [("sweep", "dir"), ("sweep", "subdir")]
-    if number is None and ("hydra", "run", "dir") not in places:
-        config.hydra.run.dir = _RUN_DIR
     parts = [str(_plain(config, ("hydra", *key), places, name)) for key in keys]
     return str(Path(*parts))
 
@@ -156,8 +157,10 @@ def _added(text: str) -> str:
 
     Our own reader knows the keys; what is misspelt is refused by it with the line that says what is allowed.
     """
-    section = text.partition("=")[0].partition(".")[0]
-    return f"++{text}" if section in (*SECTIONS, OPERATION_MODE) and "=" in text else text
+    key, equals, _ = text.partition("=")
+    section, dot, _ = key.partition(".")
+    known = key == OPERATION_MODE or (section in SECTIONS and dot)
+    return f"++{text}" if known and equals else text
 
 
 def is_sweep(overrides: Sequence[str]) -> bool:
@@ -199,7 +202,9 @@ def _settled(now: datetime, job: str) -> Iterator[None]:
     Plugins.instance().register(_CheckedFiles)
     runtime.set("name", job)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Hydra's advice on the style of defaults lists
+            yield
     finally:
         base.version_base, HydraConfig.instance().cfg = before, config
         runtime.conf = OmegaConf.create(had)

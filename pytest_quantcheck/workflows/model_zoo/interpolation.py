@@ -28,7 +28,10 @@ def with_environment(values: Mapping[str, Any]) -> dict[str, Any]:
         inner = found[1].strip()
         return f"${{oc.env:{inner}}}" if _NAME.fullmatch(inner) and inner not in values else found[0]
 
-    return {key: _mapped(value, lambda text: _FOUND.sub(one, text)) for key, value in values.items()}
+    def whole(text: str) -> str:
+        return text if "${" in _FOUND.sub("", text) else _FOUND.sub(one, text)
+
+    return {key: _mapped(value, whole) for key, value in values.items()}
 
 
 def _mapped(value: Any, function: Any) -> Any:

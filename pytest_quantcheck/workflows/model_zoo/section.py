@@ -17,7 +17,7 @@ from pytest_quantcheck.wording import visible
 from pytest_quantcheck.workflows.model_zoo.composition import Composed
 
 Section = TypeVar("Section")
-_NOT_GIVEN = (None, "None", "none", "null")
+_NOT_GIVEN = (None, "None")
 _KINDS = {
     str: "a text",
     bool: "True, False",
