@@ -34,23 +34,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "chain",
         help="run the steps of a Model-Zoo configuration",
-        description="Reads a configuration of the STM32 Model Zoo, with overrides as Hydra has them, and runs the "
-        "steps of its operation_mode. `pytest CONFIG.yaml` runs the same steps as tests.",
+        description="Reads a configuration of the STM32 Model Zoo, with overrides as Hydra has them, and "
+        "runs the steps of its operation_mode. `pytest CONFIG.yaml` runs the same steps as tests.",
     )
     parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="CONFIG.yaml | key=value",
-        help=f"the configuration (default: {USUAL} here), and values to replace in it",
+        "config", nargs="?", default="", metavar="CONFIG.yaml", help=f"the configuration (default: {USUAL})"
     )
-    parser.add_argument("--config-path", "-cp", type=Path, metavar="DIR", help="the folder of the configuration")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="values to replace in it, such as operation_mode=chain_qb",
+    )
+    parser.add_argument(
+        "--config-path", "-cp", type=Path, metavar="DIR", help="the folder of the configuration"
+    )
     parser.add_argument("--config-name", "-cn", metavar="NAME", help="its name in that folder")
     parser.add_argument(
         "--multirun", "-m", action="store_true", help="a job for each combination of values: key=a,b"
     )
-    parser.add_argument("--step", action="append", default=[], metavar="NAME", help="run only this step, repeatable")
+    parser.add_argument(
+        "--step", action="append", default=[], metavar="NAME", help="run only this step, repeatable"
+    )
     parser.add_argument("--vectors", type=int, metavar="N", help="use at most N test samples")
-    parser.add_argument("--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)")
+    parser.add_argument(
+        "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
+    )
     add_strict(parser)
     add_rig_options(parser)
 
@@ -87,8 +96,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _file(args: argparse.Namespace) -> tuple[Path, list[str]]:
     """The configuration and the overrides among the words."""
-    files = [word for word in args.words if "=" not in word and not word.startswith("~")]
-    overrides = [word for word in args.words if word not in files]
+    words = [*filter(None, [args.config]), *args.overrides]
+    files = [word for word in words if "=" not in word and not word.startswith("~")]
+    overrides = [word for word in words if word not in files]
     if len(files) > 1:
         raise UsageError(f"{files[1]} is no key=value, and {files[0]} is the configuration already")
     if files and (args.config_path or args.config_name):

@@ -37,7 +37,7 @@ def function_key(item: pytest.Item) -> tuple[str, str]:
     the test function in it (``test_it``, ``TestClass::test_it``).
     """
     path = item.path.parent / "baselines" / f"{item.path.stem}.json"
-    module = item.getparent(pytest.File)
+    module = item.getparent(pytest.File)  # type: ignore[type-abstract]
     name = getattr(item, "originalname", None) or item.name
     function = f"{item.nodeid.removesuffix(item.name)}{name}"
     within = function.removeprefix(f"{module.nodeid}::") if module is not None else function

@@ -41,8 +41,8 @@ class RunNotes:
     and ``unwritten`` say which reports were written, and which could not be and why. ``baselines`` is what
     each item did with its baselines, by node id; ``collected`` counts the items of each function,
     ``partial`` are the functions of which some items were deselected, ``of_baselines`` are lines about all
-    of it. ``zoo_files`` counts the Model-Zoo configurations, ``zoo_jobs`` are their jobs, ``ungated`` are lines
-    about limits that these do not set.
+    of it. ``zoo_files`` counts the Model-Zoo configurations, ``zoo_jobs`` are their jobs, ``ungated`` are
+    lines about limits that these do not set.
     """
 
     def __init__(self) -> None:

@@ -115,7 +115,7 @@ class StepItem(pytest.Item):
         )
 
     def _board(self) -> str:
-        """The target or name of the board that the step runs on; empty where it needs none, or none is there."""
+        """Target or name of the board that the step runs on; empty where it needs none, or none is there."""
         wanted = self.job.config.quantcheck.board or ""
         if not (self.step == modes.DEPLOY or (wanted and self.step == modes.BENCHMARK)):
             return ""
@@ -196,7 +196,7 @@ class _ItemTools:
         made.data, made.device = data, device
         return made
 
-    def board(self, wanted: str) -> BoardRunner:
+    def board(self, _wanted: str) -> BoardRunner:
         assert self.item is not None, "set before a step runs"
         pool = self._state.boards
         item_notes(self.item).log = pool.log_path(self.item.nodeid)

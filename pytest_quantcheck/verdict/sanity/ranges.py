@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.lazy import blocks
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.summary import Summary, TensorSummary
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 
@@ -44,11 +47,11 @@ def _stated(data: Dataset) -> Iterator[Finding]:
         return
     low, high = data.input_range
     slack = 1e-3 * (high - low)
-    values = [np.asarray(array) for array in data.test.inputs]
-    outside = sum(int(((array < low - slack) | (array > high + slack)).sum()) for array in values)
+    values = [_reach(array, low - slack, high + slack) for array in data.test.inputs]
+    outside = sum(each.outside for each in values)
     if outside:
-        share = outside / sum(array.size for array in values)
-        least, most = min(array.min() for array in values), max(array.max() for array in values)
+        share = outside / sum(array.size for array in data.test.inputs)
+        least, most = min(each.least for each in values), max(each.most for each in values)
         yield Finding(
             "warning",
             "outside_input_range",
@@ -71,18 +74,33 @@ def _calibrated(model: QuantizedModel, test: Samples) -> Iterator[Finding]:
         scale = float(quantized.scales[0])
         zero_point = int(quantized.zero_points[0]) if len(quantized.zero_points) else 0
         low, high = (smallest - zero_point) * scale, (largest - zero_point) * scale
-        clipped = (
-            float(((array < low - scale / 2) | (array > high + scale / 2)).mean()) if array.size else 0.0
-        )
+        reach = _reach(array, low - scale / 2, high + scale / 2)
+        clipped = reach.outside / array.size if array.size else 0.0
         if clipped > CLIPPED:
             yield Finding(
                 "warning",
                 "outside_calibrated_range",
                 f"{clipped:.1%} of the test values of input {tensor.name!r} are clipped: the model was "
-                f"calibrated for {low:.4g} to {high:.4g}, the samples reach from {array.min():.4g} to "
-                f"{array.max():.4g}.",
+                f"calibrated for {low:.4g} to {high:.4g}, the samples reach from {reach.least:.4g} to "
+                f"{reach.most:.4g}.",
                 "Calibrate with samples like these, or look for preprocessing that differs between the two.",
             )
+
+
+class _Reach(NamedTuple):
+    outside: int
+    least: float
+    most: float
+
+
+def _reach(array: Array, low: float, high: float) -> _Reach:
+    """How many values lie outside, and from where to where they reach; block by block, for a ``Lazy``."""
+    outside, least, most = 0, np.inf, -np.inf
+    for _, (block,) in blocks([array]):
+        if block.size:
+            outside += int(((block < low) | (block > high)).sum())
+            least, most = min(least, float(block.min())), max(most, float(block.max()))
+    return _Reach(outside, least, most)
 
 
 def _quantized(summary: Summary, tensor: TensorSummary) -> TensorSummary | None:

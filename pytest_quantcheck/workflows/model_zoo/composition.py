@@ -1,4 +1,4 @@
-"""Hydra's composition of a configuration: defaults lists, overrides, sweeps, ``${...}``; without its launcher.
+"""Hydra's composition of a configuration: defaults lists, overrides, sweeps, ``${...}``; no launcher.
 
 Everything here is Hydra's and OmegaConf's own work. Ours is that files are checked before they are loaded,
 that time stands still within a run, that nothing global is left behind, and that errors say where.
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_quantcheck.errors import MissingExtraError, UsageError
 from pytest_quantcheck.wording import first_line
@@ -33,7 +33,7 @@ try:
     from hydra.errors import HydraException
     from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
     from hydra.types import RunMode
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 except ModuleNotFoundError as error:
     raise MissingExtraError("hydra-core", "zoo", "reading a Model-Zoo configuration") from error
@@ -84,9 +84,7 @@ def compose(
     with _settled(now, file.stem), _told(shown):
         jobs = _sweep(given) if multirun else [given]
         numbers = range(len(jobs)) if multirun else [None]
-        return tuple(
-            _job(file, shown, job, number) for job, number in zip(jobs, numbers, strict=True)
-        )
+        return tuple(_job(file, shown, job, number) for job, number in zip(jobs, numbers, strict=True))
 
 
 def _job(file: Path, name: str, overrides: list[str], number: int | None) -> Composed:
@@ -166,7 +164,9 @@ def _added(text: str) -> str:
 def is_sweep(overrides: Sequence[str]) -> bool:
     """Whether any override lists several values. ``UsageError`` for one that is no override."""
     with _told("--qc-set"):
-        return any(each.is_sweep_override() for each in OverridesParser.create().parse_overrides([*overrides]))
+        return any(
+            each.is_sweep_override() for each in OverridesParser.create().parse_overrides([*overrides])
+        )
 
 
 def _sweep(overrides: list[str]) -> list[list[str]]:
@@ -236,8 +236,8 @@ class _CheckedFiles(ConfigSource):  # type: ignore[misc]  # no stubs
     Hydra makes its sources itself, so what they have read is kept by the class.
     """
 
-    read: dict[str, dict[Keys, Place]] = {}
-    names: dict[str, str] = {}
+    read: ClassVar[dict[str, dict[Keys, Place]]] = {}
+    names: ClassVar[dict[str, str]] = {}
 
     @staticmethod
     def scheme() -> str:

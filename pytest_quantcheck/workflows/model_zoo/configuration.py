@@ -79,7 +79,7 @@ class Configuration:
 
     @property
     def random(self) -> bool:
-        """Whether calibration draws random data: nothing says which files calibrate, or none of them shall."""
+        """Whether calibration draws random data: no key says which files calibrate, or none of them shall."""
         data = self.dataset
         if data.quantization_split == 0:
             return True
@@ -119,7 +119,9 @@ def read_configuration(composed: Composed, working: Path) -> Configuration:
     general = section(General, "general")
     for loose in ("training", "data_augmentation"):
         if not isinstance(values.get(loose) or {}, Mapping):
-            raise UsageError(f"{composed.place(loose)}: {loose} is no section; allowed: a mapping, or nothing")
+            raise UsageError(
+                f"{composed.place(loose)}: {loose} is no section; allowed: a mapping, or nothing"
+            )
     found = Configuration(
         composed=composed,
         folders=tuple(dict.fromkeys((working, composed.file.parent.absolute()))),
@@ -127,7 +129,9 @@ def read_configuration(composed: Composed, working: Path) -> Configuration:
         mode=mode,
         general=general,
         dataset=dataset,
-        preprocessing=section(AudioPreprocessing if audio else ImagePreprocessing, "preprocessing", needed=False),
+        preprocessing=section(
+            AudioPreprocessing if audio else ImagePreprocessing, "preprocessing", needed=False
+        ),
         feature_extraction=section(FeatureExtraction, "feature_extraction", needed=False),
         quantization=section(Quantization, "quantization", needed=modes.QUANTIZE in modes.MODES[mode]),
         evaluation=section(Evaluation, "evaluation"),
@@ -164,7 +168,11 @@ def _mode(composed: Composed) -> str:
 
 def _is_audio(values: Mapping[str, Any]) -> bool:
     """What only files for audio have; ``quantcheck.task`` decides where they are wrong."""
-    said = (values.get("quantcheck") or {}).get("task") if isinstance(values.get("quantcheck"), Mapping) else None
+    said = (
+        (values.get("quantcheck") or {}).get("task")
+        if isinstance(values.get("quantcheck"), Mapping)
+        else None
+    )
     if said is not None:
         return bool(said == AUDIO)
     dataset = values.get("dataset")
@@ -228,8 +236,8 @@ def _check_quantization(config: Configuration) -> None:
         )
     if wanted.optimize and (onnx or wanted.granularity != "per_tensor"):
         raise config.error(
-            "True goes with granularity: per_tensor and TFlite_converter; elsewhere it changes nothing or does "
-            "harm; allowed: False",
+            "True goes with granularity: per_tensor and TFlite_converter; elsewhere it changes nothing or "
+            "does harm; allowed: False",
             "quantization",
             "optimize",
         )
@@ -242,7 +250,9 @@ def _check_data(config: Configuration) -> None:
     for name in used:
         if not config.path(getattr(data, name)).exists():
             raise config.error(
-                f"{getattr(data, name)!r}: there is no such file or folder; looked in {_looked(config)}", "dataset", name
+                f"{getattr(data, name)!r}: there is no such file or folder; looked in {_looked(config)}",
+                "dataset",
+                name,
             )
     if isinstance(data, AudioDataset):
         _check_audio(config, data)
@@ -250,29 +260,41 @@ def _check_data(config: Configuration) -> None:
         given = config.prediction.test_files_path
         if not given:
             raise UsageError(
-                f"{config.composed.place('prediction')}: prediction.test_files_path is missing; allowed: a folder or a file"
+                f"{config.composed.place('prediction')}: prediction.test_files_path is missing; allowed: a "
+                "folder or a file"
             )
         if not config.path(given).exists():
             raise config.error(
-                f"{given!r}: there is no such file or folder; looked in {_looked(config)}", "prediction", "test_files_path"
+                f"{given!r}: there is no such file or folder; looked in {_looked(config)}",
+                "prediction",
+                "test_files_path",
             )
     if used and config.preprocessing is None and config.mode not in ("benchmarking", "deployment"):
-        raise UsageError(f"{config.composed.place()}: the section preprocessing is missing: dataset names files")
+        raise UsageError(
+            f"{config.composed.place()}: the section preprocessing is missing: dataset names files"
+        )
 
 
 def _check_audio(config: Configuration, data: AudioDataset) -> None:
     for part in ("training", "validation", "quantization", "test"):
         folder, table = f"{part}_audio_path", f"{part}_csv_path"
         if getattr(data, folder) and not getattr(data, table):
-            raise config.error(f"the key dataset.{table} is missing beside it; allowed: a CSV file", "dataset", folder)
+            raise config.error(
+                f"the key dataset.{table} is missing beside it; allowed: a CSV file", "dataset", folder
+            )
         if getattr(data, table) and not (getattr(data, folder) or data.training_audio_path):
-            raise config.error(f"the key dataset.{folder} is missing beside it; allowed: a folder", "dataset", table)
+            raise config.error(
+                f"the key dataset.{folder} is missing beside it; allowed: a folder", "dataset", table
+            )
     if any(getattr(data, name) for name in vars(data) if name.endswith("_csv_path")):
         if config.feature_extraction is None:
-            raise UsageError(f"{config.composed.place()}: the section feature_extraction is missing: dataset names files")
+            raise UsageError(
+                f"{config.composed.place()}: the section feature_extraction is missing: dataset names files"
+            )
         if not data.class_names:
             raise UsageError(
-                f"{config.composed.place('dataset', 'class_names')}: dataset.class_names is missing; allowed: a list"
+                f"{config.composed.place('dataset', 'class_names')}: dataset.class_names is missing; "
+                "allowed: a list"
             )
 
 
@@ -287,22 +309,26 @@ def _check_quantcheck(config: Configuration) -> None:
     if span is not None:
         numbers = [each for each in span if isinstance(each, (int, float)) and not isinstance(each, bool)]
         if len(span) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1]:
-            raise config.error(f"{list(span)} is no range; allowed: [low, high], two numbers", "quantcheck", "input_range")
+            raise config.error(
+                f"{list(span)} is no range; allowed: [low, high], two numbers", "quantcheck", "input_range"
+            )
     if modes.EVALUATE_QUANTIZED in config.steps and wanted.max_drop is not None and config.random:
         raise config.error(
-            "accuracy is not judged after random calibration; give dataset.quantization_path or training_path "
-            "(audio: the CSV), or leave max_drop out",
+            "accuracy is not judged after random calibration; give dataset.quantization_path or "
+            "training_path (audio: the CSV), or leave max_drop out",
             "quantcheck",
             "max_drop",
         )
     if wanted.compat and config.task == IMAGES:
         raise config.error(
-            f"what the Model Zoo chooses is known for {DETECTION} and {AUDIO} only; leave it out", "quantcheck", "compat"
+            f"what the Model Zoo chooses is known for {DETECTION} and {AUDIO} only; leave it out",
+            "quantcheck",
+            "compat",
         )
     if wanted.compat and isinstance(config.dataset, AudioDataset) and config.dataset.shuffle:
         raise config.error(
-            "with dataset.shuffle: True the Model Zoo's choice is tf.data's own order, which no file decides; "
-            "allowed: with shuffle: False",
+            "with dataset.shuffle: True the Model Zoo's choice is tf.data's own order, which no file "
+            "decides; allowed: with shuffle: False",
             "quantcheck",
             "compat",
         )

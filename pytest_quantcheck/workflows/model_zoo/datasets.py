@@ -1,4 +1,4 @@
-"""The data that a configuration names, through the readers of ``data``: what calibrates, what is evaluated on.
+"""The data that a configuration names, through the readers of ``data``.
 
 A part goes by the names of the files and a seed, never by the order in which a file system lists them.
 """
@@ -17,14 +17,18 @@ from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.errors import QuantcheckError, UsageError
 from pytest_quantcheck.formats.summary import Summary
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.workflows.model_zoo import original
 from pytest_quantcheck.workflows.model_zoo.configuration import DETECTION, Configuration
 from pytest_quantcheck.workflows.model_zoo.sections.dataset import AudioDataset
-from pytest_quantcheck.workflows.model_zoo.sections.preprocessing import AudioPreprocessing, ImagePreprocessing
+from pytest_quantcheck.workflows.model_zoo.sections.preprocessing import (
+    AudioPreprocessing,
+    ImagePreprocessing,
+)
 
 RANDOM_SAMPLES = 100
 QUIET, LOUD = float(np.log(1e-4)), 5.0
-"""Natural-logarithm mel spectrograms: silence is log(1e-4), the loudest bands of full-scale sounds reach 5."""
+"""Log-mel spectrograms: silence is log(1e-4), the loudest bands of full-scale sounds reach about 5."""
 _COCO = ("annotations.json", "_annotations.coco.json")
 
 
@@ -52,17 +56,18 @@ class Data:
         shape = tuple(self.summary.input_tensors[0].shape)
         if len(self.summary.input_tensors) != 1 or len(shape) != 4:
             raise UsageError(
-                f"{self.config.composed.name}: the model takes {[list(t.shape) for t in self.summary.input_tensors]}; "
+                f"{self.config.composed.name}: the model takes "
+                f"{[list(t.shape) for t in self.summary.input_tensors]}; "
                 "images and patches of sound go to one input of 4 axes"
             )
         return shape
 
     @property
     def input_range(self) -> tuple[float, float] | None:
-        """What the model's input reaches from and to: the rescaled range of pixels; None where nobody knows."""
+        """What the model's input reaches from and to: pixels rescaled; None where not known."""
         config = self.config
         if config.quantcheck.input_range is not None:
-            low, high = (float(each) for each in config.quantcheck.input_range)  # type: ignore[arg-type]
+            low, high = (float(each) for each in config.quantcheck.input_range)
             return low, high
         if isinstance(config.preprocessing, ImagePreprocessing):
             rescaling = config.preprocessing.rescaling
@@ -81,7 +86,9 @@ class Data:
         if config.quantcheck.compat is not None:
             assert self.calibrating is not None, "not random: there are files"
             return Calibration("ids", ids=original.choice(config, self.calibrating.names))
-        return Calibration("fraction", 1.0 if data.quantization_split is None else data.quantization_split, data.seed)
+        return Calibration(
+            "fraction", 1.0 if data.quantization_split is None else data.quantization_split, data.seed
+        )
 
     @cached_property
     def calibrating(self) -> Samples | None:
@@ -133,9 +140,9 @@ class Data:
 
     def _arranged(self, samples: Samples) -> Samples:
         """In the model's own layout."""
-        if not self.channels_first or isinstance(self.config.dataset, AudioDataset):
-            return samples
         (pixels,) = samples.inputs
+        if pixels.ndim != 4 or not self.channels_first:
+            return samples
         turned = _channels_first(pixels)
         return Samples(turned, samples.y, samples.names)
 
@@ -175,7 +182,9 @@ class Data:
         if isinstance(prepared, AudioPreprocessing):
             return self._sounds(path, table, split, prepared)
         if not isinstance(prepared, ImagePreprocessing):
-            raise UsageError(f"{self.config.composed.name}: the section preprocessing is missing: files are read")
+            raise UsageError(
+                f"{self.config.composed.name}: the section preprocessing is missing: files are read"
+            )
         return self._images(path, split, prepared)
 
     def _images(self, path: Path, split: float, prepared: ImagePreprocessing) -> Dataset:
@@ -194,7 +203,9 @@ class Data:
         names = [str(name) for name in data.class_names]
         if self.config.task != DETECTION:
             return image_folder(path, classes=names or None, **how)
-        listing = path if path.suffix == ".json" else next((path / n for n in _COCO if (path / n).is_file()), None)
+        listing = (
+            path if path.suffix == ".json" else next((path / n for n in _COCO if (path / n).is_file()), None)
+        )
         if listing is not None:
             return coco(listing.parent, listing, classes=names, **how)
         return annotated_folder(path, classes=names, **how)
@@ -233,7 +244,10 @@ class Data:
 def _channels_first(pixels: Any) -> Any:
     """(N, H, W, C) to (N, C, H, W), of what is read only when it is asked for as well."""
     height, width, channels = pixels.shape[1:]
-    turn = lambda x: np.ascontiguousarray(np.moveaxis(x, -1, 1))  # noqa: E731
     if isinstance(pixels, np.ndarray):
-        return turn(pixels)
-    return pixels.map(turn, shape=(channels, height, width))
+        return _turned(pixels)
+    return pixels.map(_turned, shape=(channels, height, width))
+
+
+def _turned(pixels: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(pixels, -1, 1))

@@ -91,7 +91,9 @@ def _references(text: str, place: str, key: str) -> Iterator[str]:
     """The keys that a text refers to; what a resolver gives is short."""
     left = _FOUND.sub("", text)
     if "${" in left:
-        raise UsageError(f"{place}: {key}: {text!r}: a ${{...}} within another, or one without an end, is refused")
+        raise UsageError(
+            f"{place}: {key}: {text!r}: a ${{...}} within another, or one without an end, is refused"
+        )
     for found in _FOUND.findall(text):
         resolver, colon, _ = found.partition(":")
         if not colon:

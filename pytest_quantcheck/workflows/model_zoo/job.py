@@ -50,7 +50,8 @@ class Job:
         """The given model where only a float one makes sense."""
         if isinstance(self.given, QuantizedModel):
             raise self.config.error(
-                f"{self.config.model.name} computes in integers already; {self.config.mode} begins with a float model",
+                f"{self.config.model.name} computes in integers already; {self.config.mode} begins with a "
+                "float model",
                 "general",
                 "model_path",
             )
@@ -59,7 +60,9 @@ class Job:
     @cached_property
     def summary(self) -> Summary:
         """Tensors and operators of the given model."""
-        return read_summary(self.given.artefact if isinstance(self.given, QuantizedModel) else self.given.content)
+        return read_summary(
+            self.given.artefact if isinstance(self.given, QuantizedModel) else self.given.content
+        )
 
     @cached_property
     def data(self) -> Data:
@@ -100,8 +103,9 @@ class Job:
         span = self.data.input_range if samples is None else None
         if samples is None and span is None:
             raise UsageError(
-                f"{self.config.composed.place('dataset')}: calibration is random, and nothing says what the model's "
-                "input reaches from and to; give preprocessing.rescaling, or quantcheck.input_range: [low, high]"
+                f"{self.config.composed.place('dataset')}: calibration is random, and nothing says what the "
+                "model's input reaches from and to; give preprocessing.rescaling, or quantcheck.input_range: "
+                "[low, high]"
             )
         return quantize(model, self.configuration, samples, cache=self.tools.cache, input_range=span)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.workflows.model_zoo.configuration import Configuration
@@ -30,14 +29,16 @@ def choice(config: Configuration, names: Sequence[str]) -> tuple[str, ...]:
     share = 1.0 if data.quantization_split is None else data.quantization_split
     chosen = _patches(data, names, share) if isinstance(data, AudioDataset) else _images(config, data, share)
     if not chosen:
-        raise config.error(f"{share:g} of so few is none: the Model Zoo rounds down", "dataset", "quantization_split")
+        raise config.error(
+            f"{share:g} of so few is none: the Model Zoo rounds down", "dataset", "quantization_split"
+        )
     return chosen
 
 
 def _images(config: Configuration, data: ImageDataset, share: float) -> tuple[str, ...]:
     """The ``.jpg`` files of the folder itself in the order of this file system, shuffled, the first ones."""
     folder = config.path(data.quantization_path or data.training_path or "")
-    found = glob.glob("*.jpg", root_dir=folder)
+    found = glob.glob("*.jpg", root_dir=folder)  # noqa: PTH207  # in its order
     if not found:
         raise UsageError(f"{folder} holds no .jpg: the Model Zoo looks for no other, and in no folder below")
     random.Random(data.seed or SEED).shuffle(found)
@@ -48,5 +49,3 @@ def _patches(data: AudioDataset, names: Sequence[str], share: float) -> tuple[st
     """Whole batches of patches, in their order."""
     batches = -(-len(names) // data.batch_size)
     return tuple(names[: int(batches * share) * data.batch_size])
-
-

@@ -32,7 +32,7 @@ _KINDS = {
 class Rule:
     """``doc`` explains a key; ``choices`` are its values (compared without case where ``fold``), ``low`` and
     ``high`` its limits, which ``above`` leaves out at the lower end and ``below`` at the upper one.
-    ``ignored`` says why the key decides nothing here, ``refused`` why it may not be given; empty where not so.
+    ``ignored`` says why the key decides nothing here, ``refused`` why it may not be given.
     """
 
     doc: str
@@ -90,7 +90,7 @@ def read(kind: type[Section], values: object, composed: Composed, keys: tuple[st
     made = {}
     for each in known.values():
         given = values.get(each.name)
-        if given in _NOT_GIVEN and not _takes_text_none(given, hints[each.name], each):
+        if given in _NOT_GIVEN and not _takes_text_none(given, each):
             if each.default is MISSING and each.default_factory is MISSING:
                 raise UsageError(
                     f"{composed.place(*keys, each.name)}: {name}.{each.name} is missing; allowed: "
@@ -101,7 +101,7 @@ def read(kind: type[Section], values: object, composed: Composed, keys: tuple[st
     return kind(**made)
 
 
-def _takes_text_none(given: object, hint: Any, each: Field[Any]) -> bool:
+def _takes_text_none(given: object, each: Field[Any]) -> bool:
     return given is not None and given in rule_of(each).choices
 
 
@@ -125,13 +125,13 @@ def _value(hint: Any, given: Any, rule: Rule, composed: Composed, keys: tuple[st
     """One value, checked against type, choices and limits."""
     if rule.refused:
         raise UsageError(
-            f"{composed.place(*keys)}: {'.'.join(keys)}: {visible(repr(given))} is not supported: {rule.refused}; "
-            "allowed: nothing, leave it out"
+            f"{composed.place(*keys)}: {'.'.join(keys)}: {visible(repr(given))} is not supported: "
+            f"{rule.refused}; leave it out"
         )
-    kinds = _alternatives(hint)
+    kinds = alternatives(hint)
     for kind in kinds:
         if is_dataclass(kind):
-            return read(kind, given, composed, keys)  # type: ignore[type-var]
+            return read(kind, given, composed, keys)  # type: ignore[arg-type]  # a class, no object
     found: Any = MISSING
     why = ""
     for kind in kinds:
@@ -170,7 +170,7 @@ def _outside(found: float, rule: Rule) -> str:
     return "is out of range" if low or high else ""
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
+def alternatives(hint: Any) -> tuple[Any, ...]:
     """``int | None`` is ``int`` here: what is not given never gets this far."""
     if get_origin(hint) in (Union, types.UnionType):
         return tuple(each for each in get_args(hint) if each is not type(None))
@@ -180,7 +180,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 def _allowed(hint: Any, rule: Rule) -> str:
     if rule.choices:
         return ", ".join(str(each) for each in rule.choices)
-    kinds = _alternatives(hint)
+    kinds = alternatives(hint)
     section = next((kind for kind in kinds if is_dataclass(kind)), None)
     if section is not None:
         return f"the keys {_listed(section)}"

@@ -29,7 +29,7 @@ class Tools(Protocol):
     def gate(self, data: Dataset | None, budget: Budget | None, device: Runner | None) -> Gate:
         """A gate that records its verdicts; it knows the reference and, unless None, the board."""
 
-    def board(self, wanted: str) -> BoardRunner:
+    def board(self, wanted: str, /) -> BoardRunner:
         """A board of that name or target, running, which stores models in flash. Empty: any board."""
 
     def record(self, row: Row) -> None:

@@ -15,7 +15,7 @@ def track(config: Configuration, rows: Sequence[Row]) -> list[str]:
         return []
     if find_spec("mlflow") is None:
         return [
-            f'{config.composed.name}: mlflow.uri: nothing is logged, the package mlflow is not installed; pip install '
-            '"pytest-quantcheck[mlflow]"'
+            f"{config.composed.name}: mlflow.uri: nothing is logged, the package mlflow is not installed; "
+            'pip install "pytest-quantcheck[mlflow]"'
         ]
     raise NotImplementedError(rows)

@@ -71,7 +71,9 @@ def read_yaml(path: Path, name: str = "") -> YamlFile:
     if node is None:
         raise UsageError(f"{shown}: the file is empty; docs/model-zoo.md shows a whole one")
     if not isinstance(node, yaml.MappingNode):
-        raise UsageError(f"{shown}: the file is no mapping of sections such as 'general:' and 'quantization:'")
+        raise UsageError(
+            f"{shown}: the file is no mapping of sections such as 'general:' and 'quantization:'"
+        )
     return YamlFile(shown, text, dict(_places(node, (), shown)))
 
 
@@ -108,7 +110,8 @@ def _check_events(text: str, name: str) -> None:
             raise UsageError(f"{place}: values nest deeper than {MOST_DEPTH} levels")
         if count > MOST_NODES:
             raise UsageError(
-                f"{place}: with its aliases the file stands for more than {MOST_NODES} values; no configuration does"
+                f"{place}: with its aliases the file stands for more than {MOST_NODES} values; no "
+                "configuration does"
             )
 
 

@@ -1,4 +1,4 @@
-"""``benchmarking``, ``deployment`` and ``tools``: boards, and the vendor's programs that are not needed here."""
+"""``benchmarking``, ``deployment`` and ``tools``: boards, and the vendor's programs."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ class Postprocessing:
 
     confidence_thresh: float = key("least score of a box that counts", 0.001, low=0, high=1)
     NMS_thresh: float = key("boxes of a class that overlap by a larger IoU are one", 0.5, low=0, high=1)
-    IoU_eval_thresh: float = key("least IoU of a box that is found with a box that is there", 0.5, low=0, high=1, above=True)
+    IoU_eval_thresh: float = key(
+        "least IoU of a box that is found with a box that is there", 0.5, low=0, high=1, above=True
+    )
     max_detection_boxes: int = key("boxes of an image that count", 100, low=1)
     yolo_anchors: tuple[float, ...] | None = key("anchors of a YOLO head, width and height in turn", None)
     network_stride: int | None = key("pixels of an image to one cell of a YOLO head", None, low=1)

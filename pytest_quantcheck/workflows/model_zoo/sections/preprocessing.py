@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from pytest_quantcheck.workflows.model_zoo.section import key
 
-INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
+INTERPOLATIONS = (
+    "bilinear",
+    "nearest",
+    "bicubic",
+    "area",
+    "lanczos3",
+    "lanczos5",
+    "gaussian",
+    "mitchellcubic",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +29,9 @@ class Rescaling:
 @dataclass(frozen=True, kw_only=True)
 class Resizing:
     interpolation: str = key("how pixels are computed (tf.image.resize)", choices=INTERPOLATIONS)
-    aspect_ratio: str = key("fit distorts, crop and padding keep the ratio", choices=("fit", "crop", "padding"))
+    aspect_ratio: str = key(
+        "fit distorts, crop and padding keep the ratio", choices=("fit", "crop", "padding")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +65,9 @@ class FeatureExtraction:
     window_length: int = key("samples in a window", low=1)
     window: str = key("name of the window, as scipy.signal.get_window has it", "hann")
     center: bool = key("pad the recording so that frames are centred", False)
-    pad_mode: str = key("how to pad (numpy.pad)", "constant", choices=("constant", "reflect", "edge", "symmetric", "wrap"))
+    pad_mode: str = key(
+        "how to pad (numpy.pad)", "constant", choices=("constant", "reflect", "edge", "symmetric", "wrap")
+    )
     power: float = key("exponent of the magnitude: 1 is magnitude, 2 power", low=0, above=True)
     fmin: float = key("lowest frequency, in Hz", low=0)
     fmax: float = key("highest frequency, in Hz", low=0, above=True)

@@ -18,9 +18,13 @@ class Quantcheck:
     board: str | None = key("a board or target of the rig, to benchmark and to deploy on", None)
     vectors: int = key("test samples that run on the board; the host runs all of them", 16, low=1)
     baseline: bool = key("compare with stored values (docs/baselines.md)", False)
-    task: str | None = key("what the model is for, where the other sections leave it open", None, choices=TASKS)
+    task: str | None = key(
+        "what the model is for, where the other sections leave it open", None, choices=TASKS
+    )
     input_range: tuple[float, ...] | None = key("[low, high] that random calibration draws from", None)
-    compat: str | None = key("modelzoo: choose the files that the Model Zoo chooses", None, choices=("modelzoo",))
+    compat: str | None = key(
+        "modelzoo: choose the files that the Model Zoo chooses", None, choices=("modelzoo",)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,9 @@ def benchmark(job: Job) -> None:
         for name, memory in memories().items()
         if len(image.data) <= memory.store_kib * KIB and ram_bytes(image) <= memory.pool_kib * KIB
     ]
-    job.folder.log(f"benchmark: image {len(image.data)} bytes, arena {image.arena_bytes} bytes; fits {', '.join(fits)}")
+    job.folder.log(
+        f"benchmark: image {len(image.data)} bytes, arena {image.arena_bytes} bytes; fits {', '.join(fits)}"
+    )
     samples = job.data.random_samples(BENCHMARK_SAMPLES)
     budget = Budget(wanted.budget) if wanted.budget else None  # type: ignore[arg-type]  # it checks its values
     if wanted.board:
@@ -61,8 +63,8 @@ def deploy(job: Job) -> None:
 def _integer_model(job: Job) -> QuantizedModel:
     if not job.has_quantized:
         raise job.config.error(
-            f"{job.config.model.name} is a float model, and boards compute in integers; operation_mode: chain_qd "
-            "quantizes it first",
+            f"{job.config.model.name} is a float model, and boards compute in integers; operation_mode: "
+            "chain_qd quantizes it first",
             "general",
             "model_path",
         )

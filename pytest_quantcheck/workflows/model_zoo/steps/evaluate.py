@@ -35,7 +35,9 @@ def evaluate_float(job: Job) -> None:
     for output in run.outputs:
         bad = ~np.isfinite(output.reshape(len(output), -1)).all(axis=1)
         if bad.any():
-            raise AssertionError(f"{model.name}: {int(bad.sum())} of {len(output)} outputs are no finite numbers")
+            raise AssertionError(
+                f"{model.name}: {int(bad.sum())} of {len(output)} outputs are no finite numbers"
+            )
     _save(job, run)
     gate = job.tools.gate(data, None, None)
     gate.reference = None  # a float model has no exact integers
@@ -94,4 +96,3 @@ def _save(job: Job, run: Run) -> None:
             raise UsageError(f"evaluation: {name!r} is no name of a file; allowed: a name without a folder")
         for number, array in enumerate(arrays):
             np.save(job.folder.file(f"{name}{number or ''}.npy"), np.asarray(array), allow_pickle=False)
-

@@ -39,7 +39,9 @@ def predict(job: Job) -> None:
     path = job.folder.file(FILE)
     write_whole(path, text.getvalue().encode())
     job.folder.log(f"predict: {len(rows)} predictions of {len(data.test)} files in {path}")
-    job.tools.record(Row(name=run.model.id, model=run.model.id, runner=run.runner, runtime=run.runtime, samples=len(run)))
+    job.tools.record(
+        Row(name=run.model.id, model=run.model.id, runner=run.runner, runtime=run.runtime, samples=len(run))
+    )
 
 
 def _run(job: Job, data: Dataset) -> Run:

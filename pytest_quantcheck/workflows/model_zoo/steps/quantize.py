@@ -21,7 +21,11 @@ def quantize(job: Job) -> None:
     samples = f"{counted(count, 'random sample' if job.config.random else 'sample')}"
     job.folder.log(f"{path}: {model.id}, calibrated with {samples}, SHA-256 {model.sha256}")
     criteria = [
-        Criterion("artefact", True, f"{config.input_type} in, {config.output_type} out, calibrated with {samples}; audited")
+        Criterion(
+            "artefact",
+            True,
+            f"{config.input_type} in, {config.output_type} out, calibrated with {samples}; audited",
+        )
     ]
     if job.config.random:
         criteria.append(Criterion("accuracy", None, "the calibration was random"))
@@ -34,7 +38,9 @@ def quantize(job: Job) -> None:
             criteria=tuple(criteria),
             outcome="pass",
             findings=tuple(
-                f"{each.code}: {each.sentence} {each.remedy}".rstrip() for each in found if each.severity != "note"
+                f"{each.code}: {each.sentence} {each.remedy}".rstrip()
+                for each in found
+                if each.severity != "note"
             ),
         )
     )

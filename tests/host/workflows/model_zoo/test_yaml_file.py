@@ -12,10 +12,16 @@ from pytest_quantcheck.workflows.model_zoo.yaml_file import MOST_BYTES, Place, r
 pytestmark = pytest.mark.host
 
 LAUGHS = "\n".join(
-    [f"a0: &a0 [{', '.join(['x'] * 10)}]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))]
+    [
+        f"a0: &a0 [{', '.join(['x'] * 10)}]",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)),
+    ]
 )
 REFUSED = {
-    "python object": ("general:\n  a: !!python/object/apply:os.system [touch pwned]\n", "c.yaml:2: the tag !!python/"),
+    "python object": (
+        "general:\n  a: !!python/object/apply:os.system [touch pwned]\n",
+        "c.yaml:2: the tag !!python/",
+    ),
     "python name": ("a: !!python/name:os.system\n", "c.yaml:1: the tag !!python/name:os.system is refused"),
     "own tag": ("general: !Secret\n  a: 1\n", "c.yaml:1: the tag !Secret is refused"),
     "binary": ("a: !!binary aGVsbG8=\n", "c.yaml:1: the tag !!binary is refused"),
@@ -26,7 +32,10 @@ REFUSED = {
     "deeper than Python": (f"a: {'[' * 90_000}", "c.yaml:1: values nest deeper than 32 levels"),
     "many": ("a:\n" + "- x\n" * 20_001, "more than 20000 values"),
     "two documents": ("a: 1\n---\nb: 2\n", "c.yaml:2: a second document begins"),
-    "twice": ("general:\n  a: 1\n  b: 2\n  a: 3\n", "c.yaml:4: the key general.a is given twice, first in line 2"),
+    "twice": (
+        "general:\n  a: 1\n  b: 2\n  a: 3\n",
+        "c.yaml:4: the key general.a is given twice, first in line 2",
+    ),
     "list as key": ("? [a, b]\n: 1\n", "c.yaml:1: a key is a list or a mapping"),
     "no mapping": ("- a\n- b\n", "c.yaml: the file is no mapping of sections"),
     "empty": ("# nothing\n", "c.yaml: the file is empty"),
