@@ -5,6 +5,7 @@
 # make mutants  small mistakes in the arithmetic, each of which a test must catch
 # make bench    instructions per multiply-accumulate, code size, import cost, speed of quantizing
 # make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
+# make catalogue  every known fault injected, and whether its cause is named; ten others that must not be
 # make hostile damaged models, strangers' files, lying boards: no traceback, no hang, no wrong pass
 # make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
@@ -17,7 +18,8 @@ JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 # the tests start hundreds of Python processes: what one has compiled, the next one need not
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults hostile
+.PHONY: help demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
+        catalogue
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +51,9 @@ faults: setup-dev
 	@$(PYTHON) -m tests.faults.table
 	@$(PYTHON) -m tests.faults.kill
 	@$(PYTHON) -m tests.faults.baseline_kill
+
+catalogue: setup-dev
+	@$(PYTHON) -m tests.catalogue
 
 hostile: setup-dev
 	@$(PYTHON) -m tests.hostile

@@ -48,7 +48,8 @@ def why(row: Row) -> list[str]:
     lines = [f"{each.name}: {first_line(each.text)}" for each in row.criteria if each.passed is False]
     lines += [row.reason] if row.reason else []
     if row.divergence is not None:
-        lines.append(f"first diverging: {row.divergence.where}; likely cause: {row.divergence.cause}")
+        lines.append(f"first diverging: {row.divergence.where}; {row.divergence.reason}")
+        lines += [f"what to do: {row.divergence.remedy}"] if row.divergence.remedy else []
     if lost := [name for score in row.scores for name in score.lost]:
         lines.append(f"{counted(len(lost), 'sample')} lost against the float model: {shortened(lost, 5)}")
     return [*lines, *([f"serial log: {row.log}"] if row.log else [])]

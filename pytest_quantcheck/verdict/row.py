@@ -129,7 +129,8 @@ class Row:
         divergence = None
         if isinstance(table, Mapping):
             found = _read(Divergence, table)
-            divergence = replace(found, steps=tuple((int(step), int(count)) for step, count in found.steps))
+            steps = tuple((int(step), int(count)) for step, count in found.steps)
+            divergence = replace(found, steps=steps, ranking=tuple(found.ranking))
         return replace(
             row,
             scores=tuple(_score(each) for each in _tables(values, "scores")),

@@ -35,8 +35,9 @@ def _card(rows: tuple[Row, ...], cases: list[int], found: Divergence) -> Html:
         ("first diverging", f"{found.where}, tensor {found.tensor}"),
         ("difference", f"{found.elements:,} of {found.size:,} elements, {_largest(found)}"),
         ("pattern", found.pattern),
-        ("likely cause", found.cause),
-        ("evidence", found.evidence or "none: the pattern alone suggests the cause"),
+        ("likely cause", found.cause if found.evidence else "unknown"),
+        ("evidence", found.evidence) if found.evidence else ("suspicion", f"{found.cause} (by the pattern)"),
+        *([("what to do", found.remedy)] if found.remedy else []),
     )
     return tag(
         "article",

@@ -140,7 +140,8 @@ def cause(found: Divergence) -> Html:
     return tag(
         "p",
         f"first diverging: {found.where}, {found.elements:,} of {found.size:,} elements{size}. ",
-        tag("strong", f"Likely cause: {_short(found.cause)}") if found.cause else "",
+        tag("strong", _short(f"{found.reason[0].upper()}{found.reason[1:]}.")) if found.cause else "",
+        f" What to do: {found.remedy}" if found.remedy else "",
         class_="cause",
     )
 

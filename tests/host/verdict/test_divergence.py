@@ -172,6 +172,8 @@ def test_one_changed_bias_is_one_channel(model: QuantizedModel, vectors: Samples
     assert found.pattern == "one output channel only: channel 3"
     assert found.cause == "a weight, bias or multiplier of that channel"
     assert not found.evidence
+    assert (found.code, found.ranking) == ("unknown", ())
+    assert f"cause: unknown; suspicion: {found.cause}" in str(found)
 
 
 def test_one_changed_weight_is_counted_and_measured(model: QuantizedModel, vectors: Samples) -> None:

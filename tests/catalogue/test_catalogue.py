@@ -1,0 +1,94 @@
+"""A small part of ``make catalogue``, what holds for every entry, and the page that lists them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_quantcheck.verdict.causes.catalogue import CATALOGUE
+from tests.catalogue import campaign, clean, foreign, integers, rig
+from tests.catalogue.campaign import Result, judged
+from tests.catalogue.page import PAGE, render
+from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant
+
+pytestmark = pytest.mark.host
+
+FEW = (
+    "input_truncated",
+    "zero_point_ignored",
+    "per_channel_scale",
+    "truncated_rounding",
+    "activation_at_zero",
+    "padding_value",
+    "bias_saturated",
+    "weights_layout",
+    "table_index",
+    "arena_overlap",
+    "not_repeatable",
+    "flash_bit",
+    "vector_shifted",
+    "answers_late",
+    "counter_wrapped",
+    "wrong_port",
+)
+
+
+def first_of(variants: Sequence[Variant], code: str) -> Variant:
+    return next(each for each in variants if each.code == code)
+
+
+@pytest.mark.parametrize("code", FEW)
+def test_an_injected_fault_is_named(code: str) -> None:
+    found = first_of([*integers.variants(), *rig.variants()], code).find()
+    assert found.detected
+    assert code in found.ranking[:2], found.said
+
+
+@pytest.mark.parametrize("variant", list(foreign.variants())[::12], ids=lambda each: each.name)
+def test_a_fault_outside_the_catalogue_is_not_named(variant: Variant) -> None:
+    found = variant.find()
+    assert found.detected
+    assert not found.ranking, found.said
+
+
+@pytest.mark.parametrize("variant", list(clean.variants())[::9], ids=lambda each: each.name)
+def test_a_sound_run_is_not_accused(variant: Variant) -> None:
+    assert variant.find() == Found(False)
+
+
+def test_every_entry_traces_to_a_public_report_and_says_what_to_do() -> None:
+    assert len(CATALOGUE) >= 40
+    for code, entry in CATALOGUE.items():
+        assert re.fullmatch(r"[a-z0-9_]+", code)
+        assert entry.code == code
+        assert all(re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", each) for each in entry.reports)
+        assert entry.sentence.endswith(".")
+        assert entry.remedy.endswith(".")
+
+
+def test_every_variant_is_of_an_entry_and_named_once() -> None:
+    variants = [(part, each) for part, its in campaign.parts().items() for each in its]
+    assert {each.code for _, each in variants} <= {*CATALOGUE, FOREIGN, CLEAN}
+    names = [(part, each.code, each.name) for part, each in variants]
+    assert len(set(names)) == len(names)
+
+
+def test_the_campaign_fails_for_a_foreign_fault_that_is_named_and_for_one_that_is_missed() -> None:
+    good = [Result("integers", code, "", Found(True, (code,)), 0.0) for code in CATALOGUE for _ in range(3)]
+    good += [Result("foreign", FOREIGN, "", Found(True), 0.0)] * 10
+    good += [Result("clean", CLEAN, "", Found(False), 0.0)]
+    assert all(well for well, _ in judged(good))
+    named = Result("foreign", FOREIGN, "", Found(True, ("flash_bit",)), 0.0)
+    assert [text for well, text in judged([*good, named]) if not well] == [
+        "foreign faults named with confidence: 1 of 11"
+    ]
+    missed = Result("integers", "flash_bit", "", Found(False), 0.0)
+    assert not all(well for well, _ in judged([*good, missed]))
+    accused = Result("clean", CLEAN, "", Found(True, ()), 0.0)
+    assert not all(well for well, _ in judged([*good, accused]))
+
+
+def test_the_page_is_the_catalogue() -> None:
+    assert PAGE.read_text(encoding="utf-8") == render(), "run python -m tests.catalogue.page"
