@@ -22,7 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "merge",
         help="join the JSON reports of several jobs into one verdict",
-        description=f"A result that two reports have is taken once; two that contradict are refused. {CODES}",
+        description="A result that two reports have is taken once; two that contradict are refused. A test "
+        f"that a job collected, but no job ran, is an error. {CODES}",
     )
     parser.add_argument("reports", type=Path, nargs="+", metavar="R.json")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="write the joined report")
@@ -32,19 +33,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         metavar="FILE",
         help="tests that must have a result, one node id a line, as pytest --collect-only -q prints them; "
-        "one without is an error",
+        "without it all that any of the jobs collected",
     )
     add_strict(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Join, write, print; return the exit code of the whole."""
-    expected = _expected(args.expect) if args.expect else []
+    listed = _expected(args.expect) if args.expect else None
     if args.output:
         check_file("--output", args.output, args.expect, *args.reports)
     if args.html:
         check_file("--html", args.html, args.expect, args.output, *args.reports)
     report = merge({str(path): read_report(path) for path in args.reports})
+    unrun = [test for test, ran in report.collected.items() if not ran]
+    expected = unrun if listed is None else listed
     report = replace(report, rows=(*report.rows, *missing(expected, report.rows)), provenance=made_by(args))
     if args.output:
         json.write(report, str(args.output))

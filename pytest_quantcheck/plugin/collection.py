@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import pytest
+from _pytest.mark.expression import Expression  # pytest's own grammar of -m; it has no public name
 
 from pytest_quantcheck.errors import QuantcheckError, UsageError
 from pytest_quantcheck.plugin import cases, markers
@@ -156,6 +157,29 @@ def select_and_order(config: pytest.Config, items: list[pytest.Item]) -> None:
         return
     on_board = [item for item in items if _needs_board(item)]
     items[:] = [*(item for item in items if not _needs_board(item)), *_side_by_side(on_board)]
+
+
+def expected(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """The node ids of those items that this run, or another job of a matrix, should run: all but those that
+    ``-m`` leaves out, and those for which there is no board. What else deselects may be how jobs share them.
+    """
+    wanted = Expression.compile(config.option.markexpr) if config.option.markexpr else None
+    return [
+        item.nodeid
+        for item in items
+        if (wanted is None or wanted.evaluate(_matcher(item)))
+        and not (_needs_board(item) and not wanted_board(item))
+    ]
+
+
+def _matcher(item: pytest.Item) -> Callable[..., bool]:
+    """What ``-m`` says of an item: whether it has a marker of that name, with these keyword arguments."""
+
+    def has(name: str, /, **given: object) -> bool:
+        marks = item.iter_markers(name)
+        return any(all(mark.kwargs.get(key) == value for key, value in given.items()) for mark in marks)
+
+    return has
 
 
 def _needs_board(item: pytest.Item) -> bool:

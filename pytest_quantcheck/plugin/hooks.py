@@ -100,13 +100,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         collection.mark(item)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if any(is_ours(item) for item in items):
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    ours = [item for item in items if is_ours(item)]  # before -k, -m and others take some away
+    yield
+    if ours:
         from pytest_quantcheck.plugin import collection
 
         collection.check_overrides(config)
         collection.select_and_order(config, items)
+        run_notes(config).expected = collection.expected(config, ours)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -165,6 +170,7 @@ def pytest_testnodedown(node: Any) -> None:
         notes = run_notes(node.config)
         notes.usage_errors, notes.left_out = list(said["usage_errors"]), dict(said["left_out"])
         notes.omitted = Counter(said["omitted"])
+        notes.expected = list(said["expected"])
         notes.collected = Counter({(file, name): count for file, name, count in said["collected"]})
         notes.partial = {(file, name) for file, name in said["partial"]}
         notes.zoo_jobs, notes.ungated = [ZooJob(*job) for job in said["zoo_jobs"]], list(said["ungated"])
@@ -189,6 +195,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
             "usage_errors": notes.usage_errors,
             "left_out": notes.left_out,
             "omitted": dict(notes.omitted),
+            "expected": notes.expected,
             "collected": [(*function, count) for function, count in notes.collected.items()],
             "partial": sorted(notes.partial),
             "zoo_jobs": [list(job) for job in notes.zoo_jobs],

@@ -39,7 +39,8 @@ class RunNotes:
     combinations of a ``quant`` marker that are not run, ``hw_ran`` and ``hw_skipped`` the items on boards,
     ``places`` says by test id in which file and line (from 1; 0: not known) its function stands. ``written``
     and ``unwritten`` say which reports were written, and which could not be and why. ``baselines`` is what
-    each item did with its baselines, by node id; ``collected`` counts the items of each function,
+    each item did with its baselines, by node id; ``expected`` are the node ids of the items that this run
+    or another job of its kind should run, ``collected`` counts the items of each function,
     ``partial`` are the functions of which some items were deselected, ``of_baselines`` are lines about all
     of it. ``zoo_files`` counts the Model-Zoo configurations, ``zoo_jobs`` are their jobs, ``ungated`` are
     lines about limits that these do not set.
@@ -59,6 +60,7 @@ class RunNotes:
         self.unwritten: list[str] = []
         self.hw_ran = self.hw_skipped = 0
         self.baselines: dict[str, dict[str, Any]] = {}
+        self.expected: list[str] = []
         self.collected: Counter[Function] = Counter()
         self.partial: set[Function] = set()
         self.of_baselines: list[str] = []

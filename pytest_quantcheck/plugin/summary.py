@@ -73,6 +73,7 @@ def _report(config: pytest.Config) -> Report:
     options |= {"-m": config.option.markexpr, "-k": config.option.keyword, "tests": config.args}
     return Report(
         rows=tuple(notes.rows),
+        collected={test: test in notes.places for test in notes.expected},
         root=str(config.rootpath),
         provenance=gather(config.rootpath, options),
         left_out=dict(notes.left_out),

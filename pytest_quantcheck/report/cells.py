@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_quantcheck.baselines.change import worst
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 from pytest_quantcheck.wording import counted
 
@@ -15,6 +16,15 @@ WORDS = {
     "expected": "xfail",
     "unjudged": "not judged",
 }
+CHANGED = {
+    "regression": "worse",
+    "stale": "stale",
+    "new": "new",
+    "unknown": "not compared",
+    "improvement": "better",
+    "same": "same",
+}
+"""The states of changes since values were stored, as tables say them."""
 HEADINGS = (
     "case",
     "on",
@@ -24,6 +34,7 @@ HEADINGS = (
     "cost",
     "arena",
     "image",
+    "baseline",
     "verdict",
 )
 
@@ -49,6 +60,7 @@ def cells(row: Row, *, named: bool = True) -> tuple[str, ...]:
         cost(row),
         size(row.arena),
         size(row.image),
+        baseline(row),
         verdict(row),
     )
 
@@ -87,6 +99,17 @@ def cost(row: Row) -> str:
 
 def size(count: int | None) -> str:
     return "-" if count is None else f"{count / 1024:.1f} KiB"
+
+
+def baseline(row: Row) -> str:
+    """What matters most of the changes since values were stored, and of which metrics."""
+    found = worst(row.changes)
+    if found is None:
+        return "-"
+    if found.state == "same":
+        return "same"
+    metrics = [each.metric for each in row.changes if each.state == found.state]
+    return f"{CHANGED[found.state]} {', '.join(metrics)}"
 
 
 def verdict(row: Row) -> str:

@@ -29,6 +29,7 @@ def render(report: Report) -> str:
         "counts": count(report.rows),
         "left_out": dict(report.left_out),
         "omitted": dict(report.omitted),
+        "collected": dict(report.collected),
         "models": {row.model: row.model_sha256 for row in report.rows if row.model},
         "history": [asdict(each) for each in report.history],
         "results": [row.to_dict() for row in report.rows],

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pytest_quantcheck.baselines.change import worst
 from pytest_quantcheck.verdict.row import Row
 
 _SHOWN = (
-    "case", "name", "model", "runner", "runtime", "target", "board", "samples", "exact", "counter",
-    "counter_spread", "unit", "latency_ms", "arena", "image", "stack", "firmware", "outcome", "reason",
-    "fault", "retries", "faults", "erased_sectors", "findings", "log",
+    "case", "name", "model", "model_sha256", "data_sha256", "runner", "runtime", "target", "board", "samples",
+    "exact", "counter", "counter_spread", "unit", "latency_ms", "arena", "image", "stack", "firmware",
+    "outcome", "reason", "fault", "retries", "faults", "erased_sectors", "findings", "log",
 )  # fmt: skip
 
 
 def properties(row: Row) -> list[tuple[str, str]]:
-    """``qc.<key>`` for every known value; lists are joined with ``; ``. Scores by their metric's name."""
+    """``qc.<key>`` for every known value; lists are joined with ``; ``. Scores by their metric's name;
+    ``baseline`` is the worst change since values were stored, ``<metric>.baseline`` what was stored.
+    """
     values: dict[str, object] = {key: getattr(row, key) for key in _SHOWN}
     for score in row.scores:
         of = f" of {score.output}" if score.output else ""
         values |= {f"{score.metric}{of}": score.value, f"{score.metric}{of}.float": score.float_value}
         values |= {f"{score.metric}{of}.drop": score.drop, f"{score.metric}{of}.samples": score.samples}
+    if found := worst(row.changes):
+        values |= {"baseline": found.state}
+        values |= {f"{change.metric}.baseline": change.stored for change in row.changes}
     values |= {"failed": row.failed, "not_judged": row.not_judged}
     return [(f"qc.{key}", _text(value)) for key, value in values.items() if not _unknown(value)]
 

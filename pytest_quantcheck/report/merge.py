@@ -47,8 +47,12 @@ def merge(reports: Mapping[str, Report]) -> Report:
         raise UsageError(
             f"{first_name} is of commit {one[:12]}, {second_name} of {other_one[:12]}. Give reports of one"
         )
+    collected: dict[str, bool] = {}
+    for report in reports.values():
+        collected |= {test: ran or collected.get(test, False) for test, ran in report.collected.items()}
     made = next((each.provenance for each in reports.values() if each.provenance.revision), Provenance())
-    return Report(tuple(row for _, row in merged.values()), replace(made, options={}), omitted=omitted)
+    rows = tuple(row for _, row in merged.values())
+    return Report(rows, replace(made, options={}), omitted=omitted, collected=collected)
 
 
 def _refuse_contradiction(one: tuple[str, Row], other: tuple[str, Row]) -> None:
@@ -62,6 +66,11 @@ def _refuse_contradiction(one: tuple[str, Row], other: tuple[str, Row]) -> None:
         raise UsageError(
             f"{first_name} and {name} are of different models: {row.test} ran {first.model_sha256[:12]} in "
             f"the one and {row.model_sha256[:12]} in the other. Give reports of one commit"
+        )
+    if first.data_sha256 and row.data_sha256 and row.data_sha256 != first.data_sha256:
+        raise UsageError(
+            f"{first_name} and {name} are of different data: {row.test} ran {first.data_sha256[:12]} in the "
+            f"one and {row.data_sha256[:12]} in the other. Give reports of runs with the same samples"
         )
 
 

@@ -40,6 +40,7 @@ def read_report(path: Path) -> Report:
         rows = tuple(Row.from_dict(_with_numbers(each)) for each in results)
         _ = [cells(row) for row in rows]
         omitted = {str(reason): int(count) for reason, count in document.get("omitted", {}).items()}
+        collected = {test: bool(ran) for test, ran in document.get("collected", {}).items()}
         made = _provenance(document.get("provenance", {}))
     except (UsageError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise UsageError(f"{path}: a result cannot be read: {error}") from error
@@ -48,7 +49,7 @@ def read_report(path: Path) -> Report:
             f"{path} says that its outcome is {document.get('outcome')!r}, but its results make it "
             f"{overall(rows)!r}: it was changed, or it is damaged"
         )
-    return Report(rows, made, omitted=omitted)
+    return Report(rows, made, omitted=omitted, collected=collected)
 
 
 def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:

@@ -30,14 +30,16 @@ class Trend:
 @dataclass(frozen=True)
 class Report:
     """``left_out`` counts the hw tests that did not run, ``omitted`` the combinations of configurations, both
-    by reason. ``root`` is the run's root folder, ``places`` says by test id where its function stands,
-    ``history`` what numbers were before.
+    by reason. ``collected`` says by node id of each test that this run, or another job of a matrix, should
+    run, whether this run ran it. ``root`` is the run's root folder, ``places`` says by test id where its
+    function stands, ``history`` what numbers were before.
     """
 
     rows: tuple[Row, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     left_out: Mapping[str, int] = field(default_factory=dict)
     omitted: Mapping[str, int] = field(default_factory=dict)
+    collected: Mapping[str, bool] = field(default_factory=dict)
     root: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     history: tuple[Trend, ...] = ()

@@ -51,12 +51,12 @@ class ScoreRow:
 class Row:
     """One line of every report. None and empty texts mean *not known*.
 
-    ``test`` is the item's node id, ``case`` the part of it behind the file, ``name``
-    what ``gate.check(name=)`` said. ``outcome`` is one of ``OUTCOMES`` and follows what pytest finally says
-    of the item; ``reason`` is why a test failed beside its criteria, ``reruns`` how often
-    it was run before. ``samples`` were run; a score may be
-    over more (see ``Score.inherited``). ``arena``, ``image``, ``stack`` and ``firmware`` are bytes.
-    ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
+    ``test`` is the item's node id, ``case`` the part of it behind the file, ``name`` what
+    ``gate.check(name=)`` said. ``data_sha256`` is that of the samples that were run: their names, inputs and
+    truth. ``outcome`` is one of ``OUTCOMES`` and follows what pytest finally says of the item; ``reason`` is
+    why a test failed beside its criteria, ``reruns`` how often it was run before. ``samples`` were run; a
+    score may be over more (see ``Score.inherited``). ``arena``, ``image``, ``stack`` and ``firmware`` are
+    bytes. ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
     ``findings`` are what is suspicious about model and data, each ``code: text``. ``changes`` are those
     since baselines were stored.
     """
@@ -72,6 +72,7 @@ class Row:
     board: str = ""
     unique_id: str = ""
     build_id: str = ""
+    data_sha256: str = ""
     samples: int | None = None
     scores: tuple[ScoreRow, ...] = ()
     exact: bool | None = None

@@ -91,6 +91,7 @@ class Verdict:
             board=run.device.board,
             unique_id=run.device.unique_id,
             build_id=run.device.build_id,
+            data_sha256=run.vectors.digest.hex(),
             samples=len(run),
             scores=tuple(map(_score_row, self.scores)),
             exact=self.exact,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import documents
+
 pytestmark = pytest.mark.host
 
 Collect = Callable[..., pytest.RunResult]
@@ -319,3 +321,44 @@ def test_wrong_options_are_usage_errors(collect: Collect, options: list[str], me
     result = collect("def test_it(): pass", *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{message}*"])
+
+
+SHARED = """
+import pytest
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_host(number, gate):
+    assert gate
+
+@pytest.mark.slow(minutes=9)
+def test_slow(gate):
+    pytest.skip("later")
+
+def test_board(board, gate): pass
+
+def test_other(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "ran"),
+    [
+        ((), {"test_host[1]": True, "test_host[2]": True, "test_slow": True}),
+        (("-k", "1"), {"test_host[1]": True, "test_host[2]": False, "test_slow": False}),
+        (("-k", "1", "-m", "host and not slow"), {"test_host[1]": True, "test_host[2]": False}),
+        (("-m", "slow(minutes=9)"), {"test_slow": True}),
+        (("-m", "slow(minutes=8) or other"), {}),
+        (("-n2", "-k", "2"), {"test_host[1]": False, "test_host[2]": True, "test_slow": False}),
+    ],
+    ids=" ".join,
+)
+def test_a_report_lists_what_the_jobs_of_a_matrix_share(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], ran: dict[str, bool]
+) -> None:
+    monkeypatch.delenv("QC_RIG", raising=False)
+    pytester.makeini("[pytest]\nmarkers = slow: takes long\n")
+    pytester.makepyfile(test_it=SHARED)
+    run = pytester.runpytest_subprocess if "-n2" in options else pytester.runpytest_inprocess
+    run("-p", "no:cacheprovider", "--qc-report=json=r.json", *options)
+    document = documents.read((pytester.path / "r.json").read_text())
+    assert document["collected"] == {f"test_it.py::{name}": yes for name, yes in ran.items()}

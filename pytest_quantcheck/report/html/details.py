@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_quantcheck.report.cells import cost, difference, place, size, verdict
+from pytest_quantcheck.report.cells import baseline, cost, difference, place, size, verdict
 from pytest_quantcheck.report.html.flips import names
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
 from pytest_quantcheck.report.naming import BAD, MARKS, maker, scored_by, title, value
@@ -39,6 +39,7 @@ def _case(index: int, row: Row, places: Mapping[str, Place], *, complete: bool) 
         f"{score.metric} {value(score, score.value)}" if score else "",
         f"{difference(row)} to float" if difference(row) != "-" else "",
         cost(row),
+        f"baseline {baseline(row)}" if row.changes else "",
     ]
     summary = tag(
         "summary",
@@ -82,6 +83,7 @@ def _facts(row: Row, where: Place | None) -> Html:
         ("in", f"{where.file}:{where.line}" if where and where.line else ""),
         ("model", row.model),
         ("SHA-256", row.model_sha256),
+        ("data's SHA-256", row.data_sha256),
         ("made by", maker(row)),
         ("board", ", ".join(each for each in (row.board, row.unique_id) if each)),
         ("firmware build", row.build_id),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
 from pytest_quantcheck.report.report import Report
 
@@ -20,6 +22,11 @@ def origin(report: Report) -> Html:
     ]
     known = [part for name, text in facts if text for part in (tag("dt", name), tag("dd", text))]
     models = {row.model: row.model_sha256 for row in report.rows if row.model}
+    cases = Counter((row.samples, row.data_sha256) for row in report.rows if row.data_sha256)
+    data = [
+        ["-" if samples is None else f"{samples:,}", tag("code", digest), f"{count}"]
+        for (samples, digest), count in cases.items()
+    ]
     boards = {
         (row.board, row.target, row.unique_id, row.runtime, row.build_id): None
         for row in report.rows
@@ -30,6 +37,8 @@ def origin(report: Report) -> Html:
     if models:
         body = ([name, tag("code", digest)] for name, digest in models.items())
         parts.append(table(("model", "SHA-256"), body))
+    if data:
+        parts.append(table(("samples run", "SHA-256 of names, inputs and truth", "cases"), data))
     if boards:
         parts.append(table(("board", "target", "chip's id", "runtime", "firmware build"), boards))
     if runtimes:

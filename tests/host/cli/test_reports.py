@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ UNJUDGED = Criterion("latency_ms", None, "the board has no clock")
 
 def row(test: str = "t.py::test_a", outcome: str = "pass", **more: Any) -> Row:
     facts: dict[str, Any] = {"case": test.partition("::")[2], "model_sha256": "ab" * 32, "runner": "tflm"}
+    facts["data_sha256"] = "12" * 32
     return Row(test=test, outcome=outcome, **{**facts, **more})
 
 
@@ -32,9 +33,10 @@ def row(test: str = "t.py::test_a", outcome: str = "pass", **more: Any) -> Row:
 def report(tmp_path: Path) -> Callable[..., str]:
     """``report(name, *rows)``: the path of a report with these rows."""
 
-    def make(name: str, *rows: Row, revision: str = "") -> str:
+    def make(name: str, *rows: Row, revision: str = "", others: Sequence[str] = ()) -> str:
         path = tmp_path / name
-        path.write_text(render(Report(rows, Provenance(revision=revision))))
+        collected = dict.fromkeys(others, False) | {row.test: True for row in rows}
+        path.write_text(render(Report(rows, Provenance(revision=revision), collected=collected)))
         return str(path)
 
     return make
@@ -90,6 +92,7 @@ def damaged(**changes: Any) -> str:
         (damaged(provenance=3), "a result cannot be read"),
         (damaged(provenance={"revision": 3}), "the provenance's revision is 3"),
         (damaged(omitted={"reason": "many"}), "a result cannot be read"),
+        (damaged(collected=["t.py::test_a"]), "a result cannot be read"),
         (damaged(outcome="regression"), "its outcome is 'regression', but its results make it 'pass'"),
         (damaged(results=[{"colour": "red"}]), "a result cannot be read: a result has the key 'colour'"),
         (damaged(results=[{"outcome": "fine"}]), "outcome='fine' is not known"),
@@ -173,6 +176,7 @@ def test_shards_are_joined_into_one_report(report, tmp_path, capsys) -> None:
         (row(outcome="regression"), "contradict each other: t.py::test_a is pass in the one and regression"),
         (row(outcome="rig_fault"), "contradict each other: t.py::test_a is pass in the one and rig_fault"),
         (row(model_sha256="cd" * 32), "are of different models: t.py::test_a ran abababababab in the one"),
+        (row(data_sha256="cd" * 32), "are of different data: t.py::test_a ran 121212121212 in the one"),
     ],
 )  # fmt: skip
 def test_shards_that_contradict_each_other_are_refused(report, tmp_path, capsys, other, words) -> None:
@@ -203,6 +207,28 @@ def test_a_test_that_no_shard_ran_is_an_error(report, tmp_path, capsys) -> None:
     expected.write_text("nothing")
     assert main(["merge", path, "--expect", str(expected)]) == 2
     assert "names no test; allowed: one node id a line" in capsys.readouterr().err
+
+
+def test_a_test_that_a_shard_left_to_others_is_an_error_where_none_ran_it(report, tmp_path, capsys) -> None:
+    one = report("1.json", row(), others=["t.py::test_b", "t.py::test_c"])
+    two = report("2.json", row("t.py::test_b"), others=["t.py::test_a", "t.py::test_c"])
+    three, out = report("3.json", row("t.py::test_c")), tmp_path / "all.json"
+    assert main(["merge", one, two, "-o", str(out)]) == 2
+    assert "t.py::test_c: no report has a result of it" in capsys.readouterr().out
+    assert [each["outcome"] for each in documents.read(out.read_text())["results"]] == [
+        "pass",
+        "pass",
+        "error",
+    ]
+    assert main(["merge", one, two, three]) == 0
+    assert main(["merge", one, two, "-o", str(out), "--expect", str(listed(tmp_path, "t.py::test_b"))]) == 0
+    assert main(["merge", str(out), three]) == 0  # what was merged can be merged again
+
+
+def listed(folder: Path, *tests: str) -> Path:
+    path = folder / "expected.txt"
+    path.write_text("\n".join(tests))
+    return path
 
 
 def test_a_score_that_is_no_finite_number_survives_a_merge(report, tmp_path) -> None:

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pytest_quantcheck.baselines.change import STATES, Change
 from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
+from pytest_quantcheck.report.cells import HEADINGS
 from pytest_quantcheck.report.convergence import convergence_svg, convergence_table
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.convergence import ConvergenceRow
@@ -71,6 +73,29 @@ def test_a_metric_that_all_scores_have_is_their_heading() -> None:
     assert terminal.table([GOOD, FAULT])[1].split()[2] == "98.15%"
 
 
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ((), None),
+        (("same", "same"), "same"),
+        (("same", "improvement"), "better m1"),
+        (("regression", "improvement", "regression"), "worse m0, m2"),
+        (("unknown", "same"), "not compared m0"),
+    ],
+)
+def test_the_table_says_what_became_of_stored_values(states: tuple[str, ...], words: str | None) -> None:
+    changes = tuple(Change(f"m{n}", state, "", stored=n / 2) for n, state in enumerate(states))
+    head, line = terminal.table([replace(FAULT, changes=changes)])
+    assert ("baseline" in head) == (words is not None)
+    assert words is None or f"  {words}  " in line
+    found = dict(junit.properties(replace(FAULT, changes=changes)))
+    if words is None:
+        assert not any("baseline" in key for key in found)
+    else:
+        assert found["qc.baseline"] == min(states, key=STATES.index)
+        assert found["qc.m1.baseline"] == "0.5"
+
+
 def test_a_failure_says_why_below_its_line() -> None:
     head, good, bad, *rest = terminal.explained([rows.GOOD, rows.BAD, rows.FAULT])
     assert [head, good, bad] == terminal.table([rows.GOOD, rows.BAD, rows.FAULT])[:3]
@@ -106,7 +131,7 @@ def test_nothing_hostile_reaches_the_terminal() -> None:
 def test_nothing_hostile_means_something_in_markdown() -> None:
     text = markdown.render(Report((rows.HOSTILE, replace(rows.BAD, reason="```` <b>"))))
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in table} == {10}
+    assert {line.replace("\\|", "").count("|") for line in table} == {len(HEADINGS) + 1}
     outside = re.sub(r"^(`{3,})$.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert not re.search(r"(?<!\\)[<`]", outside)
     assert not set("\x00\x1b\u202e\ud800\r") & set(text)
@@ -167,7 +192,7 @@ def test_markdown_keeps_table_cells_whole_and_shows_what_failed() -> None:
     text = markdown.render(Report((GOOD, BAD)))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 4
-    assert {line.replace("\\|", "").count("|") for line in table} == {10}
+    assert {line.replace("\\|", "").count("|") for line in table} == {len(HEADINGS) + 1}
     assert "first diverging: operator 3" in text
 
 
