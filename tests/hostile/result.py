@@ -24,6 +24,14 @@ class Result:
         """Note one bug."""
         self.faults.setdefault(kind, []).append(what)
 
+    def add(self, other: Result) -> None:
+        """Count what ``other`` counted too."""
+        self.tried += other.tried
+        self.refused += other.refused
+        self.ran += other.ran
+        for kind, found in other.faults.items():
+            self.faults.setdefault(kind, []).extend(found)
+
     @property
     def count(self) -> int:
         """How many bugs there are."""
@@ -36,10 +44,9 @@ KINDS = ("traceback", "hang", "memory", "wrong pass", "executed", "changed")
 def table(results: Sequence[Result]) -> list[str]:
     """Aligned lines: a row per attack, the totals, and the first of each kind of bug."""
     heads = ("attack", "tried", "refused", "ran", *KINDS)
-    total = Result("total", *(sum(getattr(r, key) for r in results) for key in ("tried", "refused", "ran")))
+    total = Result("total")
     for result in results:
-        for kind, found in result.faults.items():
-            total.faults.setdefault(kind, []).extend(found)
+        total.add(result)
     rows = [
         (
             each.attack,
@@ -55,5 +62,4 @@ def table(results: Sequence[Result]) -> list[str]:
         )
         for row in (heads, *rows)
     ]
-    lines += [f"{kind}: {found[0]}" for kind, found in total.faults.items()]
-    return lines
+    return [*lines, *(f"{kind}: {found[0]}" for kind, found in total.faults.items())]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import pickle
@@ -19,7 +20,6 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +28,12 @@ import numpy as np
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from tests.hostile import saved_models, seeds
+from tests.hostile.result import Result, table
 
 MODEL = DATA / FLOAT_MODEL
 PER_KIND = 60
 LONGEST_S = 60  # for one file, on a busy machine
 RANDOM = ("--calibration", "random:2", "--input-range", "0", "1")
-
-
-@dataclass
-class Row:
-    """What became of the files of one kind; ``problems`` names each that is a bug."""
-
-    kind: str
-    tried: int = 0
-    refused: int = 0
-    accepted: int = 0
-    tracebacks: int = 0
-    hangs: int = 0
-    executed: int = 0
-    changed: int = 0
-
-    @property
-    def bugs(self) -> int:
-        return self.tracebacks + self.hangs + self.executed + self.changed
 
 
 class Canary:
@@ -375,64 +358,60 @@ def _print_of(path: Path) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-def _try(row: Row, attack: Attack, canary: Canary) -> str:
-    """Run one command; what is wrong with how it ended, empty where nothing is."""
+def _try(result: Result, attack: Attack, canary: Canary) -> None:
+    """Run one command, and count how it ended."""
     path, words = attack
     before = _print_of(path)
     errors = io.StringIO()
-    row.tried += 1
-    problem = ""
+    result.tried += 1
+    flaws: dict[str, str] = {}
     signal.alarm(LONGEST_S)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
             code = main(words)
         told = errors.getvalue()
         if "(this is a bug" in told or "Traceback" in told or (code not in (0, 1) and not told.strip()):
-            problem, row.tracebacks = told, row.tracebacks + 1
+            flaws["traceback"] = told
         elif "did not finish" in told:
-            problem, row.hangs = told, row.hangs + 1
-        row.accepted += code == 0
-        row.refused += code != 0
+            flaws["hang"] = told
+        result.ran += code == 0
+        result.refused += code != 0
     except _TooLong:
-        problem, row.hangs = "hang", row.hangs + 1
+        flaws["hang"] = f"not done after {LONGEST_S} s"
     except BaseException as error:
-        problem, row.tracebacks = repr(error), row.tracebacks + 1
+        flaws["traceback"] = repr(error)
     finally:
         signal.alarm(0)
     if canary.file.exists():
-        problem, row.executed = "executed", row.executed + 1
+        flaws["executed"] = "what the file holds ran"
         canary.file.unlink()
     if _print_of(path) != before:
-        problem, row.changed = "changed", row.changed + 1
-    return problem and f"{' '.join(words)}: {problem}"
+        flaws["changed"] = "the file itself was changed"
+    for flaw, what in flaws.items():
+        result.fault(flaw, f"{' '.join(words)}: {what}")
 
 
-def table(
-    per_kind: int = PER_KIND, seed: int = 0, kinds: tuple[str, ...] = tuple(KINDS), keep: Path | None = None
-) -> list[Row]:
-    """A row per kind, ``per_kind`` files each, the same for the same ``seed``. What is wrong is printed.
+def attack(kind: str, count: int = PER_KIND, seed: int = 0, keep: Path | None = None) -> Result:
+    """``count`` files of a kind, the same for the same ``seed``.
 
     Files that met a bug are kept in the folder ``keep``.
     """
-    rows = []
+    result = Result(f"files: {kind}")
     signal.signal(signal.SIGALRM, _alarm)
-    for kind in kinds:
-        row = Row(kind)
-        with tempfile.TemporaryDirectory(prefix="quantcheck-hostile-") as name:
-            folder = Path(name)
-            (folder / "files").mkdir()
-            canary = Canary(folder / "canary")
-            with _environment(QC_CACHE=str(folder / "cache"), QC_CONVERSION_S="40"):
-                attacks = KINDS[kind](folder / "files", canary, random.Random(f"{seed}:{kind}"))
-                for _, attack in zip(range(per_kind), attacks):  # noqa: B905
-                    if problem := _try(row, attack, canary):
-                        print(problem, flush=True)
-                        if keep is not None:
-                            keep.mkdir(parents=True, exist_ok=True)
-                            target = keep / f"{kind}-{row.tried}{attack[0].suffix}"
-                            (shutil.copytree if attack[0].is_dir() else shutil.copyfile)(attack[0], target)
-        rows.append(row)
-    return rows
+    with tempfile.TemporaryDirectory(prefix="quantcheck-hostile-") as name:
+        folder = Path(name)
+        (folder / "files").mkdir()
+        canary = Canary(folder / "canary")
+        with _environment(QC_CACHE=str(folder / "cache"), QC_CONVERSION_S="40"):
+            attacks = KINDS[kind](folder / "files", canary, random.Random(f"{seed}:{kind}"))
+            for path, words in itertools.islice(attacks, count):
+                known = result.count
+                _try(result, (path, words), canary)
+                if result.count > known and keep is not None:
+                    keep.mkdir(parents=True, exist_ok=True)
+                    target = keep / f"{kind}-{seed}-{result.tried}{path.suffix}"
+                    (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target)
+    return result
 
 
 @contextlib.contextmanager
@@ -449,14 +428,9 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def show(rows: list[Row]) -> str:
-    names = list(Row.__dataclass_fields__)
-    cells = [names, *([str(getattr(row, name)) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-    return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in cells)
-
-
 if __name__ == "__main__":
-    rows = table(keep=Path(os.environ["KEEP"]) if "KEEP" in os.environ else None)
-    print(show(rows))
-    raise SystemExit(any(row.bugs for row in rows))
+    kept = Path(os.environ["KEEP"]) if "KEEP" in os.environ else None
+    results = [attack(kind, keep=kept) for kind in KINDS]
+    print(*table(results), sep="\n")
+    print(*(each for result in results for found in result.faults.values() for each in found), sep="\n")
+    raise SystemExit(any(result.count for result in results))

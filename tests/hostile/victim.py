@@ -48,6 +48,10 @@ class Answer:
     seconds: float = 0.0
     peak: int = 0
 
+    def __str__(self) -> str:
+        spent = f"{self.seconds:.1f} s, {self.peak} bytes"
+        return f"{self.call}: exit code {self.code}, {spent}\n{self.text}"
+
     @property
     def late(self) -> bool:
         """Ended because it did not answer."""
