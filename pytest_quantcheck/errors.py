@@ -5,6 +5,8 @@ Messages are written for a stranger: what was given, what is allowed, what to do
 
 from __future__ import annotations
 
+import signal
+
 
 class QuantcheckError(Exception):
     """Base of all errors raised on purpose. ``exit_code`` is what the command line returns."""
@@ -54,6 +56,25 @@ class MissingExtraError(QuantcheckError):
         )
         self.package = package
         self.extra = extra
+
+
+class ProcessEndedError(QuantcheckError):
+    """A process that works for this one was ended from outside. It says nothing about the model."""
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM))
+    """No crash of a process's own ends with one of these."""
+
+    def __init__(self, title: str, number: int) -> None:
+        super().__init__(
+            f"the process of {title} was ended by signal {number} ({signal.Signals(number).name}) from "
+            "outside: by somebody, or by the system for want of memory. This says nothing about the model. "
+            "Run it again, with more free memory or fewer processes (-n)"
+        )
+
+    @classmethod
+    def applies_to(cls, exit_code: int) -> bool:
+        """Whether a process with this exit code (negative: a signal) was ended from outside."""
+        return -exit_code in cls.SIGNALS
 
 
 class RigFault(QuantcheckError):

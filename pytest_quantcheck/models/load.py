@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Union
@@ -20,6 +19,7 @@ from pytest_quantcheck.models.files.saved_model import MAX_BYTES, files_of
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.schema import semantic_sha256
 from pytest_quantcheck.named_function import call_reference, is_reference
+from pytest_quantcheck.temporary import OwnFolder
 
 Source = Union[FloatModel, str, Path, bytes, Any]  # Any: a Keras model, whose type costs an import to name
 
@@ -81,7 +81,7 @@ def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
 def _from_archive(path: Path, cache: Cache, name: str) -> FloatModel:
     inner, content = network_of(path)
     origin = f"{path} ({inner})"
-    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
+    with OwnFolder("archive") as folder:
         file = Path(folder) / inner
         file.write_bytes(content)
         try:

@@ -18,6 +18,7 @@ from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.verdict.row import Plain, Row
 
 _TAIL_LINES = 40
+_TAIL_BYTES = 1 << 16  # of a log that may have grown for days
 _FAILURES = ("regression", "rig_fault", "error")
 
 
@@ -119,7 +120,9 @@ def _as_error(item: pytest.Item, report: pytest.TestReport, error: QuantcheckErr
 
 def _tail(log: Path) -> str:
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read(_TAIL_BYTES).decode("utf-8", errors="replace").splitlines()
     except OSError as error:
         return f"cannot be read: {error}"
     return "\n".join(lines[-_TAIL_LINES:])

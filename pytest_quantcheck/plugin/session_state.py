@@ -106,9 +106,9 @@ class SessionState:
             return made
         if isinstance(made, (str, Path)):
             path = folder / made
-            if not path.is_file():
+            if not path.exists():
                 raise UsageError(f"artefact={case.artefact!r}: there is no file {path}")
-            made = path.read_bytes()
+            made = read_whole(path)
         if not isinstance(made, bytes):
             raise UsageError(
                 f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "

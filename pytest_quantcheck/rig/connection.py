@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.entry import BoardEntry
@@ -234,7 +235,7 @@ class Connection:
         firmware = self.board.firmware
         self.log.note(f"flashing {firmware.path.name}: {why}")
         self.flash(
-            [(firmware.address, firmware.path.read_bytes())], f"flash the firmware {firmware.path.name}"
+            [(firmware.address, read_whole(firmware.path))], f"flash the firmware {firmware.path.name}"
         )
         self._firmware_flashed = True
         self.statistics.firmware_flashes += 1

@@ -6,8 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.rig.entry import BoardEntry
+
+MOST_BYTES = 1 << 26
+"""Of a firmware file, with what a linker writes for debuggers; no chip here has an eighth of it as flash."""
+_MOST_MANIFEST_BYTES = 1 << 20
+
+
+def read_firmware(path: Path) -> bytes:
+    """The content of a firmware file. Raises ``UsageError`` for what is no regular file or too large."""
+    try:
+        return read_whole(path, MOST_BYTES)
+    except ModelError as error:
+        raise UsageError(f"this cannot be a firmware: {error}") from error
 
 
 def firmware_path(entry: BoardEntry, ours: Path) -> Path:
@@ -30,8 +43,8 @@ def manifest(path: Path, *wanted: str) -> dict[str, Any]:
     """A firmware's manifest with the facts ``wanted``. Raises ``UsageError`` when it lacks one."""
     file = _manifest_of(path)
     try:
-        facts = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        facts = dict(json.loads(read_whole(file, _MOST_MANIFEST_BYTES)))
+    except (OSError, ValueError, TypeError, RecursionError, ModelError) as error:
         raise UsageError(f"the manifest {file} cannot be used: {error}") from error
     if missing := [key for key in wanted if key not in facts]:
         raise UsageError(f"the manifest {file} cannot be used: it lacks {', '.join(missing)}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.temporary import OwnFolder
 from rigs.esp32.board import Esp32Board
 from rigs.esp32.virtual.client import VirtualProcess
 from rigs.esp32.virtual.port import open_virtual_port
@@ -17,7 +17,7 @@ class VirtualEsp32Board(Esp32Board):
 
     def __init__(self, entry: BoardEntry, log_dir: Path) -> None:
         super().__init__(entry, log_dir)
-        self._folder = tempfile.TemporaryDirectory(prefix="quantcheck-esp32c3-", ignore_cleanup_errors=True)
+        self._folder = OwnFolder("esp32c3")
         self._process = self._start()
 
     @property
@@ -33,7 +33,7 @@ class VirtualEsp32Board(Esp32Board):
     @property
     def flash_file(self) -> Path:
         """The file that is its flash."""
-        return Path(self._folder.name) / "flash.bin"
+        return self._folder.path / "flash.bin"
 
     def power_cycle(self) -> None:
         """End the process and start another one with the same flash."""

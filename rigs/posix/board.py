@@ -6,7 +6,6 @@ import os
 import selectors
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,8 @@ from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.firmware import FirmwareImage
 from pytest_quantcheck.rig.protocols.transport import Transport
+from pytest_quantcheck.temporary import OwnFolder
+from rigs.common.firmware_file import read_firmware
 from rigs.common.process_end import exit_code, how_it_ended
 from rigs.common.serial_port import explained, open_serial
 from rigs.posix.firmware import TAG, build, read
@@ -31,18 +32,18 @@ class PosixBoard:
 
     def __init__(self, entry: BoardEntry, log_dir: Path) -> None:
         self.entry = entry
-        self._folder = tempfile.TemporaryDirectory(prefix="quantcheck-posix-")
+        self._folder = OwnFolder("posix")
         self._log = log_dir / f"{entry.name}.process.log"
         self._firmware = _firmware(entry)
         path = entry.settings.get("flash")
-        self._flash = FlashFile(Path(path) if path else Path(self._folder.name) / "flash.bin")
+        self._flash = FlashFile(Path(path) if path else self._folder.path / "flash.bin")
         self._line: dict[str, float] = {}
         self._seed = 0
         self._process: subprocess.Popen[str] | None = None
         self._pty = ""
         try:
             if self._flash.read(0, len(TAG)) != TAG:
-                self._flash.write([(self._firmware.address, self._firmware.path.read_bytes())])
+                self._flash.write([(self._firmware.address, read_firmware(self._firmware.path))])
             self.power_cycle()
         except BaseException:  # the next attempt needs the flash file
             self.close()

@@ -32,7 +32,8 @@ from tests.hostile.result import Result, table
 
 MODEL = DATA / FLOAT_MODEL
 PER_KIND = 60
-LONGEST_S = 60  # for one file, on a busy machine
+CONVERSION_S = 120  # for one conversion, on a busy machine
+LONGEST_S = 180  # for one file
 RANDOM = ("--calibration", "random:2", "--input-range", "0", "1")
 
 
@@ -402,7 +403,7 @@ def attack(kind: str, count: int = PER_KIND, seed: int = 0, keep: Path | None = 
         folder = Path(name)
         (folder / "files").mkdir()
         canary = Canary(folder / "canary")
-        with _environment(QC_CACHE=str(folder / "cache"), QC_CONVERSION_S="40"):
+        with _environment(QC_CACHE=str(folder / "cache"), QC_CONVERSION_S=str(CONVERSION_S)):
             attacks = KINDS[kind](folder / "files", canary, random.Random(f"{seed}:{kind}"))
             for path, words in itertools.islice(attacks, count):
                 known = result.count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from xml.etree import ElementTree
 
@@ -203,7 +204,10 @@ def test_wrong(quantized_model, gate):
     result.stdout.fnmatch_lines([words])
 
 
-def test_errors_of_ours_are_short_and_can_be_expected(run: Run) -> None:
+def test_errors_of_ours_are_short_and_can_be_expected(run: Run, pytester: pytest.Pytester) -> None:
+    os.mkfifo(pytester.path / "pipe.tflite")
+    with (pytester.path / "endless.tflite").open("wb") as file:
+        file.truncate(13 << 30)
     result = run(
         """
 @pytest.mark.quant(artefact="nets:broken")
@@ -227,18 +231,28 @@ def test_no_data(test_vectors):
 def test_no_file(quantized_model):
     pass
 
+@pytest.mark.quant(artefact="pipe.tflite")
+def test_pipe(quantized_model):
+    pass
+
+@pytest.mark.quant(artefact="endless.tflite")
+def test_endless(quantized_model):
+    pass
+
 @pytest.mark.quant()
 def test_no_model(quantized_model):
     pass
 """
     )
-    result.assert_outcomes(errors=5, xfailed=1)
+    result.assert_outcomes(errors=7, xfailed=1)
     result.stdout.fnmatch_lines(
         [
             "ModelError (during the call): *",
             "UsageError: data='nets:nothing' returned a NoneType; allowed: a Dataset, such as *",
             "UsageError: there are no data: give quant(data=*",
             "UsageError: artefact='no.tflite': there is no file */no.tflite",
+            "ModelError: */pipe.tflite is a pipe; only regular files are read*",
+            "ModelError: */endless.tflite has 13958643712 bytes; at most * are read",
             "UsageError: there is no model: give quant(model=*",
         ]
     )

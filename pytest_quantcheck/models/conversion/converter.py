@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -78,6 +79,18 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def _no_generated_files() -> Iterator[None]:
+    """AutoGraph writes a Python file per function and removes it at exit, which a killed one never sees."""
+    known = set(sys.modules)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - known:
+            if name.startswith("__autograph_generated_file") and (file := sys.modules[name].__file__):
+                Path(file).unlink(missing_ok=True)
+
+
 def keras_model_to_tflite(model: Any) -> bytes:
     """A Keras model as float TFLite with batch 1. Raises ``ModelError``."""
     tf = _tensorflow()
@@ -96,7 +109,7 @@ def keras_model_to_tflite(model: Any) -> bytes:
                 "a microcontroller needs fixed sizes. Build the model with a fixed Input shape"
             )
         specs.append(tf.TensorSpec((1, *shape), tensor.dtype, name=tensor.name))
-    with _silence():
+    with _silence(), _no_generated_files():
         # The model stays out of the converter's hands: passed as a trackable, its weights become variables.
         function = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
         try:

@@ -1,17 +1,19 @@
-"""TensorFlow in a process of its own: half a gigabyte and three seconds that a test process does not pay.
+"""A converter in a process of its own: the 0.5 GB and 3 s of TensorFlow are not a test process's.
 
-A model that crashes TensorFlow ends this process, not pytest's. Requests and answers are JSON lines; arrays
-and bytes travel in files of a temporary folder. Run with ``python -m``, this module is the child.
+A model that crashes the converter, or keeps it busy for ever, ends this process, not pytest's. Requests and
+answers are JSON lines; arrays and bytes travel in files of a temporary folder. Run with ``python -m`` and the
+name of a module, this module is the child.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,23 +22,37 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck import errors
-from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.errors import ModelError, ProcessEndedError
 from pytest_quantcheck.models.conversion.watch import Watch, memory_limit_mib, time_limit_s
 from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.temporary import OwnFolder
+
+CONVERTER = "pytest_quantcheck.models.conversion.converter"
 
 
 class Worker:
-    """A child process that calls the functions of ``converter.py``; started when first needed."""
+    """A child process that calls the functions of ``module``; started when first needed.
 
-    def __init__(self, timeout_s: float | None = None, memory_mib: int | None = None) -> None:
+    ``library`` is what messages call the code that does the work.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float | None = None,
+        memory_mib: int | None = None,
+        *,
+        module: str = CONVERTER,
+        library: str = "TensorFlow",
+    ) -> None:
         """Limits that are not given are those of ``QC_CONVERSION_S`` and ``QC_CONVERSION_MIB``."""
+        self._module, self._library = module, library
         self._timeout_s, self._memory_mib = timeout_s, memory_mib
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: OwnFolder | None = None
 
     def call(self, function: str, *, arrays: Sequence[Array] = (), content: bytes = b"", **how: Any) -> bytes:
-        """Run one converter function, with ``content`` and ``arrays`` as its ``content`` and ``samples``.
+        """Run one function of the module, with ``content`` and ``arrays`` as its ``content`` and ``samples``.
 
         Returns its bytes, raises what it raised.
         """
@@ -48,6 +64,7 @@ class Worker:
             for i, array in enumerate(arrays):
                 np.save(folder / f"{i}.npy", array, allow_pickle=False)
             request = {"function": function, "content": bool(content), "arrays": len(arrays), "how": how}
+            request["seconds"] = timeout_s
             answer = self._exchange(process, request, Watch(process, timeout_s, memory_mib))
             if "error" in answer:
                 raise getattr(errors, answer["error"])(*answer["arguments"])
@@ -68,9 +85,9 @@ class Worker:
     def _running(self) -> tuple[subprocess.Popen[str], Path]:
         if self._process is None or self._process.poll() is not None or self._folder is None:
             self.close()
-            self._folder = tempfile.TemporaryDirectory(prefix="quantcheck-worker-")
-            self._process = _start(Path(self._folder.name))
-        return self._process, Path(self._folder.name)
+            self._folder = OwnFolder("worker")
+            self._process = _start(self._module, self._folder.path)
+        return self._process, self._folder.path
 
     def _exchange(
         self, process: subprocess.Popen[str], request: dict[str, Any], watch: Watch
@@ -90,19 +107,21 @@ class Worker:
         status, log = process.wait(), self._log()
         self.close()
         if watch.exceeded:
-            raise ModelError(f"TensorFlow did not finish {request['function']} within {watch.exceeded}")
+            raise ModelError(f"{self._library} did not finish {request['function']} within {watch.exceeded}")
+        if ProcessEndedError.applies_to(status):
+            raise ProcessEndedError(self._library, -status)
         raise ModelError(
-            f"TensorFlow crashed in {request['function']} (exit status {status}): the model is damaged, or "
-            f"TensorFlow has a bug. Its last words: {log or 'none'}"
+            f"{self._library} crashed in {request['function']} (exit status {status}): the model is damaged, "
+            f"or {self._library} has a bug. Its last words: {log or 'none'}"
         )
 
     def _log(self) -> str:
         assert self._folder is not None
-        lines = (Path(self._folder.name) / "log").read_text(errors="replace").splitlines()
+        lines = (self._folder.path / "log").read_text(errors="replace").splitlines()
         return " / ".join([line.strip() for line in lines if "rror" in line][-2:])
 
 
-def _start(folder: Path) -> subprocess.Popen[str]:
+def _start(module: str, folder: Path) -> subprocess.Popen[str]:
     package_root = str(Path(__file__).resolve().parents[3])
     environment = dict(
         os.environ,
@@ -111,10 +130,11 @@ def _start(folder: Path) -> subprocess.Popen[str]:
         TF_USE_LEGACY_KERAS="0",
         TF_CPP_MIN_LOG_LEVEL="3",
         CUDA_VISIBLE_DEVICES="-1",  # a graphics card would only change the last bits
+        TMPDIR=str(folder),  # what the library leaves there, such as AutoGraph's files, goes with the folder
     )
     with (folder / "log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "pytest_quantcheck.models.conversion.worker"],
+            [sys.executable, "-m", "pytest_quantcheck.models.conversion.worker", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -125,21 +145,22 @@ def _start(folder: Path) -> subprocess.Popen[str]:
         )
 
 
-def _serve() -> None:
+def _serve(module: str) -> None:
     """The child: answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever TensorFlow prints goes to the log, never between the answers
-    from pytest_quantcheck.models.conversion import converter
-
+    os.dup2(2, 1)  # whatever the library prints goes to the log, never between the answers
+    functions = importlib.import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
+        if hasattr(signal, "alarm"):  # nobody else ends it when the parent is killed meanwhile
+            signal.alarm(int(request["seconds"]) + 10)
         try:
             how = request["how"]
             if request["content"]:
                 how["content"] = Path("content").read_bytes()
             if request["arrays"]:
                 how["samples"] = [np.load(f"{i}.npy", allow_pickle=False) for i in range(request["arrays"])]
-            Path("answer").write_bytes(getattr(converter, request["function"])(**how))
+            Path("answer").write_bytes(getattr(functions, request["function"])(**how))
             answer = {}
         except errors.MissingExtraError as error:
             what = "Converting and quantizing models"
@@ -150,16 +171,20 @@ def _serve() -> None:
             answer = {"error": "ModelError", "arguments": [f"{type(error).__name__}: {error}"]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
 
 
-_shared = Worker()
-atexit.register(_shared.close)
+_shared: dict[str, Worker] = {}
 
 
-def shared_worker() -> Worker:
-    """The one worker of this process."""
-    return _shared
+def shared_worker(module: str = CONVERTER, library: str = "TensorFlow") -> Worker:
+    """The one worker of this process for a module."""
+    if module not in _shared:
+        _shared[module] = Worker(module=module, library=library)
+        atexit.register(_shared[module].close)
+    return _shared[module]
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.errors import ModelError, ProcessEndedError, QuantcheckError
 from pytest_quantcheck.runners.worker.messages import receive, send
 
 _CHATTER = ("INFO: ", "WARNING: All log messages before absl")  # of LiteRT, whatever happens
@@ -42,7 +42,8 @@ class Worker:
     def infer(self, request: dict[str, Any], artefact: bytes, parts: Sequence[bytes]) -> list[bytes]:
         """Send one request and wait for its answer until the deadline.
 
-        Raises ``ModelError`` when the interpreter refuses the model, ``WorkerDiedError`` when it dies of it.
+        Raises ``ModelError`` when the interpreter refuses the model, ``WorkerDiedError`` when it dies of it,
+        ``ProcessEndedError`` when somebody else ended it.
         """
         with self._lock:
             header, answer = self._exchange(request, parts)
@@ -104,12 +105,14 @@ class Worker:
         finally:
             timer.cancel()
 
-    def _obituary(self, process: subprocess.Popen[bytes], late: bool, deadline: float) -> ModelError:
+    def _obituary(self, process: subprocess.Popen[bytes], late: bool, deadline: float) -> QuantcheckError:
         code = process.wait()
         words = self._last_words()
         self.close()
         if late:
             return ModelError(f"{self.title} did not answer within {deadline:g} s and was ended{words}")
+        if ProcessEndedError.applies_to(code):
+            return ProcessEndedError(self.title, -code)
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return WorkerDiedError(
             f"{self.title} {how}: the model is damaged, or asks for something that its kernels do not "

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.firmware import FirmwareImage
-from rigs.common.firmware_file import build_id, firmware_path
+from rigs.common.firmware_file import build_id, firmware_path, read_firmware
 from rigs.esp32.chips import FIRMWARE_ADDRESS, STORE_ADDRESS
 
 IMAGE = Path(__file__).with_name("esp32c3.bin")
@@ -21,7 +21,7 @@ def image_for(entry: BoardEntry) -> FirmwareImage:
     only size and CRC say whether a board holds it. Raises ``UsageError``.
     """
     path = firmware_path(entry, IMAGE)
-    content = path.read_bytes()
+    content = read_firmware(path)
     if content.startswith(b"\x7fELF"):
         raise UsageError(
             f"{path} is an ELF; an ESP32-C3 needs the flat image that its ROM boots. Make one with: "

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_quantcheck.errors import MissingExtraError, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.firmware import FirmwareImage
-from rigs.common.firmware_file import build_id, firmware_path
+from rigs.common.firmware_file import build_id, firmware_path, read_firmware
 from rigs.stm32.chips import FLASH_BASE, STORE_BASE
 
 IMAGE = Path(__file__).with_name("stm32f4.bin")
@@ -22,16 +22,19 @@ def image_for(entry: BoardEntry, folder: Path) -> FirmwareImage:
     """
     path = firmware_path(entry, IMAGE)
     identity = build_id(path)
-    address, data = FLASH_BASE, path.read_bytes()
-    if chunks := _chunks(path):
-        address, data = _flatten(chunks)
-        path = folder / f"{path.stem}.bin"
-        path.write_bytes(data)
-    if not FLASH_BASE <= address < address + len(data) <= STORE_BASE:
+    address, data = FLASH_BASE, read_firmware(path)
+    chunks = _chunks(path)
+    start = min((at for at, _ in chunks), default=FLASH_BASE)
+    end = max((at + len(part) for at, part in chunks), default=FLASH_BASE + len(data))
+    if not FLASH_BASE <= start < end <= STORE_BASE:
         raise UsageError(
-            f"{entry.firmware}: occupies {address:#010x} to {address + len(data):#010x}; a firmware has "
+            f"{entry.firmware}: occupies {start:#010x} to {end:#010x}; a firmware has "
             f"{FLASH_BASE:#010x} to {STORE_BASE:#010x}, behind it lies the image store"
         )
+    if chunks:
+        address, data = start, _flat(chunks, start, end)
+        path = folder / f"{path.stem}.bin"
+        path.write_bytes(data)
     return FirmwareImage(path, identity, zlib.crc32(data), len(data), address)
 
 
@@ -58,9 +61,8 @@ def _chunks(path: Path) -> list[tuple[int, bytes]]:
     return []
 
 
-def _flatten(chunks: list[tuple[int, bytes]]) -> tuple[int, bytes]:
-    start = min(address for address, _ in chunks)
-    image = bytearray(b"\xff" * (max(address + len(data) for address, data in chunks) - start))
+def _flat(chunks: list[tuple[int, bytes]], start: int, end: int) -> bytes:
+    image = bytearray(b"\xff" * (end - start))
     for address, data in chunks:
         image[address - start : address - start + len(data)] = data
-    return start, bytes(image)
+    return bytes(image)

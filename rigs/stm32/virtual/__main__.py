@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pytest_quantcheck.errors import QuantcheckError
+from pytest_quantcheck.temporary import OwnFolder
 from rigs.stm32.virtual.client import ENVIRONMENT, VirtualBoard
 from rigs.stm32.virtual.qemu import require_qemu
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         require_qemu()
-        with tempfile.TemporaryDirectory() as logs:
+        with OwnFolder("board") as logs:
             flash = Path(arguments[0]) if arguments else None
             board = VirtualBoard("virtual-stm32f405", Path(logs), flash)
             try:

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.errors import MissingExtraError, RigFault, UsageError
+from pytest_quantcheck.temporary import OwnFolder
 from rigs.common.flash_file import map_flash
 from rigs.common.our_python import python_command
 from rigs.common.process_end import exit_code, how_it_ended
@@ -85,10 +85,10 @@ def announced_probes() -> dict[str, Path]:
     return {**named, **_running}
 
 
-def _temporary_folder() -> str:
+def _temporary_folder() -> Path:
     """Where sockets can live: a unix socket's path has about 100 bytes at most (unix(7))."""
     usual = tempfile.gettempdir()
-    return usual if len(usual) < 60 else "/tmp"
+    return Path(usual if len(usual) < 50 else "/tmp")
 
 
 class VirtualBoard:
@@ -106,7 +106,8 @@ class VirtualBoard:
         self._usart = usart
         self.probe_id = f"{name}-{os.getpid()}-{next(_numbers)}"
         self._name = name
-        self._home = Path(tempfile.mkdtemp(prefix="quantcheck-", dir=_temporary_folder()))
+        self._folder = OwnFolder("stm32", _temporary_folder())
+        self._home = self._folder.path
         self._flash = (flash or self._home / "flash.bin").absolute()
         self.log = log_dir / f"{name}-board.log"  # its own story: power, lockups, what it was told to do
         log_dir.mkdir(parents=True, exist_ok=True)
@@ -157,10 +158,11 @@ class VirtualBoard:
     def close(self) -> None:
         """End the process; a flash file of the caller's stays."""
         self._stop()
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._folder.cleanup()
 
     def _start(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="", dir=self._home))
+        folder = self._home / str(next(_numbers))
+        folder.mkdir()
         options = ["--flash", str(self._flash), "--log", str(self.log), "--parent", str(os.getpid())]
         options += ["--home", str(self._home), "--usart", self._usart]
         with self.log.open("ab") as errors:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from onnx import numpy_helper
 from conformance_models import onnx_nets as nets
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.errors import CombinationError, QuantizationError, UsageError
+from pytest_quantcheck.errors import CombinationError, ModelError, QuantizationError, UsageError
 from pytest_quantcheck.formats.read import read_summary
+from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
 from pytest_quantcheck.quantizers.audit.audit import audit
 from pytest_quantcheck.quantizers.config import QuantConfig
@@ -70,6 +73,23 @@ def test_every_combination_is_what_was_asked_for(
     onnx.checker.check_model(onnx.load_from_string(model.artefact))
     if scheme != "int16x8":
         assert error_against_float(model, IMAGES) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"), [("QC_CONVERSION_MIB", "20", "20 MiB"), ("QC_CONVERSION_S", "1", "1 s")]
+)
+def test_quantizing_has_a_limit_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    worker = shared_worker(quantizer.CONVERT, "onnxruntime's quantizer")
+    process, _ = worker._running()
+    if variable == "QC_CONVERSION_S":
+        os.kill(process.pid, signal.SIGSTOP)  # it takes for ever
+    with pytest.raises(ModelError, match=f"quantizer did not finish .* within {told}; raise .* {variable}"):
+        make(Cache(tmp_path))
+    monkeypatch.undo()
+    assert make(Cache(tmp_path)).artefact  # the next one works
 
 
 def test_two_inputs_become_integers(cache: Cache) -> None:

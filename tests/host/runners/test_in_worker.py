@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import flatbuffers
@@ -11,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Raw, Samples
-from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.errors import ModelError, ProcessEndedError
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
@@ -54,6 +56,21 @@ def test_a_sound_model_that_kills_litert_is_a_model_error_and_the_next_call_work
         LitertRunner().run(without_bias(), Raw(np.zeros((3, 4, 4, 2), np.int8)))
     assert shared_worker("litert").pid is None
     assert len(LitertRunner().run(half_read(), Raw(np.zeros((20, 4), np.int8)))) == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_is_ended_from_outside_says_nothing_about_the_model(number: signal.Signals) -> None:
+    runner, vectors = LitertRunner(), Raw(np.zeros((20, 4), np.int8))
+    runner.run(half_read(), vectors)
+    pid = shared_worker("litert").pid
+    assert pid is not None
+    os.kill(pid, number)
+    with pytest.raises(ProcessEndedError) as caught:
+        runner.run(half_read(), vectors)
+    assert f"signal {number:d} ({number.name})" in str(caught.value)
+    assert "nothing about the model" in str(caught.value)
+    assert "damaged" not in str(caught.value)
+    assert len(runner.run(half_read(), vectors)) == 20
 
 
 def test_a_command_survives_what_kills_litert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

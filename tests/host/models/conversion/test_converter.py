@@ -76,6 +76,16 @@ def test_parameters_weights_and_shapes_do(other):
     assert load(small()).source_sha256 != load(small(**other)).source_sha256
 
 
+def test_autograph_leaves_no_file(tmp_path, monkeypatch):
+    """TensorFlow removes them at exit, which never comes for a process that is killed."""
+    import tempfile
+
+    model = small()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    load(model)
+    assert list(tmp_path.glob("__autograph*")) == []
+
+
 def test_converting_twice_gives_the_same_bytes(tmp_path, cache):
     path = tmp_path / "net.keras"
     small().save(path)

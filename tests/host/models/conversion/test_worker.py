@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError, UsageError
+from pytest_quantcheck.errors import (
+    MissingExtraError,
+    ModelError,
+    ProcessEndedError,
+    QuantcheckError,
+    UsageError,
+)
 from pytest_quantcheck.models.conversion.worker import Worker
 
 pytestmark = pytest.mark.host
@@ -46,6 +56,33 @@ def test_what_the_child_raises_is_raised_here(worker, write_keras):
     path = write_keras({"class_name": "Lambda", "config": {}})
     with pytest.raises(ModelError, match="Python code"):
         worker.call("keras_file_to_tflite", path=str(path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_death_from_outside_says_nothing_about_the_model(tmp_path, number):
+    worker = Worker()
+    process, _ = worker._running()
+    os.kill(process.pid, signal.SIGSTOP)  # busy, for as long as it takes
+    ending = threading.Timer(0.3, lambda: [os.kill(process.pid, n) for n in (number, signal.SIGCONT)])
+    ending.start()
+    with pytest.raises(
+        ProcessEndedError, match=rf"signal {number:d} \({number.name}\).*nothing about the model"
+    ):
+        worker.call("keras_file_to_tflite", path=str(tmp_path / "model.keras"))
+    ending.join()
+
+
+def test_a_child_whose_parent_is_gone_ends_at_the_deadline(tmp_path):
+    """A conversion without an end, and nobody left who watches it."""
+    (tmp_path / "forever.py").write_text("import time\ndef go(): time.sleep(600)")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest_quantcheck.models.conversion.worker", "forever"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=tmp_path, text=True)
+    assert child.stdin is not None
+    request = {"function": "go", "content": False, "arrays": 0, "how": {}, "seconds": -9}
+    with child.stdin as line:
+        line.write(json.dumps(request) + "\n")
+    assert child.wait(30) == -signal.SIGALRM
 
 
 def test_a_hang_ends_at_the_deadline(tmp_path, monkeypatch):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pytest_quantcheck.errors import UsageError
-from rigs.common.firmware_file import build_id, manifest
+from pytest_quantcheck.rig.entry import BoardEntry
+from rigs.common.firmware_file import MOST_BYTES, build_id, manifest, read_firmware
+from rigs.esp32.firmware import image_for as esp32_image
+from rigs.posix.board import PosixBoard
+from rigs.stm32.firmware import image_for as stm32_image
 
 pytestmark = pytest.mark.host
 
@@ -32,3 +37,28 @@ def test_a_firmware_without_a_manifest_has_no_build_id(tmp_path: Path) -> None:
     assert build_id(tmp_path / "own.bin") == ""
     with pytest.raises(UsageError, match=r"own\.bin\.json cannot be used"):
         manifest(tmp_path / "own.bin", "build_id")
+
+
+def test_a_file_without_an_end_is_no_firmware_and_no_manifest(tmp_path: Path) -> None:
+    for name in ("own.bin", "own.bin.json"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(MOST_BYTES + 1)
+    with pytest.raises(UsageError, match=r"cannot be a firmware: .*own\.bin has 67108865 bytes"):
+        read_firmware(tmp_path / "own.bin")
+    with pytest.raises(UsageError, match=r"own\.bin\.json cannot be used: .* at most 1048576 are read"):
+        build_id(tmp_path / "own.bin")
+
+
+@pytest.mark.parametrize("family", ["esp32", "stm32", "posix"])
+def test_every_family_reads_an_own_firmware_with_a_bound(tmp_path: Path, family: str) -> None:
+    path = tmp_path / "own.bin"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    facts = {"build_id": "x", "crc32": 0, "size": 1, "address": 0}
+    (tmp_path / "own.bin.json").write_text(json.dumps(facts))
+    entry = BoardEntry("bench", family, family, firmware=str(path))
+    with pytest.raises(UsageError, match=r"own\.bin has 67108865 bytes; at most 67108864 are read"):
+        if family == "posix":
+            PosixBoard(entry, tmp_path).close()
+        else:
+            esp32_image(entry) if family == "esp32" else stm32_image(entry, tmp_path)

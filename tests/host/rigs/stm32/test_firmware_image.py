@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import struct
 import zlib
 from dataclasses import replace
@@ -104,3 +105,12 @@ def test_a_firmware_outside_its_place_is_a_usage_error(tmp_path: Path, address: 
     path.write_bytes(elf([(address, bytes(size))]))
     with pytest.raises(UsageError, match="behind it lies the image store"):
         image_for(replace(ENTRY, firmware=str(path)), tmp_path)
+
+
+def test_segments_that_are_far_apart_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "own.elf"
+    path.write_bytes(elf([(0, b"low"), (0xFFFF_FFF0, b"high")]))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UsageError, match="behind it lies the image store"):
+        image_for(replace(ENTRY, firmware=str(path)), tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 17  # KiB
