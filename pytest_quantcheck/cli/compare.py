@@ -18,6 +18,7 @@ from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.patch import patch_input_zero_point, patch_weight
 from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
+from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.registry import HOST_RUNNERS
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.divergence import Divergence, exact_run, locate
@@ -74,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
             open_runner(name, args, watch, stack, makers=makers if name == broken else {})
             for name in (args.a, args.b)
         ]
-        runs = [runner.run(model, vectors) for runner in runners]
+        # The interpreter first: it refuses a damaged model at once, where others may work on it for ever.
+        order = sorted(runners, key=lambda runner: not isinstance(runner, IntegerRunner))
+        made = {id(runner): runner.run(model, vectors) for runner in order}
+        runs = [made[id(runner)] for runner in runners]
         exact = exact_run(runs)
         right, other = (1, 0) if exact == 1 else (0, 1)
         found = locate(runs[other], runs[right], runners[other], reference_runner=runners[right])

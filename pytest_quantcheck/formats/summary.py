@@ -43,6 +43,13 @@ class TensorSummary:
         return count
 
     @property
+    def is_whole(self) -> bool:
+        """Whether a constant has as many bytes as shape and type say; True where nobody can tell."""
+        if self.data is None or self.sparse or self.dtype not in _NUMPY_NAMES:
+            return True
+        return self.elements * np.dtype(self.dtype).itemsize == len(self.data)
+
+    @property
     def values(self) -> npt.NDArray[Any]:
         """The constant as an array of its own shape; ``ModelError`` when it has no or the wrong bytes."""
         what = f"tensor {self.index} ({self.name})"

@@ -109,8 +109,12 @@ def _buffer(buffer: Any) -> npt.NDArray[np.uint8] | None:
 
 
 def _kind(code: Any) -> str:
-    # Files from before 2020 fill the deprecated 8-bit field only; later ones fill both.
-    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    # Files from before 2020 fill the deprecated 8-bit field only; later ones fill both, and where they differ
+    # runtimes take the larger one (GetBuiltinCode in schema_utils.cc). BuiltinCode() hides small numbers.
+    place = code._tab.Offset(10)
+    start = code._tab.Pos + place
+    new = int.from_bytes(code._tab.Bytes[start : start + 4], "little", signed=True) if place else 0
+    number = max(new, code.DeprecatedBuiltinCode())
     if number == tflite.BuiltinOperator.CUSTOM:
         return f"CUSTOM:{_text(code.CustomCode())}"
     return str(tflite.BUILTIN_OPCODE2NAME.get(number, f"OPERATOR_{number}"))

@@ -28,6 +28,13 @@ _REMEDIES = {
     "protocol": "the board must run the firmware that belongs to this version of pytest-quantcheck",
     "crash": "the record says where the firmware was; the serial log has what went before",
 }
+_OF_OWN_FIRMWARE = {
+    "protocol": "the firmware is not the one of pytest-quantcheck: build it again with the harness of this "
+    "version, and look at what its runtime and its port promise (docs/porting.md)",
+    "flash": _REMEDIES["flash"] + ". If it was written well: the manifest beside the firmware may be another "
+    "build's, so build both again; the firmware's port must name exactly the bytes that are flashed "
+    "(docs/porting.md)",
+}
 _OF_A_DEAD_BOARD = ("flash", "boot", "link")  # what is seen first when its process is gone
 
 
@@ -174,19 +181,29 @@ class Connection:
         except OSError as error:  # pyserial's errors are OSErrors, too
             raise self.fault(kind, str(error), doing) from error
 
-    def fault(self, kind: str, seen: str, doing: str, *, log: str = "", explained: bool = False) -> RigFault:
+    def fault(
+        self, kind: str, seen: str, doing: str, *, log: str = "", explained: bool = False, remedy: str = ""
+    ) -> RigFault:
         """A fault of this board: what was being done, what was seen, what to do, where the log is.
 
-        ``explained``: the family has said already what to do.
+        ``explained``: the family has said already what to do. ``remedy``: better than the usual one.
         """
         if kind in _OF_A_DEAD_BOARD and self._process is not None and (end := self._process.ended()):
             kind, seen, explained = "board", f"{end} ({seen})", False
         self.log.note(f"{kind} fault, {doing}: {seen}")
-        remedy = f"\nwhat to do: {_REMEDIES[kind]}" if kind in _REMEDIES and not explained else ""
+        usual = {**_REMEDIES, **(_OF_OWN_FIRMWARE if self.own_firmware else {})}
+        remedy = "" if explained else remedy or usual.get(kind, "")
+        told = f"{seen}\nwhat to do: {remedy}" if remedy else seen
         self._last_fault = RigFault(
-            kind, f"{doing}: {seen}{remedy}", board=self.entry.name, log=log or str(self.log.path)
+            kind, f"{doing}: {told}", board=self.entry.name, log=log or str(self.log.path)
         )
         return self._last_fault
+
+    @property
+    def own_firmware(self) -> bool:
+        """Whether the firmware, or the runtime in it, is the user's."""
+        ours = self._hello is None or self._hello.runtime == "quantcheck"
+        return self.entry.firmware != "quantcheck" or not ours
 
     def _connect(self, seconds: float) -> _Answer:
         """Open the console and say HELLO for at most ``seconds``."""

@@ -430,8 +430,7 @@ def _baud(rate: int, *, keep: bool) -> bytes:
 def _other_version(version: int) -> RigFault:
     return RigFault(
         "protocol",
-        f"the firmware speaks protocol {version}, this host speaks {PROTOCOL}; "
-        "flash the firmware that belongs to this version of pytest-quantcheck",
+        f"the firmware speaks protocol {version}, this host speaks {PROTOCOL}",
     )
 
 

@@ -394,11 +394,18 @@ def _check_builtin(connection: Connection, hello: Hello, artefact: BoardArtefact
     """The model was compiled into the firmware: it must be made from the artefact under test."""
     if hello.place == Place.BUILTIN and hello.image_sha256 == artefact.sha256:
         return
+    wanted = f'say artefact = "builtin:{artefact.sha256.hex()}" in its qc_runtime_t (docs/porting.md)'
     if hello.place != Place.BUILTIN:
-        raise connection.fault("protocol", "the firmware was built without a model in it", "prove the model")
-    raise connection.fault(
-        "protocol",
-        f"the firmware holds a model of its own, made from the artefact {hello.image_sha256.hex()[:16]}..., "
-        f"not from the one under test, {artefact.sha256.hex()[:16]}...",
-        "prove the model",
-    )
+        seen = "the firmware was built without a model in it, or the runtime's load() refused it"
+        remedy = f"build your firmware with this model in it; {wanted}, and let its load() return QC_OK"
+    elif not any(hello.image_sha256):
+        seen = "the firmware holds a model of its own, but does not say from which artefact it was made"
+        remedy = f"if it was made from this one, {wanted}; the digits are the SHA-256 of the .tflite or .onnx"
+    else:
+        seen = (
+            "the firmware holds a model of its own, made from the artefact "
+            f"{hello.image_sha256.hex()[:16]}..., not from the one under test, "
+            f"{artefact.sha256.hex()[:16]}..."
+        )
+        remedy = f"build your firmware again from the artefact under test and {wanted}; or test the other one"
+    raise connection.fault("protocol", seen, "prove the model", remedy=remedy)

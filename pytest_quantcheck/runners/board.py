@@ -222,4 +222,9 @@ def _check_layout(graph: QuantGraph, info: ModelInfo, session: BoardSession) -> 
                 "protocol",
                 f"the model's {what}s are {wanted}, the board describes {seen}",
                 "compare the layout",
+                remedy=(
+                    f"build your firmware again from the artefact under test; describe_{what}() of its "
+                    "runtime must give data type and bytes of the raw tensors (docs/porting.md)"
+                )
+                * session.connection.own_firmware,
             )

@@ -42,6 +42,12 @@ class TflmRunner(WorkerRunner):
                 f"{model.name} has {summary.weights_only} weights, but computes in float32, for which TFLM "
                 f"has no kernels; run it with litert, or quantize the float model with scheme int8"
             )
+        for tensor in summary.tensors:
+            if not tensor.is_whole:  # TFLM believes the shape, and may never come to an end
+                raise ModelError(
+                    f"tensor {tensor.index} ({tensor.name}) has shape {tensor.shape}, but "
+                    f"{0 if tensor.data is None else len(tensor.data)} bytes of data; convert the model again"
+                )
         activations = sum(4 * max(0, t.elements) for t in summary.tensors if t.data is None)
         arena = min(2 * activations + 2 * len(model.artefact) + _ARENA_OVERHEAD, 1 << 28)
         return {**super()._request(model), "arena": arena}

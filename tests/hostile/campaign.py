@@ -40,9 +40,9 @@ def damaged_models(found: dict[str, bytes], first: int, count: int) -> list[Resu
     return list(results.values())
 
 
-def files_of_strangers(kind: str, seed: int, count: int) -> list[Result]:
-    """``count`` files of a kind; those that met a bug are kept in ``HOSTILE_KEEP``."""
-    return [strangers_files.attack(kind, count, seed, KEEP)]
+def files_of_strangers(kind: str, first: int, count: int) -> list[Result]:
+    """``count`` files of a kind from number ``first`` on; what met a bug is kept in ``HOSTILE_KEEP``."""
+    return [strangers_files.attack(kind, count, first=first, keep=KEEP)]
 
 
 def liars(part: int) -> list[Result]:
@@ -53,9 +53,9 @@ def liars(part: int) -> list[Result]:
 def parts() -> Iterator[Part]:
     """The slow ones first."""
     for kind in reversed(strangers_files.KINDS):
-        for seed, first in enumerate(range(0, FILES_PER_KIND, FILES_EACH)):
+        for first in range(0, FILES_PER_KIND, FILES_EACH):
             count = min(FILES_EACH, FILES_PER_KIND - first)
-            yield functools.partial(files_of_strangers, kind, seed, count)
+            yield functools.partial(files_of_strangers, kind, first, count)
     yield from (functools.partial(liars, part) for part in range(LIARS))
     found = sources()
     for first in range(0, MUTANTS, MUTANTS_EACH):
@@ -90,7 +90,12 @@ def main() -> int:
         home.mkdir()
         os.environ["TMPDIR"] = os.environ["QC_CACHE"] = tempfile.tempdir = str(work)
         os.environ["HOME"] = str(home)
-        own = [work, home / ".cache", home / ".keras", *(ROOT / part for part in ("build", ".git", ".venv"))]
+        own = [
+            work,
+            home / ".cache",
+            home / ".keras",
+            *(ROOT / part for part in ("build", ".git", ".venv", ".hypothesis")),
+        ]
         with Watch([home, ROOT, Path("/etc")], allowed=own) as watch:
             results = run_all()
         tempfile.tempdir = None

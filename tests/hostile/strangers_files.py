@@ -392,8 +392,10 @@ def _try(result: Result, attack: Attack, canary: Canary) -> None:
         result.fault(flaw, f"{' '.join(words)}: {what}")
 
 
-def attack(kind: str, count: int = PER_KIND, seed: int = 0, keep: Path | None = None) -> Result:
-    """``count`` files of a kind, the same for the same ``seed``.
+def attack(
+    kind: str, count: int = PER_KIND, *, first: int = 0, seed: int = 0, keep: Path | None = None
+) -> Result:
+    """``count`` files of a kind from number ``first`` on, the same for the same ``seed``.
 
     Files that met a bug are kept in the folder ``keep``.
     """
@@ -405,12 +407,12 @@ def attack(kind: str, count: int = PER_KIND, seed: int = 0, keep: Path | None = 
         canary = Canary(folder / "canary")
         with _environment(QC_CACHE=str(folder / "cache"), QC_CONVERSION_S=str(CONVERSION_S)):
             attacks = KINDS[kind](folder / "files", canary, random.Random(f"{seed}:{kind}"))
-            for path, words in itertools.islice(attacks, count):
+            for path, words in itertools.islice(attacks, first, first + count):
                 known = result.count
                 _try(result, (path, words), canary)
                 if result.count > known and keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
-                    target = keep / f"{kind}-{seed}-{result.tried}{path.suffix}"
+                    target = keep / f"{kind}-{seed}-{first + result.tried}{path.suffix}"
                     (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target)
     return result
 

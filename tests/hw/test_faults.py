@@ -6,14 +6,19 @@ import os
 import signal
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ImageError, RigFault
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.deadlines import Deadlines
+from pytest_quantcheck.rig.device import Device
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.messages.model import ModelInfo, TensorInfo
+from pytest_quantcheck.rig.messages.numbers import Place
 from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
@@ -86,6 +91,55 @@ def test_a_model_that_should_be_built_in_is_asked_for(new_session, image):
     assert "built without a model" in fault_in(lambda: new_session().load(builtin), "protocol").reason
 
 
+OURS = "the firmware that belongs to this version"
+
+
+@pytest.mark.parametrize(
+    ("place", "sha256", "seen", "remedy"),
+    [
+        (Place.NONE, bytes(32), "built without a model", "build your firmware with this model in it"),
+        (Place.BUILTIN, bytes(32), "does not say from which artefact", "if it was made from this one, say"),
+        (Place.BUILTIN, b"\1" * 32, "made from the artefact 0101", "again from the artefact under test"),
+    ],
+    ids=["no model", "no hash", "another model"],
+)
+def test_the_remedy_for_a_built_in_model_is_about_the_users_own_firmware(
+    new_session, monkeypatch, digits, place, sha256, seen, remedy
+):
+    hello = Device.hello
+    own = {"runtime": "mine", "artefact": "builtin", "place": place, "image_sha256": sha256}
+    monkeypatch.setattr(Device, "hello", lambda self, **how: replace(hello(self, **how), **own))
+    session = new_session()
+    fault = fault_in(
+        lambda: BoardRunner(session).run(digits[0], Raw(np.zeros((1, 8, 8, 1), np.int8))), "protocol"
+    )
+    assert seen in fault.reason
+    assert remedy in fault.reason
+    assert f'artefact = "builtin:{digits[0].sha256}" in its qc_runtime_t' in fault.reason
+    assert OURS not in fault.reason
+
+
+def test_the_remedy_for_a_wrong_data_type_is_about_the_users_own_firmware(new_session, monkeypatch, digits):
+    hello, describe = Device.hello, Device.describe
+    monkeypatch.setattr(Device, "hello", lambda self, **how: replace(hello(self, **how), runtime="mine"))
+    wrong = [TensorInfo("uint8", 64)], [TensorInfo("int8", 10)]
+    monkeypatch.setattr(Device, "describe", lambda self: describe(self) and ModelInfo.of(0, 0, *wrong))
+    session = new_session()
+    fault = fault_in(
+        lambda: BoardRunner(session).run(digits[0], Raw(np.zeros((1, 8, 8, 1), np.int8))), "protocol"
+    )
+    assert "the model's inputs are [('int8', 64)], the board describes [('uint8', 64)]" in fault.reason
+    assert "build your firmware again from the artefact under test; describe_input()" in fault.reason
+    assert OURS not in fault.reason
+
+
+def test_the_remedy_for_another_protocol_depends_on_whose_firmware_it_is(new_session, entries):
+    path = str(build(PROTOCOL="2").path)
+    own = fault_in(new_session(entry=replace(entries["posix"], firmware=path)).start, "protocol")
+    assert "not the one of pytest-quantcheck: build it again with the harness of this version" in own.reason
+    assert OURS not in own.reason
+
+
 @pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])
 def test_a_bit_stuck_in_the_images_flash_is_a_flash_fault(new_session, image, name):
     session = new_session(name, storage="flash")
@@ -147,10 +201,22 @@ def test_a_board_lost_in_mid_run_is_a_fault_without_retries(new_session, image, 
 
 
 def process_of(board):
-    """What a virtual board is for the operating system; of an STM32 the machine, not its keeper."""
+    """What a virtual board is for the operating system; of an STM32 the machine, not its keeper.
+
+    0 and negative numbers would mean whole groups of processes, this one's own among them.
+    """
     if board.entry.family == "stm32":
-        return board.machine.call("status")["qemu"]
-    return board.pid if board.entry.family == "posix" else board.process.pid
+        pid = board.machine.call("status")["qemu"]
+    else:
+        pid = board.pid if board.entry.family == "posix" else board.process.pid
+    assert pid > 1, f"{board.entry.name} has no process: {pid}"
+    return pid
+
+
+def test_a_board_without_a_process_has_no_number_to_kill():
+    machine = SimpleNamespace(call=lambda word: {"qemu": 0})
+    with pytest.raises(AssertionError, match="bench has no process: 0"):
+        process_of(SimpleNamespace(entry=BoardEntry("bench", "stm32", "x"), machine=machine))
 
 
 @pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])

@@ -8,6 +8,7 @@ from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.from_tflite.weights import bias_and_rounding, check_bias, weight_scales
 from pytest_quantcheck.graph.from_tflite.windows import sliding_window
 from pytest_quantcheck.graph.model import Convolution, TransposedConvolution
+from pytest_quantcheck.numerics.limits import MAX_TFLM_WINDOW
 
 
 def convolution(op: TfliteOperator, depthwise: bool) -> Convolution:
@@ -33,6 +34,13 @@ def convolution(op: TfliteOperator, depthwise: bool) -> Convolution:
         multiplier = channels // depth
         if weights.shape[0] != 1 or multiplier * depth != channels:
             op.fail(f"weights {weights.shape} do not fit {depth} input channels")
+        if (told := op.option("DepthMultiplier")) != multiplier:
+            op.fail(
+                f"its DepthMultiplier is {told}, which TFLM believes, but its weights say {multiplier}; "
+                "convert the model again"
+            )
+        if multiplier > MAX_TFLM_WINDOW:
+            op.fail(f"depth multiplier {multiplier}; TFLM holds it in 16 bits: at most {MAX_TFLM_WINDOW}")
     elif depth % weights.shape[3] or channels % (depth // weights.shape[3]):
         op.fail(f"weights {weights.shape} do not fit {depth} input channels")
     _, rounding = bias_and_rounding(op, channels)

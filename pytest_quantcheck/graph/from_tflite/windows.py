@@ -8,6 +8,7 @@ import tflite
 
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import Tensor, Window
+from pytest_quantcheck.numerics.limits import MAX_TFLM_WINDOW
 
 MAX_PADDED = 1 << 26  # values of an image with its padding
 
@@ -30,7 +31,13 @@ def sliding_window(
         if out != expected:
             op.fail(f"output size {out} along axis {axis + 1}, but input, kernel and stride give {expected}")
         total = max((out - 1) * strides[axis] + reach - size, 0)
-        before.append(total // 2)
+        step, place = strides[axis], total // 2
+        if max(step, dilation[axis], place) > MAX_TFLM_WINDOW:
+            op.fail(
+                f"stride {step}, dilation {dilation[axis]} and padding {place} along axis {axis + 1}; "
+                f"allowed: at most {MAX_TFLM_WINDOW}, since TFLM holds them in 16 bits with a sign"
+            )
+        before.append(place)
         padded *= size + total
     if padded > MAX_PADDED:
         op.fail(f"its padded input has {padded} values; {MAX_PADDED} are allowed")

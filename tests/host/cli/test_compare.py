@@ -7,6 +7,8 @@ import pytest
 
 from conformance_models.shapes import model
 from pytest_quantcheck.cli import main
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.runners.tflm import TflmRunner
 from tests import documents
 
 pytestmark = pytest.mark.host
@@ -43,6 +45,19 @@ def test_a_reference_with_another_rounding_is_followed_to_the_first_operator(
     content = documents.read(report.read_text(encoding="utf-8"))
     assert (content["equal"], content["inexact"]) == (False, "a")
     assert content["divergence"]
+
+
+def test_what_the_interpreter_refuses_no_other_runner_gets(tmp_path, capsys, monkeypatch) -> None:
+    """TFLM may work on a damaged model for ever."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 4), "float32", scale=None, name="input")
+    y = writer.tensor((1, 4), "float32", scale=None)
+    writer.operator("ABS", [x], [y])
+    (tmp_path / "m.tflite").write_bytes(writer.finish([x], [y]))
+    np.save(tmp_path / "x.npy", np.zeros((2, 4), np.float32))
+    monkeypatch.setattr(TflmRunner, "run", lambda *_: pytest.fail("TFLM was asked"))
+    assert compare(tmp_path, "tflm", "integer") == 2
+    assert "operator 0 (ABS): tensor 0 is float32" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck import strategies
+from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
@@ -22,6 +23,10 @@ from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED
 from pytest_quantcheck.graph.model import Reshape
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.read import read_image
+from pytest_quantcheck.numerics.limits import MAX_TFLM_WINDOW
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.tflm import TflmRunner
 
 pytestmark = pytest.mark.host
 
@@ -496,6 +501,31 @@ def test_files_that_fill_only_the_old_operator_code_are_read() -> None:
     assert read_summary(bytes(data)).kinds == ("RELU6",)
 
 
+def test_of_two_operator_codes_the_larger_one_counts_as_for_every_runtime() -> None:
+    """TFLM and LiteRT run MEAN here; the tflite package says TRANSPOSE. Found by ``make hostile``."""
+    data = bytearray(network(lambda w, x: w.transpose(x, (0, 2, 1, 3))))
+    code = tflite.Model.GetRootAs(data, 0).OperatorCodes(0)
+    data[code._tab.Pos + code._tab.Offset(10)] = tflite.BuiltinOperator.MEAN
+    assert code.DeprecatedBuiltinCode() == tflite.BuiltinOperator.TRANSPOSE
+    assert read_summary(bytes(data)).kinds == ("MEAN",)
+
+
+def test_a_depth_multiplier_that_does_not_fit_the_weights_is_refused() -> None:
+    """TFLM goes by the number, the others by the weights. Found by ``make hostile``."""
+    data = bytearray(network(lambda w, x: depthwise(w, x)))
+    options = tflite.DepthwiseConv2DOptions()
+    table = tflite.Model.GetRootAs(data, 0).Subgraphs(0).Operators(0).BuiltinOptions()
+    options.Init(table.Bytes, table.Pos)
+    data[options._tab.Pos + options._tab.Offset(10)] = 2
+    with pytest.raises(ModelError, match="DepthMultiplier is 2, which TFLM believes, but its weights say 1"):
+        read_tflite(bytes(data))
+
+
+def depthwise(w: TfliteWriter, x: Value) -> Value:
+    weights, bias = np.ones((1, 2, 2, 2), np.int8), np.zeros(2, np.int32)
+    return w.conv_2d(x, weights, bias, weight_scale=0.02, scale=1.0, depthwise=True)
+
+
 def test_relu6_follows_tflm_and_says_so_where_the_scales_differ() -> None:
     def build(w: TfliteWriter, x: Value) -> Value:
         out = w.tensor(x.shape, scale=6 / 255, zero_point=-128)
@@ -548,3 +578,40 @@ def test_a_damaged_file_is_a_model_error_or_another_valid_model(
     inputs = [np.zeros(graph.tensors[i].shape, graph.tensors[i].dtype) for i in graph.inputs]
     values = execute.run(graph, inputs)
     assert all(values[op.outputs[0]] is not None for op in graph.operators)
+
+
+def tall_pool(padding: int) -> QuantizedModel:
+    return QuantizedModel(
+        "pool",
+        network(lambda w, x: w.pool("MAX_POOL_2D", x, (2 * padding + 1, 1), padding="SAME"), (1, 1, 1, 1)),
+    )
+
+
+def wide_steps(stride: int) -> QuantizedModel:
+    def build(w: TfliteWriter, x: Value) -> Value:
+        weights = np.ones((1, 1, 1, 1), np.int8)
+        return w.conv_2d(x, weights, np.zeros(1), weight_scale=0.9, scale=0.1, stride=(1, stride))
+
+    return QuantizedModel("steps", network(build, (1, 1, stride + 1, 1)))
+
+
+def many_times(multiplier: int) -> QuantizedModel:
+    def build(w: TfliteWriter, x: Value) -> Value:
+        weights, bias = np.ones((1, 1, 1, multiplier), np.int8), np.zeros(multiplier)
+        return w.conv_2d(x, weights, bias, weight_scale=0.9, scale=0.1, depthwise=True)
+
+    return QuantizedModel("times", network(build, (1, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("build", [tall_pool, wide_steps, many_times])
+def test_what_tflm_holds_in_16_bits_is_exact_up_to_their_limit_and_refused_beyond(
+    build: Callable[[int], QuantizedModel],
+) -> None:
+    """TFLM takes a padding of 32,768 as -32,768 and pools nothing at all; found by ``make hostile``."""
+    model = build(MAX_TFLM_WINDOW)
+    shape = (3, *model.graph.tensors[model.graph.inputs[0]].shape[1:])
+    vectors = Raw(np.random.default_rng(0).integers(-128, 128, shape, np.int8, endpoint=False))
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+    with pytest.raises(ModelError, match=r"32768.* 16 bits|16 bits.*32767"):
+        _ = build(MAX_TFLM_WINDOW + 1).graph

@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ModelError, UsageError
@@ -134,3 +136,14 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_constant_with_too_few_bytes_is_refused_before_tflm_works_on_it_for_ever() -> None:
+    model, vectors = network()
+    file = schema.ModelT.InitFromPackedBuf(bytearray(model.artefact), 0)
+    weights = next(t for t in file.subgraphs[0].tensors if list(t.shape) == [4, 3, 3, 2])
+    weights.shape = np.zeros(0, np.int32)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(file.Pack(builder), b"TFL3")
+    with pytest.raises(ModelError, match=r"has shape \(\), but 72 bytes of data; convert the model again"):
+        TflmRunner(5).run(QuantizedModel("damaged", bytes(builder.Output())), vectors)

@@ -57,8 +57,10 @@ def test_every_family_reads_an_own_firmware_with_a_bound(tmp_path: Path, family:
     facts = {"build_id": "x", "crc32": 0, "size": 1, "address": 0}
     (tmp_path / "own.bin.json").write_text(json.dumps(facts))
     entry = BoardEntry("bench", family, family, firmware=str(path))
+    families = {
+        "esp32": lambda: esp32_image(entry),
+        "stm32": lambda: stm32_image(entry, tmp_path),
+        "posix": lambda: PosixBoard(entry, tmp_path).close(),
+    }
     with pytest.raises(UsageError, match=r"own\.bin has 67108865 bytes; at most 67108864 are read"):
-        if family == "posix":
-            PosixBoard(entry, tmp_path).close()
-        else:
-            esp32_image(entry) if family == "esp32" else stm32_image(entry, tmp_path)
+        families[family]()
