@@ -90,12 +90,9 @@ def main() -> int:
         home.mkdir()
         os.environ["TMPDIR"] = os.environ["QC_CACHE"] = tempfile.tempdir = str(work)
         os.environ["HOME"] = str(home)
-        own = [
-            work,
-            home / ".cache",
-            home / ".keras",
-            *(ROOT / part for part in ("build", ".git", ".venv", ".hypothesis")),
-        ]
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(work / "hypothesis")
+        ours = ("build", "firmware/build", ".git", ".venv")
+        own = [work, home / ".cache", home / ".keras", *(ROOT / part for part in ours)]
         with Watch([home, ROOT, Path("/etc")], allowed=own) as watch:
             results = run_all()
         tempfile.tempdir = None
@@ -103,5 +100,6 @@ def main() -> int:
     for path in sorted(path for path in watch.changes if "__pycache__" not in path):
         elsewhere.fault("changed", path)
     results.append(elsewhere)
+    print(*elsewhere.faults.get("changed", ()), sep="\n")
     print(*table(results), sep="\n")
     return int(any(result.count for result in results))

@@ -57,7 +57,7 @@ def test_what_the_interpreter_refuses_no_other_runner_gets(tmp_path, capsys, mon
     np.save(tmp_path / "x.npy", np.zeros((2, 4), np.float32))
     monkeypatch.setattr(TflmRunner, "run", lambda *_: pytest.fail("TFLM was asked"))
     assert compare(tmp_path, "tflm", "integer") == 2
-    assert "operator 0 (ABS): tensor 0 is float32" in capsys.readouterr().err
+    assert "operator 0 (ABS): tensor 0 (input) is float32" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
