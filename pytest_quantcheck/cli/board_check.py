@@ -40,7 +40,7 @@ class Finding:
 
 def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
     """Check ``entry`` step by step, printing as it goes; 0 when it is fit, 3 when not."""
-    ledger = FaultLedger(retries=0)
+    ledger = FaultLedger(retries=args.retries)
     failed = False
     with BoardSession(
         [entry],
@@ -48,6 +48,7 @@ def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
         who=purpose(args),
         lease_timeout=args.lease_timeout,
         ledger=ledger,
+        storage=args.storage,
         deadlines=Deadlines.of_runs(args.run_timeout),
     ) as session:
         for step in (_bring_up, _link, _counter, _model):
@@ -56,6 +57,9 @@ def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
                 failed |= bool(finding.remedy)
             if ledger.quarantined:
                 break
+        if ledger.faults and not ledger.quarantined:
+            overcome = "; ".join(str(fault).splitlines()[0] for fault in ledger.faults)
+            print(Finding("retries", f"{len(ledger.faults)} used, to overcome: {overcome}"))
         print(f"{'':5}{'log':10}{session.log}")
     return RigFault.exit_code if failed else 0
 

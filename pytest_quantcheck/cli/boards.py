@@ -29,6 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="lease, flash, boot, link errors by baud rate, counter against the host's clock, a known model",
     )
     add_rig_options(parser)
+    parser.set_defaults(retries=0)  # a check that repeats itself would hide what it looks for
 
 
 def run(args: argparse.Namespace) -> int:

@@ -47,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and not 0 <= value < math.inf:
             raise UsageError(f"{option} {value:g}: allowed: a number from 0")
     cache = Cache(args.cache)
+    if cache.root.exists() and not cache.root.is_dir():
+        option = "--cache" if args.cache else "QC_CACHE"
+        raise UsageError(f"{option} {cache.root}: this is no folder; name one, or one that shall be made")
     if args.prune:
         most = USUAL_MIB if args.max_mib is None else args.max_mib
         pruned = cache.prune(max_age_days=args.max_age_days, max_bytes=int(most * MIB))

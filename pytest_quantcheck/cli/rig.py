@@ -49,7 +49,11 @@ def add_rig_options(parser: argparse.ArgumentParser) -> None:
         help="where the model goes on the board (default: auto)",
     )
     parser.add_argument(
-        "--retries", type=int, default=1, metavar="N", help="retries after a fault of the rig"
+        "--retries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="retries after a fault of the rig (default: %(default)s)",
     )
 
 

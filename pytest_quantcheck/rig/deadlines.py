@@ -13,13 +13,15 @@ class Deadlines:
     """Seconds, all of them. A wait that is longer is a fault of the rig.
 
     ``answer``: silence after a request. ``operator``: silence during a run, since a board says BUSY
-    between operators. ``request``: any request, however often the board says BUSY meanwhile.
+    between operators. ``request``: any request, however often the board says BUSY meanwhile, with
+    all repetitions of a run that was disturbed. ``hello``: the same for HELLO, which only computes CRCs.
     ``awake``, ``reset``, ``boot``: HELLO of a board that should be running, was reset, was switched on.
     """
 
     answer: float = 5.0
     operator: float = 60.0
     request: float = 600.0
+    hello: float = 20.0  # several megabytes of flash at a few MHz
     awake: float = 1.0  # a running board answers in milliseconds
     reset: float = 3.0  # a real chip is up in well under one
     boot: float = 8.0  # a virtual board on a busy machine takes longer

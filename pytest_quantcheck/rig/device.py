@@ -70,7 +70,11 @@ class Device:
         request = PROTOCOL.to_bytes(4, "little") + nonce.to_bytes(4, "little")
         try:
             payload = self._plain(
-                Kind.HELLO, request, deadline=deadline or self.deadlines.answer, restart_expected=True
+                Kind.HELLO,
+                request,
+                deadline=deadline or self.deadlines.answer,
+                limit=self.deadlines.hello,
+                restart_expected=True,
             )
         except DeviceError as error:
             if error.status != Status.PROTOCOL:
@@ -312,7 +316,13 @@ class Device:
         hello = self._known()
         self._ask(Kind.BEGIN, Done, begin)
         try:
-            self.link.send_bulk(data, chunk=hello.chunk, window=hello.window, deadline=self.deadlines.answer)
+            self.link.send_bulk(
+                data,
+                chunk=hello.chunk,
+                window=hello.window,
+                deadline=self.deadlines.answer,
+                limit=self.deadlines.request,
+            )
         except DeviceError as error:
             if error.status == Status.STATE and self._restarted():
                 raise self._crash_fault(error) from error
@@ -331,14 +341,18 @@ class Device:
         inline = self.link.payload(PAYLOAD_MAX - RunAnswer.HEADER_BYTES).to_bytes(2, "little")
         payload = bytes([flags, 0]) + inline + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
         self._outputs = ()
-        for _ in range(_RUNS):
-            answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=self.deadlines.operator, quiet=True)
+        end = time.monotonic() + self.deadlines.request
+        for number in range(1, _RUNS + 1):
+            left = max(end - time.monotonic(), 0.0)
+            silence = min(self.deadlines.operator, left)
+            answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=silence, limit=left, quiet=True)
             if not answer.disturbed:
                 break
-        else:
-            raise RigFault(
-                "link", f"bytes came in during each of {_RUNS} runs: none of their counters can be believed"
-            )
+            if number == _RUNS or time.monotonic() > end:
+                raise RigFault(
+                    "link",
+                    f"bytes came in during each of {number} runs: none of their counters can be believed",
+                )
         kept = answer.operators if operators else 0
         if answer.stopped != (stop_after is not None) or answer.records != kept:
             raise RigFault(

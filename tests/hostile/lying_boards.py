@@ -33,7 +33,7 @@ from rigs.posix.firmware import build
 from tests.hostile.lies import MESSAGES, Lie, LyingLine, Recorder, Told, all_lies
 from tests.hostile.result import Result, table
 
-SHORT = Deadlines(answer=0.3, operator=0.3, request=0.9, awake=0.3, reset=0.3, boot=0.4)
+SHORT = Deadlines(answer=0.3, operator=0.3, request=0.9, hello=0.9, awake=0.3, reset=0.3, boot=0.4)
 SECONDS = 60.0  # several of these deadlines, the fall-back from a rate that failed, a busy machine
 _HONEST = Deadlines(answer=20.0)  # on a machine that is busy with other things
 _OPERATORS = 3

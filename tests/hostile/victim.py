@@ -28,7 +28,7 @@ from pytest_quantcheck.formats.summary import TensorSummary
 
 TARGETS = ("virtual-esp32c3", "virtual-stm32f405")
 SECONDS = 10.0  # of the processor, for one command
-PATIENCE = 60.0  # seconds until a command that does not answer is given up, on a machine with other work
+PATIENCE = 300.0  # seconds until a command that does not answer is given up, on a machine with other work
 BYTES = 1 << 30
 SAMPLES = 3
 _BUG = "this is a bug"

@@ -41,11 +41,11 @@ class BulkTransfer:
         self._waiting: dict[int, _Sent] = {}  # in the order of sending
         self._given_up: dict[int, _Sent] = {}
 
-    def run(self, deadline: float) -> None:
-        """Until all is acknowledged. ``deadline``: seconds without progress, then ``RigFault``."""
+    def run(self, deadline: float, limit: float) -> None:
+        """Until all is acknowledged. ``deadline``: seconds without progress; ``limit``: in all."""
         line = self._line
         line.statistics.payload_bytes += len(self._data)
-        heard = time.monotonic()
+        began = heard = time.monotonic()
         while self._todo or self._waiting:
             while self._todo and len(self._waiting) < self._window:
                 self._send_piece()
@@ -65,6 +65,8 @@ class BulkTransfer:
                 self._give_up([each for each in self._waiting.values() if each.at <= due_too], silently=True)
             if now - heard > deadline:
                 raise line.silence(Kind.DATA, deadline)
+            if now - began > limit:
+                raise line.too_long(Kind.DATA, now - began)
 
     def _send_piece(self) -> None:
         """Send the first bytes of what is still to do, as many as the line bears."""

@@ -146,13 +146,13 @@ class Line:
         return RigFault("link", f"no answer to {kind_name(kind)} for {deadline:g} s{state}; {seen}")
 
     def too_long(self, kind: int, seconds: float) -> RigFault:
-        """The fault of a device that says BUSY for ever."""
+        """The fault of a device that never comes to an end: it says BUSY, or takes a few bytes, for ever."""
         self.note(f"-- {kind_name(kind)} is not done after {seconds:.1f} s")
-        return RigFault(
-            "link",
-            f"{kind_name(kind)} is not done after {seconds:.1f} s: the device says BUSY again and again. "
-            "A model that needs longer gets it by --qc-run-timeout (pytest) or --run-timeout (quantcheck)",
+        seen = (
+            f"{kind_name(kind)} is not done after {seconds:.1f} s: the device says BUSY or goes on too slowly"
         )
+        more = "A model that needs longer gets it by --qc-run-timeout (pytest) or --run-timeout (quantcheck)"
+        return RigFault("link", seen if kind == Kind.HELLO else f"{seen}. {more}")
 
     def close(self) -> None:
         """Close the transport."""

@@ -129,12 +129,16 @@ class Link:
             raise line.too_long(kind, end - began)
         raise line.silence(kind, deadline, busy=busy)
 
-    def send_bulk(self, data: bytes, *, chunk: int, window: int, deadline: float = 5.0) -> None:
+    def send_bulk(
+        self, data: bytes, *, chunk: int, window: int, deadline: float = 5.0, limit: float = 600.0
+    ) -> None:
         """Send ``data`` as DATA frames of at most ``chunk`` bytes, ``window`` of them under way at a time.
 
-        ``deadline``: seconds without progress.
+        ``deadline``: seconds without progress. ``limit``: seconds in all, besides four times those that the
+        bytes take on the line.
         """
-        BulkTransfer(self.line, data, chunk=chunk, window=window).run(deadline)
+        whole = limit + 4 * self.line.seconds(len(data))
+        BulkTransfer(self.line, data, chunk=chunk, window=window).run(deadline, whole)
 
     def close(self) -> None:
         """Close the transport."""

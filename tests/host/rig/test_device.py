@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -82,3 +83,42 @@ def test_an_output_that_comes_too_slowly_ends_in_time() -> None:
     with pytest.raises(RigFault, match="of 40000 bytes could be read in time"):
         device.run()
     assert time.monotonic() - began < 5
+
+
+def busy(frame: Frame) -> list[Frame]:
+    return [Frame(Kind.BUSY, frame.sequence, bytes(4))]
+
+
+def test_hello_has_an_end_of_its_own_that_long_runs_do_not_move() -> None:
+    device = Device(Link(Peer(busy)), replace(Deadlines.of_runs(3600.0), hello=0.5))
+    began = time.monotonic()
+    with pytest.raises(RigFault, match=r"HELLO is not done after 0\.[5-9] s") as caught:
+        device.hello(deadline=0.4)
+    assert "--run-timeout" not in caught.value.reason
+    assert time.monotonic() - began < 5
+    assert Deadlines.of_runs(3600.0).hello == Deadlines().hello <= 30
+
+
+def test_runs_that_are_disturbed_again_and_again_take_no_longer_than_one_may() -> None:
+    def disturbed(_: Frame) -> RunAnswer:
+        time.sleep(0.2)
+        return RunAnswer(RunFlag.DISTURBED, 0, 1, 0, 0, b"")
+
+    began = time.monotonic()
+    with pytest.raises(RigFault, match=r"bytes came in during each of [1-4] runs"):
+        device_that(disturbed).run()
+    assert time.monotonic() - began < 1.2  # eight runs would take 1.6 s
+
+
+def test_bytes_that_are_taken_too_slowly_end_in_time() -> None:
+    def slowly(request: Frame) -> list[Frame]:
+        if request.type == Kind.DATA:
+            time.sleep(0.1)
+        return [reply(request)]
+
+    peer = Peer(slowly)
+    peer.baudrate = 10_000_000  # type: ignore[attr-defined]
+    began = time.monotonic()
+    with pytest.raises(RigFault, match=r"DATA is not done after 0\.\d s: .*--run-timeout"):
+        Link(peer).send_bulk(bytes(4000), chunk=64, window=1, deadline=5.0, limit=0.5)
+    assert time.monotonic() - began < 3
