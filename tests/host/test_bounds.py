@@ -1,6 +1,7 @@
 """Files without an end and files that unpack without an end: a clear error within 10 s and 1 GiB.
 
-Each runs in a process of its own, whose memory is limited, through the command that a user types.
+Each runs in a process of its own, whose memory is limited, through the command that a user types. The seconds
+are the processor's, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -24,6 +24,12 @@ MODEL = str(DATA / FLOAT_MODEL)
 QUANTIZED = str(DATA / "digits-tflite-i8-i8-perchannel-cal10pct.tflite")
 PROGRAM = "import sys; from pytest_quantcheck.cli import main; sys.exit(main())"
 HUGE = 13 << 30
+
+
+def cpu_seconds() -> float:
+    """Of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def sparse(path: Path, start: bytes = b"", size: int = HUGE) -> Path:
@@ -119,18 +125,18 @@ def test_it_is_an_error_within_ten_seconds_and_a_gibibyte(tmp_path, make, name, 
     def limits():
         resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
 
-    start = time.monotonic()
+    before = cpu_seconds()
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words],
         cwd=tmp_path,
         env={**os.environ, "QC_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,  # a wait without an end takes no processor
         preexec_fn=limits,
     )
     assert run.returncode == 2, run.stderr
     assert "bug" not in run.stderr
     assert "out of memory" not in run.stderr
     assert name in run.stderr
-    assert time.monotonic() - start < 30  # ten on a machine that does nothing else
+    assert cpu_seconds() - before < 10

@@ -9,10 +9,13 @@ import pytest
 
 from pytest_quantcheck.cli import compare, main
 from pytest_quantcheck.demo.artefacts import DATA
+from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.patch import patch_weight
 from pytest_quantcheck.image.read import read_image
+from pytest_quantcheck.rig.connection import Connection
+from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.verdict.divergence import locate
@@ -247,6 +250,34 @@ def test_check_names_the_step_that_fails_and_what_to_do(desk, capsys):
     printed = capsys.readouterr().out
     assert "FAIL link" in printed
     assert "what to do:" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"), [([], 3, "FAIL link"), (["--retries", "1"], 0, "1 used")]
+)
+def test_a_check_repeats_what_it_is_told_to_and_says_so(desk, capsys, monkeypatch, options, code, said):
+    """A board that answers the second time only."""
+    bring_up, faults = Connection.bring_up, [RigFault("link", "a cable that is loose")]
+
+    def at_the_second_try(connection):
+        if faults:
+            raise faults.pop()
+        bring_up(connection)
+
+    monkeypatch.setattr(Connection, "bring_up", at_the_second_try)
+    assert main(["boards", "--check", "desk", *options]) == code
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert "a cable that is loose" in printed
+
+
+def test_the_check_puts_the_known_model_where_it_is_told_to(desk, capsys, monkeypatch):
+    seen = []
+    load = BoardSession._load_store
+    monkeypatch.setattr(BoardSession, "_load_store", lambda *args: seen.append(1) or load(*args))
+    main(["boards", "--check", "desk", "--storage", "flash"])
+    assert "10 of 10 outputs as on the host" in capsys.readouterr().out
+    assert seen
 
 
 def test_scan_prints_an_inventory_or_says_what_to_look_at(desk, capsys):

@@ -49,3 +49,20 @@ def test_limits_that_mean_nothing_are_refused(full, capsys, options, words):
     assert main(["cache", *options]) == 2
     assert words in capsys.readouterr().err
     assert Cache().size()[0] == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--prune"]])
+@pytest.mark.parametrize("by", ["--cache", "QC_CACHE"])
+def test_a_cache_that_is_no_folder_is_a_usage_error(tmp_path, capsys, monkeypatch, options, by):
+    if by == "QC_CACHE":
+        monkeypatch.setenv("QC_CACHE", "/dev/null")
+    else:
+        options = [*options, "--cache", "/dev/null"]
+    assert main(["cache", *options]) == 2
+    assert f"{by} /dev/null: this is no folder" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_not_made_yet_is_an_empty_one(tmp_path, capsys):
+    assert main(["cache", "--cache", str(tmp_path / "none")]) == 0
+    assert "0 entries" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
