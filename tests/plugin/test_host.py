@@ -188,6 +188,7 @@ def test_none_of_ours():
         ("speed=3", "*test_wrong: budget(speed=3): unknown key 'speed'; allowed: latency_ms*"),
         ("arena_kib=-1", "*test_wrong: budget(arena_kib=-1): -1 is no limit; allowed: a positive number*"),
         ("", "*test_wrong: budget() limits nothing; allowed keys: latency_ms*"),
+        ("latency_ms={'stm23': 5}", "*test_wrong: budget(latency_ms={'stm23': 5}): no such target; known: *"),
         ("5", "*test_wrong: budget(5): keys only, such as budget(latency_ms=...)*"),
     ],
 )
