@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,10 @@ from pytest_quantcheck.errors import UsageError
 
 LAST_TAG = "last-tag"
 """Stands for the newest tag behind the commit that is checked out: the last release."""
+_ENVIRONMENT = {
+    "GIT_LITERAL_PATHSPECS": "1",  # no name of a file is a pattern
+    "GIT_OPTIONAL_LOCKS": "0",  # asking writes nothing
+}
 
 
 class Repository:
@@ -79,6 +84,7 @@ class Repository:
             done = subprocess.run(
                 ["git", *arguments],
                 cwd=self.root,
+                env={**os.environ, **_ENVIRONMENT},
                 capture_output=True,
                 timeout=self._seconds,
                 check=False,

@@ -17,6 +17,7 @@ from pytest_quantcheck.files import remove_leftovers, write_whole
 from pytest_quantcheck.plugin.items import function_key
 from pytest_quantcheck.plugin.notes import Function, RunNotes, item_notes, run_notes
 from pytest_quantcheck.plugin.settings import settings
+from pytest_quantcheck.report.history import Number
 from pytest_quantcheck.wording import counted
 
 _NAMED = 10  # unused baselines that the summary names
@@ -32,10 +33,27 @@ def of_item(item: pytest.Item, *, passed: bool) -> dict[str, Any]:
         return {}
     file, function = function_key(item)
     keys = [(key.case, key.place) for key in book.measured.values]
-    told: dict[str, Any] = {"file": file, "function": function, "keys": keys, "passed": passed}
+    now = [
+        (key.case, key.place, metric, value.value)
+        for key, values in book.measured.values.items()
+        for metric, value in values.items()
+    ]
+    told: dict[str, Any] = {"file": file, "function": function, "keys": keys, "now": now, "passed": passed}
     if keys and passed and settings(item.config).update:
         told["measured"] = book.measured.to_plain()
     return told
+
+
+def measured(config: pytest.Config) -> dict[str, dict[Number, float]]:
+    """What was measured, by the file of its baselines; under ``--qc-vectors`` only which files there are:
+    values over other samples do not continue a history.
+    """
+    found: dict[str, dict[Number, float]] = {}
+    for told in run_notes(config).baselines.values():
+        numbers = found.setdefault(told["file"], {}) if told["keys"] else {}
+        for case, place, metric, value in told["now"] if settings(config).vectors is None else ():
+            numbers[Key(told["function"], case, place), metric] = value
+    return found
 
 
 def finish(config: pytest.Config) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pytest_quantcheck.errors import QuantcheckError
+from pytest_quantcheck.plugin import baselines
 from pytest_quantcheck.plugin.notes import run_notes
 from pytest_quantcheck.plugin.settings import settings
 from pytest_quantcheck.report.forms import FORMS
+from pytest_quantcheck.report.history import history
 from pytest_quantcheck.report.provenance import gather, without_user
 from pytest_quantcheck.report.report import Place, Report
 from pytest_quantcheck.report.terminal import boards, explained, findings, last_line, not_judged
@@ -78,5 +80,6 @@ def _report(config: pytest.Config) -> Report:
         provenance=gather(config.rootpath, options),
         left_out=dict(notes.left_out),
         omitted=dict(notes.omitted),
+        history=history(config.rootpath, baselines.measured(config)) if notes.baselines else (),
         places={test: Place(file, line) for test, (file, line) in notes.places.items()},
     )

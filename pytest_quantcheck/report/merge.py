@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.report.history import joined
 from pytest_quantcheck.report.provenance import Provenance
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.row import Row
@@ -52,7 +53,13 @@ def merge(reports: Mapping[str, Report]) -> Report:
         collected |= {test: ran or collected.get(test, False) for test, ran in report.collected.items()}
     made = next((each.provenance for each in reports.values() if each.provenance.revision), Provenance())
     rows = tuple(row for _, row in merged.values())
-    return Report(rows, replace(made, options={}), omitted=omitted, collected=collected)
+    return Report(
+        rows,
+        replace(made, options={}),
+        omitted=omitted,
+        collected=collected,
+        history=joined(report.history for report in reports.values()),
+    )
 
 
 def _refuse_contradiction(one: tuple[str, Row], other: tuple[str, Row]) -> None:

@@ -14,7 +14,7 @@ from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.report.cells import cells
 from pytest_quantcheck.report.json import SCHEMAS
 from pytest_quantcheck.report.provenance import Provenance
-from pytest_quantcheck.report.report import Report
+from pytest_quantcheck.report.report import Report, Trend
 from pytest_quantcheck.verdict.row import Row, overall
 
 
@@ -41,6 +41,7 @@ def read_report(path: Path) -> Report:
         _ = [cells(row) for row in rows]
         omitted = {str(reason): int(count) for reason, count in document.get("omitted", {}).items()}
         collected = {test: bool(ran) for test, ran in document.get("collected", {}).items()}
+        history = tuple(_trend(**each) for each in document.get("history", ()))
         made = _provenance(document.get("provenance", {}))
     except (UsageError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise UsageError(f"{path}: a result cannot be read: {error}") from error
@@ -49,7 +50,7 @@ def read_report(path: Path) -> Report:
             f"{path} says that its outcome is {document.get('outcome')!r}, but its results make it "
             f"{overall(rows)!r}: it was changed, or it is damaged"
         )
-    return Report(rows, made, omitted=omitted, collected=collected)
+    return Report(rows, made, omitted=omitted, collected=collected, history=history)
 
 
 def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +63,12 @@ def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
         for each in scores
     ]
     return {**result, "scores": numbers}
+
+
+def _trend(*, test: str, target: str, metric: str, points: list[Any], **_: object) -> Trend:
+    """A trend without what a later version says of it; numbers that are not finite have no point."""
+    known = tuple((str(revision), float(value)) for revision, value in points if value is not None)
+    return Trend(str(test), str(target), str(metric), known)
 
 
 def _provenance(plain: Mapping[str, Any]) -> Provenance:

@@ -19,7 +19,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Trend:
-    """One number of one case in the past, oldest first: ``points`` are pairs of a revision and a value."""
+    """One number of one case over time, oldest first: ``points`` are pairs of a commit, or ``this run``, and
+    the value from then on. ``test`` is the node id without the board.
+    """
 
     test: str
     target: str

@@ -7,7 +7,7 @@ def main() -> None:
     speed.main()
     import_cost.main()
     sweep.main()
-    statistics.main()
+    statistics.main([])
 
 
 if __name__ == "__main__":
