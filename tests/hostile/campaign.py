@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+from rigs.stm32.virtual.qemu import die_with_parent
 from tests.hostile import lying_boards, mutants, strangers_files
 from tests.hostile.result import Result, table
 from tests.hostile.sources import sources
@@ -67,7 +69,8 @@ def run_all() -> list[Result]:
     results: dict[str, Result] = {}
     began = time.monotonic()
     workers = (os.cpu_count() or 1) + 1
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, die_with_parent, (signal.SIGKILL,)) as pool:
         running = [pool.submit(part) for part in parts()]
         for done, part in enumerate(as_completed(running), 1):
             for result in part.result():
