@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _OF_OWN_FIRMWARE = {
     "build's, so build both again; the firmware's port must name exactly the bytes that are flashed "
     "(docs/porting.md)",
 }
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_MAKE_ROOM = "make room on that disk, or name another folder: TMPDIR, or --log-dir for logs"
 _OF_A_DEAD_BOARD = ("flash", "boot", "link")  # what is seen first when its process is gone
 
 
@@ -179,7 +182,8 @@ class Connection:
                 fault.kind, fault.reason, doing, log=fault.log, explained=bool(fault.board)
             ) from fault
         except OSError as error:  # pyserial's errors are OSErrors, too
-            raise self.fault(kind, str(error), doing) from error
+            remedy = _MAKE_ROOM if error.errno in _NO_ROOM else ""
+            raise self.fault(kind, str(error), doing, remedy=remedy) from error
 
     def fault(
         self, kind: str, seen: str, doing: str, *, log: str = "", explained: bool = False, remedy: str = ""

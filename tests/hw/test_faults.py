@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -22,6 +23,7 @@ from pytest_quantcheck.rig.messages.numbers import Place
 from pytest_quantcheck.rig.session import BoardArtefact
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.temporary import OwnFolder
 from rigs.posix.firmware import build
 
 pytestmark = pytest.mark.hw
@@ -89,6 +91,16 @@ def test_a_board_that_holds_another_model_is_a_fault_before_any_result(new_sessi
 def test_a_model_that_should_be_built_in_is_asked_for(new_session, image):
     builtin = BoardArtefact(b"", image.sha256)
     assert "built without a model" in fault_in(lambda: new_session().load(builtin), "protocol").reason
+
+
+def test_a_full_disk_is_no_matter_of_power_and_wiring(new_session, monkeypatch):
+    def full(self, *_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/quantcheck-posix-1")
+
+    monkeypatch.setattr(OwnFolder, "__init__", full)
+    reason = fault_in(new_session().start, "boot").reason
+    assert "No space left on device: '/tmp/quantcheck-posix-1'" in reason
+    assert "what to do: make room on that disk, or name another folder: TMPDIR" in reason
 
 
 OURS = "the firmware that belongs to this version"
