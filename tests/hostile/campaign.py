@@ -24,6 +24,7 @@ from tests.hostile.sources import sources
 from tests.hostile.watch import Watch
 
 ROOT = Path(__file__).parents[2]
+SEED = int(os.environ.get("HOSTILE_SEED", "0"))
 MUTANTS = int(os.environ.get("HOSTILE_MUTANTS", "3000"))
 FILES_PER_KIND = int(os.environ.get("HOSTILE_FILES", "64"))
 KEEP = Path(os.environ["HOSTILE_KEEP"]) if "HOSTILE_KEEP" in os.environ else None
@@ -35,7 +36,7 @@ Part = Callable[[], list[Result]]
 def damaged_models(found: dict[str, bytes], first: int, count: int) -> list[Result]:
     """``count`` mutants from number ``first`` on: results for networks, for operators, for ONNX."""
     results: dict[str, Result] = {}
-    for row in mutants.attack(count, found, first=first):
+    for row in mutants.attack(count, found, first=first, seed=SEED):
         first_word = row.attack.split()[0]
         kind = {"onnx": ".onnx networks", "network": ".tflite networks"}.get(first_word, "single operators")
         results.setdefault(kind, Result(f"mutants: {kind}")).add(row)
@@ -44,7 +45,7 @@ def damaged_models(found: dict[str, bytes], first: int, count: int) -> list[Resu
 
 def files_of_strangers(kind: str, first: int, count: int) -> list[Result]:
     """``count`` files of a kind from number ``first`` on; what met a bug is kept in ``HOSTILE_KEEP``."""
-    return [strangers_files.attack(kind, count, first=first, keep=KEEP)]
+    return [strangers_files.attack(kind, count, first=first, seed=SEED, keep=KEEP)]
 
 
 def liars(part: int) -> list[Result]:
