@@ -17,8 +17,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"
 
 
-def first_line(text: str) -> str:
-    return (text.splitlines() or [""])[0]
+def first_line(said: str | BaseException) -> str:
+    """The first line that is not blank, of a text or of what an error says; the type of an error that says
+    nothing.
+    """
+    line = next((line.strip() for line in str(said).splitlines() if line.strip()), "")
+    return line or (type(said).__name__ if isinstance(said, BaseException) else "")
 
 
 def shortened(names: Sequence[str], most: int) -> str:

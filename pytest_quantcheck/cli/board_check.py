@@ -15,6 +15,7 @@ from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.session import BoardSession
+from pytest_quantcheck.wording import first_line
 
 RATES = (BASE_BAUD, 230400, 460800, 921600)
 _ECHOES = 24
@@ -58,7 +59,7 @@ def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
             if ledger.quarantined:
                 break
         if ledger.faults and not ledger.quarantined:
-            overcome = "; ".join(str(fault).splitlines()[0] for fault in ledger.faults)
+            overcome = "; ".join(first_line(fault) for fault in ledger.faults)
             print(Finding("retries", f"{len(ledger.faults)} used, to overcome: {overcome}"))
         print(f"{'':5}{'log':10}{session.log}")
     return RigFault.exit_code if failed else 0

@@ -16,6 +16,7 @@ from pytest_quantcheck.plugin.items import wanted_board
 from pytest_quantcheck.plugin.notes import BASELINES_KEY, BOARD_KEY, REPORT_KEY, item_notes
 from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.verdict.row import Plain, Row
+from pytest_quantcheck.wording import first_line
 
 _TAIL_LINES = 40
 _TAIL_BYTES = 1 << 16  # of a log that may have grown for days
@@ -97,8 +98,9 @@ def _reason(error: BaseException | None) -> str:
     """The first line of what went wrong."""
     if error is None:
         return ""
-    first = (str(error).splitlines() or [""])[0]
-    return first if isinstance(error, QuantcheckError) else f"{type(error).__name__}: {first}".rstrip(": ")
+    if isinstance(error, QuantcheckError):
+        return first_line(error)
+    return f"{type(error).__name__}: {first_line(str(error))}".rstrip(": ")
 
 
 def _as_error(item: pytest.Item, report: pytest.TestReport, error: QuantcheckError) -> None:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from pytest_quantcheck.report.file import write_file
 from pytest_quantcheck.report.markdown import line, plain
 from pytest_quantcheck.report.naming import cell, maker, scored_by, title, value
-from pytest_quantcheck.report.parts import Table, tables
 from pytest_quantcheck.report.report import Report
+from pytest_quantcheck.verdict.table import Table
 from pytest_quantcheck.wording import visible
 
 CONFUSION = "confusion matrix"
@@ -43,7 +43,7 @@ def metrics(report: Report) -> str:
             lines.append(line((title(row), name, *numbers, scored_by(row, score))))
     for row in report.rows:
         for score in row.scores:
-            for table in tables(score):
+            for table in score.detail:
                 lines += ["", f"## {plain(f'{title(row)}: {table.title}')}", "", *_table(table)]
     return "\n".join([*lines, ""])
 
@@ -53,7 +53,7 @@ def matrices(report: Report) -> list[tuple[str, Table]]:
     found: dict[Table, str] = {}
     for row in report.rows:
         for score in row.scores:
-            for table in tables(score):
+            for table in score.detail:
                 if table.title == CONFUSION:
                     found.setdefault(table, f"{title(row)}\n{maker(row)}")
     return [(name, table) for table, name in found.items()]

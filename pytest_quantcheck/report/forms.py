@@ -59,6 +59,7 @@ FORMS = {
     "json": Form("json"),
     "html": Form("html.page"),
     "figures": Form("figures", target="PREFIX", package="matplotlib", extra="report"),
+    "mlflow": Form("mlflow", target="URI", package="mlflow", extra="mlflow"),
     "github": Form("github", target="auto|on|off", automatic=_in_github_actions),
 }
 

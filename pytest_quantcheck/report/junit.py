@@ -13,8 +13,13 @@ _SHOWN = (
 
 
 def properties(row: Row) -> list[tuple[str, str]]:
-    """``qc.<key>`` for every known value; lists are joined with ``; ``. Scores by their metric's name;
-    ``baseline`` is the worst change since values were stored, ``<metric>.baseline`` what was stored.
+    """``qc.<key>`` for every known value."""
+    return [(f"qc.{key}", text(value)) for key, value in known(row).items()]
+
+
+def known(row: Row) -> dict[str, object]:
+    """All values that are known. Scores by their metric's name; ``baseline`` is the worst change since values
+    were stored, ``<metric>.baseline`` what was stored.
     """
     values: dict[str, object] = {key: getattr(row, key) for key in _SHOWN}
     for score in row.scores:
@@ -25,14 +30,15 @@ def properties(row: Row) -> list[tuple[str, str]]:
         values |= {"baseline": found.state}
         values |= {f"{change.metric}.baseline": change.stored for change in row.changes}
     values |= {"failed": row.failed, "not_judged": row.not_judged}
-    return [(f"qc.{key}", _text(value)) for key, value in values.items() if not _unknown(value)]
+    return {key: value for key, value in values.items() if not _unknown(value)}
 
 
 def _unknown(value: object) -> bool:
     return value is None or (isinstance(value, (str, tuple)) and not value)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A value as people and programs read it; lists are joined with ``; ``."""
     if isinstance(value, tuple):
         return "; ".join(map(str, value))
     item = getattr(value, "item", None)  # NumPy's numbers are written like Python's own

@@ -21,6 +21,7 @@ from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import Device, Effort
 from pytest_quantcheck.runners.run import Footprint, OperatorRecord, Run, Vectors
+from pytest_quantcheck.wording import first_line
 
 EXACT_RUNTIMES = ("quantcheck", "tflm")
 """Runtimes that promise the integers of TFLM's kernels."""
@@ -165,14 +166,10 @@ class BoardRunner:
         self._told = replace(now), len(faults)
         return Effort(
             retries=now.retries - before.retries,
-            faults=tuple(_first_line(each) for each in faults[known:] if each.board == session.entry.name),
+            faults=tuple(first_line(each) for each in faults[known:] if each.board == session.entry.name),
             erased_sectors=now.erased_sectors - before.erased_sectors,
             link=session.device.link.statistics.summary(),
         )
-
-
-def _first_line(fault: RigFault) -> str:
-    return str(fault).splitlines()[0]
 
 
 def _runtime(hello: Hello) -> str:

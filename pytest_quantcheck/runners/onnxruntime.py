@@ -24,6 +24,7 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.batches import Records, run_in_batches
 from pytest_quantcheck.runners.run import OperatorRecord, Run, Vectors, installed
+from pytest_quantcheck.wording import first_line
 
 INT8_ALLOWED = "session.qdqisint8allowed"  # source: onnxruntime_session_options_config_keys.h
 X64_PRECISE = "session.x64quantprecision"
@@ -112,11 +113,7 @@ def _session(artefact: bytes, more_outputs: tuple[str, ...] = ()) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own types, which have no common public base
-        raise ModelError(f"onnxruntime refuses the model: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"onnxruntime refuses the model: {first_line(error)}") from error
 
 
 def _with_outputs(artefact: bytes, names: tuple[str, ...]) -> bytes:
@@ -135,5 +132,5 @@ def _invoke(session: Any, inputs: Sequence[Array]) -> dict[str, Array]:
     try:
         values = session.run(None, feeds)
     except Exception as error:  # as above
-        raise ModelError(f"onnxruntime cannot run the model: {_first_line(error)}") from error
+        raise ModelError(f"onnxruntime cannot run the model: {first_line(error)}") from error
     return {each.name: value for each, value in zip(session.get_outputs(), values, strict=True)}

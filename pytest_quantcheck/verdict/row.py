@@ -13,6 +13,7 @@ from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.picture import Picture
 from pytest_quantcheck.verdict.table import Table
 
 Plain = Union[None, bool, int, float, str, "list[Plain]", "dict[str, Plain]"]
@@ -58,7 +59,7 @@ class Row:
     score may be over more (see ``Score.inherited``). ``arena``, ``image``, ``stack`` and ``firmware`` are
     bytes. ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
     ``findings`` are what is suspicious about model and data, each ``code: text``. ``changes`` are those
-    since baselines were stored.
+    since baselines were stored, ``pictures`` are of some samples that flipped.
     """
 
     test: str = ""
@@ -95,6 +96,7 @@ class Row:
     faults: tuple[str, ...] = ()
     erased_sectors: int | None = None
     findings: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     log: str = ""
 
     def __post_init__(self) -> None:
@@ -140,6 +142,7 @@ class Row:
             divergence=divergence,
             faults=tuple(row.faults),
             findings=tuple(row.findings),
+            pictures=tuple(_read(Picture, each) for each in _tables(values, "pictures")),
         )
 
 

@@ -11,8 +11,11 @@ from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.budget import latency_ms
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.picture import Picture, pictures
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 from pytest_quantcheck.verdict.score import Score
+
+_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,19 @@ class Verdict:
                 for found in self.findings
                 if found.severity != "note"
             ),
+            pictures=self._pictures(),
             log=run.log,
         )
+
+    def _pictures(self) -> tuple[Picture, ...]:
+        """Of samples that flipped, against the float model or since values were stored; lost ones first."""
+        found: dict[str, Picture] = {}
+        for score in self.scores:
+            before = [name for each in self.changes if each.metric == score.name for name in each.lost]
+            names = (*before, *score.lost, *score.gained)
+            if names and score.of is not None:
+                found |= {each.sample: each for each in pictures(score.of, names, _PICTURES)}
+        return tuple(found.values())[:_PICTURES]
 
 
 def _score_row(score: Score) -> ScoreRow:

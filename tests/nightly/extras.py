@@ -48,6 +48,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         ),
     ),
     "properties": (CHECK, Step("python -c 'import pytest_quantcheck.properties'", 0, "")),
+    "mlflow": (CHECK, Step("python -c 'import mlflow.tracking'", 0, "")),
     "report": (CHECK, Step("python -c 'import matplotlib'", 0, "")),
     "tensorflow": (CHECK, Step(QUANTIZE, 0, r"out\.tflite: \d+ bytes")),
     "virtual": (Step("quantcheck demo", 0, "5 of 5 bit-exact"), Step(RUN_LITERT, 0, "equal")),

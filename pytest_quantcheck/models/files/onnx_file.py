@@ -27,6 +27,7 @@ from pytest_quantcheck.formats.onnx import (
     parse,
     value_type,
 )
+from pytest_quantcheck.wording import first_line
 
 QUANTIZED_KINDS = (
     "QuantizeLinear",
@@ -65,13 +66,8 @@ def float_onnx(data: bytes, folder: Path | None = None) -> bytes:
     except ModelError:
         raise
     except Exception as error:  # ValidationError and InferenceError have no common public base
-        raise ModelError(f"ONNX's checker refuses the model: {_first_line(error)}") from error
+        raise ModelError(f"ONNX's checker refuses the model: {first_line(error)}") from error
     return bytes(fixed.SerializeToString(deterministic=True))
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _take_in(model: Any, folder: Path | None) -> None:
@@ -120,7 +116,7 @@ def _inlined(onnx: Any, model: Any) -> Any:
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # whatever the C++ code raises
-        raise ModelError(f"the model's local functions cannot be inlined: {_first_line(error)}") from error
+        raise ModelError(f"the model's local functions cannot be inlined: {first_line(error)}") from error
 
 
 def _check_expansion(model: Any) -> None:

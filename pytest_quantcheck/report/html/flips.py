@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_quantcheck.report.html.markup import Html, join, table, tag
+from pytest_quantcheck.report.html.pictures import by_sample, picture
 from pytest_quantcheck.report.naming import title
 from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.wording import counted
@@ -26,9 +27,10 @@ def flips(rows: tuple[Row, ...]) -> Html | None:
     )
     if not samples:
         return None
+    seen = by_sample(rows)
     body = (
         [
-            tag("code", name),
+            join([*([picture(seen[name])] if name in seen else []), tag("code", name)]),
             str(len(lost.get(name, ()))),
             str(len(gained.get(name, ()))),
             _cases(rows, lost, gained, name),

@@ -7,7 +7,7 @@ from html import escape
 
 from pytest_quantcheck.wording import visible
 
-_VOID = frozenset({"meta", "input", "br"})
+_VOID = frozenset({"meta", "input", "br", "img"})
 
 
 class Html(str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_quantcheck.report.cells import place
 from pytest_quantcheck.report.html.markup import Html, tag
+from pytest_quantcheck.report.html.pictures import picture
 from pytest_quantcheck.report.naming import BAD, MARKS, maker, title
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.report.terminal import findings
@@ -114,6 +115,8 @@ def _failure(rows: tuple[Row, ...], group: list[int]) -> Html:
         parts.append(
             tag("p", f"{counted(len(lost), 'sample')} lost against the float model: {_short(named)}")
         )
+    if row.pictures and row.outcome == "regression":
+        parts.append(tag("p", *map(picture, row.pictures), class_="pictures"))
     if row.log:
         parts.append(tag("p", "serial log ", tag("code", row.log)))
     if others:

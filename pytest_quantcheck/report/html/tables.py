@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pytest_quantcheck.report.html.markup import Html, table, tag
 from pytest_quantcheck.report.naming import cell, maker, scored_by, title
-from pytest_quantcheck.report.parts import Cell, Table, tables
 from pytest_quantcheck.verdict.row import Row
+from pytest_quantcheck.verdict.table import Cell, Table
 from pytest_quantcheck.wording import counted
 
 _MOST_TABLES, _MOST_CELLS, _SHADES = 24, 10_000, 9  # cells of all tables together
@@ -18,7 +18,7 @@ def score_tables(rows: tuple[Row, ...]) -> Html | None:
     found: dict[Table, list[tuple[int, str]]] = {}
     for index, row in enumerate(rows):
         for score in row.scores:
-            for each in tables(score):
+            for each in score.detail:
                 found.setdefault(each, []).append((index, scored_by(row, score)))
     if not found:
         return None

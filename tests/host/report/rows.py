@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import base64
+from dataclasses import replace
+
+import numpy as np
 
 from pytest_quantcheck.baselines.change import Change
+from pytest_quantcheck.formats.png import png
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.picture import Picture
 from pytest_quantcheck.verdict.row import Row, ScoreRow
+from pytest_quantcheck.verdict.table import Table
 
 DIVERGENCE = Divergence(
     sample="test-17",
@@ -64,6 +70,7 @@ GOOD = Row(
     erased_sectors=2,
     log=".quantcheck/virtual-esp32c3.log",
 )  # fmt: skip
+PIXELS = png(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4)
 BAD = replace(
     GOOD,
     test="tests/test_kws.py::test_board[kws-i8-tensor-stm32f405xg]",
@@ -90,6 +97,7 @@ BAD = replace(
         Change("accuracy", "regression", "88.00%, was 92.00%", 0.88, 0.92, "0.5 pp", 540, ("test-17",)),
         Change("arena", "same", "4096, as stored", 4096, 4096),
     ),
+    pictures=(Picture("test-17", base64.b64encode(PIXELS).decode()),),
     findings=("scale-stretched: a scale is 3 times what the data need. Look at input 2.",),
 )
 HOST = Row(
@@ -112,24 +120,6 @@ EXPECTED = replace(HOST, test="tests/test_kws.py::test_host[classes5]", case="cl
 UNJUDGED = Row(test="tests/test_kws.py::test_host[random]", case="random", runner="tflm", outcome="unjudged")
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table behind a score, as metrics give it."""
-
-    title: str
-    names: tuple[str, ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[float | None, ...], ...]
-    percent: bool = False
-
-
-@dataclass(frozen=True)
-class DetailedScore(ScoreRow):
-    """A score with tables behind it."""
-
-    detail: tuple[Table, ...] = ()
-
-
 CONFUSION = Table("confusion matrix", ("cat", "dog"), ("cat", "dog"), ((90, 10), (0, 7)))
 PER_CLASS = Table(
     "per class", ("cat", "dog"), ("recall", "precision"), ((0.9, None), (0.5, 1.0)), percent=True
@@ -137,7 +127,7 @@ PER_CLASS = Table(
 DETAILED = replace(
     HOST,
     case="detailed",
-    scores=(DetailedScore("accuracy", 0.9, 107, percent=True, detail=(CONFUSION, PER_CLASS)),),
+    scores=(ScoreRow("accuracy", 0.9, 107, percent=True, detail=(CONFUSION, PER_CLASS)),),
 )
 EVERY = (GOOD, BAD, HOST, FAULT, ERROR, EXPECTED, UNJUDGED)
 
@@ -160,5 +150,6 @@ HOSTILE = replace(
     fault=NASTY,
     faults=(NASTY,),
     findings=(f"code: {NASTY}",),
+    pictures=(replace(BAD.pictures[0], sample=NASTY),),
     log=NASTY,
 )

@@ -12,7 +12,9 @@ import pytest
 from pytest_quantcheck.report import figures
 from pytest_quantcheck.report.html.page import render
 from pytest_quantcheck.report.report import Report
-from tests.host.report.rows import BAD, CONFUSION, DETAILED, GOOD, HOSTILE, NASTY, DetailedScore, Table
+from pytest_quantcheck.verdict.row import ScoreRow
+from pytest_quantcheck.verdict.table import Table
+from tests.host.report.rows import BAD, CONFUSION, DETAILED, GOOD, HOSTILE, NASTY
 
 pytestmark = pytest.mark.host
 
@@ -40,7 +42,7 @@ def test_without_a_confusion_matrix_there_is_no_picture(tmp_path: Path) -> None:
 def test_the_picture_shows_every_matrix_once_and_darker_where_more_are() -> None:
     other = replace(CONFUSION, rows=((1, 1), (1, 1)))
     rows = [DETAILED, replace(DETAILED, case="the same")]
-    rows.append(replace(DETAILED, scores=(DetailedScore("a", 1, 4, detail=(other,)),)))
+    rows.append(replace(DETAILED, scores=(ScoreRow("a", 1, 4, detail=(other,)),)))
     found = figures.matrices(Report(tuple(rows)))
     assert [table for _, table in found] == [CONFUSION, other]
     wide = matplotlib.image.imread(io.BytesIO(figures.picture(found)), format="png")
@@ -56,7 +58,7 @@ def test_hostile_and_huge_matrices_are_drawn() -> None:
     hostile = Table("confusion matrix", names, names, ((1, 2), (0, 0)))
     many = tuple(f"class-{n}" for n in range(120))
     huge = Table("confusion matrix", many, many, ((0,) * 120,) * 120)
-    row = replace(HOSTILE, scores=(DetailedScore(NASTY, 0.5, 3, detail=(hostile, huge)),))
+    row = replace(HOSTILE, scores=(ScoreRow(NASTY, 0.5, 3, detail=(hostile, huge)),))
     report = Report((row,) * 3)
     assert figures.picture(figures.matrices(report)).startswith(b"\x89PNG")
     assert not set("\x00\x1b\u202e\ud800") & set(figures.metrics(report))
@@ -71,6 +73,6 @@ def test_the_page_shades_counts_and_shows_fractions_as_percentages() -> None:
     assert "<td>90.0%</td>" in page
     many = tuple(f"class-{n}" for n in range(200))
     huge = Table("confusion matrix", many, many, ((3,) * 200,) * 200)
-    page = render(Report((replace(DETAILED, scores=(DetailedScore("a", 1, 4, detail=(huge,)),)),)))
+    page = render(Report((replace(DETAILED, scores=(ScoreRow("a", 1, 4, detail=(huge,)),)),)))
     assert "200 × 200 values: in the JSON report" in page
     assert len(page) < 100_000

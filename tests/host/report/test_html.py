@@ -16,6 +16,7 @@ from pytest_quantcheck.report.html.plots import ticks
 from pytest_quantcheck.report.provenance import Provenance
 from pytest_quantcheck.report.report import Place, Report, Trend
 from pytest_quantcheck.report.trade_off import trade_offs
+from pytest_quantcheck.verdict.picture import Picture
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 from pytest_quantcheck.wording import visible
 from tests.browser import Browser, browser
@@ -49,7 +50,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, name: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((name, dict(attrs)))
-        if name not in ("meta", "input", "br"):
+        if name not in ("meta", "input", "br", "img"):
             self.open.append(name)
 
     def handle_endtag(self, name: str) -> None:
@@ -107,6 +108,16 @@ def test_links_lead_somewhere_and_every_tag_is_closed() -> None:
     assert {link[1:] for link in links} <= set(ids)
 
 
+def test_flipped_samples_are_shown_beside_their_names_and_in_the_failure() -> None:
+    page = Page(render(Report((BAD, replace(BAD, case="another")))))
+    sources = [attributes["src"] for name, attributes in page.elements if name == "img"]
+    assert sources == [f"data:image/png;base64,{BAD.pictures[0].png}"] * 2
+    other = replace(BAD, pictures=(replace(BAD.pictures[0], png="iVBORw0KGgoAAAA"),))
+    page = Page(render(Report((BAD, other))))
+    shown = [attributes["src"] for name, attributes in page.elements if name == "img"]
+    assert len(shown) == 1, "two samples of one name: the table shows neither, the failure its own"
+
+
 def test_failures_of_one_kind_on_one_board_are_told_once() -> None:
     rows = [replace(BAD, case=f"case-{n}") for n in range(50)]
     overview = render(Report(tuple(rows))).split("</header>")[0]
@@ -122,7 +133,10 @@ def test_nothing_hostile_becomes_markup() -> None:
     harmless = replace(BAD, faults=("x",), fault="x", reason="y", name="z")
     assert page.open == []
     assert set(elements(HOSTILE)) <= set(elements(harmless))
-    assert not [a for _, a in page.elements for key in a if key.startswith("on") or key in ("src", "style")]
+    assert not [a for _, a in page.elements for key in a if key.startswith("on") or key == "style"]
+    assert {a["src"] for _, a in page.elements if "src" in a} == {
+        f"data:image/png;base64,{HOSTILE.pictures[0].png}"
+    }
     assert visible(NASTY).splitlines()[0] in page.text
     assert not set("\x00\x1b\u202e\ud800") & set(page.text)
     render(Report((HOSTILE,))).encode()
@@ -163,6 +177,8 @@ def big(number: int) -> Report:
         case = f"keyword_spotting-tflite-i8-i8-perchannel-cal10pct-{n}-target-{n % 4}"
         test = f"tests/models/test_keyword_spotting.py::test_on_board[{case}]"
         row = replace(BAD if n % 9 == 0 else GOOD, test=test, case=case, model=case[:-9], scores=(score,))
+        seen = tuple(Picture(name, f"iVBORw0KGgo{n:1500}".replace(" ", "A")) for name in score.lost[:8])
+        row = replace(row, pictures=seen)
         rows.append(replace(row, target=f"target-{n % 4}", board=f"bench-{n % 4}", counter=4e5 + n))
     return Report(tuple(rows), MADE)
 
@@ -255,9 +271,13 @@ def test_a_browser_loads_it_without_a_complaint_and_without_the_network(shown: S
     page: Path = getattr(shown, which)
     shown.browser.open(page)
     assert shown.browser.evaluate("document.querySelector('h1').innerText").endswith("Regression")
-    assert shown.browser.evaluate("document.images.length + document.querySelectorAll('iframe').length") == 0
+    assert shown.browser.evaluate("document.querySelectorAll('iframe').length") == 0
+    if which == "page":
+        widths = shown.browser.evaluate("[...document.images].map((each) => each.naturalWidth)")
+        assert widths == [8, 8]
     assert shown.browser.complaints() == []
-    assert shown.browser.requests() == [page.as_uri()]
+    asked = [address for address in shown.browser.requests() if not address.startswith("data:")]
+    assert asked == [page.as_uri()]
 
 
 def test_the_browser_of_these_tests_sees_errors_requests_and_what_the_policy_forbids(
@@ -272,7 +292,7 @@ def test_the_browser_of_these_tests_sees_errors_requests_and_what_the_policy_for
     broken.write_text(free)
     shown.browser.open(broken)
     assert "fail is not defined" in str(shown.browser.complaints())
-    assert len(shown.browser.requests()) == 2
+    assert len([each for each in shown.browser.requests() if not each.startswith("data:")]) == 2
 
 
 @pytest.mark.parametrize("which", ["page", "hostile", "big"])

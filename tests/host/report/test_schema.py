@@ -17,6 +17,7 @@ from pytest_quantcheck.report.provenance import Provenance, gather
 from pytest_quantcheck.report.report import Report, Trend
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.picture import Picture
 from pytest_quantcheck.verdict.row import OUTCOMES, Row, ScoreRow, count
 from pytest_quantcheck.verdict.table import Table
 from tests.documents import SCHEMA, read
@@ -33,6 +34,7 @@ TYPES = {
     "divergence": Divergence,
     "change": Change,
     "provenance": Provenance,
+    "picture": Picture,
     "trend": Trend,
 }
 
