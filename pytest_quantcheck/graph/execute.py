@@ -197,7 +197,7 @@ def _clamp(x: Array, low: int, high: int) -> Array:
     return clipped
 
 
-def _windows(x: Array, window: Window, output: Tensor, fill: int) -> Array:
+def windows(x: Array, window: Window, output: Tensor, fill: int) -> Array:
     """A view (N, B, out_h, out_w, C, kernel_h, kernel_w) of the padded input (N, B, H, W, C)."""
     pads, keep, reach = [], [], []
     for axis, kernel, stride, dilation, before in (
@@ -225,9 +225,9 @@ def _finish(
 
 def _convolution(call: _Call, p: Convolution) -> Array:
     x = call.input(0).astype(np.int16) - np.int16(p.input_zero_point)
-    windows = _windows(x, p.window, call.output, 0)
+    cells = windows(x, p.window, call.output, 0)
     multiply = _depthwise_sums if p.depth_multiplier else _convolution_sums
-    return _finish(call, multiply(windows, call.input(1)[0]) + call.bias, p)
+    return _finish(call, multiply(cells, call.input(1)[0]) + call.bias, p)
 
 
 def _exact_float(windows: Array, terms: int) -> type[np.floating[Any]]:
@@ -336,10 +336,10 @@ def _prelu(call: _Call, p: Prelu) -> Array:
 def _pool(call: _Call, p: Pool) -> Array:
     x = call.input(0).astype(np.int32)
     if call.kind == "MAX_POOL_2D":
-        result = _windows(x, p.window, call.output, call.limits[0]).max(axis=(5, 6))
+        result = windows(x, p.window, call.output, call.limits[0]).max(axis=(5, 6))
     else:
-        total = _windows(x, p.window, call.output, 0).sum(axis=(5, 6))
-        count = _windows(np.ones_like(x[:1, :1, :, :, :1]), p.window, call.output, 0).sum(axis=(5, 6))
+        total = windows(x, p.window, call.output, 0).sum(axis=(5, 6))
+        count = windows(np.ones_like(x[:1, :1, :, :, :1]), p.window, call.output, 0).sum(axis=(5, 6))
         # half away from zero: C adds half the count with the sum's sign and truncates
         result = np.sign(total) * ((np.abs(total) + count // 2) // count)
     return _clamp(result, p.act_min, p.act_max)

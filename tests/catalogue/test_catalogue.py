@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_quantcheck.verdict.causes.catalogue import CATALOGUE
-from tests.catalogue import campaign, clean, foreign, integers, rig
+from tests.catalogue import campaign, clean, data, foreign, integers, rig
 from tests.catalogue.campaign import Result, judged
 from tests.catalogue.page import PAGE, render
 from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant
@@ -44,6 +44,22 @@ def test_an_injected_fault_is_named(code: str) -> None:
     found = first_of([*integers.variants(), *rig.variants()], code).find()
     assert found.detected
     assert code in found.ranking[:2], found.said
+
+
+@pytest.mark.parametrize("code", ["label_order", "float_model_quantized", "shared_bias", "open_batch"])
+def test_a_fault_of_samples_and_files_is_named(code: str) -> None:
+    found = [each for each in data.variants() if each.code == code][-1].find()
+    assert code in found.ranking[:2], found.said
+
+
+def test_a_fault_of_quantizing_is_named_and_another_models_bias_is_not() -> None:
+    """In one test: TensorFlow starts once."""
+    for code in ("calibration_range", "per_tensor_channels", "argmax_tie"):
+        found = first_of(list(data.variants()), code).find()
+        assert code in found.ranking[:2], found.said
+    lost = first_of(list(data.variants()), FOREIGN).find()
+    assert lost.detected
+    assert not lost.ranking, lost.said
 
 
 @pytest.mark.parametrize("variant", list(foreign.variants())[::12], ids=lambda each: each.name)
