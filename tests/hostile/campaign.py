@@ -91,12 +91,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="quantcheck-hostile-") as name:
         work, home = Path(name) / "work", Path(name) / "home"
         work.mkdir()
-        home.mkdir()
+        libraries = [home / part for part in (".cache", ".keras", ".config/matplotlib")]  # their own settings
+        for folder in libraries:
+            folder.mkdir(parents=True)
         os.environ["TMPDIR"] = os.environ["QC_CACHE"] = tempfile.tempdir = str(work)
         os.environ["HOME"] = str(home)
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(work / "hypothesis")
         ours = ("build", "firmware/build", ".git", ".venv")
-        own = [work, home / ".cache", home / ".keras", *(ROOT / part for part in ours)]
+        own = [work, *libraries, *(ROOT / part for part in ours)]
         with Watch([home, ROOT, Path("/etc")], allowed=own) as watch:
             results = run_all()
         tempfile.tempdir = None
