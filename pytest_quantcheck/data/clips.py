@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +17,9 @@ class Clips:
     """``names``: the K clips in the order in which they appear; ``of``: the clip of each sample, (N,)."""
 
     names: tuple[str, ...]
-    of: npt.NDArray[np.int64]
+    of: IntArray
 
-    def members(self) -> list[npt.NDArray[np.int64]]:
+    def members(self) -> list[IntArray]:
         """The positions of each clip's samples."""
         order = np.argsort(self.of, kind="stable")
         ends = np.cumsum(np.bincount(self.of, minlength=len(self.names)))

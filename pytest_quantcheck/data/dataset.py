@@ -9,13 +9,12 @@ from functools import cached_property
 from typing import Union, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.wording import counted
 
 Arrays = Union[Array, tuple[Array, ...]]
@@ -120,7 +119,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs[0])
 
-    def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Samples:
+    def take(self, indices: Sequence[int] | IntArray) -> Samples:
         """The samples at ``indices``, in that order."""
         index = np.asarray(indices, dtype=np.int64)
         arrays = tuple(_taken(a, index) for a in self.inputs)
@@ -135,7 +134,7 @@ class Samples:
         return taken
 
 
-def _taken(array: Array | Lazy, index: npt.NDArray[np.int64]) -> Array:
+def _taken(array: Array | Lazy, index: IntArray) -> Array:
     return cast(Array, array.take(index)) if isinstance(array, Lazy) else array[index]
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 
 BLOCK = 32
 """Rows that are made at once where somebody goes through all of them."""
-Index = npt.NDArray[np.int64]
+Index = IntArray
 
 
 class Lazy:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 
 MAX_FILE_BYTES = 1 << 28
 MAX_NODES = 10_000
@@ -22,7 +22,7 @@ MAX_RANK = 8
 CUSTOM = "CUSTOM:"
 ONNX_DOMAINS = ("", "ai.onnx")
 QDQ_DOMAINS = (*ONNX_DOMAINS, "com.microsoft")  # onnxruntime's own Q and DQ take int16 before opset 21
-_NO_SCALES: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] = (
+_NO_SCALES: tuple[Float32, IntArray] = (
     np.zeros(0, np.float32),
     np.zeros(0, np.int64),
 )
@@ -100,7 +100,7 @@ def attributes(node: Any) -> Attributes:
     return values
 
 
-def array(tensor: Any) -> npt.NDArray[Any]:
+def array(tensor: Any) -> Array:
     """The values of an initializer. Raises ``ModelError`` when it is damaged or lies outside the file."""
     onnx = load_onnx()
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -115,7 +115,7 @@ def array(tensor: Any) -> npt.NDArray[Any]:
         raise ModelError(f"tensor '{tensor.name}' is damaged: {error}") from error
 
 
-def constants(graph: Any) -> dict[str, npt.NDArray[Any]]:
+def constants(graph: Any) -> dict[str, Array]:
     """Initializers and the outputs of Constant nodes, by name."""
     found = {tensor.name: array(tensor) for tensor in graph.initializer}
     for node in graph.node:
@@ -124,7 +124,7 @@ def constants(graph: Any) -> dict[str, npt.NDArray[Any]]:
     return found
 
 
-def _constant_value(node: Any) -> npt.NDArray[Any]:
+def _constant_value(node: Any) -> Array:
     for name, value in attributes(node).items():
         if name == "value":
             return np.asarray(value)
@@ -184,14 +184,12 @@ def in_order(graph: Any) -> list[Any]:
     return ready
 
 
-def quantization_of(
-    graph: Any, values: dict[str, npt.NDArray[Any]]
-) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any], int, str]]:
+def quantization_of(graph: Any, values: dict[str, Array]) -> dict[str, tuple[Array, Array, int, str]]:
     """Scales, zero points, axis and integer type by the name of the integer tensor.
 
     They stand at the QuantizeLinear that makes it, or at the DequantizeLinear that reads it.
     """
-    found: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any], int, str]] = {}
+    found: dict[str, tuple[Array, Array, int, str]] = {}
     for node, name in _quantized_names(graph):
         scale = values.get(node.input[1])
         if scale is None or name in found:
@@ -257,8 +255,8 @@ def _tensor(
     index: int,
     name: str,
     stated: dict[str, tuple[tuple[int | str, ...], str]],
-    values: dict[str, npt.NDArray[Any]],
-    quantization: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any], int, str]],
+    values: dict[str, Array],
+    quantization: dict[str, tuple[Array, Array, int, str]],
 ) -> TensorSummary:
     scales, zeros, axis, dtype = quantization.get(name, (*_NO_SCALES, 0, "float32"))
     shape: tuple[int, ...] = ()

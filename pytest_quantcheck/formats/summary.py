@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 from pytest_quantcheck.numerics.rounding import Rounding
 
 _NUMPY_NAMES = {"float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"}
@@ -27,8 +28,8 @@ class TensorSummary:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    scales: npt.NDArray[np.float32]
-    zero_points: npt.NDArray[np.int64]
+    scales: Float32
+    zero_points: IntArray
     axis: int = 0
     data: npt.NDArray[np.uint8] | None = None
     variable: bool = False
@@ -50,7 +51,7 @@ class TensorSummary:
         return self.elements * np.dtype(self.dtype).itemsize == len(self.data)
 
     @property
-    def values(self) -> npt.NDArray[Any]:
+    def values(self) -> Array:
         """The constant as an array of its own shape; ``ModelError`` when it has no or the wrong bytes."""
         what = f"tensor {self.index} ({self.name})"
         if self.data is None:

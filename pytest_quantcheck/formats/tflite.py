@@ -16,6 +16,7 @@ import tflite
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.detect import is_tflite
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.numerics.arrays import Array
 
 MAX_ITEMS = 10_000  # tensors, operators, buffers, operator codes
 MAX_LIST = 1_024  # inputs or outputs of one operator
@@ -85,7 +86,7 @@ def _text(raw: bytes | None) -> str:
     return (raw or b"")[:MAX_NAME].decode("utf-8", "replace")
 
 
-def _array(raw: Any, dtype: npt.DTypeLike, limit: int, what: str) -> npt.NDArray[Any]:
+def _array(raw: Any, dtype: npt.DTypeLike, limit: int, what: str) -> Array:
     """A vector of the file; flatbuffers returns the number 0 when it is absent."""
     if isinstance(raw, int):
         return np.zeros(0, dtype)

@@ -13,8 +13,7 @@ import tflite
 
 from pytest_quantcheck.formats.detect import TFLITE_IDENTIFIER
 from pytest_quantcheck.formats.tflite import OPTIONS
-
-Array = npt.NDArray[Any]
+from pytest_quantcheck.numerics.arrays import Array
 
 _SCHEMA_VERSION = 3
 

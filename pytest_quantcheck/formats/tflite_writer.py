@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import tflite
 
-from pytest_quantcheck.formats.tflite_file import Array, TfliteFile, Value
+from pytest_quantcheck.formats.tflite_file import TfliteFile, Value
+from pytest_quantcheck.numerics.arrays import Array
 
 __all__ = ["Pair", "TfliteWriter", "Value", "window_output"]
 

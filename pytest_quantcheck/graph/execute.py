@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from pytest_quantcheck.errors import UsageError
@@ -24,7 +23,6 @@ from pytest_quantcheck.graph.model import (
     Extremum,
     FloatEdge,
     FullyConnected,
-    IntArray,
     Mean,
     Mul,
     Operator,
@@ -48,6 +46,7 @@ from pytest_quantcheck.graph.model import (
 )
 from pytest_quantcheck.numerics import tables
 from pytest_quantcheck.numerics.affine import dequantize, quantize
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.numerics.fixed_point import (
     divide_towards_zero_by_pot,
     exp_on_negative_values,
@@ -60,7 +59,6 @@ from pytest_quantcheck.numerics.fixed_point import (
 )
 from pytest_quantcheck.numerics.float_scale import multiply_by_float
 
-Array = npt.NDArray[Any]
 Values = list[Union[Array, None]]
 
 _SUM_INTEGER_BITS = 12  # of SOFTMAX's sum of exponentials

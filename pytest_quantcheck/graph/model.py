@@ -15,9 +15,8 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.numerics.arrays import Float32, IntArray
 from pytest_quantcheck.numerics.rounding import Rounding
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class Quantization:
     ``scale`` is float32 and ``zero_point`` int64, both of shape (1,) or (channels,).
     """
 
-    scale: npt.NDArray[np.float32]
+    scale: Float32
     zero_point: IntArray
     axis: int = 0
 

@@ -11,13 +11,13 @@ from pytest_quantcheck.graph.model import (
     BatchMatMul,
     Convolution,
     FullyConnected,
-    IntArray,
     TransposedConvolution,
     Window,
 )
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.source_operator import KernelCall, SourceOperator
 from pytest_quantcheck.numerics import limits
+from pytest_quantcheck.numerics.arrays import IntArray
 from pytest_quantcheck.numerics.fixed_point import reduced_multiplier, wrap_int32
 
 

@@ -6,12 +6,12 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import ImageError
 from pytest_quantcheck.graph.model import Window
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.read import ImageDescription, ImageOperator, read_image
+from pytest_quantcheck.numerics.arrays import IntArray
 from pytest_quantcheck.numerics.fixed_point import wrap_int32
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -66,7 +66,7 @@ class _Weights:
     """A weighted operator's constants: ``at[output, k]`` is the file offset of one weight, ``k`` counting
     kernel rows, columns and input channels as in the source."""
 
-    at: npt.NDArray[np.int64]
+    at: IntArray
     zero_point: int
     input_zero_point: int
     channels_at: int

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import UnsupportedOperatorError
-from pytest_quantcheck.graph.model import IntArray, Operator, QuantGraph, Requantize, Tensor, Window
+from pytest_quantcheck.graph.model import Operator, QuantGraph, Requantize, Tensor, Window
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.constants import Constants
 from pytest_quantcheck.numerics import limits
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SourceOperator:
     def output(self) -> Tensor:
         return self.graph.output_of(self.op)
 
-    def constant(self, position: int) -> npt.NDArray[Any]:
+    def constant(self, position: int) -> Array:
         data = self.graph.tensors[self.op.inputs[position]].data
         if data is None:
             self.fail(f"input {position} must be a constant")

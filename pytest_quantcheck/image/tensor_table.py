@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import ImageError
 from pytest_quantcheck.graph.model import QuantGraph, Tensor
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.arena import ArenaPlan
 from pytest_quantcheck.image.constants import Constants
+from pytest_quantcheck.numerics.arrays import Array
 
 
 class TensorTable:
@@ -49,5 +48,5 @@ class TensorTable:
         return layout.TENSOR.pack(dtype, len(tensor.shape), place, 0, offset, tensor.nbytes, *shape)
 
 
-def _little_endian(values: npt.NDArray[Any]) -> bytes:
+def _little_endian(values: Array) -> bytes:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()

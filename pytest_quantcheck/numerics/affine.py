@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 from pytest_quantcheck.numerics.rounding import Rounding, round_real, settle
 from pytest_quantcheck.numerics.rounding import round_half_away as round_half_away
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 Division = Literal["float32", "reciprocal", "exact"]
 DIVISIONS: tuple[Division, ...] = get_args(Division)
@@ -65,7 +63,7 @@ def choose_parameters(
     *,
     symmetric: bool = False,
     narrow: bool | None = None,
-) -> tuple[FloatArray, IntArray]:
+) -> tuple[Float32, IntArray]:
     """``(scale, zero_point)`` for real ranges ``[low, high]``, elementwise (one entry per channel).
 
     The range is widened to contain 0. With the integers ``[qmin, qmax]``, ``narrow`` ones leave out
@@ -111,7 +109,7 @@ def quantize(
     *,
     rounding: Rounding = "half_away",
     division: Division = "float32",
-) -> npt.NDArray[Any]:
+) -> Array:
     """``clamp(round(x / scale) + zero_point)``; ``x`` and ``scale`` are float32.
 
     With ``axis`` scale and zero point hold one entry per slice along it. Values beyond the type
@@ -139,7 +137,7 @@ def quantize(
         integers = round_real(np.clip(steps, -_LARGEST, _LARGEST), rounding).astype(np.int64)
     else:
         raise ValueError(f"division={division!r} is not known; allowed: {', '.join(DIVISIONS)}")
-    clipped: npt.NDArray[Any] = np.clip(integers + zeros, low, high).astype(dtype)
+    clipped: Array = np.clip(integers + zeros, low, high).astype(dtype)
     return clipped
 
 
@@ -166,7 +164,7 @@ def exact_quotient(x: npt.ArrayLike, scale: npt.ArrayLike, rounding: Rounding = 
 
 def dequantize(
     q: npt.ArrayLike, scale: npt.ArrayLike, zero_point: npt.ArrayLike, axis: int | None = None
-) -> FloatArray:
+) -> Float32:
     """``scale * (q - zero_point)``, multiplied in float64, returned as float32.
 
     ``axis`` and errors as in :func:`quantize`. For 8 and 16 bits that is one rounding. Source: TFLM
@@ -176,7 +174,7 @@ def dequantize(
     difference = q - along(np.asarray(zero_point, np.int64), axis, q.shape)
     scales = along(_checked_scales(scale), axis, q.shape).astype(np.float64)
     with np.errstate(over="ignore"):
-        real: FloatArray = (scales * difference).astype(np.float32)
+        real: Float32 = (scales * difference).astype(np.float32)
     return real
 
 
@@ -187,7 +185,7 @@ def quantize_bias(
     *,
     bits: int = 32,
     rounding: Rounding = "half_away",
-) -> tuple[IntArray, FloatArray]:
+) -> tuple[IntArray, Float32]:
     """``(q, scale)`` of a bias (channels,): ``scale = input_scale * weight_scale``, zero point 0.
 
     The scale is the accumulator's, rounded to float32; ``q`` is the exact quotient rounded once and
@@ -209,7 +207,7 @@ def quantize_bias(
     return np.clip(exact_quotient(values, scale, rounding), -largest, largest), scale
 
 
-def along(values: npt.NDArray[Any], axis: int | None, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+def along(values: Array, axis: int | None, shape: tuple[int, ...]) -> Array:
     """``values`` of shape (n,) shaped to broadcast along ``axis`` of an array of that shape.
 
     One value serves every slice. Raises ``ValueError`` where there is no such axis, or no value for
@@ -225,8 +223,8 @@ def along(values: npt.NDArray[Any], axis: int | None, shape: tuple[int, ...]) ->
     return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)])
 
 
-def _checked_scales(scale: npt.ArrayLike) -> FloatArray:
-    scales: FloatArray = np.asarray(scale, np.float32)
+def _checked_scales(scale: npt.ArrayLike) -> Float32:
+    scales: Float32 = np.asarray(scale, np.float32)
     if not np.all((scales > 0) & np.isfinite(scales)):
         raise ValueError(f"a scale is finite and above 0, got {scale!r}")
     return scales

@@ -9,3 +9,4 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]

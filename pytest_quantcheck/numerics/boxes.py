@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 
 
 def iou(first: Array, second: Array) -> npt.NDArray[np.float64]:
@@ -29,7 +29,7 @@ def _area(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=-1))
 
 
-def suppress(boxes: Array, scores: Array, classes: Array, threshold: float) -> npt.NDArray[np.int64]:
+def suppress(boxes: Array, scores: Array, classes: Array, threshold: float) -> IntArray:
     """Class-aware non-maximum suppression of M boxes (M, 4): the positions that stay, best score first.
 
     From the best score down (the first of equal ones), a box stays unless its IoU with a box of its class

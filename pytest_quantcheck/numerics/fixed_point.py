@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from pytest_quantcheck.numerics.arrays import IntArray
 
 INT32_MIN = -(1 << 31)
 INT32_MAX = (1 << 31) - 1

@@ -5,12 +5,11 @@ The fixed-point rules of TFLite are in ``fixed_point.py``.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.numerics.affine import FloatArray, IntArray, integer_range
+from pytest_quantcheck.numerics.affine import integer_range
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 from pytest_quantcheck.numerics.rounding import round_shift
 
 _DIGITS = 24  # of a float32
@@ -18,7 +17,7 @@ _DIGITS = 24  # of a float32
 
 def float_multiplier(
     input_scale: npt.ArrayLike, weight_scale: npt.ArrayLike, output_scale: npt.ArrayLike
-) -> FloatArray:
+) -> Float32:
     """``input_scale * weight_scale / output_scale``, each step rounded to float32, in that order.
 
     Raises ``ValueError`` where the result is not finite and above 0.
@@ -26,13 +25,13 @@ def float_multiplier(
     """
     with np.errstate(all="ignore"):
         product = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
-        factor: FloatArray = np.asarray(product / np.asarray(output_scale, np.float32))
+        factor: Float32 = np.asarray(product / np.asarray(output_scale, np.float32))
     return _checked(factor)
 
 
 def requantize(
     x: npt.ArrayLike, multiplier: npt.ArrayLike, zero_point: npt.ArrayLike, dtype: npt.DTypeLike = np.int8
-) -> npt.NDArray[Any]:
+) -> Array:
     """``clamp(rint(float32(x) * multiplier) + zero_point)`` of int32 accumulators; arguments broadcast.
 
     Three roundings, each half to even: ``x`` to 24 digits, the product to 24 digits, the result to an
@@ -43,7 +42,7 @@ def requantize(
     fraction, power = np.frexp(_checked(np.asarray(multiplier, np.float32)))
     mantissa = (fraction * 2.0**31).astype(np.int64)
     steps = multiply_by_float(x, mantissa, power.astype(np.int64))
-    clipped: npt.NDArray[Any] = np.clip(steps + np.asarray(zero_point, np.int64), low, high).astype(dtype)
+    clipped: Array = np.clip(steps + np.asarray(zero_point, np.int64), low, high).astype(dtype)
     return clipped
 
 
@@ -75,7 +74,7 @@ def _to_24_digits(x: IntArray) -> tuple[IntArray, IntArray]:
     return round_shift(x, bits, "half_even"), bits
 
 
-def _checked(multiplier: FloatArray) -> FloatArray:
+def _checked(multiplier: Float32) -> Float32:
     if not np.all(np.isfinite(multiplier)) or np.any(multiplier <= 0):
         raise ValueError(f"a multiplier is finite and above 0, got {multiplier}")
     return multiplier

@@ -6,12 +6,13 @@ Every result is exact: a power of two divides floats and integers without an err
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.numerics.affine import FloatArray, IntArray, along, integer_range
+from pytest_quantcheck.numerics.affine import along, integer_range
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 from pytest_quantcheck.numerics.rounding import Rounding, round_real, round_shift
 
 Cover = Literal["largest", "steps", "esp_ppq"]
@@ -89,7 +90,7 @@ def quantize(
     *,
     rounding: Rounding = "half_even",
     narrow: bool = False,
-) -> npt.NDArray[Any]:
+) -> Array:
     """``clamp(round(x / 2**exponent))`` of float32 ``x``; ``narrow`` leaves out the smallest integer.
 
     With ``axis`` one exponent per slice along it. NaN raises ``ValueError``. Source: ESP-DL,
@@ -101,15 +102,15 @@ def quantize(
         raise ValueError("NaN cannot be quantized")
     low, high = _signed_range(dtype)
     steps = np.ldexp(values.astype(np.float64), -_exponents(exponent, axis, values.shape))
-    clipped: npt.NDArray[Any] = np.clip(round_real(steps, rounding), low + narrow, high).astype(dtype)
+    clipped: Array = np.clip(round_real(steps, rounding), low + narrow, high).astype(dtype)
     return clipped
 
 
-def dequantize(q: npt.ArrayLike, exponent: npt.ArrayLike, axis: int | None = None) -> FloatArray:
+def dequantize(q: npt.ArrayLike, exponent: npt.ArrayLike, axis: int | None = None) -> Float32:
     """``q * 2**exponent`` as float32, exact for 8 and 16 bits unless it leaves float32's range."""
     integers = np.asarray(q).astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
-        real: FloatArray = np.ldexp(integers, _exponents(exponent, axis, integers.shape)).astype(np.float32)
+        real: Float32 = np.ldexp(integers, _exponents(exponent, axis, integers.shape)).astype(np.float32)
     return real
 
 
@@ -121,7 +122,7 @@ def requantize(
     axis: int | None = None,
     *,
     rounding: Rounding = "half_even",
-) -> npt.NDArray[Any]:
+) -> Array:
     """Integers ``q`` of one exponent as integers of another, ``clamp(round(q * 2**(from - to)))``.
 
     ``q`` are accumulators, ``|q| < 2**61``; a convolution's exponent is input's plus weights'. With
@@ -134,7 +135,7 @@ def requantize(
 
 def shift_right(
     q: npt.ArrayLike, bits: npt.ArrayLike, dtype: npt.DTypeLike = np.int8, *, rounding: Rounding = "half_even"
-) -> npt.NDArray[Any]:
+) -> Array:
     """``clamp(round(q / 2**bits))`` for ``|q| < 2**61`` and any ``bits``, elementwise.
 
     Negative bits shift left and saturate; 31 bits and more are computed correctly too, where C's ``>>`` on an
@@ -150,7 +151,7 @@ def shift_right(
     )  # what may be shifted left and still fits
     result = np.clip(right, lowest, highest) << left
     result = np.where(right > highest, high, np.where(right < lowest, low, result))
-    clipped: npt.NDArray[Any] = result.astype(dtype)
+    clipped: Array = result.astype(dtype)
     return clipped
 
 

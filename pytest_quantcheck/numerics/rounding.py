@@ -14,18 +14,18 @@ rule           2.5, 0.5, -0.5, -2.5        who rounds so
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.numerics.arrays import Array, IntArray
+
 Rounding = Literal["half_even", "half_up", "half_away", "floor"]
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)
 
-IntArray = npt.NDArray[np.int64]
 
-
-def round_real(x: npt.ArrayLike, rounding: Rounding = "half_away") -> npt.NDArray[Any]:
+def round_real(x: npt.ArrayLike, rounding: Rounding = "half_away") -> Array:
     """The real numbers ``x`` as whole numbers, in the floating-point dtype of ``x``.
 
     Exact for every finite float: halves differ from their neighbours, which ``floor(x + 0.5)``
@@ -45,11 +45,11 @@ def round_real(x: npt.ArrayLike, rounding: Rounding = "half_away") -> npt.NDArra
         outwards = (fraction > 0.5) | ((fraction == 0.5) & (values > 0))
     else:
         raise _unknown(rounding)
-    rounded: npt.NDArray[Any] = np.where(outwards, whole + np.sign(values), whole)
+    rounded: Array = np.where(outwards, whole + np.sign(values), whole)
     return rounded
 
 
-def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def round_half_away(x: Array) -> Array:
     """Nearest integer, halves away from zero (C's ``round``), in the dtype of ``x``."""
     return round_real(x, "half_away")
 

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from pytest_quantcheck.numerics.affine import FloatArray, round_half_away
-from pytest_quantcheck.numerics.fixed_point import IntArray, int64
+from pytest_quantcheck.numerics.affine import round_half_away
+from pytest_quantcheck.numerics.arrays import Float32, IntArray
+from pytest_quantcheck.numerics.fixed_point import int64
 
 STEPS = 512  # of an interpolated table, which has one entry more
 SIGMOID_ENTRIES = 256
@@ -47,7 +48,7 @@ def interpolated_table(function: Callable[[float], float], low: float, high: flo
     return int64(np.clip(rounded, -(1 << 15), (1 << 15) - 1))
 
 
-def _samples(function: Callable[[float], float], x: FloatArray) -> FloatArray:
+def _samples(function: Callable[[float], float], x: Float32) -> Float32:
     return np.asarray([function(float(v)) for v in x]).astype(np.float32) * np.float32(1 << 15)
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.numerics.affine import DIVISIONS, DTYPES, Division, QuantParams
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.numerics.rounding import ROUNDINGS, Rounding
 from pytest_quantcheck.strategies import values
 
@@ -95,9 +96,7 @@ def search(
     holds()
 
 
-def integers(
-    call: Callable[..., npt.ArrayLike], *arguments: Any, like: npt.NDArray[Any], holder: str
-) -> list[int]:
+def integers(call: Callable[..., npt.ArrayLike], *arguments: Any, like: Array, holder: str) -> list[int]:
     """What the implementation returns, one integer for each of ``like``."""
     with np.errstate(
         over="ignore"

@@ -12,20 +12,21 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from pytest_quantcheck.numerics.affine import integer_range
+from pytest_quantcheck.numerics.arrays import Float32, IntArray
 from pytest_quantcheck.numerics.power_of_two import LARGEST_EXPONENT, SMALLEST_EXPONENT
 from pytest_quantcheck.numerics.rounding import Rounding
 from pytest_quantcheck.properties import exact
 from pytest_quantcheck.properties.domain import fail, integers, name, search, show
 from pytest_quantcheck.strategies import values
 
-Integers = npt.NDArray[np.int64]
+Integers = IntArray
 Requantizer = Callable[[Integers, int, int], npt.ArrayLike]
 FloatRequantizer = Callable[[Integers, float, int, str], npt.ArrayLike]
 Shifter = Callable[[Integers, int], npt.ArrayLike]
 ParameterChooser = Callable[[float, float, str], tuple[Any, Any]]
 ExponentChooser = Callable[[float, str], Any]
 Place = Union[int, tuple[int, int]]
-BiasQuantizer = Callable[[npt.NDArray[np.float32], float], npt.ArrayLike]
+BiasQuantizer = Callable[[Float32, float], npt.ArrayLike]
 
 
 def requantizes_exactly(
@@ -288,7 +289,7 @@ def biases_saturate(
     """
     largest = (1 << (bits - 1)) - 1
 
-    def judge(case: tuple[float, npt.NDArray[np.float32]]) -> None:
+    def judge(case: tuple[float, Float32]) -> None:
         scale, bias = case
         found = integers(quantize_bias, bias, scale, like=bias, holder="biases_saturate")
         for value, result in zip(bias.tolist(), found, strict=True):

@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck.numerics import affine
 from pytest_quantcheck.numerics.affine import QuantParams
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 from pytest_quantcheck.properties import exact
 from pytest_quantcheck.properties.domain import INT8, Domain, fail, integers, name, search, show
 from pytest_quantcheck.strategies import values
 
-Reals = npt.NDArray[np.float32]
+Reals = Float32
 Quantizer = Callable[[Reals, QuantParams], npt.ArrayLike]
-Dequantizer = Callable[[npt.NDArray[Any], QuantParams], npt.ArrayLike]
-ChannelQuantizer = Callable[[Reals, Reals, npt.NDArray[np.int64], str, int], npt.ArrayLike]
+Dequantizer = Callable[[Array, QuantParams], npt.ArrayLike]
+ChannelQuantizer = Callable[[Reals, Reals, IntArray, str, int], npt.ArrayLike]
 Case = tuple[QuantParams, Reals]
 
 # how far a quotient may be from the exact one, relative: one rounding to float32, or three
@@ -133,10 +134,10 @@ def integers_come_back(
     directions: https://github.com/huggingface/transformers/pull/46763.
     """
 
-    def reals(q: npt.NDArray[Any], params: QuantParams) -> npt.ArrayLike:
+    def reals(q: Array, params: QuantParams) -> npt.ArrayLike:
         return affine.dequantize(q, params.scale, params.zero_point)
 
-    def judge(case: tuple[QuantParams, npt.NDArray[Any]]) -> None:
+    def judge(case: tuple[QuantParams, Array]) -> None:
         params, q = case
         q = q[np.abs(q.astype(np.int64) - params.zero_point) <= 1 << 22]
         x = np.asarray((dequantize or reals)(q, params), np.float32)
@@ -146,7 +147,7 @@ def integers_come_back(
     params = domain.params(power_of_two=powers)
 
     @st.composite
-    def cases(draw: st.DrawFn) -> tuple[QuantParams, npt.NDArray[Any]]:
+    def cases(draw: st.DrawFn) -> tuple[QuantParams, Array]:
         own = draw(params)
         return own, draw(values.quantized_arrays(own))
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import ModelError, UsageError
@@ -19,11 +17,10 @@ from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.summary import Summary, TensorSummary
 from pytest_quantcheck.numerics.affine import dequantize, quantize
+from pytest_quantcheck.numerics.arrays import Array, Float32
 from pytest_quantcheck.numerics.rounding import Rounding
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Vectors
-
-Array = npt.NDArray[Any]
 
 _INTEGERS = ("int8", "uint8", "int16", "int32")
 _FAR = (
@@ -82,7 +79,7 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     return tuple(_quantized(tensor, x, rounding) for tensor, x in zip(tensors, shaped, strict=True))
 
 
-def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> npt.NDArray[np.float32]:
+def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> Float32:
     """Raw outputs (N, ...) of the model's output number ``output`` in the float domain, float32."""
     tensor = summary_of(model.artefact).output_tensors[output]
     if raw.dtype.kind == "f":

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.tflite import read_tflite_summary
+from pytest_quantcheck.numerics.arrays import Array
 
-Array = npt.NDArray[Any]
 _MOST_ELEMENTS = 1 << 26
 
 

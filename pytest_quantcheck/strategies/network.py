@@ -12,7 +12,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from pytest_quantcheck.formats.tflite_writer import Pair, TfliteWriter, Value
-from pytest_quantcheck.strategies.case import Array, ModelCase
+from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.strategies.case import ModelCase
 
 MOST_JOINED = 10  # inputs of a CONCATENATION or PACK in TFLM
 DTYPES = ("int8", "int16")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from hypothesis import strategies as st
 
 from pytest_quantcheck.numerics.affine import QuantParams, integer_range
+from pytest_quantcheck.numerics.arrays import Array, Float32
 from pytest_quantcheck.numerics.power_of_two import LARGEST_EXPONENT, SMALLEST_EXPONENT
 
 INT32_MAX = (1 << 31) - 1
@@ -51,7 +51,7 @@ def quant_params(
 
 def real_arrays(
     params: QuantParams | None = None, *, min_size: int = 1, max_size: int = 8, reach: float = math.inf
-) -> st.SearchStrategy[npt.NDArray[np.float32]]:
+) -> st.SearchStrategy[Float32]:
     """float32 arrays of rank 1, without NaN.
 
     Given ``params`` they hold what its integers stand for, the halves between them, the neighbours of
@@ -65,7 +65,7 @@ def real_arrays(
 
 def quantized_arrays(
     params: QuantParams | str = "int8", *, min_size: int = 1, max_size: int = 8
-) -> st.SearchStrategy[npt.NDArray[Any]]:
+) -> st.SearchStrategy[Array]:
     """Arrays of rank 1 in the dtype of ``params``, or in that dtype, the ends of the type among them."""
     return _arrays(params if isinstance(params, str) else params.dtype, min_size, max_size)
 
@@ -167,7 +167,7 @@ def _places(span: int, min_size: int, max_size: int) -> st.SearchStrategy[list[t
     return st.lists(moved | plain, min_size=min_size, max_size=max_size)
 
 
-def _reals(scale: float, reach: float, places: list[tuple[float, int | None]]) -> npt.NDArray[np.float32]:
+def _reals(scale: float, reach: float, places: list[tuple[float, int | None]]) -> Float32:
     with np.errstate(over="ignore"):
         x = np.array([step if move is None else step * scale for step, move in places], np.float32)
         target = np.array([move * math.inf if move else np.nan for _, move in places], np.float32)
@@ -177,6 +177,6 @@ def _reals(scale: float, reach: float, places: list[tuple[float, int | None]]) -
 
 
 @lru_cache
-def _arrays(dtype: str, min_size: int, max_size: int) -> st.SearchStrategy[npt.NDArray[Any]]:
+def _arrays(dtype: str, min_size: int, max_size: int) -> st.SearchStrategy[Array]:
     elements = st.lists(_integers(*integer_range(dtype)), min_size=min_size, max_size=max_size)
     return elements.map(lambda x: np.array(x, dtype))

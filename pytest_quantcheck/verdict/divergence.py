@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed, crc32
 from pytest_quantcheck.graph.model import Operator, QuantGraph
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.causes.case import Case, Whole, Witness
@@ -173,7 +172,7 @@ def _witness(run: Run, reference: Run, index: int, seen: Array) -> Witness:
 
 
 def _witnesses(
-    run: Run, reference: Run, device: Runner, differing: npt.NDArray[np.int64], operator: Operator
+    run: Run, reference: Run, device: Runner, differing: IntArray, operator: Operator
 ) -> list[Witness]:
     """The operator in other samples where nothing before it differs: a few that differ, then others."""
     others = [i for i in range(len(run)) if i not in set(differing.tolist())]
@@ -210,7 +209,7 @@ def exact_run(runs: Sequence[Run]) -> int | None:
     return None
 
 
-def differing_samples(run: Run, reference: Run) -> npt.NDArray[np.int64]:
+def differing_samples(run: Run, reference: Run) -> IntArray:
     """Positions of the samples whose raw outputs are not bit for bit the same."""
     if len(run) != len(reference) or len(run.outputs) != len(reference.outputs):
         raise UsageError(
@@ -281,7 +280,7 @@ class _Readout:
     reference: Run
     device: Runner
     index: int
-    differing: npt.NDArray[np.int64]
+    differing: IntArray
     silent: Sequence[str]
     found: dict[str, Any]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.formats.onnx import Attributes
 from pytest_quantcheck.graph.from_onnx.factors import add_bias, check_symmetric, product_factor
@@ -13,6 +12,7 @@ from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.from_onnx.values import Constant
 from pytest_quantcheck.graph.from_onnx.windows import as_image, emit_image, sliding_window, transposed_window
 from pytest_quantcheck.graph.model import Convolution, TransposedConvolution
+from pytest_quantcheck.numerics.arrays import Array
 
 
 def conv(t: Translation, node: Any, given: Attributes) -> None:
@@ -78,7 +78,7 @@ def conv_transpose(t: Translation, node: Any, given: Attributes) -> None:
     emit_image(t, node, "TRANSPOSE_CONV", inputs, (source.shape[0], *shape, outputs), target, params)
 
 
-def _kernel(t: Translation, node: Any, given: Attributes) -> tuple[Constant, npt.NDArray[Any]]:
+def _kernel(t: Translation, node: Any, given: Attributes) -> tuple[Constant, Array]:
     """The weights, and their integers with two spatial axes."""
     weights = t.weights(node, 1)
     data = weights.data

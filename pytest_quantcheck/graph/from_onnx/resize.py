@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.formats.onnx import Attributes
 from pytest_quantcheck.graph.from_onnx.axes import axis_from_front, place
@@ -14,6 +13,7 @@ from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.from_onnx.values import Value, requantized
 from pytest_quantcheck.graph.from_onnx.windows import emit_image
 from pytest_quantcheck.graph.model import Reshape, Resize, Table
+from pytest_quantcheck.numerics.arrays import Float32, IntArray
 from pytest_quantcheck.numerics.limits import RESIZED_LIMIT
 
 HALF = np.float32(0.5)
@@ -100,7 +100,7 @@ _COORDINATE = "coordinate_transformation_mode"
 
 _COORDINATES = ("half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners")
 
-_NEAREST: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]] = {
+_NEAREST: dict[str, Callable[[Float32], Float32]] = {
     "round_prefer_floor": lambda x: np.ceil(x - HALF),
     "round_prefer_ceil": lambda x: np.floor(x + HALF),
     "floor": np.floor,
@@ -108,7 +108,7 @@ _NEAREST: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 }
 
 
-def _coordinates(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.float32]:
+def _coordinates(given: Attributes, size: int, out: int, scale: float) -> Float32:
     """Where the output's cells lie in the input, in float32. Source: ONNX ``Resize``."""
     mode = given.get(_COORDINATE, "half_pixel")
     x, factor = np.arange(out).astype(np.float32), np.float32(scale)
@@ -121,13 +121,13 @@ def _coordinates(given: Attributes, size: int, out: int, scale: float) -> npt.ND
     return x / factor if mode == "asymmetric" else (x + HALF) / factor - HALF
 
 
-def _nearest(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.int64]:
+def _nearest(given: Attributes, size: int, out: int, scale: float) -> IntArray:
     at = _NEAREST[given.get("nearest_mode", "round_prefer_floor")](_coordinates(given, size, out, scale))
     lower = np.clip(at, 0, size - 1).astype(np.int64)
     return np.stack([lower, np.zeros_like(lower)], axis=1)
 
 
-def _between(given: Attributes, size: int, out: int, scale: float) -> npt.NDArray[np.int64]:
+def _between(given: Attributes, size: int, out: int, scale: float) -> IntArray:
     at = np.clip(_coordinates(given, size, out, scale), 0, size - 1)
     steps = np.rint(at.astype(np.float64) * 1024).astype(np.int64)
     return np.stack([steps >> 10, steps & 1023], axis=1)

@@ -13,7 +13,6 @@ from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.formats.onnx import constants, kind_of
 from pytest_quantcheck.graph.from_onnx.values import (
     SHIFT,
-    Array,
     Constant,
     Origin,
     Target,
@@ -36,6 +35,7 @@ from pytest_quantcheck.graph.model import (
     row_major,
 )
 from pytest_quantcheck.numerics.affine import quantize
+from pytest_quantcheck.numerics.arrays import Array
 
 FUSED = ("Relu", "Clip")  # before a QuantizeLinear they are a clamp of its integers
 

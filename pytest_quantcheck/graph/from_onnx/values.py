@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.numerics.affine import quantize
+from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
 
 MAX_TENSOR_BYTES = 1 << 26
 
 SHIFT = 128  # from uint8 to int8
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,8 @@ class Constant:
     """An integer constant with its scales (one, or one per slice along ``axis``)."""
 
     data: Array
-    scale: npt.NDArray[np.float32]
-    zero_point: npt.NDArray[np.int64]
+    scale: Float32
+    zero_point: IntArray
     axis: int
 
 
@@ -97,18 +94,18 @@ def moves_nothing(shape: Sequence[int], order: Sequence[int]) -> bool:
     return long == sorted(long)
 
 
-def real_values(value: Value) -> npt.NDArray[np.float32]:
+def real_values(value: Value) -> Float32:
     """What DequantizeLinear makes of -128 to 127: one float32 product each."""
     steps = np.arange(-128, 128) - value.zero_point
     return (steps.astype(np.float32) * value.scale).astype(np.float32)
 
 
-def requantized(value: Value, target: Target) -> npt.NDArray[np.int64]:
+def requantized(value: Value, target: Target) -> IntArray:
     """All 256 results of DequantizeLinear and QuantizeLinear in float32, halves to even."""
     return quantized(real_values(value), target)
 
 
-def quantized(x: npt.NDArray[np.float32], target: Target) -> npt.NDArray[np.int64]:
+def quantized(x: Float32, target: Target) -> IntArray:
     """What QuantizeLinear makes of float32 values, as int8 whatever the model's type."""
     integers = quantize(x, target.scale, target.zero_point, np.int8, rounding="half_even")
     return integers.astype(np.int64)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
+from pytest_quantcheck.numerics.arrays import Array
 
-Folded = dict[int, npt.NDArray[Any]]  # by tensor index
-_Fold = Callable[[Sequence[npt.NDArray[Any]], Mapping[str, Any]], Union[npt.NDArray[Any], None]]
+Folded = dict[int, Array]  # by tensor index
+_Fold = Callable[[Sequence[Array], Mapping[str, Any]], Union[Array, None]]
 
 
 def foldable_kinds() -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def fold(summary: Summary) -> tuple[Folded, tuple[str, ...]]:
     return folded, tuple(notes)
 
 
-def _fold_operator(op: OperatorSummary, summary: Summary, folded: Folded) -> npt.NDArray[Any] | None:
+def _fold_operator(op: OperatorSummary, summary: Summary, folded: Folded) -> Array | None:
     """The operator's value, or None where it is not a small integer constant."""
     if op.kind == "SHAPE" and len(op.inputs) == 1 and op.inputs[0] >= 0:
         return np.asarray(summary.tensors[op.inputs[0]].shape, np.int32)
@@ -63,7 +63,7 @@ def _fold_operator(op: OperatorSummary, summary: Summary, folded: Folded) -> npt
         return None
 
 
-def _small_constant(tensor: TensorSummary, folded: Folded) -> npt.NDArray[Any] | None:
+def _small_constant(tensor: TensorSummary, folded: Folded) -> Array | None:
     if tensor.index in folded:
         return folded[tensor.index]
     if tensor.data is None or tensor.dtype != "int32" or len(tensor.data) > 4 * _MOST_FOLDED:
@@ -71,7 +71,7 @@ def _small_constant(tensor: TensorSummary, folded: Folded) -> npt.NDArray[Any] |
     return tensor.values
 
 
-def _slice_of(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
+def _slice_of(constants: Sequence[Array], options: Mapping[str, Any]) -> Array | None:
     """One element or a range of a vector; other forms of STRIDED_SLICE are not folded."""
     vector, begin, end, stride = constants
     if options["EllipsisMask"] or options["NewAxisMask"] or options["Offset"]:
@@ -88,7 +88,7 @@ def _slice_of(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any])
 def _combined(combine: np.ufunc) -> _Fold:
     """Two constants, wrapped to 32 bits when they are stored; no activation."""
 
-    def fold(constants: Sequence[npt.NDArray[Any]], options: Mapping[str, Any]) -> npt.NDArray[Any] | None:
+    def fold(constants: Sequence[Array], options: Mapping[str, Any]) -> Array | None:
         a, b = (value.astype(np.int64) for value in constants)
         return None if options["FusedActivationFunction"] else np.asarray(combine(a, b))
 

@@ -16,6 +16,7 @@ from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.formats.summary import OperatorSummary
 from pytest_quantcheck.graph.model import Quantization, Requantize, Tensor
 from pytest_quantcheck.numerics.affine import round_half_away
+from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.numerics.limits import MAX_REDUCED_SHIFT, MAX_SHIFT
 
@@ -74,7 +75,7 @@ class TfliteOperator:
         if tensor.shape != tuple(shape):
             self.fail(f"{describe(tensor)} has shape {tensor.shape}, but its inputs give {tuple(shape)}")
 
-    def constant(self, position: int, *dtypes: str) -> np.ndarray[Any, Any]:
+    def constant(self, position: int, *dtypes: str) -> Array:
         tensor = self.input(position)
         if tensor.data is None:
             self.fail(f"{describe(tensor)} must be a constant")

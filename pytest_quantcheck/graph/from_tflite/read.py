@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
@@ -20,6 +18,7 @@ from pytest_quantcheck.graph.from_tflite.fold import Folded, fold, is_folded
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, parameters
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
+from pytest_quantcheck.numerics.arrays import Array
 
 MAX_RANK = 4
 MAX_TENSOR_BYTES = 1 << 26
@@ -109,7 +108,7 @@ def _unused(summary: TensorSummary) -> Tensor:
     return Tensor(summary.index, summary.name, (0,), np.dtype(np.int8))
 
 
-def _tensor(owner: str, summary: TensorSummary, folded: npt.NDArray[Any] | None) -> Tensor:
+def _tensor(owner: str, summary: TensorSummary, folded: Array | None) -> Tensor:
     """One tensor that ``owner`` uses; sizes are limited so that a hostile file cannot ask for much."""
     what = f"{owner}: tensor {summary.index} ({summary.name})"
     if summary.variable:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
-from pytest_quantcheck.graph.model import IntArray, Resize
+from pytest_quantcheck.graph.model import Resize
 from pytest_quantcheck.numerics.affine import round_half_away
+from pytest_quantcheck.numerics.arrays import IntArray
 from pytest_quantcheck.numerics.limits import RESIZED_LIMIT
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.formats.onnx import (
     attributes,
@@ -20,8 +19,8 @@ from pytest_quantcheck.formats.onnx import (
     load_onnx,
     value_type,
 )
+from pytest_quantcheck.numerics.arrays import Array
 
-Array = npt.NDArray[Any]
 _BEFORE_ALL = -(1 << 31)  # where a Slice that goes backwards ends to reach the first element
 
 

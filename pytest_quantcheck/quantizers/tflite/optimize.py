@@ -21,6 +21,7 @@ from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.models.conversion import converter
 from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.numerics.arrays import Array
 
 TOLERANCE = 1e-4  # of the largest output: a small part of the 1/256 that int8 resolves
 USEFUL = 0.9  # of the error without: a smaller gain is said to be none
@@ -83,13 +84,13 @@ def measure(
     return measured
 
 
-def _outputs(content: bytes, samples: Representative) -> np.ndarray[Any, Any]:
+def _outputs(content: bytes, samples: Representative) -> Array:
     answer = shared_worker().call("tflite_outputs", content=content, arrays=samples.inputs)
     with np.load(io.BytesIO(answer), allow_pickle=False) as stored:
         return np.concatenate([stored[name].ravel() for name in stored.files]).astype(np.float64)
 
 
-def _rmse(values: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> float:
+def _rmse(values: Array, truth: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values - truth))))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pytest_quantcheck.graph.model import Convolution, FullyConnected, IntArray, Requantize
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.graph.model import Convolution, FullyConnected, Requantize
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.verdict.causes.case import Case, Witness
 from pytest_quantcheck.verdict.causes.hypothesis import Hypothesis
 from pytest_quantcheck.verdict.causes.sums import clamped, rescaled

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.graph.model import IntArray, Requantize
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.graph.model import Requantize
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
 from pytest_quantcheck.numerics.float_scale import float_multiplier
 from pytest_quantcheck.verdict.causes.case import Case, Witness

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.verdict.metrics.metric import Counted, Counts, Metric
 
 DRAWS = 2000
@@ -55,7 +55,7 @@ class Drops:
 
 
 def paired_drops(
-    metric: Metric, first: Array, second: Array, truth: Array, clusters: npt.NDArray[np.int64] | None = None
+    metric: Metric, first: Array, second: Array, truth: Array, clusters: IntArray | None = None
 ) -> Drops:
     """The drop of ``metric`` from the outputs of the first model to those of the second on ``DRAWS`` draws of
     as many observations, with replacement, the same ones for both models, always from the same seed.

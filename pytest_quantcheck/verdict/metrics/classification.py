@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.verdict.metrics.metric import Bools, Counted, Metric, mean, over_all, rows
 from pytest_quantcheck.verdict.metrics.tally import NO_CLASS, Tally, matrix, mean_of_defined, tally
 from pytest_quantcheck.verdict.table import Table
 
 
-def decisions(outputs: Array) -> npt.NDArray[np.int64]:
+def decisions(outputs: Array) -> IntArray:
     """The class each of N outputs names, (N,): the largest of all its values, the first of equal ones; one
     value alone is cut at 0.5. Where any value is not finite, the output names no class: ``NO_CLASS``.
     """
@@ -34,7 +33,7 @@ def correct(outputs: Array, labels: Array) -> Bools:
     return np.asarray(decisions(outputs) == true_classes(outputs, labels), dtype=np.bool_)
 
 
-def true_classes(outputs: Array, labels: Array) -> npt.NDArray[np.int64]:
+def true_classes(outputs: Array, labels: Array) -> IntArray:
     """The class of each of N labels, (N,). Raises ``UsageError`` for one that the outputs cannot name."""
     if len(labels) != len(outputs):
         raise UsageError(f"{len(outputs)} outputs, but {len(labels)} labels")
@@ -46,7 +45,7 @@ def class_count(outputs: Array) -> int:
     return max(2, outputs[0].size) if len(outputs) else 2
 
 
-def _classes(labels: Array, classes: int) -> npt.NDArray[np.int64]:
+def _classes(labels: Array, classes: int) -> IntArray:
     """Labels as class numbers from 0 to ``classes - 1``."""
     flat = rows(labels)
     if flat.dtype.kind not in "iubf" or flat.shape[1] not in (1, classes):
@@ -63,7 +62,7 @@ def _classes(labels: Array, classes: int) -> npt.NDArray[np.int64]:
     return flat[:, 0].astype(np.int64)
 
 
-def _largest(flat: Array) -> npt.NDArray[np.int64]:
+def _largest(flat: Array) -> IntArray:
     """The class of each one-hot (or soft) label, which must single out one class."""
     values = flat.astype(np.float64)
     named = values.argmax(axis=1)

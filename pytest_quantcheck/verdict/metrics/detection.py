@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.data.tasks.detection import NO_BOX
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.numerics.boxes import iou
 from pytest_quantcheck.verdict.metrics.metric import Bools, Counted, Counts, Metric, over_all
 from pytest_quantcheck.verdict.metrics.tally import Floats, all_names, mean_of_defined
@@ -34,9 +33,9 @@ class _Matches:
     """
 
     name: int
-    images: npt.NDArray[np.int64]
+    images: IntArray
     found: Bools
-    truths: npt.NDArray[np.int64]
+    truths: IntArray
 
 
 def mean_average_precision(
@@ -127,7 +126,7 @@ def _matches(predictions: Array, truth: Array, thresholds: Sequence[float]) -> l
     return found
 
 
-def _falling(scores: Floats) -> npt.NDArray[np.int64]:
+def _falling(scores: Floats) -> IntArray:
     """The order from the best score down; of equal ones the first comes first, what is no number last."""
     return np.asarray(np.argsort(-scores, kind="stable"), dtype=np.int64)
 

@@ -12,8 +12,10 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.numerics.arrays import IntArray
+
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Ints = IntArray
 
 UNSEEN = 1e-4
 """How surely the share of flips lies in the range that is searched; its part of every p-value."""

@@ -9,11 +9,11 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.verdict.table import Table
 
 Bools = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.int64]
+Counts = IntArray
 Counted = Callable[[Counts], float]
 
 

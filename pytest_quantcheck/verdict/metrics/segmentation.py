@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.verdict.metrics.classification import decisions
 from pytest_quantcheck.verdict.metrics.metric import Counted, Counts, Metric, mean, over_all, rows
 from pytest_quantcheck.verdict.metrics.tally import NO_CLASS, Tally, matrix, mean_of_defined, tally
@@ -94,7 +93,7 @@ def _pixels(outputs: Array, labels: Array) -> tuple[int, ...]:
     return pixels
 
 
-def _named(outputs: Array, pixels: tuple[int, ...]) -> npt.NDArray[np.int64]:
+def _named(outputs: Array, pixels: tuple[int, ...]) -> IntArray:
     """The class that each pixel names, (N, H, W)."""
     flat = outputs.reshape(prod(pixels), prod(outputs.shape[3:]))
     if flat.shape[1] == 1 and (np.isfinite(flat) & (flat >= 0) & (flat == np.floor(flat))).all():
@@ -102,7 +101,7 @@ def _named(outputs: Array, pixels: tuple[int, ...]) -> npt.NDArray[np.int64]:
     return decisions(flat).reshape(pixels)
 
 
-def _truth(labels: Array) -> npt.NDArray[np.int64]:
+def _truth(labels: Array) -> IntArray:
     if labels.dtype.kind not in "iubf" or not ((labels >= 0) & (labels == np.floor(labels))).all():
         raise UsageError("the labels of pixels are whole numbers from 0")
     return labels.astype(np.int64)

@@ -7,16 +7,16 @@ from fractions import Fraction
 from math import comb
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.numerics.arrays import IntArray
 
 FEWEST = 20  # with fewer samples chance explains too much
 SURE = 0.01  # probability up to which chance is no explanation
 LABEL_ORDER = "label_order"
 _MOST_NAMED = 8
 
-Classes = npt.NDArray[np.int64]
+Classes = IntArray
 
 
 def label_findings(named: Classes, labels: Classes, classes: int, names: Sequence[str]) -> Iterator[Finding]:
