@@ -36,6 +36,11 @@ def default_root() -> Path:
     """``QC_CACHE``, else the platform's cache folder (XDG, ``~/Library/Caches``, ``%LOCALAPPDATA%``)."""
     if configured := os.environ.get("QC_CACHE"):
         return Path(configured)
+    return platform_root()
+
+
+def platform_root() -> Path:
+    """Our folder in the platform's folder for caches, whatever ``QC_CACHE`` says."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

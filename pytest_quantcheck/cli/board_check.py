@@ -27,7 +27,7 @@ _SAMPLES = 10
 
 
 @dataclass(frozen=True)
-class Finding:
+class Result:
     """What one step found; ``remedy`` is empty when all is well."""
 
     step: str
@@ -53,55 +53,55 @@ def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
         deadlines=Deadlines.of_runs(args.run_timeout),
     ) as session:
         for step in (_bring_up, _link, _counter, _model):
-            for finding in _findings(step, session):
-                print(finding, flush=True)
-                failed |= bool(finding.remedy)
+            for result in _results(step, session):
+                print(result, flush=True)
+                failed |= bool(result.remedy)
             if ledger.quarantined:
                 break
         if ledger.faults and not ledger.quarantined:
             overcome = "; ".join(first_line(fault) for fault in ledger.faults)
-            print(Finding("retries", f"{len(ledger.faults)} used, to overcome: {overcome}"))
+            print(Result("retries", f"{len(ledger.faults)} used, to overcome: {overcome}"))
         print(f"{'':5}{'log':10}{session.log}")
     return RigFault.exit_code if failed else 0
 
 
-def _findings(step: Callable[[BoardSession], Iterator[Finding]], session: BoardSession) -> Iterator[Finding]:
-    """The findings of a step; a fault that ends it is the last one. Without a board no step can follow:
+def _results(step: Callable[[BoardSession], Iterator[Result]], session: BoardSession) -> Iterator[Result]:
+    """The results of a step; a fault that ends it is the last one. Without a board no step can follow:
     a wrong inventory is an error of usage.
     """
     try:
         yield from step(session)
     except RigFault as fault:
         text, _, remedy = fault.reason.partition("\nwhat to do: ")
-        yield Finding(fault.kind, text, remedy or "look at the text above")
+        yield Result(fault.kind, text, remedy or "look at the text above")
     except QuantcheckError as error:
         if step is _bring_up:
             raise
-        yield Finding("usage", str(error), "mend what the text says and check again")
+        yield Result("usage", str(error), "correct what the text says and check again")
 
 
-def _bring_up(session: BoardSession) -> Iterator[Finding]:
+def _bring_up(session: BoardSession) -> Iterator[Result]:
     began = time.monotonic()
     hello = session.start()
-    yield Finding("lease", f"{session.entry.name} is ours")
+    yield Result("lease", f"{session.entry.name} is ours")
     statistics = session.statistics
     if statistics.firmware_flashes:
-        yield Finding("flash", f"firmware written and verified, {statistics.erased_sectors} sectors erased")
+        yield Result("flash", f"firmware written and verified, {statistics.erased_sectors} sectors erased")
     else:
-        yield Finding("flash", "nothing written: the right firmware is there")
+        yield Result("flash", "nothing written: the right firmware is there")
     chip = f"{hello.chip} {hello.unique_id.hex()}".strip()
-    yield Finding(
+    yield Result(
         "boot",
         f"{chip}, {hello.runtime} {hello.version}, firmware {hello.build_id} "
         f"(CRC-32 {hello.firmware_crc32:08x} computed now), after {time.monotonic() - began:.1f} s",
     )
 
 
-def _link(session: BoardSession) -> Iterator[Finding]:
+def _link(session: BoardSession) -> Iterator[Result]:
     for rate in RATES:
         reached = session.device.set_baud(rate)
         if reached != rate:
-            yield Finding(
+            yield Result(
                 "link",
                 f"{rate} baud cannot be had: the self-test lost bytes, or the chip cannot make the rate",
                 f"keep baud = {reached} or less in the inventory; look at cable length and ground",
@@ -111,7 +111,7 @@ def _link(session: BoardSession) -> Iterator[Finding]:
     session.device.set_baud(BASE_BAUD)
 
 
-def _echo(session: BoardSession, rate: int) -> Finding:
+def _echo(session: BoardSession, rate: int) -> Result:
     device, statistics = session.device, session.device.link.statistics
     before = device.counter()
     resent, damaged, received = statistics.resent, statistics.crc_errors, statistics.frames_received
@@ -136,7 +136,7 @@ def _echo(session: BoardSession, rate: int) -> Finding:
         - before.overruns
     )
     speed = 2 * _ECHOES * _ECHO_BYTES / seconds / 1024
-    return Finding(
+    return Result(
         "link",
         f"{rate} baud: {errors} errors in {2 * _ECHOES} frames of {_ECHO_BYTES} bytes, {speed:.1f} KiB/s"
         + (f"; {late} answers were late: host or board are busy" if late else ""),
@@ -144,23 +144,23 @@ def _echo(session: BoardSession, rate: int) -> Finding:
     )
 
 
-def _counter(session: BoardSession) -> Iterator[Finding]:
+def _counter(session: BoardSession) -> Iterator[Result]:
     device, hello = session.device, session.hello
     loop = device.loop(_ROUNDS)
     expected = loop.expected(_ROUNDS)
     exact = expected is None or loop.counted == expected
     promise = "the port promises no cost" if expected is None else f"expected {expected}"
-    yield Finding(
+    yield Result(
         "counter",
         f"a loop of {_ROUNDS} rounds counts {loop.counted} {hello.unit}, {promise}",
         "" if exact else "the counter is not fit for budgets: interrupts or another firmware disturb it",
     )
     rate = _rate(session)
     if hello.counts_instructions or not hello.clock_hz:
-        yield Finding("counter", f"{rate / 1e6:.1f} million {hello.unit} in a second of the host's clock")
+        yield Result("counter", f"{rate / 1e6:.1f} million {hello.unit} in a second of the host's clock")
         return
     off = rate / hello.clock_hz - 1
-    yield Finding(
+    yield Result(
         "counter",
         f"{rate / 1e6:.2f} MHz by the host's clock, {hello.clock_hz / 1e6:g} by the firmware ({off:+.2%})",
         ""
@@ -191,13 +191,13 @@ def _timed(session: BoardSession) -> tuple[float, float]:
     return began - before + ended - asked, (end - start) / seconds
 
 
-def _model(session: BoardSession) -> Iterator[Finding]:
+def _model(session: BoardSession) -> Iterator[Result]:
     from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
     from pytest_quantcheck.runners.board import BoardRunner
     from pytest_quantcheck.runners.integer import IntegerRunner
 
     if (kind := session.hello.artefact.partition(":")[0]) not in ("qcm", "tflite"):
-        yield Finding(
+        yield Result(
             "model", f"not tried: no known model is of the kind {kind!r} that {session.hello.runtime} takes"
         )
         return
@@ -205,7 +205,7 @@ def _model(session: BoardSession) -> Iterator[Finding]:
     run = BoardRunner(session).run(model, samples)
     right = IntegerRunner().run(model, samples)
     wrong = int((run.outputs[0] != right.outputs[0]).any(axis=1).sum())
-    yield Finding(
+    yield Result(
         "model",
         f"{model.id}: {len(run) - wrong} of {len(run)} outputs as on the host, "
         f"{run.counters[0]:,} {run.unit}",

@@ -21,7 +21,6 @@ MAX_NODES = 10_000
 MAX_RANK = 8
 CUSTOM = "CUSTOM:"
 ONNX_DOMAINS = ("", "ai.onnx")
-QDQ_DOMAINS = (*ONNX_DOMAINS, "com.microsoft")  # onnxruntime's own Q and DQ take int16 before opset 21
 _NO_SCALES: tuple[Float32, IntArray] = (
     np.zeros(0, np.float32),
     np.zeros(0, np.int64),

@@ -64,8 +64,3 @@ def sectors(chip: Chip) -> list[tuple[int, int]]:
             found.append((start, 128 * KIB))
             start += 128 * KIB
     return found
-
-
-def by_target(name: str) -> Chip | None:
-    """The chip behind a pyOCD target name, if it is one of ours."""
-    return next((chip for chip in CHIPS if chip.target == name.lower()), None)

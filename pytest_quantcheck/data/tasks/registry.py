@@ -14,8 +14,8 @@ from pytest_quantcheck.data.tasks import (
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import UsageError
 
-_ROOMS = (classification, regression, detection, audio_events, anomaly, segmentation, agreement)
-TASKS: dict[str, Task] = {room.TASK.name: room.TASK for room in _ROOMS}
+_MODULES = (classification, regression, detection, audio_events, anomaly, segmentation, agreement)
+TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in _MODULES}
 
 
 def task(given: str | Task) -> Task:

@@ -16,8 +16,8 @@ from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.manifest import manifest_of
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.version import __version__
 
 CONVERT = "pytest_quantcheck.quantizers.onnx.convert"  # in the worker process; nothing of it is needed here
 
@@ -49,14 +49,9 @@ def quantize(
     samples = representative(config.calibration, data, model.input_shapes, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
     findings = [*samples.findings, *_layout(model), *require(audit(artefact, config), model.name)]
-    manifest = {
-        "name": model.name,
-        "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
-        "config": config.to_dict(),
-        "calibration": samples.to_dict(),
-        "versions": versions(),
-        "findings": [finding.to_dict() for finding in findings],
-    }
+    manifest = manifest_of(
+        model, config, calibration=samples.to_dict(), versions=_versions(), findings=findings
+    )
     return QuantizedModel(model.name, artefact, config, model.onnx, manifest)
 
 
@@ -72,13 +67,9 @@ def _layout(model: FloatModel) -> Iterator[Finding]:
             )
 
 
-def versions() -> dict[str, str]:
-    """What decided the artefact, apart from its inputs. Raises ``MissingExtraError``."""
-    return {
-        "onnx": _version("onnx"),
-        "onnxruntime": _version("onnxruntime"),
-        "pytest-quantcheck": __version__,
-    }
+def _versions() -> dict[str, str]:
+    """Of the packages that decide the artefact. Raises ``MissingExtraError``."""
+    return {package: _version(package) for package in ("onnx", "onnxruntime")}
 
 
 def _version(package: str) -> str:
@@ -99,8 +90,7 @@ def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> d
         "granularity": config.granularity,
         "options": dict(config.options),
         "samples": samples.sha256,
-        "onnx": _version("onnx"),
-        "onnxruntime": _version("onnxruntime"),
+        **_versions(),
     }
 
 

@@ -18,10 +18,10 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.representative import Representative
 from pytest_quantcheck.errors import QuantizationError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.models.conversion import converter
 from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.quantizers.tflite.facts import facts_of
 
 TOLERANCE = 1e-4  # of the largest output: a small part of the 1/256 that int8 resolves
 USEFUL = 0.9  # of the error without: a smaller gain is said to be none
@@ -34,14 +34,8 @@ def optimize(model: FloatModel, samples: Representative, cache: Cache) -> tuple[
     Raises ``QuantizationError`` when the float outputs of both differ on the calibration samples by more than
     ``TOLERANCE`` of the largest output.
     """
-    facts = {
-        "make": "optimize_tflite",
-        "source": [model.source_sha256, model.semantic_sha256],
-        "samples": samples.sha256,
-        "tensorflow": converter.tensorflow_version(),
-    }
     made = cache.get_or_make(
-        facts,
+        facts_of("optimize_tflite", model, samples),
         lambda: shared_worker().call("optimize_tflite", content=model.tflite, arrays=samples.inputs),
     )
     line, _, content = made.partition(b"\n")
@@ -73,13 +67,8 @@ def measure(
         errors = {when: _rmse(_outputs(a, samples), truth) for when, a in artefacts.items()}
         return json.dumps({**errors, "spread": float(np.std(truth))}).encode()
 
-    facts = {
-        "make": "measure_optimize",
-        "source": [model.source_sha256, model.semantic_sha256],
-        "artefacts": [hashlib.sha256(artefact).hexdigest() for artefact in artefacts.values()],
-        "samples": samples.sha256,
-        "tensorflow": converter.tensorflow_version(),
-    }
+    hashes = [hashlib.sha256(artefact).hexdigest() for artefact in artefacts.values()]
+    facts = facts_of("measure_optimize", model, samples, artefacts=hashes)
     measured: dict[str, float] = json.loads(cache.get_or_make(facts, make))
     return measured
 

@@ -16,9 +16,10 @@ from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.manifest import manifest_of
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.quantizers.tflite import optimize
-from pytest_quantcheck.version import __version__
+from pytest_quantcheck.quantizers.tflite.facts import facts_of
 
 
 def quantize(
@@ -48,25 +49,14 @@ def quantize(
     network, report, said = _optimized(model, config, samples, cache)
     artefact = _quantized(network, config, samples, cache)
     findings = [*(samples.findings if samples else ()), *said, *require(audit(artefact, config), model.name)]
-    manifest = {
-        "name": model.name,
-        "source": {"file": Path(model.source).name, "sha256": model.source_sha256},
-        "config": config.to_dict(),
-        "calibration": samples.to_dict() if samples else config.calibration.to_dict(),
-        "versions": versions(),
-        "findings": [finding.to_dict() for finding in findings],
-        **report,
-    }
-    return QuantizedModel(model.name, artefact, config, model.tflite, manifest)
-
-
-def versions() -> dict[str, str]:
-    """What decided the artefact, apart from its inputs."""
-    return {
-        "tensorflow": converter.tensorflow_version(),
-        "keras": converter.keras_version(),
-        "pytest-quantcheck": __version__,
-    }
+    manifest = manifest_of(
+        model,
+        config,
+        calibration=samples.to_dict() if samples else config.calibration.to_dict(),
+        versions={"tensorflow": converter.tensorflow_version(), "keras": converter.keras_version()},
+        findings=findings,
+    )
+    return QuantizedModel(model.name, artefact, config, model.tflite, {**manifest, **report})
 
 
 def _optimized(
@@ -85,22 +75,16 @@ def _optimized(
 
 
 def _quantized(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
-    facts = _facts(model, config, samples)
+    facts = facts_of(
+        "quantize_tflite",
+        model,
+        samples,
+        scheme=config.scheme,
+        input_type=config.input_type,
+        output_type=config.output_type,
+        granularity=config.granularity,
+    )
     return cache.get_or_make(facts, lambda: _convert(model, config, samples, cache))
-
-
-def _facts(model: FloatModel, config: QuantConfig, samples: Representative | None) -> dict[str, Any]:
-    """The cache key: everything the artefact depends on, and nothing else."""
-    return {
-        "make": "quantize_tflite",
-        "source": [model.source_sha256, model.semantic_sha256],
-        "scheme": config.scheme,
-        "input_type": config.input_type,
-        "output_type": config.output_type,
-        "granularity": config.granularity,
-        "samples": samples.sha256 if samples else "",
-        "tensorflow": converter.tensorflow_version(),
-    }
 
 
 def _convert(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
@@ -108,14 +92,9 @@ def _convert(model: FloatModel, config: QuantConfig, samples: Representative | N
     worker = shared_worker()
     if samples is None:
         return worker.call("weights_only", content=model.tflite, scheme=config.scheme)
-    facts = {
-        "make": "calibrate_tflite",
-        "source": [model.source_sha256, model.semantic_sha256],
-        "samples": samples.sha256,
-        "tensorflow": converter.tensorflow_version(),
-    }
     calibrated = cache.get_or_make(
-        facts, lambda: worker.call("calibrate_tflite", content=model.tflite, arrays=samples.inputs)
+        facts_of("calibrate_tflite", model, samples),
+        lambda: worker.call("calibrate_tflite", content=model.tflite, arrays=samples.inputs),
     )
     return worker.call(
         "quantize_calibrated",

@@ -1,7 +1,7 @@
 """A payload as a value: a frozen dataclass whose fields, in the order of the wire, name their kind.
 
 @dataclass(frozen=True)
-class CommitAnswer(Message):
+class Answer(Message):
     crc32: Annotated[int, U32]
 """
 

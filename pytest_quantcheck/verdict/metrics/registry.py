@@ -18,8 +18,8 @@ from pytest_quantcheck.verdict.metrics import (
 )
 from pytest_quantcheck.verdict.metrics.metric import Metric
 
-_ROOMS = (classification, agreement, audio_events, detection, anomaly, segmentation, regression)
-METRICS: dict[str, Metric] = {metric.name: metric for room in _ROOMS for metric in room.METRICS}
+_MODULES = (classification, agreement, audio_events, detection, anomaly, segmentation, regression)
+METRICS: dict[str, Metric] = {metric.name: metric for module in _MODULES for metric in module.METRICS}
 MetricLike = Union[str, Callable[[Array, Array], float], Metric]
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from pytest_quantcheck.cache import platform_root
 from pytest_quantcheck.errors import UsageError
 from rigs.esp32.virtual.flash import NorFlash, PowerLostError
 
@@ -62,14 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def cache_folder() -> Path:
-    """Where compiled callbacks are kept between runs: the platform's folder for caches."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "pytest-quantcheck" / "numba"
+    """Where compiled callbacks are kept between runs."""
+    return platform_root() / "numba"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
