@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pytest_quantcheck.report.cells import HEADINGS
 from pytest_quantcheck.report.cells import lines as lines_of
+from pytest_quantcheck.verdict.causes.cause import SHOWN
 from pytest_quantcheck.verdict.row import Row, count
 from pytest_quantcheck.wording import counted, first_line, shortened, visible
 
@@ -50,6 +51,8 @@ def why(row: Row) -> list[str]:
     if row.divergence is not None:
         lines.append(f"first diverging: {row.divergence.where}; {row.divergence.reason}")
         lines += [f"what to do: {row.divergence.remedy}"] if row.divergence.remedy else []
+    for cause in row.causes[:SHOWN]:
+        lines += str(cause).splitlines()
     if lost := [name for score in row.scores for name in score.lost]:
         lines.append(f"{counted(len(lost), 'sample')} lost against the float model: {shortened(lost, 5)}")
     return [*lines, *([f"serial log: {row.log}"] if row.log else [])]

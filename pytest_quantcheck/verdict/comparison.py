@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.criteria import Limits
 from pytest_quantcheck.verdict.criterion import Criterion
@@ -21,8 +22,15 @@ class Comparison:
     divergence: Divergence | None = None
 
 
-def compare(run: Run, reference: Runner, limits: Limits, device: Runner | None) -> Comparison:
-    """Judge what ``limits`` asks of ``run`` against ``reference``; ``device`` made the run.
+def compare(
+    run: Run,
+    reference: Runner,
+    limits: Limits,
+    device: Runner | None,
+    others: Sequence[QuantizedModel] = (),
+) -> Comparison:
+    """Judge what ``limits`` asks of ``run`` against ``reference``; ``device`` made the run, and
+    might hold one of the ``others`` instead of the model.
 
     Equality is judged where it is asked for, or where both promise the same integers; else *not judged*.
     """
@@ -39,7 +47,7 @@ def compare(run: Run, reference: Runner, limits: Limits, device: Runner | None) 
     divergence = None
     if promised:
         if differing and device is not None:
-            divergence = locate(run, expected, device, reference_runner=reference)
+            divergence = locate(run, expected, device, reference_runner=reference, others=others)
         criteria.append(_judge_exact(run, expected, differing, divergence))
     criteria += _judge_distance(run, expected, differing, limits)
     return Comparison(not differing, tuple(criteria), divergence)

@@ -27,6 +27,7 @@ from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.comparison import Comparison, compare
 from pytest_quantcheck.verdict.criteria import Limits, judge_score
 from pytest_quantcheck.verdict.criterion import Criterion
+from pytest_quantcheck.verdict.diagnosis import low_score_causes, rig_findings
 from pytest_quantcheck.verdict.metrics.metric import Metric
 from pytest_quantcheck.verdict.metrics.registry import MetricLike, find
 from pytest_quantcheck.verdict.predecessor import Predecessor
@@ -83,8 +84,7 @@ class Gate:
         not by the observed one. ``metric``: a name of ``METRICS`` or a function
         ``(outputs, truth) -> float``. ``baseline``: nothing that was stored may have become worse, by the
         tolerances given for each metric, or (``True``) by those of the ini file. Raises ``UsageError`` when
-        something asked for explicitly cannot be judged, and when nothing at all was judged, unless
-        ``allow_unjudged``.
+        something asked for cannot be judged, and when nothing was judged, unless ``allow_unjudged``.
         """
         __tracebackhide__ = True
         if unknown:
@@ -98,7 +98,7 @@ class Gate:
             criteria += judge_score(score, limits) if score.judged else ()
         criteria += self.budget.judge(run) if self.budget else []
         changes = self._against_baseline(run, scores, baseline, name or "", criteria)
-        suspicious = self._suspicious(run)
+        suspicious = (*self._suspicious(run), *rig_findings(run))
         if self.strict:
             criteria += [Criterion(each.code, False, f"{each.sentence} {each.remedy}") for each in suspicious]
         verdict = Verdict(
@@ -110,6 +110,7 @@ class Gate:
             compared.divergence,
             (*_findings(run.model), *suspicious),
             changes,
+            low_score_causes(run, criteria, compared, self.data, self.float_outputs),
         )
         self.record(verdict)
         if verdict.failed:
@@ -174,7 +175,8 @@ class Gate:
                 why = "there is no reference" if self.reference is None else "the run is the reference's own"
                 raise UsageError(f"{asked} compares with the reference, but {why}")
             return Comparison()
-        return compare(run, self.reference, limits, self.device)
+        others = [self.predecessor.model] if self.predecessor is not None else []
+        return compare(run, self.reference, limits, self.device, others)
 
     @property
     def _purpose(self) -> Task:

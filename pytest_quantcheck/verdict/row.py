@@ -11,6 +11,7 @@ from typing import TypeVar, Union
 
 from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.picture import Picture
@@ -60,6 +61,7 @@ class Row:
     bytes. ``faults`` are the rig's that ``retries`` overcame, ``fault`` the kind of the one that none did.
     ``findings`` are what is suspicious about model and data, each ``code: text``. ``changes`` are those
     since baselines were stored, ``pictures`` are of some samples that flipped.
+    ``causes`` say why a score is too low although the integers are right.
     """
 
     test: str = ""
@@ -80,6 +82,7 @@ class Row:
     criteria: tuple[Criterion, ...] = ()
     divergence: Divergence | None = None
     changes: tuple[Change, ...] = ()
+    causes: tuple[Cause, ...] = ()
     counter: float | None = None
     counter_spread: int | None = None
     unit: str = ""
@@ -139,6 +142,7 @@ class Row:
             scores=tuple(_score(each) for each in _tables(values, "scores")),
             criteria=tuple(_read(Criterion, each) for each in _tables(values, "criteria")),
             changes=tuple(_texts(_read(Change, each)) for each in _tables(values, "changes")),
+            causes=tuple(_read(Cause, each) for each in _tables(values, "causes")),
             divergence=divergence,
             faults=tuple(row.faults),
             findings=tuple(row.findings),

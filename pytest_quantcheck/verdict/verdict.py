@@ -9,6 +9,7 @@ from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.budget import latency_ms
+from pytest_quantcheck.verdict.causes.cause import SHOWN, Cause
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.picture import Picture, pictures
@@ -24,7 +25,7 @@ class Verdict:
 
     ``name`` is the model and its configuration, or what ``gate.check(name=)`` said. ``findings`` are what is
     suspicious about model and data, whether or not a criterion failed. ``changes`` are those since baselines
-    were stored.
+    were stored. ``causes`` say why a score is too low although the integers are right.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Verdict:
     divergence: Divergence | None = None
     findings: tuple[Finding, ...] = ()
     changes: tuple[Change, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     @property
     def failed(self) -> tuple[Criterion, ...]:
@@ -72,6 +74,8 @@ class Verdict:
         lines = [f"{self.name} on {where}: {len(self.failed)} of {len(self.criteria)} criteria failed"]
         for criterion in (*self.failed, *self.not_judged):
             lines += _indent(str(criterion))
+        for cause in self.causes[:SHOWN]:
+            lines += _indent(str(cause))
         for score in self.scores:
             lines += _indent(f"score: {score}")
         for finding in self.findings:
@@ -101,6 +105,7 @@ class Verdict:
             criteria=self.criteria,
             divergence=self.divergence,
             changes=self.changes,
+            causes=self.causes,
             counter=median(cost) if cost else None,
             counter_spread=max(cost) - min(cost) if cost else None,
             unit=run.unit,

@@ -8,6 +8,7 @@ from pytest_quantcheck.report.html.pictures import picture
 from pytest_quantcheck.report.naming import BAD, MARKS, maker, title
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.report.terminal import findings
+from pytest_quantcheck.verdict.causes.cause import SHOWN, Cause
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.row import Row, count, overall
 from pytest_quantcheck.wording import counted, first_line, shortened
@@ -109,6 +110,7 @@ def _failure(rows: tuple[Row, ...], group: list[int]) -> Html:
         parts.append(tag("p", f"and {counted(len(reasons) - 4, 'other reason')}", class_="why"))
     if row.divergence is not None:
         parts.append(cause(row.divergence))
+    parts += [upstream(each) for each in row.causes[:SHOWN]]
     lost = [name for score in row.scores for name in score.lost]
     if lost and row.outcome == "regression":
         named = shortened(lost, 3)
@@ -144,6 +146,17 @@ def cause(found: Divergence) -> Html:
         "p",
         f"first diverging: {found.where}, {found.elements:,} of {found.size:,} elements{size}. ",
         tag("strong", _short(f"{found.reason[0].upper()}{found.reason[1:]}.")) if found.cause else "",
+        f" What to do: {found.remedy}" if found.remedy else "",
+        class_="cause",
+    )
+
+
+def upstream(found: Cause) -> Html:
+    """Why a score is low although the integers are right."""
+    return tag(
+        "p",
+        tag("strong", _short(f"{found.reason[0].upper()}{found.reason[1:]}.")),
+        f" {found.evidence[0].upper()}{found.evidence[1:]}." if found.evidence else "",
         f" What to do: {found.remedy}" if found.remedy else "",
         class_="cause",
     )

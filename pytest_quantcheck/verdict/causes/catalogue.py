@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_quantcheck.verdict.causes.cause import UNKNOWN
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pytest_quantcheck.verdict.causes.cause import UNKNOWN, Cause
 from pytest_quantcheck.verdict.causes.entries.data import DATA
 from pytest_quantcheck.verdict.causes.entries.entry import Entry
 from pytest_quantcheck.verdict.causes.entries.integers import INTEGERS
@@ -19,3 +22,8 @@ _UNKNOWN_REMEDY = (
 def remedy_of(code: str) -> str:
     """What to do next about a cause; where it is unknown, where to look."""
     return CATALOGUE[code].remedy if code != UNKNOWN else _UNKNOWN_REMEDY
+
+
+def remedied(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Each cause with what to do about it."""
+    return tuple(each if each.remedy else replace(each, remedy=remedy_of(each.code)) for each in causes)

@@ -15,11 +15,8 @@ from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.verdict.metrics.classification import correct, decisions
 from pytest_quantcheck.verdict.metrics.metric import Bools
 from pytest_quantcheck.verdict.sanity.labels import LABEL_ORDER, label_findings
-from pytest_quantcheck.verdict.sanity.preprocessing import preprocessing_findings
+from pytest_quantcheck.verdict.sanity.preprocessing import most_tried, preprocessing_findings
 from pytest_quantcheck.verdict.sanity.ranges import range_findings
-
-_TRIED = ((100_000, 200), (1_000_000, 64))  # bytes of the float model, samples on which changes are tried
-_TRIED_OF_LARGE = 32
 
 
 class Sanity:
@@ -65,10 +62,6 @@ class Sanity:
             assert given is not None, "it gave outputs above"
             return correct(given[0], samples.truths[0])
 
-        few = min(len(data.test), _most_tried(len(model.float_model)))
+        few = min(len(data.test), most_tried(len(model.float_model)))
         chosen = data.test.take(subset(data.test, few))
         return (*found, *preprocessing_findings(chosen, right))
-
-
-def _most_tried(size: int) -> int:
-    return next((count for limit, count in _TRIED if size <= limit), _TRIED_OF_LARGE)

@@ -18,6 +18,8 @@ FEWEST = 20
 RISE = 0.02  # of the accuracy: less is not reported
 SURE = 0.001
 GOOD_ENOUGH = 0.98
+_TRIED = ((100_000, 200), (1_000_000, 64))  # bytes of the float model, samples on which changes are tried
+_TRIED_OF_LARGE = 32
 
 Change = Callable[[Array], Array]
 
@@ -70,6 +72,11 @@ def changes(x: Array) -> Iterator[tuple[str, str, Change]]:
 def _first(a: Array) -> tuple[int, int, int, int]:
     count, height, width, channels = a.shape
     return count, channels, height, width
+
+
+def most_tried(size: int) -> int:
+    """On how many samples changes are tried with a float model of so many bytes."""
+    return next((count for limit, count in _TRIED if size <= limit), _TRIED_OF_LARGE)
 
 
 def preprocessing_findings(samples: Samples, right: Callable[[Samples], Bools]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.formats.png import png
+from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.picture import Picture
@@ -117,6 +118,12 @@ ERROR = Row(
     reason="broken.tflite is no TFLite file",
 )  # fmt: skip
 EXPECTED = replace(HOST, test="tests/test_kws.py::test_host[classes5]", case="classes5", outcome="expected")
+LOW = replace(
+    HOST,
+    outcome="regression",
+    criteria=(Criterion("max_drop", False, "drop 12.00%, limit 1.00%"),),
+    causes=(Cause("calibration_range", "calibration saw 0 to 0.2", "12.0% come back", "Use one function."),),
+)
 UNJUDGED = Row(test="tests/test_kws.py::test_host[random]", case="random", runner="tflm", outcome="unjudged")
 
 
@@ -150,6 +157,7 @@ HOSTILE = replace(
     fault=NASTY,
     faults=(NASTY,),
     findings=(f"code: {NASTY}",),
+    causes=(Cause(NASTY, NASTY, NASTY, NASTY),),
     pictures=(replace(BAD.pictures[0], sample=NASTY),),
     log=NASTY,
 )

@@ -15,6 +15,7 @@ from pytest_quantcheck.baselines.change import STATES, Change
 from pytest_quantcheck.report.json import SCHEMAS, document, render
 from pytest_quantcheck.report.provenance import Provenance, gather
 from pytest_quantcheck.report.report import Report, Trend
+from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.picture import Picture
@@ -32,6 +33,7 @@ TYPES = {
     "table": Table,
     "criterion": Criterion,
     "divergence": Divergence,
+    "cause": Cause,
     "change": Change,
     "provenance": Provenance,
     "picture": Picture,

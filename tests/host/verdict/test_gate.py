@@ -125,6 +125,7 @@ def test_all_failed_criteria_are_in_one_error_with_their_context(make, model, fe
         "instructions",
         "latency_ms",
         "score",
+        "warning",  # this device counts fewer instructions than the model has multiplications
         "serial log",
     ]
     assert lines[2].endswith("30 of 40 outputs differ, the first for sample " + few.names[0])
@@ -434,3 +435,20 @@ def test_confidence_asks_the_bootstrap_where_nothing_is_right_or_wrong(make, mod
         make().check(run, max_drop=0.02, **asked)
     with pytest.raises(AssertionError, match="max_drop: FAILED: the drop lies in"):
         make().check(Device(wrong_classes(200)).run(model, samples), max_drop=0.02, **asked)
+
+
+def test_a_low_score_with_the_right_integers_says_why(make, model, few) -> None:
+    bright = Samples(few.inputs[0] * 255, few.y, few.names)
+    gate = make(data=Dataset(bright.take([]), bright))
+    found: list[Verdict] = []
+    gate.record = found.append
+    with pytest.raises(AssertionError, match="divided by 255") as error:
+        gate.check(IntegerRunner().run(model, bright), min_score=0.9)
+    assert "what to do: Apply the training's preprocessing" in str(error.value)
+    assert [each.code for each in found[0].row().causes] == ["preprocessing"]
+
+
+def test_a_score_that_is_good_enough_is_not_explained(make, model, few) -> None:
+    bright = Samples(few.inputs[0] * 255, few.y, few.names)
+    gate = make(data=Dataset(bright.take([]), bright))
+    assert gate.check(IntegerRunner().run(model, bright), min_score=0.01).causes == ()

@@ -16,15 +16,15 @@ from pytest_quantcheck.verdict.metrics.classification import class_count, correc
 from pytest_quantcheck.verdict.metrics.metric import Bools
 from pytest_quantcheck.verdict.metrics.paired import paired
 from pytest_quantcheck.verdict.sanity.labels import LABEL_ORDER, label_findings
-from pytest_quantcheck.verdict.sanity.preprocessing import best_change
+from pytest_quantcheck.verdict.sanity.preprocessing import best_change, most_tried
 
-_MOST = 200
 _CHANCE = 0.001
 
 
 def sample_causes(model: QuantizedModel, data: Dataset, floats: FloatSource) -> Iterator[Cause]:
     """Of a classification with labels; nothing of other tasks."""
-    samples = data.test.take(subset(data.test, min(len(data.test), _MOST)))
+    few = min(len(data.test), most_tried(len(model.float_model)))
+    samples = data.test.take(subset(data.test, few))
     outputs = floats(model, samples)
     if outputs is None or not data.purpose.labels or samples.labels is None:
         return

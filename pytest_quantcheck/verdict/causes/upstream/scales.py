@@ -10,22 +10,21 @@ from pytest_quantcheck.graph.execute import computed
 from pytest_quantcheck.graph.model import Concatenation, Operator, Pad, Quantization
 from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.causes.upstream.calibration import calibration_causes
-from pytest_quantcheck.verdict.causes.upstream.study import Study
+from pytest_quantcheck.verdict.causes.upstream.study import TRIES, Study
 from pytest_quantcheck.verdict.metrics.regression import sqnr
 
 MOVING = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "PADV2", "RESHAPE", "SQUEEZE", "CONCATENATION", "QUANTIZE")
-_MOST = 16  # groups that are left out one by one
 _UNLIKE = 8.0  # times another's range
 _NAME = 60
 
 
-def scale_causes(study: Study) -> list[Cause]:
+def scale_causes(study: Study, tries: int = TRIES) -> list[Cause]:
     """Causes with evidence, the one that brings most back first; nothing where activations cost little."""
     before = study.simulated_right
     if not study.rises(before, study.weights_right):
         return []
     anew = new_scales(study, study.rounded)
-    specific, found = list(_of_groups(study)), _single(study)
+    specific, found = list(_of_groups(study)), _single(study, tries)
     after = study.simulated(scales=anew)
     if study.rises(before, after):
         edges = [i for i in study.rounded if i in _edges(study)]
@@ -111,10 +110,10 @@ def _of_groups(study: Study) -> Iterator[Cause]:
                 yield Cause("concat_scale", text, told)
 
 
-def _single(study: Study) -> list[Cause]:
+def _single(study: Study, tries: int) -> list[Cause]:
     """The tensor whose scale costs most: the score with it alone in real numbers."""
     before = study.simulated_right
-    noisy = sorted(groups(study), key=lambda group: _noise(study, group))[:_MOST]
+    noisy = sorted(groups(study), key=lambda group: _noise(study, group))[:tries]
     best: tuple[float, str, str] | None = None
     for group in noisy:
         after = study.simulated(left_out=group)

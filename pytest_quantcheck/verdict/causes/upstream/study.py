@@ -22,6 +22,7 @@ from pytest_quantcheck.verdict.metrics.classification import class_count, decisi
 from pytest_quantcheck.verdict.metrics.metric import Bools
 from pytest_quantcheck.verdict.metrics.paired import paired
 
+TRIES = 16  # layers that are undone one by one
 RISE = 0.02  # of the samples: less is not looked at
 SURE = 0.01  # chance that explains as much
 _HALF = 0.5  # of what was lost must come back

@@ -12,34 +12,44 @@ from pytest_quantcheck.verdict.causes.cause import UNKNOWN, Cause
 from pytest_quantcheck.verdict.causes.upstream.facts import file_causes, tie_cause
 from pytest_quantcheck.verdict.causes.upstream.samples import sample_causes
 from pytest_quantcheck.verdict.causes.upstream.scales import scale_causes
-from pytest_quantcheck.verdict.causes.upstream.study import RISE, Study
+from pytest_quantcheck.verdict.causes.upstream.study import RISE, TRIES, Study
 from pytest_quantcheck.verdict.causes.upstream.weights import weight_causes
 
+_UNKNOWN_REMEDY = (
+    "quantcheck explain shows the first layer whose signal drowns in noise; check that the float model is "
+    "the one that was quantized."
+)
 
-def upstream_causes(model: QuantizedModel, data: Dataset, floats: FloatSource) -> list[Cause]:
+
+def upstream_causes(
+    model: QuantizedModel, data: Dataset, floats: FloatSource, tries: int = TRIES
+) -> list[Cause]:
     """Causes with evidence, the first one first. Where the score has dropped and nothing is proven, one
     ``UNKNOWN`` that says how far it has; nothing where nothing is wrong.
 
-    Costs some passes of the float model and of the network in real numbers.
+    Costs some passes of the float model and of the network in real numbers; ``tries`` is how many layers,
+    the worst ones, are undone one by one.
     """
     found = list(file_causes(model))
     with suppress(QuantcheckError):
         found += sample_causes(model, data, floats)
     with suppress(QuantcheckError):
-        found += quantization_causes(Study(model, data, floats))
+        found += quantization_causes(Study(model, data, floats), tries)
     return found
 
 
-def quantization_causes(study: Study) -> list[Cause]:
+def quantization_causes(study: Study, tries: int = TRIES) -> list[Cause]:
     """What quantizing cost, and why."""
     drop = float(study.float_right.mean() - study.integer_right.mean())
     if drop < RISE:
         return []
-    weights, scales = weight_causes(study), scale_causes(study)
+    weights, scales = weight_causes(study, tries), scale_causes(study, tries)
     of_weights = float(study.float_right.mean() - study.weights_right.mean())
     of_scales = float(study.weights_right.mean() - study.simulated_right.mean())
     found = [*tie_cause(study), *(weights + scales if of_weights >= of_scales else scales + weights)]
     if found:
         return found
-    text = f"quantizing costs {drop:.1%} of {len(study)} samples, and nothing that is known explains it"
-    return [Cause(UNKNOWN, text)]
+    of = "samples" if study.classes else "values"
+    cost = f"quantizing costs {drop:.1%} of {len(study.float_right)} {of}"
+    text = f"{cost}, and nothing that is known explains it"
+    return [Cause(UNKNOWN, text, remedy=_UNKNOWN_REMEDY)]

@@ -13,14 +13,13 @@ from pytest_quantcheck.graph.model import Operator
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.verdict.causes.cause import Cause
-from pytest_quantcheck.verdict.causes.upstream.study import Study
+from pytest_quantcheck.verdict.causes.upstream.study import TRIES, Study
 
-_MOST = 12  # layers that are tried one by one
 _LEVELS = 127
 _NEAR = 0.75  # of a step; rounding leaves half of one
 
 
-def weight_causes(study: Study) -> list[Cause]:
+def weight_causes(study: Study, tries: int = TRIES) -> list[Cause]:
     """Causes with evidence; nothing where weights cost little, or the float model's cannot be told."""
     before = study.weights_right
     floats = float_weights(study)
@@ -45,7 +44,7 @@ def weight_causes(study: Study) -> list[Cause]:
                     "no weight uses more than 3 steps"
                 )
                 return [Cause("per_tensor_channels", text, study.told(before, after, f"with {words}"))]
-    return _worst_layer(study, floats)
+    return _worst_layer(study, floats, tries)
 
 
 def float_weights(study: Study) -> list[tuple[Operator, Array]]:
@@ -124,14 +123,14 @@ def _coarsest(study: Study, layers: list[tuple[Operator, Array]]) -> tuple[Opera
     return best, share(best)
 
 
-def _worst_layer(study: Study, floats: list[tuple[Operator, Array]]) -> list[Cause]:
+def _worst_layer(study: Study, floats: list[tuple[Operator, Array]], tries: int) -> list[Cause]:
     before = study.weights_right
 
     def distance(op: Operator, weights: Array) -> float:
         mine = real_values(study.graph.tensors[op.inputs[1]])
         return float(np.square(mine - weights).sum() / max(float(np.square(weights).sum()), 1e-30))
 
-    ranked = sorted(floats, key=lambda each: -distance(*each))[:_MOST]
+    ranked = sorted(floats, key=lambda each: -distance(*each))[:tries]
     best: tuple[float, Cause] | None = None
     for op, weights in ranked:
         after = study.simulated(constants={op.inputs[1]: weights}, exact=True)
