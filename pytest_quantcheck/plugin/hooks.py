@@ -30,7 +30,7 @@ from pytest_quantcheck.plugin.fixtures import (
     test_vectors,
 )
 from pytest_quantcheck.plugin.items import function_key, is_ours
-from pytest_quantcheck.plugin.notes import ZooJob, run_notes, start_item_notes
+from pytest_quantcheck.plugin.notes import REPORT_KEY, ZooJob, run_notes, start_item_notes
 
 __all__ = [
     "board",
@@ -161,6 +161,15 @@ def pytest_runtest_makereport(
     from pytest_quantcheck.plugin import outcome
 
     return outcome.finish_report(item, call, (yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+    """A report that leaves this process, as a worker's does, carries its rows as plain values."""
+    plain = yield
+    if plain and plain.get(REPORT_KEY):
+        plain[REPORT_KEY] = [row.to_dict() for row in plain[REPORT_KEY]]
+    return plain
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,18 @@ def function_key(item: pytest.Item) -> tuple[str, str]:
     """Where an item's baselines are: the file relative to rootdir (``tests/baselines/test_kws.json``), and
     the test function in it (``test_it``, ``TestClass::test_it``).
     """
-    path = item.path.parent / "baselines" / f"{item.path.stem}.json"
+    file = _baselines_of(item.path, item.config.rootpath)
     module = item.getparent(pytest.File)  # type: ignore[type-abstract]
     name = getattr(item, "originalname", None) or item.name
     function = f"{item.nodeid.removesuffix(item.name)}{name}"
     within = function.removeprefix(f"{module.nodeid}::") if module is not None else function
-    return Path(os.path.relpath(path, item.config.rootpath)).as_posix(), within
+    return file, within
+
+
+@cache
+def _baselines_of(module: Path, root: Path) -> str:
+    path = module.parent / "baselines" / f"{module.stem}.json"
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def case_without_board(item: pytest.Item) -> str:

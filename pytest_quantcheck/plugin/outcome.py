@@ -15,7 +15,7 @@ from pytest_quantcheck.plugin import baselines
 from pytest_quantcheck.plugin.items import wanted_board
 from pytest_quantcheck.plugin.notes import BASELINES_KEY, BOARD_KEY, REPORT_KEY, item_notes
 from pytest_quantcheck.report.junit import properties
-from pytest_quantcheck.verdict.row import Plain, Row
+from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.wording import first_line
 
 _TAIL_LINES = 40
@@ -45,14 +45,13 @@ def finish_report(
     notes.phases[when] = outcome, _reason(error)
     if isinstance(error, RigFault) and report.failed and notes.log is not None:
         report.sections.append((f"serial log {notes.log}", _tail(notes.log)))
-    plain: list[dict[str, Plain]] = []
+    rows: list[Row] = []
     if when == "teardown":
         rows = _final(item)
-        plain = [row.to_dict() for row in rows]
         passed = all(outcome == "passed" for outcome, _ in notes.phases.values())
         setattr(report, BASELINES_KEY, baselines.of_item(item, passed=passed))
         report.user_properties += [each for row in rows for each in properties(row)]
-    setattr(report, REPORT_KEY, plain)
+    setattr(report, REPORT_KEY, rows)
     setattr(report, BOARD_KEY, bool(wanted_board(item)))
     return report
 

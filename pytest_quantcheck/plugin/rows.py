@@ -8,9 +8,12 @@ from dataclasses import replace
 from pytest_quantcheck.verdict.row import Plain, Row
 
 
-def repeated(rows: Sequence[dict[str, Plain]], times: int) -> list[Row]:
-    """The rows that a report carried, of an item that was run ``times`` times before."""
-    return [replace(Row.from_dict(row), reruns=times) for row in rows]
+def repeated(rows: Sequence[Row | dict[str, Plain]], times: int) -> list[Row]:
+    """The rows that a report carried, plain where it came from a worker, of an item that was run ``times``
+    times before.
+    """
+    found = [row if isinstance(row, Row) else Row.from_dict(row) for row in rows]
+    return [replace(row, reruns=times) for row in found] if times else found
 
 
 def crashed(nodeid: str) -> Row:

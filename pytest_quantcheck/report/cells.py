@@ -106,10 +106,11 @@ def baseline(row: Row) -> str:
     found = worst(row.changes)
     if found is None:
         return "-"
-    if found.state == "same":
-        return "same"
+    if all(each.written for each in row.changes):
+        return "stored"
     metrics = [each.metric for each in row.changes if each.state == found.state]
-    return f"{CHANGED[found.state]} {', '.join(metrics)}"
+    named = "" if len(metrics) == len(row.changes) > 1 or found.state == "same" else f" {', '.join(metrics)}"
+    return f"{CHANGED[found.state]}{named}"
 
 
 def verdict(row: Row) -> str:

@@ -6,7 +6,7 @@ Rows travel between processes and into files: ``to_dict`` and ``from_dict`` are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar, Union
 
 from pytest_quantcheck.baselines.change import Change
@@ -123,9 +123,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Plain]:
         """Plain values only: what JSON and xdist can carry."""
-        plain = _plain(asdict(self))
-        assert isinstance(plain, dict)
-        return plain
+        return _record(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Plain]) -> Row:
@@ -181,14 +179,21 @@ def overall(rows: Iterable[Row]) -> str:
     return "pass" if "pass" in outcomes else "unjudged"
 
 
+def _record(value: object) -> dict[str, Plain]:
+    """A dataclass as the table of its fields."""
+    return {name: _plain(each) for name, each in vars(value).items()}
+
+
 def _plain(value: object) -> Plain:
-    """Tuples become lists, NumPy's numbers Python's own."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+    """Dataclasses become tables, tuples lists, NumPy's numbers Python's own."""
     if value is None or isinstance(value, (bool, str)):
         return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if is_dataclass(value):
+        return _record(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, int):
         return int(value)
     item = getattr(value, "item", None)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, isnan, prod
 
+import numpy as np
+
 from pytest_quantcheck.data.clips import clips, samples_of_clips
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.data.tasks.task import CLIP, Task
@@ -189,7 +191,7 @@ def _drops(metric: Metric, seen: Observations, floats: Array, task: Task) -> Cal
 
 
 def _ids(names: Sequence[str], chosen: Bools) -> tuple[str, ...]:
-    return tuple(name for name, each in zip(names, chosen, strict=True) if each)
+    return tuple(names[int(at)] for at in np.flatnonzero(chosen))
 
 
 def _number(metric: Metric, outputs: Array, truth: Array) -> float:

@@ -1,11 +1,12 @@
 """``make bench``: every figure this project claims about speed, size and statistics, measured now."""
 
-from tests.bench import import_cost, speed, statistics, sweep
+from tests.bench import gated, import_cost, speed, statistics, sweep
 
 
 def main() -> None:
     speed.main()
     import_cost.main()
+    gated.main()
     sweep.main()
     statistics.main([])
 

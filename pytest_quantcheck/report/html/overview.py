@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_quantcheck.report.cells import place
 from pytest_quantcheck.report.html.markup import Html, tag
 from pytest_quantcheck.report.html.pictures import picture
-from pytest_quantcheck.report.naming import BAD, MARKS, maker, title
+from pytest_quantcheck.report.naming import BAD, MARKS, configuration, maker, title
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.report.terminal import findings
 from pytest_quantcheck.verdict.causes.cause import SHOWN, Cause
@@ -55,16 +55,22 @@ def overview(report: Report) -> Html:
 
 
 def _alike(rows: tuple[Row, ...]) -> list[list[int]]:
-    """The rows that did not pass, the worst outcome first; those that failed alike in one place together."""
+    """The rows that did not pass, the worst outcome first; together those that failed alike in one place, and
+    those of one model that failed by the same numbers in several places.
+    """
     groups: dict[tuple[object, ...], list[int]] = {}
+    by_text: dict[tuple[object, ...], tuple[object, ...]] = {}
     for outcome in BAD:
         for index, row in enumerate(rows):
             if row.outcome == outcome:
                 found = row.divergence
                 names = tuple(each.name for each in row.criteria if each.passed is False)
                 cause = (found.operator, found.kind, found.cause) if found is not None else None
-                key = (outcome, place(row), names, cause, row.fault, row.reason)
-                groups.setdefault(key, []).append(index)
+                texts = tuple(each.text for each in row.criteria if each.passed is False)
+                where: tuple[object, ...] = (place(row), names)
+                if texts and cause is None and not row.fault:
+                    where = by_text.setdefault((configuration(row), texts), where)
+                groups.setdefault((outcome, where, cause, row.fault, row.reason), []).append(index)
     return list(groups.values())
 
 

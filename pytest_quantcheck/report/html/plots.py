@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from pytest_quantcheck.report.html.markup import Html, table, tag
 from pytest_quantcheck.report.naming import configuration, maker, title
@@ -75,7 +76,7 @@ def _table(rows: tuple[Row, ...], found: TradeOff, front: Sequence[Point]) -> Ht
             str(number),
             tag("a", configuration(rows[point.row]), href=f"#case-{point.row}", title=title(rows[point.row])),
             _shown(point.score, found.percent),
-            f"{point.cost:,.4g}",
+            _cost(point.cost),
             maker(rows[point.row]),
         ]
         for number, point in enumerate(front[:_FRONT], 1)
@@ -87,7 +88,7 @@ def _dot(rows: tuple[Row, ...], found: TradeOff, point: Point, x: float, y: floa
     told = []
     if len(found.points) <= _TOLD:
         row = rows[point.row]
-        numbers = f"{_shown(point.score, found.percent)}, {point.cost:,.4g} ({found.cost})"
+        numbers = f"{_shown(point.score, found.percent)}, {_cost(point.cost)} ({found.cost})"
         told = [tag("title", f"{configuration(row)}: {numbers}, {maker(row)}")]
     return tag("circle", *told, cx=round(x, 1), cy=round(y, 1), r=4, class_=f"s{series % _COLOURS}")
 
@@ -111,8 +112,11 @@ def _grid(
         parts.append(tag("line", x1=_LEFT, x2=high, y1=height, y2=height, class_="grid"))
         parts.append(tag("text", _shown(value, found.percent), x=_LEFT - 6, y=height + 4, text_anchor="end"))
     marks = _powers(min(costs), max(costs)) if logarithmic else ticks(min(costs), max(costs))
+    digits = 3 if logarithmic else _digits(marks)
     for value in marks:
-        parts.append(tag("text", _compact(value), x=round(x(value), 1), y=low + 18, text_anchor="middle"))
+        parts.append(
+            tag("text", _compact(value, digits), x=round(x(value), 1), y=low + 18, text_anchor="middle")
+        )
         parts.append(
             tag("line", x1=round(x(value), 1), x2=round(x(value), 1), y1=_TOP, y2=low, class_="grid")
         )
@@ -155,8 +159,21 @@ def _shown(value: float, percent: bool) -> str:
     return f"{value * 100:.4g}%" if percent else f"{value:.4g}"
 
 
-def _compact(value: float) -> str:
+def _cost(value: float) -> str:
+    """Counts as whole numbers, small quantities with four digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _digits(marks: Sequence[float]) -> int:
+    """How many digits tell neighbouring marks apart: at least 3."""
+    steps = [high - low for low, high in pairwise(marks)]
+    if not steps or min(steps) <= 0:
+        return 3
+    return min(9, max(3, math.ceil(math.log10(max(map(abs, marks)) / min(steps))) + 1))
+
+
+def _compact(value: float, digits: int) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
+            return f"{value / size:.{digits}g}{letter}"
+    return f"{value:.{digits}g}"

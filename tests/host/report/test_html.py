@@ -12,10 +12,11 @@ import pytest
 
 from pytest_quantcheck.report.html.markup import join, tag
 from pytest_quantcheck.report.html.page import render
-from pytest_quantcheck.report.html.plots import ticks
+from pytest_quantcheck.report.html.plots import _compact, _digits, ticks
 from pytest_quantcheck.report.provenance import Provenance
 from pytest_quantcheck.report.report import Place, Report, Trend
 from pytest_quantcheck.report.trade_off import trade_offs
+from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.picture import Picture
 from pytest_quantcheck.verdict.row import Row, ScoreRow
 from pytest_quantcheck.wording import visible
@@ -123,6 +124,36 @@ def test_failures_of_one_kind_on_one_board_are_told_once() -> None:
     overview = render(Report(tuple(rows))).split("</header>")[0]
     assert overview.count("Likely cause") == 1
     assert "49 other cases alike" in overview
+
+
+def test_one_model_that_fails_by_the_same_numbers_everywhere_is_told_once() -> None:
+    worse = replace(
+        HOST, outcome="regression", criteria=(Criterion("baseline accuracy", False, "accuracy is worse: 9%"),)
+    )
+    board = replace(worse, target="esp32c3", board="bench-2", case="on-board")
+    another = replace(board, model="another")
+    overview = render(Report((worse, board, another))).split("</header>")[0]
+    assert overview.count("accuracy is worse: 9%") == 2
+    assert "1 other case alike" in overview
+
+
+def test_samples_that_flipped_in_the_same_cases_share_a_line() -> None:
+    score = replace(BAD.scores[0], lost=("a", "b", "c"), gained=())
+    other = replace(score, lost=("b", "c", "d"), gained=("a",))
+    page = render(Report((replace(BAD, scores=(score,)), replace(GOOD, scores=(other,)))))
+    lines = re.findall(r"<tr><td>(\d+ samples?: .*?)</td><td>(\d)</td><td>(\d)</td>", page)
+    assert [(re.sub("<[^>]*>", "", samples).strip(), *counts) for samples, *counts in lines] == [
+        ("2 samples: b c", "2", "0"),
+        ("1 sample: a", "1", "1"),
+        ("1 sample: d", "1", "0"),
+    ]
+
+
+def test_marks_of_a_plot_are_told_apart() -> None:
+    low, high = 501_801.0, 502_892.0
+    marks = [_compact(each, _digits(ticks(low, high))) for each in ticks(low, high)]
+    assert len(set(marks)) == len(marks), marks
+    assert [_compact(each, _digits([1, 2, 3])) for each in (1, 2500, 3e6)] == ["1", "2.5k", "3M"]
 
 
 def test_nothing_hostile_becomes_markup() -> None:

@@ -81,6 +81,8 @@ def test_a_metric_that_all_scores_have_is_their_heading() -> None:
         (("same", "improvement"), "better m1"),
         (("regression", "improvement", "regression"), "worse m0, m2"),
         (("unknown", "same"), "not compared m0"),
+        (("stale",), "stale m0"),
+        (("new", "new"), "new"),
     ],
 )
 def test_the_table_says_what_became_of_stored_values(states: tuple[str, ...], words: str | None) -> None:
@@ -93,7 +95,12 @@ def test_the_table_says_what_became_of_stored_values(states: tuple[str, ...], wo
         assert not any("baseline" in key for key in found)
     else:
         assert found["qc.baseline"] == min(states, key=STATES.index)
-        assert found["qc.m1.baseline"] == "0.5"
+        assert found["qc.m0.baseline"] == "0.0"
+
+
+def test_the_table_says_that_values_were_stored() -> None:
+    changes = tuple(Change(f"m{n}", state, "", written=True) for n, state in enumerate(("new", "regression")))
+    assert "  stored  " in terminal.table([replace(FAULT, changes=changes)])[1]
 
 
 def test_a_failure_says_why_below_its_line() -> None:
