@@ -3,6 +3,7 @@
 # make firmware rebuilds the firmware images that ship inside rigs/
 # make fuzz     hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
 # make mutants  small mistakes in the arithmetic, each of which a test must catch
+# make models trains the conformance models again; make table measures them: the table of README.md
 # make bench    instructions per multiply-accumulate, code size, import cost, speed of quantizing
 # make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make catalogue  every known fault injected, and whether its cause is named; ten others that must not be
@@ -18,7 +19,7 @@ JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 # the tests start hundreds of Python processes: what one has compiled, the next one need not
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test fuzz firmware bench mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
+.PHONY: help demo test fuzz firmware bench models table mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
         catalogue
 
 help:
@@ -39,6 +40,12 @@ fuzz: setup-fuzz
 
 firmware: setup-dev
 	@$(MAKE) -s -C firmware PYTHON=$(abspath $(PYTHON)) release
+
+models: setup-dev
+	@$(PYTHON) -m conformance_models
+
+table: setup-dev
+	@$(PYTHON) -m conformance_models.table --write
 
 bench: setup-dev
 	@$(PYTHON) -m tests.bench

@@ -89,7 +89,9 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="which samples a part or random stands for")
     parser.add_argument(
-        "--data", metavar="PATH", help=".npy, .npz or package.module:function with the calibration samples"
+        "--data",
+        metavar="PATH",
+        help=".npy, .npz, images:FOLDER?size=96 or package.module:function with the calibration samples",
     )
     parser.add_argument(
         "--input-range",

@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Union
+from typing import Any, Union, cast
 
 import numpy as np
 
 from pytest_quantcheck.data.calibration import Calibration, choose
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.lazy import Lazy
+from pytest_quantcheck.data.subset import at_hand
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.numerics.arrays import Float32
+from pytest_quantcheck.numerics.arrays import Array, Float32
 
 Shape = tuple[int, ...]
 Data = Union[Dataset, Samples]
@@ -23,7 +25,9 @@ NARROW = 0.1  # calibration samples that use less of the input range than this a
 
 @dataclass(frozen=True, eq=False)
 class Representative:
-    """``inputs``: one float32 array (N, ...) per model input. ``ids`` is empty when they are random."""
+    """``inputs``: one float32 array (N, ...) per model input, or a ``Lazy`` one. ``ids`` is empty when they
+    are random.
+    """
 
     calibration: Calibration
     inputs: tuple[Float32, ...]
@@ -35,11 +39,15 @@ class Representative:
 
     @cached_property
     def sha256(self) -> str:
-        """Over shapes and little-endian float32 bytes, input by input."""
+        """Over shapes and little-endian float32 bytes, input by input; of ``Lazy`` rows over their
+        digests."""
         digest = hashlib.sha256()
         for array in self.inputs:
             digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+            if isinstance(array, Lazy):
+                digest.update(b"".join(array.digest(row) for row in range(len(array))))
+            else:
+                digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return digest.hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,9 +87,11 @@ def representative(
     samples = data.calibration if isinstance(data, Dataset) else data
     _check_shapes(samples, shapes)
     chosen = _chosen(calibration, samples, data.classes if isinstance(data, Dataset) else ())
-    inputs = tuple(np.ascontiguousarray(a, dtype=np.float32) for a in chosen.inputs)
-    _check_finite(inputs, chosen.names)
-    findings = _check_range(inputs, limits) if limits is not None else []
+    few = at_hand(chosen)
+    seen = tuple(np.ascontiguousarray(a, dtype=np.float32) for a in few.inputs)
+    _check_finite(seen, few.names)
+    findings = _check_range(seen, limits) if limits is not None else []
+    inputs = seen if few is chosen else tuple(_checked(array, limits) for array in chosen.inputs)
     if isinstance(data, Dataset):
         findings += _leaks(chosen, data.test, by_id=samples.named and data.test.named)
     return Representative(calibration, inputs, chosen.names, tuple(findings))
@@ -133,6 +143,21 @@ def _check_shapes(samples: Samples, shapes: Sequence[Shape]) -> None:
 
 def _listed(shapes: Sequence[Shape]) -> str:
     return " and ".join(str(tuple(int(n) for n in shape)) for shape in shapes)
+
+
+def _checked(array: Array, limits: tuple[float, float] | None) -> Float32:
+    """An array whose rows are checked when they are made, as those at hand are at once."""
+    if not isinstance(array, Lazy):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+    def check(block: Array) -> Float32:
+        real = np.ascontiguousarray(block, dtype=np.float32)
+        _check_finite((real,), ["one of them"] * len(real))
+        if limits is not None:
+            _check_range((real,), limits)
+        return real
+
+    return cast(Float32, array.map(check, dtype=np.float32))
 
 
 def _check_finite(inputs: Sequence[Float32], ids: Sequence[str]) -> None:
@@ -190,6 +215,8 @@ def _leaks(chosen: Samples, test: Samples, *, by_id: bool) -> list[Finding]:
     ]
 
 
-def _fingerprints(samples: Samples) -> list[bytes]:
+def _fingerprints(samples: Samples) -> Sequence[bytes]:
+    if any(isinstance(a, Lazy) for a in samples.inputs):
+        return samples.input_digests
     arrays = [np.ascontiguousarray(a, dtype=np.float32).reshape(len(a), -1) for a in samples.inputs]
     return [hashlib.sha256(b"".join(a[i].tobytes() for a in arrays)).digest() for i in range(len(samples))]

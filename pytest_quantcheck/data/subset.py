@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.errors import UsageError
 
 
@@ -16,6 +17,16 @@ def subset(samples: Samples, count: int, seed: int = 0) -> tuple[int, ...]:
     The choice depends on the seed and on the set of ids and labels, never on their order.
     """
     return chosen(samples.names, samples.labels, count, seed)
+
+
+MOST_AT_HAND = 256
+
+
+def at_hand(samples: Samples) -> Samples:
+    """``samples`` for questions that look at all values at once; of those that are read when needed a few."""
+    if len(samples) <= MOST_AT_HAND or not any(isinstance(array, Lazy) for array in samples.inputs):
+        return samples
+    return samples.take(subset(samples, MOST_AT_HAND))
 
 
 def chosen(names: Sequence[str], labels: Sequence[int] | None, count: int, seed: int = 0) -> tuple[int, ...]:

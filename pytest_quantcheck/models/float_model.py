@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_quantcheck.data.tasks.heads.finish import Finish
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.summary import Summary, TensorSummary
@@ -22,7 +23,8 @@ class FloatModel:
 
     For a model that exists as an object only, it is the hash of what the network computes, so that
     the names Keras happened to give its layers do not matter. ``onnx`` holds the model where ``tflite``
-    is empty; its inputs and outputs keep the file's own layout, NCHW as a rule.
+    is empty; its inputs and outputs keep the file's own layout, NCHW as a rule. ``finish``: as in
+    ``QuantizedModel``.
     """
 
     name: str
@@ -30,14 +32,17 @@ class FloatModel:
     source: str
     source_sha256: str
     onnx: bytes = b""
+    finish: Finish | None = None
 
     @classmethod
     def from_tflite(
         cls, content: bytes, name: str, source: str, source_sha256: str | None = None
     ) -> FloatModel:
         """Check that the flatbuffer is a float network with fixed shapes; raises ``ModelError``."""
-        model = cls(name, content, source, source_sha256 or hashlib.sha256(content).hexdigest())
+        whole = source_sha256 or hashlib.sha256(content).hexdigest()
         try:
+            content, finish = Finish.cut_off(content)
+            model = cls(name, content, source, whole, finish=finish)
             summary = model.summary
             _check_types(summary)
             for tensor, signature in zip(summary.input_tensors, signatures(content), strict=True):

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_quantcheck.data.tasks.heads.finish import Finish
 from pytest_quantcheck.quantizers.config import QuantConfig
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ class QuantizedModel:
     """An artefact (``.tflite`` flatbuffer or ``.onnx`` QDQ model), its name, configuration and float source.
 
     ``float_model`` is the float model of the same network, in either format, empty when it is not known.
-    ``manifest`` says how the artefact was made (source hash, calibration ids and hash, versions).
+    ``manifest`` says how the artefact was made (source hash, calibration ids and hash, versions). ``finish``
+    is what the host does with the outputs before a task reads them: the operator
+    ``TFLite_Detection_PostProcess`` at the end of either file and constant outputs are cut off and done
+    there.
     """
 
     name: str
@@ -28,6 +32,14 @@ class QuantizedModel:
     float_model: bytes = field(default=b"", repr=False)
     manifest: dict[str, Any] = field(default_factory=dict, repr=False)
     path: Path | None = None
+    finish: Finish | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for key in ("artefact", "float_model"):
+            content, finish = Finish.cut_off(getattr(self, key))
+            if finish is not None:
+                object.__setattr__(self, key, content)
+                object.__setattr__(self, "finish", finish)
 
     @property
     def id(self) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pytest_quantcheck.data.lazy import Lazy
+from pytest_quantcheck.data.progress import tracked
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
@@ -34,7 +36,9 @@ def run_in_batches(
     shaped = prepare.model_inputs(model, inputs)
     parts: list[list[Array]] = []
     records: list[Records] = []
-    for start in range(0, len(inputs[0]), size):
+    starts = range(0, len(inputs[0]), size)
+    lazy = any(isinstance(x, Lazy) for x in inputs)
+    for start in tracked(starts, len(starts), f"running {model.name}") if lazy else starts:
         outputs, found = infer([x[start : start + size] for x in shaped])
         parts = parts or [[] for _ in outputs]
         for part, output in zip(parts, outputs, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 
@@ -176,10 +177,28 @@ def _runtime(hello: Hello) -> str:
     return f"{hello.runtime} {hello.version}".strip()
 
 
-def _rows(inputs: Sequence[Array]) -> list[list[bytes]]:
-    """The bytes of all inputs, per inference."""
-    little = [x.astype(x.dtype.newbyteorder("<"), order="C", copy=False) for x in inputs]
-    return [[x[row].tobytes() for x in little] for row in range(len(inputs[0]))]
+class _Rows(Sequence[list[bytes]]):
+    """The bytes of all inputs, per inference; made when they are sent."""
+
+    def __init__(self, inputs: Sequence[Array], numbers: range) -> None:
+        self._inputs, self._numbers = inputs, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, key: int) -> list[bytes]: ...
+    @overload
+    def __getitem__(self, key: slice) -> _Rows: ...
+    def __getitem__(self, key: int | slice) -> list[bytes] | _Rows:
+        if isinstance(key, slice):
+            return _Rows(self._inputs, self._numbers[key])
+        row = self._numbers[key]
+        return [x[row].astype(x.dtype.newbyteorder("<")).tobytes() for x in self._inputs]
+
+
+def _rows(inputs: Sequence[Array]) -> _Rows:
+    return _Rows(inputs, range(len(inputs[0])))
 
 
 def _array(data: bytes, tensor: Tensor) -> Array:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.formats.read import read_summary
@@ -58,7 +60,7 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     arrays = vectors.inputs
     if len(arrays) != len(tensors):
         raise UsageError(f"model {model.name} has {len(tensors)} inputs, the vectors {len(arrays)}")
-    shaped = [_shaped(model, tensor, np.asarray(x)) for tensor, x in zip(tensors, arrays, strict=True)]
+    shaped = [_shaped(model, tensor, x) for tensor, x in zip(tensors, arrays, strict=True)]
     if len({len(x) for x in shaped}) != 1:
         raise UsageError(f"the inputs hold different numbers of samples: {[len(x) for x in shaped]}")
     if not len(shaped[0]):
@@ -69,14 +71,11 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
                 raise UsageError(
                     f"raw input {tensor.name!r} is {x.dtype.name}, the model takes {tensor.dtype}"
                 )
-    for tensor, x in zip(tensors, shaped, strict=True):
-        if x.dtype.kind == "f":
-            names = vectors.names if isinstance(vectors, Samples) else range(len(x))
-            _refuse_far(x, _largest(model, tensor), tensor, names)
-    if isinstance(vectors, Raw):
-        return tuple(shaped)
-    rounding = summary_of(model.artefact).rounding
-    return tuple(_quantized(tensor, x, rounding) for tensor, x in zip(tensors, shaped, strict=True))
+    names = vectors.names if isinstance(vectors, Samples) else range(len(shaped[0]))
+    return tuple(
+        _checked(model, tensor, x, names, quantized=isinstance(vectors, Samples))
+        for tensor, x in zip(tensors, shaped, strict=True)
+    )
 
 
 def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> Float32:
@@ -92,7 +91,7 @@ def model_inputs(model: QuantizedModel, inputs: Sequence[Array]) -> tuple[Array,
     """Inputs (N, ...) in the exact input shapes of the model, (N, *shape) each."""
     tensors = summary_of(model.artefact).input_tensors
     return tuple(
-        np.ascontiguousarray(x).reshape(len(x), *tensor.shape)
+        (x if isinstance(x, Lazy) else np.ascontiguousarray(x)).reshape(len(x), *tensor.shape)
         for tensor, x in zip(tensors, inputs, strict=True)
     )
 
@@ -111,6 +110,7 @@ def model_outputs(model: QuantizedModel, outputs: Sequence[Array]) -> tuple[Arra
 
 
 def _shaped(model: QuantizedModel, tensor: TensorSummary, x: Array) -> Array:
+    x = x if isinstance(x, Lazy) else np.asarray(x)
     wanted = sample_shape(tensor.shape)
     if x.ndim < 1 or x.shape[1:] not in (wanted, tensor.shape):
         raise UsageError(
@@ -118,6 +118,24 @@ def _shaped(model: QuantizedModel, tensor: TensorSummary, x: Array) -> Array:
             f"given: {x.shape}"
         )
     return x.reshape(len(x), *wanted)
+
+
+def _checked(
+    model: QuantizedModel, tensor: TensorSummary, x: Array, names: Sequence[object], *, quantized: bool
+) -> Array:
+    """``x`` (N, ...) without values that are refused, in the tensor's dtype where it is to be ``quantized``;
+    of a ``Lazy`` one that becomes of its rows, when they are made.
+    """
+    largest, rounding = _largest(model, tensor), summary_of(model.artefact).rounding
+
+    def done(block: Array, known: Sequence[object]) -> Array:
+        if block.dtype.kind == "f":
+            _refuse_far(block, largest, tensor, known)
+        return _quantized(tensor, block, rounding) if quantized else block
+
+    if not isinstance(x, Lazy):
+        return done(x, names)
+    return cast(Array, x.map(lambda block: done(block, ()), dtype=tensor.dtype if quantized else x.dtype))
 
 
 def _largest(model: QuantizedModel, tensor: TensorSummary) -> float:
@@ -133,19 +151,22 @@ def _largest(model: QuantizedModel, tensor: TensorSummary) -> float:
 
 
 def _refuse_far(x: Array, largest: float, tensor: TensorSummary, names: Sequence[object]) -> None:
-    good = np.isfinite(x) & (np.abs(x) <= largest)
+    good = np.isfinite(x)
+    if np.isfinite(largest):
+        good &= np.abs(x) <= largest
     if good.all():
         return
     sample, *where = (int(axis) for axis in np.unravel_index(int(good.argmin()), x.shape))
     limit = "finite numbers" if np.isinf(largest) else f"-{largest:g} to {largest:g}"
+    name = f"sample {names[sample]}" if names else "a sample"
     raise UsageError(
-        f"sample {names[sample]} holds {x[(sample, *where)]} at {where} of input {tensor.name!r}; "
+        f"{name} holds {x[(sample, *where)]} at {where} of input {tensor.name!r}; "
         f"allowed: {limit}. Clip or leave out such values: runtimes do not agree on them"
     )
 
 
 def _quantized(tensor: TensorSummary, x: Array, rounding: Rounding) -> Array:
-    real = x.astype(np.float32)
+    real = x.astype(np.float32, copy=False)
     if tensor.dtype == "float32":
         return real
     scale, zero_point = _parameters(tensor)

@@ -97,11 +97,10 @@ def measure(
     metric compares with the float model. Truth for one output judges the first. ``classes`` name the labels.
     Raises ``UsageError`` where nothing fits, or a score is no finite number.
     """
-    outputs = task.decode(
-        tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.outputs)),
-        samples.inputs,
-    )
-    references = task.decode(floats, samples.inputs) if floats is not None else ()
+    finish = run.model.finish or (lambda given: given)
+    real = tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.outputs))
+    outputs = task.decode(finish(real), samples.inputs)
+    references = task.decode(finish(floats), samples.inputs) if floats is not None else ()
     truths = references if metric.to_float or not samples.truths else samples.truths
     if not truths:
         raise UsageError(f"{metric.name} needs a float model or labels; neither is there")

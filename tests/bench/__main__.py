@@ -1,6 +1,6 @@
 """``make bench``: every figure this project claims about speed, size and statistics, measured now."""
 
-from tests.bench import gated, import_cost, speed, statistics, sweep
+from tests.bench import gated, import_cost, readers, speed, statistics, sweep
 
 
 def main() -> None:
@@ -9,6 +9,7 @@ def main() -> None:
     gated.main()
     sweep.main()
     statistics.main([])
+    readers.main(10_000, 1_000)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.progress import tracked
 from pytest_quantcheck.data.readers import table
 from pytest_quantcheck.data.readers.listing import listed
 from pytest_quantcheck.data.readers.patches import LogMel
-from pytest_quantcheck.data.readers.progress import tracked
 from pytest_quantcheck.data.readers.split import Split
 from pytest_quantcheck.data.readers.threads import readers
 from pytest_quantcheck.data.readers.waves import ENDINGS, Waves
@@ -72,9 +72,8 @@ def audio_folder(
     names, clips = choice(clips)
     held_out = None
     if test is not None or test_csv is not None:
-        _, held_out = _Choice(names, other, seed)(
-            _found(Path(folder if test is None else test), test_csv, columns, extension)
-        )
+        found = _found(Path(folder if test is None else test), test_csv, columns, extension)
+        _, held_out = _Choice(names, other, seed)(found, all_there=False)
     samples = _samples(clips, names, waves, features, expand_last_dim)
     if held_out is None:
         calibration, tested = Split(split, seed)(samples)
@@ -97,13 +96,13 @@ class _Choice:
     other: int | None
     seed: int
 
-    def __call__(self, clips: _Clips) -> tuple[tuple[str, ...], _Clips]:
-        """The names of the classes, and the clips that are taken."""
+    def __call__(self, clips: _Clips, *, all_there: bool = True) -> tuple[tuple[str, ...], _Clips]:
+        """The names of the classes, and the clips that are taken; unless ``all_there``, some have none."""
         if clips.kinds is None:
             return self.classes, clips
         found = sorted(set(clips.kinds))
         wanted = tuple(name for name in self.classes if self.other is None or name != OTHER) or tuple(found)
-        if missing := [name for name in wanted if name not in found]:
+        if missing := [name for name in wanted if all_there and name not in found]:
             raise UsageError(
                 f"no recording is of the class {missing[0]!r}; the classes are {shortened(found, 60)}"
             )

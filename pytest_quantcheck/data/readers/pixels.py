@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.data.lazy import Index, Lazy
-from pytest_quantcheck.data.readers.threads import readers
+from pytest_quantcheck.data.readers.threads import workers
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError, UsageError
 from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.numerics.arrays import Float32
@@ -77,28 +77,47 @@ class Pixels:
         _libraries()
 
         def rows(index: Index) -> Float32:
-            return np.stack(list(readers().map(lambda i: self._one(files[i]), index)))
+            return self._several([files[i] for i in index])
 
         def identity(row: int) -> bytes:
             return repr(self).encode() + read_whole(files[row], MOST_BYTES)
 
         return Lazy(len(files), self.shape, np.float32, rows, identity)
 
+    def _several(self, files: Sequence[Path]) -> Float32:
+        """The pictures of some files, by as many threads as TensorFlow has."""
+        tf, _ = _libraries()
+        given = [self._content(file) for file in files]
+        kinds = {channels for _, channels in given}
+        if not files or len(kinds) > 1 or sum(len(content) for content, _ in given) > MOST_BYTES:
+            made = [self._one(file) for file in files]
+            return np.stack(made) if made else np.zeros((0, *self.shape), np.float32)
+        try:
+            function = _function(self, kinds.pop())
+            return np.asarray(function(tf.constant([content for content, _ in given])).numpy())
+        except tf.errors.OpError:
+            return np.stack([self._one(file) for file in files])  # one of them says which it is
+
     def _one(self, file: Path) -> Float32:
         tf, _ = _libraries()
+        content, channels = self._content(file)
+        try:
+            return np.asarray(_function(self, channels)(tf.constant([content])).numpy()[0])
+        except tf.errors.OpError as error:
+            raise ModelError(f"{file} is damaged, or no picture that TensorFlow decodes") from error
+
+    def _content(self, file: Path) -> tuple[bytes, int]:
+        """The bytes of a file that are a picture by their beginning, and the channels to decode."""
         try:
             content = read_whole(file, MOST_BYTES)
             kind, _ = _outline(content)
-            channels = CHANNELS[self.color_mode]
-            opaque = channels == 4 and kind not in ("PNG", "GIF")
-            made: Float32 = _function(self, 3 if opaque else channels)(tf.constant(content)).numpy()
-            return made
         except OSError as error:
             raise ModelError(f"{file} cannot be read: {error.strerror or error}") from error
         except QuantcheckError as error:
             raise ModelError(f"{file}: {error}" if str(file) not in str(error) else str(error)) from error
-        except tf.errors.OpError as error:
-            raise ModelError(f"{file} is damaged, or no picture that TensorFlow decodes") from error
+        wanted = CHANNELS[self.color_mode]
+        by_three = (wanted == 4 and kind not in ("PNG", "GIF")) or (wanted == 1 and kind in ("BMP", "GIF"))
+        return content, 3 if by_three else wanted
 
 
 def picture_size(file: Path) -> tuple[int, int]:
@@ -128,13 +147,15 @@ def _outline(content: bytes) -> tuple[str, tuple[int, int]]:
 
 @cache
 def _function(pixels: Pixels, channels: int) -> Callable[[Any], Any]:
-    """What TensorFlow does with the content of a file: decode to ``channels``, resize, rescale."""
+    """What TensorFlow does with the contents of files (K,): decode to ``channels``, resize, rescale."""
     tf, _ = _libraries()
     height, width = pixels.size
     scale, offset = pixels.rescale
 
     def prepare(content: Any) -> Any:
         picture = tf.io.decode_image(content, channels=channels, expand_animations=False)
+        if channels > CHANNELS[pixels.color_mode]:
+            picture = tf.image.rgb_to_grayscale(picture)
         if channels < CHANNELS[pixels.color_mode]:
             opaque = tf.fill(tf.concat([tf.shape(picture)[:2], [1]], 0), tf.constant(255, tf.uint8))
             picture = tf.concat([picture, opaque], axis=2)
@@ -144,8 +165,12 @@ def _function(pixels: Pixels, channels: int) -> Callable[[Any], Any]:
             picture = tf.image.resize_with_crop_or_pad(picture, height, width)
         return tf.ensure_shape(scale * tf.cast(picture, tf.float32) + offset, pixels.shape)
 
+    def several(contents: Any) -> Any:
+        spec = tf.TensorSpec(pixels.shape, tf.float32)
+        return tf.map_fn(prepare, contents, fn_output_signature=spec, parallel_iterations=2 * workers())
+
     with tf.device("/CPU:0"):
-        made = tf.function(prepare, input_signature=[tf.TensorSpec([], tf.string)])
+        made = tf.function(several, input_signature=[tf.TensorSpec([None], tf.string)])
         function: Callable[[Any], Any] = made.get_concrete_function()
     return function
 

@@ -41,17 +41,6 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         yield line, [values[place].strip() for place in places]
 
 
-def header(file: Path) -> list[str]:
-    """The names of a file's columns."""
-    try:
-        with file.open("rb") as opened:
-            first = opened.readline(1 << 16).decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
-    reader = csv.reader([first], delimiter=max(",;\t", key=first.count))
-    return [name.strip() for name in next(reader, [])]
-
-
 def _lines(reader: Iterator[list[str]], file: Path) -> Iterator[tuple[int, list[str]]]:
     while True:
         try:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.progress import tracked
 from pytest_quantcheck.data.readers import table
 from pytest_quantcheck.data.readers.listing import Listing, listed
-from pytest_quantcheck.data.readers.progress import tracked
 from pytest_quantcheck.data.readers.split import Split
 from pytest_quantcheck.data.tasks.task import Task
 from pytest_quantcheck.errors import ModelError, UsageError

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck import errors
+from pytest_quantcheck.data.lazy import BLOCK, Lazy
+from pytest_quantcheck.data.progress import tracked
 from pytest_quantcheck.errors import ModelError, ProcessEndedError
 from pytest_quantcheck.models.conversion.watch import Watch, memory_limit_mib, time_limit_s
 from pytest_quantcheck.numerics.arrays import Array
@@ -62,10 +64,25 @@ class Worker:
             process, folder = self._running()
             (folder / "content").write_bytes(content)
             for i, array in enumerate(arrays):
-                np.save(folder / f"{i}.npy", array, allow_pickle=False)
-            request = {"function": function, "content": bool(content), "arrays": len(arrays), "how": how}
+                if not isinstance(array, Lazy):
+                    np.save(folder / f"{i}.npy", array, allow_pickle=False)
+            lengths = [len(array) if isinstance(array, Lazy) else None for array in arrays]
+            request = {"function": function, "content": bool(content), "arrays": lengths, "how": how}
             request["seconds"] = timeout_s
             answer = self._exchange(process, request, Watch(process, timeout_s, memory_mib))
+            steps = sum(-(-(length or 0) // BLOCK) for length in lengths)
+            progress = tracked(range(steps), steps, f"reading samples for {self._library}")
+            while "rows" in answer:  # the child goes through an array whose rows are made when asked for
+                next(progress, None)
+                number, start, stop = answer["rows"]
+                try:
+                    (folder / f"{number}.npy").unlink(missing_ok=True)  # the child still looks at the old one
+                    np.save(folder / f"{number}.npy", arrays[number][start:stop], allow_pickle=False)
+                except BaseException:
+                    self.close()  # it waits for these rows
+                    raise
+                more = {"function": function, "seconds": timeout_s}
+                answer = self._exchange(process, more, Watch(process, timeout_s, memory_mib))
             if "error" in answer:
                 raise getattr(errors, answer["error"])(*answer["arguments"])
             return (folder / "answer").read_bytes()
@@ -150,16 +167,15 @@ def _serve(module: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever the library prints goes to the log, never between the answers
     functions = importlib.import_module(module)
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         request = json.loads(line)
-        if hasattr(signal, "alarm"):  # nobody else ends it when the parent is killed meanwhile
-            signal.alarm(int(request["seconds"]) + 10)
+        _watch(request["seconds"])
         try:
             how = request["how"]
             if request["content"]:
                 how["content"] = Path("content").read_bytes()
             if request["arrays"]:
-                how["samples"] = [np.load(f"{i}.npy", allow_pickle=False) for i in range(request["arrays"])]
+                how["samples"] = [_samples(i, length, answers) for i, length in enumerate(request["arrays"])]
             Path("answer").write_bytes(getattr(functions, request["function"])(**how))
             answer = {}
         except errors.MissingExtraError as error:
@@ -173,6 +189,40 @@ def _serve(module: str) -> None:
         answers.flush()
         if hasattr(signal, "alarm"):
             signal.alarm(0)
+
+
+class _Rows:
+    """In the child: an array that the parent makes block by block, for code that goes from front to back."""
+
+    def __init__(self, number: int, length: int, answers: IO[str]) -> None:
+        self._number, self._length, self._answers = number, length, answers
+        self._start, self._block = 0, np.zeros((0, 0))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, rows: slice) -> Array:
+        if not self._start <= rows.start <= rows.stop <= self._start + len(self._block):
+            stop = min(max(rows.stop, rows.start + BLOCK), self._length)
+            self._answers.write(json.dumps({"rows": [self._number, rows.start, stop]}) + "\n")
+            self._answers.flush()
+            _watch(json.loads(sys.stdin.readline())["seconds"])
+            block = np.load(f"{self._number}.npy", mmap_mode="r", allow_pickle=False)
+            self._start, self._block = rows.start, block
+        return self._block[rows.start - self._start : rows.stop - self._start]
+
+
+def _samples(number: int, length: int | None, answers: IO[str]) -> Any:
+    """An array of the request: from a file, or row by row."""
+    if length is not None:
+        return _Rows(number, length, answers)
+    return np.load(f"{number}.npy", allow_pickle=False)
+
+
+def _watch(seconds: float) -> None:
+    """Nobody else ends this process when the parent is killed meanwhile."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(seconds) + 10)
 
 
 _shared: dict[str, Worker] = {}

@@ -56,7 +56,8 @@ def quantize(
         versions={"tensorflow": converter.tensorflow_version(), "keras": converter.keras_version()},
         findings=findings,
     )
-    return QuantizedModel(model.name, artefact, config, model.tflite, {**manifest, **report})
+    told = {**manifest, **report}
+    return QuantizedModel(model.name, artefact, config, model.tflite, told, finish=model.finish)
 
 
 def _optimized(

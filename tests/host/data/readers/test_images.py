@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 
 from pytest_quantcheck.data import annotated_folder, coco, image_folder, load_data
 from pytest_quantcheck.data.lazy import Lazy
-from pytest_quantcheck.data.readers.pixels import INTERPOLATIONS, Pixels
-from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.data.readers.pixels import INTERPOLATIONS, Pixels, _libraries
+from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 
 pytestmark = pytest.mark.host
 pytest.importorskip("PIL")
@@ -58,8 +59,6 @@ def test_pixels_are_those_of_tf_image(folder, interpolation, aspect_ratio):
     ("name", "mode"), [("a.png", "RGBA"), ("a.png", "L"), ("a.jpg", "RGB"), ("a.bmp", "RGB")]
 )
 def test_every_colour_mode_reads_every_picture(tmp_path, color_mode, channels, name, mode):
-    if color_mode == "grayscale" and name == "a.bmp":
-        pytest.skip("TensorFlow decodes no grey values from a coloured BMP")
     file = picture(tmp_path / name, mode=mode)
     found = Pixels((20, 30), color_mode=color_mode, rescale=(1, 0)).read([file])
     assert found.shape == (1, 20, 30, channels)
@@ -299,3 +298,14 @@ def test_an_unknown_category_is_named(tmp_path):
     file = written(tmp_path, document())
     with pytest.raises(UsageError, match="no category 'dog'; it has person, cup"):
         coco(tmp_path, file, size=8, classes=["dog"])
+
+
+@pytest.mark.parametrize("package", ["PIL", "tensorflow"])
+def test_without_the_packages_it_says_what_to_install(folder, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    _libraries.cache_clear()
+    try:
+        with pytest.raises(MissingExtraError, match=r'pip install "pytest-quantcheck\[zoo\]"'):
+            image_folder(folder, size=8)
+    finally:
+        _libraries.cache_clear()

@@ -1,0 +1,32 @@
+"""Train conformance models again and write their weights: ``python -m conformance_models [NAME...]``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from importlib import import_module
+
+from conformance_models import fit
+from conformance_models.zoo import MODELS
+
+
+def main() -> int:
+    """Train the models that are named, all by default; prints what was written and how long it took."""
+    parser = argparse.ArgumentParser(prog="python -m conformance_models", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODELS)}; default: all")
+    names = parser.parse_args().names or MODELS
+    if unknown := sorted(set(names) - set(MODELS)):
+        parser.error(f"there is no {unknown[0]}; allowed: {', '.join(MODELS)}")
+    for name in names:
+        start = time.monotonic()
+        module = import_module(f"conformance_models.{name}")
+        model = module.train()
+        fit.save(model, module.WEIGHTS)
+        size = module.WEIGHTS.stat().st_size
+        print(f"{module.WEIGHTS}: {model.count_params()} parameters, {size} bytes, "
+              f"{time.monotonic() - start:.0f} s", flush=True)  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""The trained models of the source systems' kinds, by name."""
+
+from __future__ import annotations
+
+MODELS = ("audio_events", "keywords", "activity", "mnist_gemm")
