@@ -19,7 +19,7 @@ def subset(samples: Samples, count: int, seed: int = 0) -> tuple[int, ...]:
     return chosen(samples.names, samples.labels, count, seed)
 
 
-MOST_AT_HAND = 256
+MOST_AT_HAND = 64
 
 
 def at_hand(samples: Samples) -> Samples:

@@ -71,7 +71,7 @@ def test_the_artefact_is_the_same_and_few_rows_are_made_at_once(digits, eager, t
         assert np.array_equal(mine.zero_points, other.zero_points)
     assert made.manifest["calibration"]["ids"] == eager.manifest["calibration"]["ids"]
     assert source.most <= 64
-    assert source.made <= 400 + 256  # the calibration, and a look at some
+    assert source.made <= 400 + 64  # the calibration, and a look at some
 
 
 def test_a_run_is_the_same_and_keeps_no_inputs(digits, eager):
