@@ -23,6 +23,7 @@ COMMANDS = {
     "quantize": "make an integer model of a float one",
     "run": "run a quantized model on a board, with inputs and outputs as NumPy files",
     "compare": "find the first operator in which two runners differ",
+    "explain": "say where a quantized model loses its accuracy, and why",
     "chain": "run the steps of a Model-Zoo configuration",
     "verdict": "turn a JSON report of pytest into an exit code",
     "diff": "say what changed between two JSON reports",

@@ -12,7 +12,12 @@ from pytest_quantcheck.report.provenance import Provenance
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.row import count, overall
 
-SCHEMAS = {"report": "quantcheck-report-3", "run": "quantcheck-run-2", "compare": "quantcheck-compare-2"}
+SCHEMAS = {
+    "report": "quantcheck-report-3",
+    "run": "quantcheck-run-2",
+    "compare": "quantcheck-compare-2",
+    "explain": "quantcheck-explain-1",
+}
 """The name and version that each document carries. A version changes when a reader would have to."""
 
 

@@ -27,7 +27,8 @@ called a suspicion. Where nothing fits, the cause is *unknown*.
 `make catalogue` injects the causes in three variants or more (layer, magnitude, model), other faults that
 must stay *unknown*, and sound runs. It prints who was named for whom.
 
-The code is what JSON reports hold (`divergence.code`).
+A failed check names causes by itself; `quantcheck compare` does for two runners, and
+[`quantcheck explain`](commands/explain.md) for one model. The code is what JSON reports hold.
 """
 
 

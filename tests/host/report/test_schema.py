@@ -21,6 +21,7 @@ from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.picture import Picture
 from pytest_quantcheck.verdict.row import OUTCOMES, Row, ScoreRow, count
 from pytest_quantcheck.verdict.table import Table
+from pytest_quantcheck.workflows.explain import Board, Layer, Stage
 from tests.documents import SCHEMA, read
 from tests.host.report.rows import EVERY, GOOD, HOSTILE
 
@@ -34,6 +35,9 @@ TYPES = {
     "criterion": Criterion,
     "divergence": Divergence,
     "cause": Cause,
+    "stage": Stage,
+    "layer": Layer,
+    "beside": Board,
     "change": Change,
     "provenance": Provenance,
     "picture": Picture,
