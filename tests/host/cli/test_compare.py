@@ -67,7 +67,7 @@ def test_what_the_interpreter_refuses_no_other_runner_gets(tmp_path, capsys, mon
         ("litert", "litert_reference", None, "neither has the exact integers"),
     ],
 )
-def test_the_side_without_the_exact_integers_is_named(keyword_spotting, capsys, a, b, inexact, words) -> None:
+def test_the_side_that_departs_is_named(keyword_spotting, capsys, a, b, inexact, words) -> None:
     report = keyword_spotting / "r.json"
     assert compare(keyword_spotting, a, b, "--json", str(report)) == 1
     printed = capsys.readouterr().out
