@@ -424,8 +424,8 @@ PATCHES = (
         "SAME puts the odd cell before the input",
         "padding on the wrong side",
         WINDOWS,
-        "before.append(total // 2)",
-        "before.append((total + 1) // 2)",
+        "step, place = strides[axis], total // 2",
+        "step, place = strides[axis], (total + 1) // 2",
     ),
     Patch(
         "CONV_2D takes left for top",
