@@ -7,7 +7,7 @@
 # make bench    instructions per multiply-accumulate, code size, import cost, speed of quantizing
 # make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make catalogue  every known fault injected, and whether its cause is named; ten others that must not be
-# make hostile damaged models, strangers' files, lying boards: no traceback, no hang, no wrong pass
+# make hostile damaged models, malicious files, lying boards: no traceback, no hang, no wrong pass
 # make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
 # Each does its whole set-up first; see tools/setup.sh.

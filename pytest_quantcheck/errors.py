@@ -67,8 +67,8 @@ class ProcessEndedError(QuantcheckError):
     def __init__(self, title: str, number: int) -> None:
         super().__init__(
             f"the process of {title} was ended by signal {number} ({signal.Signals(number).name}) from "
-            "outside: by somebody, or by the system for want of memory. This says nothing about the model. "
-            "Run it again, with more free memory or fewer processes (-n)"
+            "outside: by a person, or by the system because memory ran out. This says nothing about the "
+            "model. Run it again, with more free memory or fewer processes (-n)"
         )
 
     @classmethod

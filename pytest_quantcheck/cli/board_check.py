@@ -103,7 +103,7 @@ def _link(session: BoardSession) -> Iterator[Result]:
         if reached != rate:
             yield Result(
                 "link",
-                f"{rate} baud cannot be had: the self-test lost bytes, or the chip cannot make the rate",
+                f"{rate} baud does not work: the self-test lost bytes, or the chip cannot make the rate",
                 f"keep baud = {reached} or less in the inventory; look at cable length and ground",
             )
             break
@@ -149,7 +149,7 @@ def _counter(session: BoardSession) -> Iterator[Result]:
     loop = device.loop(_ROUNDS)
     expected = loop.expected(_ROUNDS)
     exact = expected is None or loop.counted == expected
-    promise = "the port promises no cost" if expected is None else f"expected {expected}"
+    promise = "the port does not say what its loop costs" if expected is None else f"expected {expected}"
     yield Result(
         "counter",
         f"a loop of {_ROUNDS} rounds counts {loop.counted} {hello.unit}, {promise}",

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     cache = Cache(args.cache)
     if cache.root.exists() and not cache.root.is_dir():
         option = "--cache" if args.cache else "QC_CACHE"
-        raise UsageError(f"{option} {cache.root}: this is no folder; name one, or one that shall be made")
+        raise UsageError(f"{option} {cache.root}: this is not a folder; name one, or a new one")
     if args.prune:
         most = USUAL_MIB if args.max_mib is None else args.max_mib
         pruned = cache.prune(max_age_days=args.max_age_days, max_bytes=int(most * MIB))

@@ -62,10 +62,10 @@ class Calibration:
             raise UsageError(f"calibration by {self.kind}, {self.value!r}: allowed: a number")
         if self.kind in ("fraction", "stratified"):
             if not 0 < self.value <= 1:
-                raise UsageError(f"calibration {self.kind} {self.value!r}: it lies above 0 and up to 1")
+                raise UsageError(f"calibration {self.kind} {self.value!r}: it must be above 0 and at most 1")
             object.__setattr__(self, "value", round(self.value, 12))  # 7.2% / 100 is 0.07200000000000001
             if not self.value:
-                raise UsageError(f"calibration {self.kind}: less than a millionth of a millionth is none")
+                raise UsageError(f"calibration {self.kind}: it must be at least 1e-12")
         elif not math.isfinite(self.value) or self.value < 1 or self.value != int(self.value):
             raise UsageError(
                 f"calibration by {self.kind}, {self.value!r}: a whole number of at least one sample"
@@ -83,7 +83,7 @@ class Calibration:
         if match := re.fullmatch(r"(stratified:)?([0-9]+(?:\.[0-9]+)?)%", text):
             percent = float(match[2])
             if not 0 < percent <= 100:
-                raise UsageError(f"calibration={text!r}: a fraction lies above 0% and up to 100%")
+                raise UsageError(f"calibration={text!r}: a fraction must be above 0% and at most 100%")
             return cls("stratified" if match[1] else "fraction", percent / 100, seed)
         if match := re.fullmatch(r"(count|random):([0-9]+)", text):
             if int(match[2]) < 1:
@@ -250,7 +250,7 @@ def _label(name: str, classes: Sequence[str], labels: Sequence[int]) -> int:
     called = [label for label, each in enumerate(classes) if each == name]
     if len(called) > 1:
         raise UsageError(
-            f"calibration=classes:{name}: {len(called)} classes are called so; give the label of one: "
+            f"calibration=classes:{name}: {len(called)} classes have this name; give the label of one: "
             f"{', '.join(map(str, called))}"
         )
     label = called[0] if called else int(name) if re.fullmatch("[0-9]+", name) else None

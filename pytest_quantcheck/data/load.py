@@ -35,7 +35,7 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
         made = call_reference(source, base)
         if isinstance(made, (Dataset, Samples)):
             return made
-        raise UsageError(f"{source!r} returned a {type(made).__name__}; a Dataset or Samples is wanted")
+        raise UsageError(f"{source!r} returned a {type(made).__name__}; a Dataset or Samples is expected")
     if path.is_dir():
         raise UsageError(
             f"{path} is a folder; say what lies in it: {', '.join(f'{name}:{source}' for name in READERS)}, "
@@ -73,7 +73,7 @@ def _samples(arrays: dict[str, Array], prefix: str, path: Path) -> Samples:
     numbers = sorted(int(match[1]) for name in arrays if (match := numbered.fullmatch(name)))
     labels, ids = arrays.get(f"{prefix}y"), _names(arrays, f"{prefix}ids", path)
     if labels is not None and labels.ndim < 1:
-        raise ModelError(f"{path}: {prefix}y is a single value; one label per sample is wanted")
+        raise ModelError(f"{path}: {prefix}y is a single value; one label per sample is expected")
     if start in arrays:
         return Samples(arrays[start], labels, ids)
     if numbers:
@@ -86,5 +86,5 @@ def _names(arrays: dict[str, Array], key: str, path: Path) -> tuple[str, ...] | 
     if names is None:
         return None
     if names.ndim != 1:
-        raise ModelError(f"{path}: {key} has the shape {names.shape}; a list of names is wanted")
+        raise ModelError(f"{path}: {key} has the shape {names.shape}; a list of names is expected")
     return tuple(str(name) for name in names)

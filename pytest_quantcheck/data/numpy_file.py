@@ -83,7 +83,7 @@ class NumpyFile(Mapping[str, Array]):
             if dtype.hasobject or dtype.names:
                 raise ModelError(f"{dtype} are no plain numbers or texts")
             if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize > size:
-                raise ModelError(f"its header promises {dtype} {shape}, which its {size} bytes cannot hold")
+                raise ModelError(f"its header declares {dtype} {shape}, which its {size} bytes cannot hold")
             return np.broadcast_to(np.zeros((), dtype), shape)
 
     @contextmanager

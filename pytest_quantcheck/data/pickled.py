@@ -32,7 +32,7 @@ def read_pickle(path: Path) -> dict[str, Array]:
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except Exception as error:  # damaged pickles raise a dozen kinds of errors
-        raise ModelError(f"{path} is no intact pickle ({type(error).__name__}: {error})") from error
+        raise ModelError(f"{path} is not a valid pickle ({type(error).__name__}: {error})") from error
     if isinstance(found, np.ndarray):
         named: dict[Any, Any] = {"": found}
     elif isinstance(found, (tuple, list)) and len(found) == 2:

@@ -133,7 +133,7 @@ def _check_shapes(samples: Samples, shapes: Sequence[Shape]) -> None:
     given = [a.shape[1:] for a in samples.inputs]
     if given != [tuple(s) for s in shapes]:
         raise UsageError(
-            f"calibration samples have the shape {_listed(given)} each, the model wants {_listed(shapes)}. "
+            f"calibration samples have the shape {_listed(given)} each, the model expects {_listed(shapes)}. "
             "Samples are preprocessed arrays with the sample axis first; several inputs are a tuple of arrays"
         )
     for array in samples.inputs:

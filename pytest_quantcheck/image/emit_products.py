@@ -73,7 +73,7 @@ def batch_matmul(source: SourceOperator, p: BatchMatMul) -> KernelCall:
         products = source.input.shape[-2 if p.adj_x else -1]
         if products > limits.MAX_INT16_PRODUCTS:
             source.fail(
-                f"{products} products make a sum that may leave 47 bits; {limits.MAX_INT16_PRODUCTS} at most"
+                f"{products} products make a sum that may exceed 47 bits; {limits.MAX_INT16_PRODUCTS} at most"
             )
         rule = (int(reduced_multiplier(p.requantize.multiplier)[0]), 15 - int(p.requantize.shift[0]))
     zeros = (p.input1_zero_point, p.input2_zero_point, p.output_zero_point)
@@ -100,7 +100,7 @@ def _wide(
         table["multiplier"], table["shift"] = source.rules(p.requantize, outputs)
         table["bias"] = wrap_int32(table["bias"])
     if np.abs(table["bias"]).max() > limits.MAX_WIDE_BIAS or weights.size // outputs >= limits.PRODUCTS_LIMIT:
-        source.fail("its sums may leave 47 bits")
+        source.fail("its sums may exceed 47 bits")
     blob = weights.tobytes()
     params = layout.CONVOLUTION.pack(
         *source.window(window),

@@ -35,7 +35,7 @@ def reduce_max(source: SourceOperator, p: ReduceMax) -> KernelCall:
     shape = source.input.shape
     first, behind = (p.axes[0], p.axes[-1] + 1) if p.axes else (0, 0)
     if any(shape[i] > 1 for i in range(first, behind) if i not in p.axes):
-        source.fail(f"reduces the axes {p.axes} of {shape}; on a board they must be neighbours")
+        source.fail(f"reduces the axes {p.axes} of {shape}; on a board they must be adjacent")
     parts = shape[:first], shape[first : min(first + 1, behind)], shape[first + 1 : behind], shape[behind:]
     outer, height, width, inner = map(math.prod, parts)
     if max(height, width) > limits.MAX_WINDOW:

@@ -45,10 +45,10 @@ def arithmetic(text: str) -> Union[Number, tuple[Number, ...]]:
 
 
 def number(text: str) -> float:
-    """``arithmetic`` where one number is wanted."""
+    """``arithmetic`` where one number is expected."""
     value = arithmetic(text)
     if isinstance(value, tuple):
-        raise UsageError(f"{text!r} is {len(value)} numbers; one is wanted")
+        raise UsageError(f"{text!r} is {len(value)} numbers; one is expected")
     return float(value)
 
 

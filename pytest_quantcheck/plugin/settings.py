@@ -219,9 +219,7 @@ def _compare(config: pytest.Config) -> Path | None:
     others = ("--qc-update", "--qc-update-new", "--qc-baseline")
     for option in others:
         if getattr(config.option, option[2:].replace("-", "_")):
-            raise pytest.UsageError(
-                f"--qc-compare and {option} say two things about what was before: give one"
-            )
+            raise pytest.UsageError(f"--qc-compare and {option} both say what to compare with: give one")
     if not path.is_file():
         raise pytest.UsageError(f"--qc-compare {path}: there is no such file; allowed: a quantized model")
     return path

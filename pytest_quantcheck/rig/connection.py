@@ -22,7 +22,7 @@ from pytest_quantcheck.rig.protocols.transport import Transport
 from pytest_quantcheck.rig.serial_log import SerialLog
 
 _REMEDIES = {
-    "board": "its log says why: something ended it (the system, for want of memory?), or it is broken",
+    "board": "its log says why: something ended it (the system, because memory ran out?), or it is broken",
     "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
     "boot": "look at power, boot straps and console wiring; quantcheck boards --check NAME tests each step",
     "link": "look at console wiring, ground and baud; quantcheck boards --check NAME counts line errors",
@@ -280,7 +280,7 @@ class Connection:
         with self.stage(f"raise the rate to {self.entry.baud} baud"):
             reached = self.device.set_baud(self.entry.baud)
         if reached != self.entry.baud:
-            self.log.note(f"{self.entry.baud} baud cannot be had, going on with {reached}")
+            self.log.note(f"{self.entry.baud} baud does not work, going on with {reached}")
 
 
 def _show(value: str | int) -> str:

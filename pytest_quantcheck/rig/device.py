@@ -351,7 +351,7 @@ class Device:
             if number == _RUNS or time.monotonic() > end:
                 raise RigFault(
                     "link",
-                    f"bytes came in during each of {number} runs: none of their counters can be believed",
+                    f"bytes came in during each of {number} runs: none of their counters is reliable",
                 )
         kept = answer.operators if operators else 0
         if answer.stopped != (stop_after is not None) or answer.records != kept:

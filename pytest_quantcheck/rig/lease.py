@@ -120,7 +120,7 @@ def directory() -> Path:
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid():
             raise RigFault(
-                "lease", f"{path} belongs to somebody else; set {DIRECTORY_VARIABLE} to a folder of yours"
+                "lease", f"{path} belongs to another user; set {DIRECTORY_VARIABLE} to a folder of yours"
             )
     return path
 
@@ -190,7 +190,7 @@ def _busy(pool: Sequence[BoardEntry], waited: float) -> str:
     lines = [f"no free board after waiting {waited:g} s:"]
     for entry in pool:
         now = holder(entry)
-        lines.append(f"  {entry.name} is held by {now or 'somebody who has not said who'}")
+        lines.append(f"  {entry.name} is held by {now or 'an unknown user'}")
     if _held:
         lines.append(f"this process holds {', '.join(_held)} and therefore does not wait: release it first")
     else:

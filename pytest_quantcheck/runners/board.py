@@ -123,7 +123,7 @@ class BoardRunner:
         """
         hello = self.session.start()
         if not hello.capabilities & Capability.TENSOR_FETCH:
-            raise UsageError(f"the runtime {_runtime(hello)} cannot hand out the output of one operator")
+            raise UsageError(f"the runtime {_runtime(hello)} cannot return the output of one operator")
         wanted = next((each for each in model.graph.operators if each.index == operator), None)
         if wanted is None:
             raise UsageError(

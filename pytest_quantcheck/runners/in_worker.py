@@ -124,7 +124,7 @@ class WorkerRunner:
             except WorkerDiedError:
                 number = first + place
                 name = vectors.names[number] if isinstance(vectors, Samples) else number
-                lines.append(f"the first sample that it dies of: {name}")
+                lines.append(f"the first sample that it crashes on: {name}")
                 break
         with suppress(ModelError):
             lines += model.graph.notes

@@ -283,7 +283,7 @@ def _no_agreement(run: Run, *, explicit: bool) -> Criterion:
 
 
 def _shown(measured: Callable[[Metric], tuple[Score, ...]], names: Sequence[str]) -> tuple[Score, ...]:
-    """The scores of a task's further metrics, as far as they have a value: nobody asked for them."""
+    """The scores of a task's further metrics, as far as they have a value; shown, but not judged."""
     found: tuple[Score, ...] = ()
     for name in names:
         with suppress(UsageError):

@@ -24,7 +24,7 @@ Flips = TypeVar("Flips", "ScoreRow", Change)
 
 OUTCOMES = ("pass", "regression", "rig_fault", "error", "expected", "unjudged")
 """What becomes of a row: ``regression``: a verdict or its test failed; ``error``: there could be no verdict;
-``expected``: a failure that xfail announced; ``unjudged``: nothing was judged."""
+``expected``: a failure that xfail expects; ``unjudged``: nothing was judged."""
 
 
 @dataclass(frozen=True)

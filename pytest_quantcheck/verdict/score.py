@@ -200,7 +200,7 @@ def _number(metric: Metric, outputs: Array, truth: Array) -> float:
         value = float(score)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"metric {metric.name} returned {type(score).__name__} {score!r}; one number is wanted"
+            f"metric {metric.name} returned {type(score).__name__} {score!r}; one number is expected"
         ) from error
     if isnan(value) and metric.undefined:
         raise UsageError(f"metric {metric.name} has no value: {metric.undefined}")

@@ -77,7 +77,7 @@ COMMANDS = {  # what is wrong -> command line, key, value, remedy
         quantize("--data", "wide.npy"),
         "shape",
         "(28, 28, 1)",
-        "the model wants (8, 8, 1)",
+        "the model expects (8, 8, 1)",
     ),
     "a file that is not there": (
         quantize(model="absent.h5"),

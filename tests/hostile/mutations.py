@@ -24,7 +24,7 @@ _TRIES = 20
 
 
 def mutant(data: bytes, seed: str | int) -> bytes:
-    """``data`` with one to four wounds of one kind."""
+    """``data`` damaged in one to four places of one kind."""
     rng = random.Random(seed)
     kind = rng.choice((_flip, _fill, _cut, _fields, _fields, _fields))
     return kind(rng, data)

@@ -36,7 +36,7 @@ def convolution(op: TfliteOperator, depthwise: bool) -> Convolution:
             op.fail(f"weights {weights.shape} do not fit {depth} input channels")
         if (told := op.option("DepthMultiplier")) != multiplier:
             op.fail(
-                f"its DepthMultiplier is {told}, which TFLM believes, but its weights say {multiplier}; "
+                f"its DepthMultiplier is {told}, which TFLM uses, but its weights say {multiplier}; "
                 "convert the model again"
             )
         if multiplier > MAX_TFLM_WINDOW:

@@ -116,7 +116,7 @@ def keras_model_to_tflite(model: Any) -> bytes:
             concrete = function.get_concrete_function(*specs)
         except Exception as error:  # layers raise whatever they raise
             raise ModelError(
-                f"TensorFlow cannot run the Keras model '{model.name}': {_first_lines(error)}. Mend or "
+                f"TensorFlow cannot run the Keras model '{model.name}': {_first_lines(error)}. Repair or "
                 "rename the layer that it names"
             ) from error
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])

@@ -129,7 +129,7 @@ class Worker:
             raise ProcessEndedError(self._library, -status)
         raise ModelError(
             f"{self._library} crashed in {request['function']} (exit status {status}): the model is damaged, "
-            f"or {self._library} has a bug. Its last words: {log or 'none'}"
+            f"or {self._library} has a bug. Its last output: {log or 'none'}"
         )
 
     def _log(self) -> str:

@@ -165,7 +165,7 @@ def _parameters(summary: Summary) -> Iterator[Finding]:
                 "error",
                 "asymmetric_weights",
                 f"The weights of {where(operator)} have a zero point other than 0.",
-                "The TFLite specification wants symmetric int8 weights; quantize again.",
+                "The TFLite specification requires symmetric int8 weights; quantize again.",
             )
 
 

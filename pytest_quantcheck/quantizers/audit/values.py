@@ -66,7 +66,7 @@ def _per_channel_dense(summary: Summary) -> Iterator[Finding]:
                 "note",
                 "per_channel_dense",
                 f"{where(operator)} has {len(weights.scales)} scales; runtimes older than TFLM's pull "
-                "request 2602 read the first only, and compute garbage without a word.",
+                "request 2602 read the first only, and compute wrong values without an error.",
                 "Where an old TFLM or CMSIS-NN runs the model, quantize with granularity=per_tensor.",
             )
 

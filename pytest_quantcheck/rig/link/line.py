@@ -208,7 +208,7 @@ def _is_text(coded: bytes) -> bool:
 def check_running(answer: Frame, kind: int) -> None:
     """``RigFault`` (crash) for the banner of a device that has started again."""
     if answer.type == Kind.BANNER:
-        raise RigFault("crash", f"the device restarted by itself while {kind_name(kind)} was in work")
+        raise RigFault("crash", f"the device restarted by itself while {kind_name(kind)} was running")
 
 
 def _refused(answer: Frame, request: Frame) -> RigFault:

@@ -268,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int | str:
     parser = argparse.ArgumentParser(prog="virtual-stm32f405", description=__doc__)
     parser.add_argument("folder", type=Path, help="where its sockets live; removed at the end")
     parser.add_argument("--flash", type=Path, required=True, help="file with the contents of its flash")
-    parser.add_argument("--log", type=Path, required=True, help="the board's story is appended here")
+    parser.add_argument("--log", type=Path, required=True, help="the board's log is appended here")
     parser.add_argument("--usart", type=int, choices=(1, 2), default=2, help="the console with a cable")
     parser.add_argument("--home", type=Path, required=True, help="removed at the end if the parent is gone")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")

@@ -59,7 +59,7 @@ def test_a_cache_that_is_no_folder_is_a_usage_error(tmp_path, capsys, monkeypatc
     else:
         options = [*options, "--cache", "/dev/null"]
     assert main(["cache", *options]) == 2
-    assert f"{by} /dev/null: this is no folder" in capsys.readouterr().err
+    assert f"{by} /dev/null: this is not a folder" in capsys.readouterr().err
 
 
 def test_a_cache_that_is_not_made_yet_is_an_empty_one(tmp_path, capsys):

@@ -260,7 +260,7 @@ def test_chosen_classes_give_all_their_samples_by_label_or_by_name():
 
 def test_of_a_name_that_several_classes_have_the_label_is_asked_for():
     names = ("crane", "b", "crane", "d")
-    with pytest.raises(UsageError, match="crane: 2 classes are called so; give the label of one: 0, 2"):
+    with pytest.raises(UsageError, match="crane: 2 classes have this name; give the label of one: 0, 2"):
         chosen_labels("classes:crane", classes=names)
     assert chosen_labels("classes:0,d", classes=names) == {0: 30, 3: 10}
 

@@ -77,12 +77,12 @@ def test_a_pickle_that_is_cut_off_is_refused(tmp_path, keep):
     content = pickle.dumps(X)
     assert keep < len(content)
     (tmp_path / "a.pickle").write_bytes(content[:keep])
-    with pytest.raises(ModelError, match="no intact pickle"):
+    with pytest.raises(ModelError, match="not a valid pickle"):
         load_data("a.pickle", tmp_path)
 
 
 def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path):
     content = pickle.dumps(X, protocol=2).replace(b"K\x03K\x04", b"K\xffK\x04")
     (tmp_path / "a.pickle").write_bytes(content)
-    with pytest.raises(ModelError, match="no intact pickle"):
+    with pytest.raises(ModelError, match="not a valid pickle"):
         load_data("a.pickle", tmp_path)

@@ -88,7 +88,7 @@ def test_a_wrong_shape_is_an_error_that_shows_both():
 
 
 def test_a_missing_input_is_an_error():
-    with pytest.raises(UsageError, match=r"\(4, 4, 1\) each, the model wants \(4, 4, 1\) and \(2,\)"):
+    with pytest.raises(UsageError, match=r"\(4, 4, 1\) each, the model expects \(4, 4, 1\) and \(2,\)"):
         representative(ALL, dataset(samples()), [SHAPE, (2,)])
 
 

@@ -517,7 +517,7 @@ def test_a_depth_multiplier_that_does_not_fit_the_weights_is_refused() -> None:
     table = tflite.Model.GetRootAs(data, 0).Subgraphs(0).Operators(0).BuiltinOptions()
     options.Init(table.Bytes, table.Pos)
     data[options._tab.Pos + options._tab.Offset(10)] = 2
-    with pytest.raises(ModelError, match="DepthMultiplier is 2, which TFLM believes, but its weights say 1"):
+    with pytest.raises(ModelError, match="DepthMultiplier is 2, which TFLM uses, but its weights say 1"):
         read_tflite(bytes(data))
 
 

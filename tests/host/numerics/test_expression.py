@@ -59,7 +59,7 @@ def test_anything_else_is_refused_and_never_run(text):
 
 
 def test_one_number_is_not_two():
-    with pytest.raises(UsageError, match="2 numbers; one is wanted"):
+    with pytest.raises(UsageError, match="2 numbers; one is expected"):
         number("1, 2")
 
 

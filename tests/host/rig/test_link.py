@@ -196,7 +196,7 @@ def test_a_refusal_names_request_status_and_detail() -> None:
 
 def test_a_restart_in_mid_request_is_a_crash() -> None:
     link = Link(Peer(lambda frame: [Frame(Kind.BANNER, 0, bytes(8))]))
-    with pytest.raises(RigFault, match="restarted by itself while RUN was in work") as caught:
+    with pytest.raises(RigFault, match="restarted by itself while RUN was running") as caught:
         link.request(Kind.RUN)
     assert caught.value.kind == "crash"
 

@@ -52,7 +52,7 @@ def half_read() -> QuantizedModel:
 
 
 def test_a_sound_model_that_kills_litert_is_a_model_error_and_the_next_call_works() -> None:
-    with pytest.raises(ModelError, match=r"(?s)LiteRT died of SIGSEGV.*first sample that it dies of: 0"):
+    with pytest.raises(ModelError, match=r"(?s)LiteRT died of SIGSEGV.*first sample that it crashes on: 0"):
         LitertRunner().run(without_bias(), Raw(np.zeros((3, 4, 4, 2), np.int8)))
     assert shared_worker("litert").pid is None
     assert len(LitertRunner().run(half_read(), Raw(np.zeros((20, 4), np.int8)))) == 20
@@ -135,7 +135,8 @@ def test_equal_logits_that_abort_tflm_are_told_with_operator_and_sample() -> Non
     logits[37, 0] = 0
     ids = [f"picture-{i}" for i in range(40)]
     with pytest.raises(
-        ModelError, match=r"(?s)died of SIGABRT.*dies of: picture-37\n.*operator 0 \(SOFTMAX\): TFLM aborts"
+        ModelError,
+        match=r"(?s)died of SIGABRT.*crashes on: picture-37\n.*operator 0 \(SOFTMAX\): TFLM aborts",
     ):
         TflmRunner().run(wide_softmax(), Samples(logits, ids=ids))
 
