@@ -127,7 +127,7 @@ def test_a_device_that_is_busy_for_ever_ends_at_the_limit() -> None:
     peer = Peer(lambda frame: [])
     peer.read = read  # type: ignore[method-assign]
     start = time.monotonic()
-    with pytest.raises(RigFault, match=r"RUN is not done after .* BUSY again and again.*--qc-run-timeout"):
+    with pytest.raises(RigFault, match=r"RUN is not done .* says BUSY or .*--qc-run-timeout"):
         Link(peer).request(Kind.RUN, deadline=0.2, limit=0.5)
     assert 0.5 <= time.monotonic() - start < 5
 
