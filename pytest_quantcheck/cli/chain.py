@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run all steps of all jobs; print each, the table, and what no limit judges."""
-    from pytest_quantcheck.workflows.model_zoo.load import gates, label, load_configurations
+    from pytest_quantcheck.workflows.model_zoo.load import gates, grouped, label, load_configurations
     from pytest_quantcheck.workflows.model_zoo.tracking import track
 
     if args.vectors is not None and args.vectors < 1:
@@ -86,10 +86,11 @@ def run(args: argparse.Namespace) -> int:
         made = _run_job(config, args, label(config))
         rows += made
         print(f"{config.composed.run_dir}: everything that was written")
-        for line in track(config, made):
-            print(line)
+        if line := track(config, made):
+            print(f"{config.composed.name}: {line}")
     code = conclude(rows, strict=args.strict)
-    for line in dict.fromkeys(filter(None, map(gates, configs))):
+    told = [(config.composed.name, gates(config)) for config in configs]
+    for line in grouped([(name, text) for name, text in told if text]):
         print(line)
     return code
 

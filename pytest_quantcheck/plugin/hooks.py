@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 WORKER_KEY = "quantcheck"
+STARTED_KEY = "quantcheck_started"
 MARKERS = (
     "quant(model=, data=, artefact=, input_type=, output_type=, granularity=, calibration=, quantizer=, "
     "scheme=, options=, optimize=, seed=, configs=, strict=): quantize a model in every combination; lists "
@@ -64,11 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config.option, "quantcheck_started"):  # xdist copies it to its workers
-        config.option.quantcheck_started = time.time()
+    run_notes(config).started = getattr(config, "workerinput", {}).get(STARTED_KEY, time.time())
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    run_notes(config)
     if options.given(config):
         from pytest_quantcheck.plugin.settings import share_with_workers
 
@@ -173,6 +172,11 @@ def pytest_report_to_serializable() -> Generator[None, dict[str, Any] | None, di
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[STARTED_KEY] = run_notes(node.config).started
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     said = (getattr(node, "workeroutput", None) or {}).get(WORKER_KEY)
     if said:  # all workers collect the same items, so each says the same
@@ -182,7 +186,10 @@ def pytest_testnodedown(node: Any) -> None:
         notes.expected = list(said["expected"])
         notes.collected = Counter({(file, name): count for file, name, count in said["collected"]})
         notes.partial = {(file, name) for file, name in said["partial"]}
-        notes.zoo_jobs, notes.ungated = [ZooJob(*job) for job in said["zoo_jobs"]], list(said["ungated"])
+        notes.zoo_jobs, notes.ungated = (
+            [ZooJob(*job) for job in said["zoo_jobs"]],
+            [(file, text) for file, text in said["ungated"]],
+        )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -63,6 +63,11 @@ def case_without_board(item: pytest.Item) -> str:
     return re.sub(rf"(^|-){re.escape(board)}(-|$)", r"\1", whole, count=1).strip("-") if board else whole
 
 
+def case_of(item: pytest.Item) -> str:
+    """What tables call an item: its name, or ``case``, which tells steps of several files apart."""
+    return str(getattr(item, "case", item.name))
+
+
 def wanted_board(item: pytest.Item | None) -> str:
     """Target (or board name) an item wants; empty when it wants none."""
     return str(parameter(item, BOARD) or "") if item is not None else ""

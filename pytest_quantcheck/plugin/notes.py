@@ -35,6 +35,7 @@ class ZooJob(NamedTuple):
 class RunNotes:
     """Of the whole run, in the controlling process; a pytest plug-in of its own.
 
+    ``started`` is when the controlling process began, in seconds since 1970; workers are told.
     ``usage_errors`` end the run, ``left_out`` counts hw items that have no board, by reason, ``omitted``
     combinations of a ``quant`` marker that are not run, ``hw_ran`` and ``hw_skipped`` the items on boards,
     ``places`` says by test id in which file and line (from 1; 0: not known) its function stands. ``written``
@@ -43,13 +44,14 @@ class RunNotes:
     or another job of its kind should run, ``collected`` counts the items of each function,
     ``partial`` are the functions of which some items were deselected, ``of_baselines`` are lines about all
     of it. ``zoo_files`` counts the Model-Zoo configurations, ``zoo_jobs`` are their jobs, ``ungated`` are
-    lines about limits that these do not set.
+    files and what is not limited in them.
     """
 
     def __init__(self) -> None:
+        self.started = 0.0
         self.zoo_files = 0
         self.zoo_jobs: list[ZooJob] = []
-        self.ungated: list[str] = []
+        self.ungated: list[tuple[str, str]] = []
         self._rows: dict[str, list[Row]] = {}
         self._attempts: Counter[str] = Counter()
         self.usage_errors: list[str] = []

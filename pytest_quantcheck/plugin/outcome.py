@@ -12,7 +12,7 @@ import pytest
 
 from pytest_quantcheck.errors import QuantcheckError, RigFault
 from pytest_quantcheck.plugin import baselines
-from pytest_quantcheck.plugin.items import wanted_board
+from pytest_quantcheck.plugin.items import case_of, wanted_board
 from pytest_quantcheck.plugin.notes import BASELINES_KEY, BOARD_KEY, REPORT_KEY, item_notes
 from pytest_quantcheck.report.junit import properties
 from pytest_quantcheck.verdict.row import Row
@@ -26,7 +26,7 @@ _FAILURES = ("regression", "rig_fault", "error")
 def record(item: pytest.Item, row: Row) -> None:
     """A verdict was reached: keep it for the item's end."""
     name = "" if row.name == row.model else row.name  # what check(name=) said
-    item_notes(item).rows.append(replace(row, test=item.nodeid, case=item.name, name=name))
+    item_notes(item).rows.append(replace(row, test=item.nodeid, case=case_of(item), name=name))
 
 
 def finish_report(
@@ -90,7 +90,7 @@ def _final(item: pytest.Item) -> list[Row]:
 
 
 def _blank(item: pytest.Item) -> Row:
-    return Row(test=item.nodeid, case=item.name, target=wanted_board(item) or "host")
+    return Row(test=item.nodeid, case=case_of(item), target=wanted_board(item) or "host")
 
 
 def _reason(error: BaseException | None) -> str:

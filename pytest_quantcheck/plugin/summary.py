@@ -44,8 +44,11 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
         terminalreporter.write_line(line)
     for line in notes.unwritten:
         terminalreporter.write_line(line, red=True, bold=True)
-    for line in dict.fromkeys(notes.ungated):
-        terminalreporter.write_line(line, yellow=True)
+    if notes.ungated:
+        from pytest_quantcheck.workflows.model_zoo.load import grouped
+
+        for line in grouped(notes.ungated):
+            terminalreporter.write_line(line, yellow=True)
 
 
 def write_reports(config: pytest.Config) -> None:

@@ -16,15 +16,16 @@ from pytest_quantcheck.workflows.model_zoo.tracking import track
 
 def track_jobs(config: pytest.Config) -> None:
     """Log each job with the rows of its steps. What cannot be logged is said, and costs nothing else."""
-    notes = run_notes(config)
+    notes, told = run_notes(config), list[tuple[str, str]]()
     for job in dict.fromkeys(notes.zoo_jobs):
         rows = [row for row in notes.rows if _of(job, row)]
         if not rows:
             continue
         try:
-            notes.written += _track(config, job, rows)
+            told.append((job.node, _track(config, job, rows)))
         except (QuantcheckError, OSError) as error:
             notes.unwritten.append(f"MLflow run NOT LOGGED: {error}")
+    notes.written += load.grouped([(file, text) for file, text in told if text])
 
 
 def _of(job: ZooJob, row: Row) -> bool:
@@ -32,7 +33,7 @@ def _of(job: ZooJob, row: Row) -> bool:
     return node == job.node and name.partition("[")[2].removesuffix("]") == job.label
 
 
-def _track(config: pytest.Config, job: ZooJob, rows: list[Row]) -> list[str]:
+def _track(config: pytest.Config, job: ZooJob, rows: list[Row]) -> str:
     overrides = settings(config).yaml_overrides
     configs = load.load_configurations(
         config.rootpath / job.path,

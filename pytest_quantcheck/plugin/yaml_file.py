@@ -57,7 +57,7 @@ def collect(path: Path, parent: pytest.Collector) -> YamlFile | None:
 
 def started(config: pytest.Config) -> datetime:
     """When this run began, on the controlling process: every worker resolves ``${now:...}`` alike."""
-    return datetime.fromtimestamp(config.option.quantcheck_started)
+    return datetime.fromtimestamp(run_notes(config).started)
 
 
 class YamlFile(pytest.File):
@@ -86,8 +86,9 @@ class YamlFile(pytest.File):
     def _in_own_folder(self, config: Configuration) -> Configuration:
         taken = self.config.stash.setdefault(_FOLDERS, {})
         me, wanted = f"{self.nodeid}[{load.label(config)}]", config.composed.run_dir
-        free = (f"{wanted}_{number}" if number > 1 else wanted for number in range(1, len(taken) + 2))
-        folder = next(each for each in free if taken.get(each, me) == me)
+        own = f"{wanted}_{self.path.stem}"
+        names = (wanted, own, *(f"{own}_{number}" for number in range(2, len(taken) + 2)))
+        folder = next(each for each in names if taken.get(each, me) == me)
         taken[folder] = me
         return load.with_folder(config, folder)
 
@@ -95,8 +96,8 @@ class YamlFile(pytest.File):
         label, notes = load.label(config), run_notes(self.config)
         job = Job(config, _ItemTools(self.config))
         notes.zoo_jobs.append(ZooJob(self.nodeid, str(self.path), label, config.composed.run_dir))
-        if line := load.gates(config):
-            notes.ungated.append(line)
+        if text := load.gates(config):
+            notes.ungated.append((self.nodeid, text))
         for step in config.steps:
             name = f"{step}[{label}]" if label else step
             yield StepItem.from_parent(self, name=name, job=job, step=step, label=label)
@@ -108,6 +109,7 @@ class StepItem(pytest.Item):
     def __init__(self, *, job: Job, step: str, label: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job, self.step, self.originalname = job, step, step
+        self.case = f"{self.path.name}::{self.name}"
         self.fixturenames = [SESSION]
         board = self._board()
         self.spec = SimpleNamespace(

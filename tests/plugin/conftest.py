@@ -9,6 +9,7 @@ import pytest
 
 # Loaded before any run in this process: what a run imports is forgotten after it, and its classes come twice.
 import pytest_quantcheck.plugin.collection
+import pytest_quantcheck.plugin.yaml_file
 import pytest_quantcheck.quantizers.config
 import pytest_quantcheck.quantizers.onnx.options
 import pytest_quantcheck.quantizers.tflite.schemes

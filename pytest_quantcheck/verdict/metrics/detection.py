@@ -190,6 +190,11 @@ def _metric(name: str, thresholds: Sequence[float]) -> Metric:
     )
 
 
+def map_at(threshold: float) -> Metric:
+    """``map40`` for an IoU of 0.4: the mean average precision at one threshold."""
+    return _metric(f"map{100 * threshold:g}", (threshold,))
+
+
 METRICS = (
     _metric("map", COCO_THRESHOLDS),
     _metric("map50", COCO_THRESHOLDS[:1]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from pytest_quantcheck.workflows.model_zoo.sections.quantcheck import Mlflow, Qu
 from pytest_quantcheck.workflows.model_zoo.sections.quantization import EDGES, Quantization
 
 IMAGES, DETECTION, AUDIO = "image_classification", "object_detection", "audio_event_detection"
+COCO_FILES = ("annotations.json", "_annotations.coco.json")
+"""What a folder of images calls its boxes in the form of COCO."""
 _AUDIO_KEYS = ("file_extension", "multi_label", "use_garbage_class", "expand_last_dim")
 _FLOAT_MODELS = (".h5", ".keras", ".onnx", ".tflite")
 _MODELS = {  # as the modes of the Model Zoo have it; what we read beyond that does no harm
@@ -125,7 +127,7 @@ def read_configuration(composed: Composed, working: Path) -> Configuration:
     found = Configuration(
         composed=composed,
         folders=tuple(dict.fromkeys((working, composed.file.parent.absolute()))),
-        task=quantcheck.task or (AUDIO if audio else _image_task(values)),
+        task=quantcheck.task or (AUDIO if audio else IMAGES),
         mode=mode,
         general=general,
         dataset=dataset,
@@ -143,6 +145,8 @@ def read_configuration(composed: Composed, working: Path) -> Configuration:
         mlflow=section(Mlflow, "mlflow"),
         quantcheck=quantcheck,
     )
+    if found.task == IMAGES and quantcheck.task is None and _detects(found):
+        found = replace(found, task=DETECTION)
     _check(found)
     return found
 
@@ -182,11 +186,19 @@ def _is_audio(values: Mapping[str, Any]) -> bool:
     )
 
 
-def _image_task(values: Mapping[str, Any]) -> str:
-    """Files for detectors have sections that others have not."""
-    general = values.get("general")
-    has_type = isinstance(general, Mapping) and general.get("model_type")
-    return DETECTION if has_type or values.get("postprocessing") is not None else IMAGES
+def _detects(config: Configuration) -> bool:
+    """Files for detectors have sections that others have not, and their images have boxes beside them."""
+    if config.general.model_type or config.composed.values.get("postprocessing") is not None:
+        return True
+    paths = [getattr(config.dataset, name) for name in vars(config.dataset) if name.endswith("_path")]
+    return any(_has_boxes(config.path(path)) for path in paths if path)
+
+
+def _has_boxes(path: Path) -> bool:
+    if path.suffix == ".json":
+        return True
+    beside = ("*.txt", "*.tfs", *COCO_FILES)
+    return path.is_dir() and any(next(path.glob(pattern), None) is not None for pattern in beside)
 
 
 def _check(config: Configuration) -> None:

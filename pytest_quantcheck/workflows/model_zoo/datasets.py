@@ -19,7 +19,8 @@ from pytest_quantcheck.errors import QuantcheckError, UsageError
 from pytest_quantcheck.formats.summary import Summary
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.workflows.model_zoo import original
-from pytest_quantcheck.workflows.model_zoo.configuration import DETECTION, Configuration
+from pytest_quantcheck.workflows.model_zoo.configuration import COCO_FILES, DETECTION, Configuration
+from pytest_quantcheck.workflows.model_zoo.detector import detector
 from pytest_quantcheck.workflows.model_zoo.sections.dataset import AudioDataset
 from pytest_quantcheck.workflows.model_zoo.sections.preprocessing import (
     AudioPreprocessing,
@@ -29,7 +30,6 @@ from pytest_quantcheck.workflows.model_zoo.sections.preprocessing import (
 RANDOM_SAMPLES = 100
 QUIET, LOUD = float(np.log(1e-4)), 5.0
 """Log-mel spectrograms: silence is log(1e-4), the loudest bands of full-scale sounds reach about 5."""
-_COCO = ("annotations.json", "_annotations.coco.json")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Data:
     @cached_property
     def evaluation(self) -> Dataset | None:
         """What models are evaluated on: the test set, else the validation set, else a part of the training
-        set; None where there is none of them.
+        set; None where there is none of them. It says nothing about calibration.
         """
         if self.test_part is not None:
             return self._dataset(self.test_part)
@@ -135,8 +135,8 @@ class Data:
 
     def _dataset(self, found: Dataset) -> Dataset:
         test = self._arranged(found.test)
-        calibration = self.calibrating if not self.config.random else None
-        return replace(found, calibration=calibration or test, test=test, input_range=None)
+        task = detector(self.config) if self.config.task == DETECTION else found.task
+        return replace(found, calibration=test, test=test, task=task, input_range=None)
 
     def _arranged(self, samples: Samples) -> Samples:
         """In the model's own layout."""
@@ -204,7 +204,9 @@ class Data:
         if self.config.task != DETECTION:
             return image_folder(path, classes=names or None, **how)
         listing = (
-            path if path.suffix == ".json" else next((path / n for n in _COCO if (path / n).is_file()), None)
+            path
+            if path.suffix == ".json"
+            else next((path / n for n in COCO_FILES if (path / n).is_file()), None)
         )
         if listing is not None:
             return coco(listing.parent, listing, classes=names, **how)

@@ -7,9 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from pytest_quantcheck.wording import shortened
 from pytest_quantcheck.workflows.model_zoo import modes
 from pytest_quantcheck.workflows.model_zoo.composition import compose
 from pytest_quantcheck.workflows.model_zoo.configuration import Configuration, read_configuration
+
+SHOWN = 5  # names of files in one line
 
 
 def load_configurations(
@@ -42,14 +45,22 @@ def label(config: Configuration) -> str:
     return ",".join(text.lstrip("+") for text in config.composed.overrides)
 
 
+def grouped(told: Sequence[tuple[str, str]]) -> list[str]:
+    """``a.yaml, b.yaml: text``: what several files have in common, once. ``told`` are files with texts."""
+    files: dict[str, list[str]] = {}
+    for name, text in dict.fromkeys(told):
+        files.setdefault(text, []).append(name)
+    return [f"{shortened(names, SHOWN)}: {text}" for text, names in files.items()]
+
+
 def gates(config: Configuration) -> str:
-    """What no limit judges, in one line; empty where accuracy has its limit."""
+    """What no limit judges; empty where accuracy has its limit."""
     judged = {modes.EVALUATE, modes.EVALUATE_QUANTIZED, modes.DEPLOY} & set(config.steps)
-    name, wanted = config.composed.name, config.quantcheck
+    wanted = config.quantcheck
     if wanted.max_drop is None:
-        return f"{name}: no accuracy gate is set; add a section quantcheck with max_drop, such as 0.01"
+        return "no accuracy gate is set; add a section quantcheck with max_drop, such as 0.01"
     if not judged:
-        return f"{name}: quantcheck.max_drop is not judged: {config.mode} measures no accuracy"
+        return f"quantcheck.max_drop is not judged: {config.mode} measures no accuracy"
     if wanted.budget and not {modes.BENCHMARK, modes.DEPLOY} & set(config.steps):
-        return f"{name}: quantcheck.budget is not judged: {config.mode} neither benchmarks nor deploys"
+        return f"quantcheck.budget is not judged: {config.mode} neither benchmarks nor deploys"
     return ""

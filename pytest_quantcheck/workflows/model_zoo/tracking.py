@@ -9,13 +9,13 @@ from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.workflows.model_zoo.configuration import Configuration
 
 
-def track(config: Configuration, rows: Sequence[Row]) -> list[str]:
-    """Log a job; lines that say where, or why not."""
+def track(config: Configuration, rows: Sequence[Row]) -> str:
+    """Log a job; says where, or why not. Empty where the file names no ``mlflow.uri``."""
     if not config.mlflow.uri:
-        return []
+        return ""
     if find_spec("mlflow") is None:
-        return [
-            f"{config.composed.name}: mlflow.uri: nothing is logged, the package mlflow is not installed; "
+        return (
+            "mlflow.uri: nothing is logged, the package mlflow is not installed; "
             'pip install "pytest-quantcheck[mlflow]"'
-        ]
+        )
     raise NotImplementedError(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.families import memories
@@ -14,6 +13,7 @@ from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.workflows.model_zoo.job import Job
+from pytest_quantcheck.workflows.model_zoo.steps.evaluate import raw, score_metric
 
 KIB = 1024
 BENCHMARK_SAMPLES = 2
@@ -34,14 +34,14 @@ def benchmark(job: Job) -> None:
     job.folder.log(
         f"benchmark: image {len(image.data)} bytes, arena {image.arena_bytes} bytes; fits {', '.join(fits)}"
     )
-    samples = job.data.random_samples(BENCHMARK_SAMPLES)
+    vectors = raw(model, job.data.random_samples(BENCHMARK_SAMPLES))
     budget = Budget(wanted.budget) if wanted.budget else None  # type: ignore[arg-type]  # it checks its values
     if wanted.board:
         device = job.tools.board(wanted.board)
-        run = device.run(model, _for_board(job, samples))
+        run = device.run(model, vectors)
         job.tools.gate(None, budget, device).check(run, baseline=wanted.baseline or None, allow_unjudged=True)
         return
-    run = job.tools.reference.run(model, samples)
+    run = job.tools.reference.run(model, vectors)
     run = replace(run, footprint=Footprint(image=len(image.data), arena=image.arena_bytes))
     job.tools.gate(None, budget, None).check(run, baseline=wanted.baseline or None, allow_unjudged=True)
 
@@ -56,7 +56,10 @@ def deploy(job: Job) -> None:
     scored = data is not None and bool(model.float_model) and not model.random_calibration
     job.folder.log(f"deploy: {model.id} is stored on {run.device.board} ({run.device.storage})")
     job.tools.gate(data, budget, device).check(
-        run, max_drop=wanted.max_drop if scored else None, baseline=wanted.baseline or None
+        run,
+        max_drop=wanted.max_drop if scored else None,
+        metric=score_metric(job, model),
+        baseline=wanted.baseline or None,
     )
 
 
@@ -69,10 +72,6 @@ def _integer_model(job: Job) -> QuantizedModel:
             "model_path",
         )
     return job.quantized
-
-
-def _for_board(job: Job, samples: Samples) -> Samples:
-    return samples if job.tools.vectors is None else job.few(samples, min(job.tools.vectors, len(samples)))
 
 
 def _float_sizes(job: Job) -> None:

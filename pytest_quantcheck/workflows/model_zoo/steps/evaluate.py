@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.errors import MissingExtraError, UsageError
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.exact import runner_of
 from pytest_quantcheck.runners.float_outputs import float_runner
 from pytest_quantcheck.runners.registry import host_runner
 from pytest_quantcheck.runners.run import Run, Runner
+from pytest_quantcheck.verdict.metrics.detection import map_at
+from pytest_quantcheck.verdict.metrics.metric import Metric
+from pytest_quantcheck.workflows.model_zoo.configuration import DETECTION
 from pytest_quantcheck.workflows.model_zoo.job import Job
 
 FEW = 8
@@ -41,7 +45,23 @@ def evaluate_float(job: Job) -> None:
     _save(job, run)
     gate = job.tools.gate(data, None, None)
     gate.reference = None  # a float model has no exact integers
-    gate.check(run, allow_unjudged=True)
+    gate.check(run, metric=score_metric(job, run.model), allow_unjudged=True)
+
+
+def score_metric(job: Job, model: QuantizedModel) -> Metric | None:
+    """Of detectors mAP at ``postprocessing.IoU_eval_thresh``, where the file says it and boxes are known."""
+    data = job.evaluation
+    said = job.config.composed.values.get("postprocessing") or {}
+    if job.config.task != DETECTION or "IoU_eval_thresh" not in said or model.random_calibration:
+        return None
+    return (
+        map_at(job.config.postprocessing.IoU_eval_thresh) if data is not None and data.test.truths else None
+    )
+
+
+def raw(model: QuantizedModel, samples: Samples) -> Raw:
+    """Random samples as integers: what they are scored does not matter, and is not said."""
+    return Raw(prepare.quantize_inputs(model, samples))
 
 
 def evaluate_quantized(job: Job) -> None:
@@ -56,7 +76,13 @@ def evaluate_quantized(job: Job) -> None:
     run = job.tools.reference.run(model, _kept(job, data.test))
     _save(job, run)
     gate = job.tools.gate(data, None, None)
-    gate.check(run, max_drop=wanted.max_drop, baseline=wanted.baseline or None, allow_unjudged=True)
+    gate.check(
+        run,
+        max_drop=wanted.max_drop,
+        metric=score_metric(job, model),
+        baseline=wanted.baseline or None,
+        allow_unjudged=True,
+    )
 
 
 def float_run(model: FloatModel, samples: Samples) -> Run:
@@ -74,7 +100,7 @@ def _same_integers(job: Job, model: QuantizedModel) -> None:
     if runner_of(job.tools.reference, model).name == runner.name:
         runner = job.tools.reference
     gate = job.tools.gate(None, None, None)
-    gate.check(runner.run(model, samples), allow_unjudged=True)
+    gate.check(runner.run(model, raw(model, samples)), allow_unjudged=True)
 
 
 def _kept(job: Job, samples: Samples) -> Samples:

@@ -61,10 +61,7 @@ def test_the_documented_audio_keys_mean_what_is_documented(tmp_path: Path) -> No
     assert found.feature_extraction is not None
     assert found.feature_extraction.norm is None
     assert found.path(str(found.dataset.training_csv_path)) == tmp_path / "sounds" / "esc.csv"
-    assert (
-        gates(found)
-        == "c.yaml: no accuracy gate is set; add a section quantcheck with max_drop, such as 0.01"
-    )
+    assert gates(found) == "no accuracy gate is set; add a section quantcheck with max_drop, such as 0.01"
 
 
 def test_a_file_for_images_without_a_detectors_sections_classifies(tmp_path: Path) -> None:
@@ -144,7 +141,7 @@ def test_forty_broken_files() -> None:
 
 def test_what_a_mode_cannot_judge_is_said(tmp_path: Path) -> None:
     assert gates(read(tmp_path, IMAGES, "operation_mode=chain_qb")) == (
-        "c.yaml: quantcheck.max_drop is not judged: chain_qb measures no accuracy"
+        "quantcheck.max_drop is not judged: chain_qb measures no accuracy"
     )
     text = IMAGES + "  budget: {flash_kib: 100}\n"
     assert "budget is not judged: chain_eqe neither benchmarks nor deploys" in gates(read(tmp_path, text))
