@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_quantcheck.report import json
@@ -34,26 +35,36 @@ _RUN_STATUS = {True: "FINISHED", False: "FAILED"}
 
 def write(report: Report, target: str) -> None:
     """``target`` is a tracking URI: a server, a database or a folder. Raises what MLflow raises."""
-    for name, value in USUAL.items():
-        os.environ.setdefault(name, value)
+    log(report, target, experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT)
+
+
+def log(report: Report, target: str, *, experiment: str, name: str = "", files: Sequence[Path] = ()) -> str:
+    """The same in an ``experiment`` of that name, as a run called ``name``, which keeps ``files`` as well.
+
+    Returns the run's id.
+    """
+    for variable, value in USUAL.items():
+        os.environ.setdefault(variable, value)
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(target)
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-    found = client.get_experiment_by_name(name)
-    experiment = found.experiment_id if found is not None else client.create_experiment(name)
+    found = client.get_experiment_by_name(experiment)
+    number = found.experiment_id if found is not None else client.create_experiment(experiment)
     made, outcome = report.provenance, overall(report.rows)
     tags = {"outcome": outcome, "mlflow.source.name": "pytest-quantcheck", "mlflow.source.type": "JOB"}
     tags |= {"mlflow.source.git.commit": made.revision} if made.revision else {}
     facts = {"pytest-quantcheck": made.quantcheck, "python": made.python, **made.packages, **made.options}
-    run = _log(client, experiment, f"quantcheck: {outcome}", tags, {**facts, **count(report.rows)})
+    run = _log(client, number, name or f"quantcheck: {outcome}", tags, {**facts, **count(report.rows)})
     client.log_text(run, page.render(report), "report.html")
     client.log_text(run, json.render(report), "report.json")
     for row in report.rows:
         its = {"outcome": row.outcome, "mlflow.parentRunId": run}
-        one = _log(client, experiment, title(row), its, _values(row))
+        one = _log(client, number, title(row), its, _values(row))
         client.set_terminated(one, _RUN_STATUS[row.outcome in ("pass", "expected")])
+    for file in files:
+        client.log_artifact(run, str(file))
     client.set_terminated(run, _RUN_STATUS[outcome == "pass"])
+    return run
 
 
 def _values(row: Row) -> dict[str, object]:

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 
+from pytest_quantcheck.report import mlflow
 from tests.plugin.conftest import BOARDS
 
 pytestmark = pytest.mark.host
@@ -193,7 +195,8 @@ def test_the_last_lines_say_where_no_gate_is_set(finished: Finished) -> None:
 
 def test_everything_lands_where_the_configuration_says(finished: Finished) -> None:
     runs = finished.runs()
-    assert len(runs) == len(CONFIGURATIONS) - 3, "three configurations name another folder"
+    runs.pop("", None)  # of the first configuration, and of MLflow's own folder
+    assert len(runs) == len(CONFIGURATIONS) - 4, "three configurations name another folder"
     folder = runs["people_eqe"]
     assert (folder / ".hydra" / "config.yaml").read_text().startswith("operation_mode: chain_eqe\n")
     model = folder / "quantized_models" / "quantized_model.tflite"
@@ -214,6 +217,28 @@ def test_everything_lands_where_the_configuration_says(finished: Finished) -> No
     assert {(each.shape, each.dtype.name) for each in inputs} == {
         ((9, 24, 24, 3), "int8"), ((9, 3, 24, 24), "float32")
     }, "evaluation.gen_npy_input; the last evaluated is the integer model"  # fmt: skip
+
+
+def test_mlflow_has_a_run_for_each_configuration(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in mlflow.USUAL.items():
+        monkeypatch.setenv(variable, value)
+    client = MlflowClient(str(finished.folder / "experiments_outputs" / "mlruns"))
+    project = client.get_experiment_by_name("myproject")
+    runs = client.search_runs([project.experiment_id], max_results=100)
+    (run,) = [run for run in runs if run.info.run_name[20:] == "sounds_eqe"]
+    wanted = {
+        "quantization.quantizer": "TFlite_converter",
+        "dataset.seed": "120",
+        "operation_mode": "chain_eqe",
+    }
+    assert run.data.params.items() >= wanted.items()
+    assert (run.info.status, run.data.metrics["passed"]) == ("FINISHED", 1)
+    kept = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert kept >= {"quantized_model.tflite", "quantized_model.tflite.json", "report.html", "report.json"}
+    below = [each for each in runs if each.data.tags.get("mlflow.parentRunId") == run.info.run_id]
+    scores = {each.info.run_name: each.data.metrics.get("clip_accuracy") for each in below}
+    assert len(scores) == 3
+    assert {value for key, value in scores.items() if "evaluate" in key} == {1.0}
 
 
 def test_what_fails_says_why_and_what_needs_it_names_it(tmp_path: Path) -> None:
