@@ -28,6 +28,11 @@ class BoardEntry:
     source: str = ""  # where it was read, for error messages
     settings: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def built_in(cls, name: str, family: str, core: str) -> BoardEntry:
+        """The virtual board of a family that needs no inventory; ``core`` is a tag, such as ``riscv``."""
+        return cls(name, family, name, tags=("virtual", core), virtual=True, source="built in")
+
     @property
     def where(self) -> str:
         """The file it was read from, else its name: how an error message begins."""

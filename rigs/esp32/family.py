@@ -28,16 +28,7 @@ class Esp32Family:
 
     def virtual_boards(self) -> Sequence[BoardEntry]:
         """The ESP32-C3 that needs nothing but Python packages."""
-        return (
-            BoardEntry(
-                name=VIRTUAL,
-                family=self.name,
-                target=VIRTUAL,
-                tags=("virtual", "riscv"),
-                virtual=True,
-                source="built in",
-            ),
-        )
+        return (BoardEntry.built_in(VIRTUAL, self.name, "riscv"),)
 
     def scan(self) -> Sequence[BoardEntry]:
         """Serial ports of Espressif's own USB, then common bridges, which may carry any chip."""

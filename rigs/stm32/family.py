@@ -40,16 +40,7 @@ class STM32Family:
         return ""
 
     def virtual_boards(self) -> Sequence[BoardEntry]:
-        return (
-            BoardEntry(
-                name=VIRTUAL,
-                family=self.name,
-                target=VIRTUAL,
-                tags=("virtual", "cortex-m4f"),
-                virtual=True,
-                source="built in",
-            ),
-        )
+        return (BoardEntry.built_in(VIRTUAL, self.name, "cortex-m4f"),)
 
     def scan(self) -> Sequence[BoardEntry]:
         """ST-LINKs with a console, then other probes pyOCD sees; their targets are for you to fill in."""

@@ -28,6 +28,7 @@ from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSu
 from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Tensor
+from pytest_quantcheck.quantizers.audit.findings import another_edge_type, another_granularity, wrong_scales
 from pytest_quantcheck.quantizers.audit.values import another_scheme, audit_values
 from pytest_quantcheck.quantizers.config import QuantConfig
 
@@ -120,14 +121,7 @@ def _gives_integers(file: _File, node: Any) -> bool:
 
 def _parameters(file: _File) -> Iterator[Finding]:
     for name, (scales, _, _, _) in file.quantization.items():
-        if not np.isfinite(scales).all() or (scales <= 0).any():
-            worst = scales[~(np.isfinite(scales) & (scales > 0))][0]
-            yield Finding(
-                "error",
-                "scale",
-                f"Tensor '{name}' has the scale {worst:g}.",
-                "Scales are positive and finite; look for NaN in the weights and calibration samples.",
-            )
+        yield from wrong_scales(f"Tensor '{name}'", scales)
     for node, name, _ in _weights(file):
         _, zeros, _, dtype = file.quantization[name]
         if dtype == "int8" and zeros.any():
@@ -214,33 +208,14 @@ def _scheme(file: _File, config: QuantConfig) -> Iterator[Finding]:
 
 
 def _edge_types(file: _File, config: QuantConfig) -> Iterator[Finding]:
-    for side, wanted, edges in (
-        ("input", config.input_type, graph_inputs(file.graph)),
-        ("output", config.output_type, file.graph.output),
-    ):
+    for side, edges in (("input", graph_inputs(file.graph)), ("output", file.graph.output)):
         for info in edges:
-            dtype = value_type(info)[1]
-            if dtype != wanted:
-                yield Finding(
-                    "error",
-                    f"{side}_type",
-                    f"{side.capitalize()} '{info.name}' is {dtype}, {wanted} was asked for.",
-                    f"Quantize again with {side}_type={wanted}, or ask for {side}_type={dtype}.",
-                )
+            yield from another_edge_type(side, info.name, value_type(info)[1], config)
 
 
 def _granularity(file: _File, config: QuantConfig) -> Iterator[Finding]:
     for node, weights, channels in _weights(file):
         scales = len(file.quantization[weights][0])
-        if config.granularity == "per_tensor" and scales > 1:
-            asked = "one scale (per_tensor) was asked for"
-        elif config.granularity == "per_channel" and scales == 1 < channels and kind_of(node) in PER_CHANNEL:
-            asked = "one per channel (per_channel) was asked for"
-        else:
-            continue
-        yield Finding(
-            "error",
-            "granularity",
-            f"The weights of {file.where(node)} have {scales} scale(s) for {channels} channels, {asked}.",
-            f"Quantize again with granularity={config.granularity}, or ask for what the file holds.",
+        yield from another_granularity(
+            file.where(node), scales, channels, config, can_be_per_channel=kind_of(node) in PER_CHANNEL
         )

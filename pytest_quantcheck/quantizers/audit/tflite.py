@@ -13,6 +13,7 @@ from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS, DYNAMIC_FROM
+from pytest_quantcheck.quantizers.audit.findings import another_edge_type, another_granularity, wrong_scales
 from pytest_quantcheck.quantizers.audit.values import (
     INTEGER_RANGE,
     MIXING,
@@ -142,14 +143,7 @@ def _parameters(summary: Summary) -> Iterator[Finding]:
         if not len(tensor.scales):
             continue
         what = f"Tensor {tensor.index} ('{tensor.name}')"
-        if not np.isfinite(tensor.scales).all() or (tensor.scales <= 0).any():
-            worst = tensor.scales[~(np.isfinite(tensor.scales) & (tensor.scales > 0))][0]
-            yield Finding(
-                "error",
-                "scale",
-                f"{what} has the scale {worst:g}.",
-                "Scales are positive and finite; look for NaN in the weights and calibration samples.",
-            )
+        yield from wrong_scales(what, tensor.scales)
         low, high = INTEGER_RANGE.get(tensor.dtype, (0, 0))
         if len(tensor.zero_points) and (tensor.zero_points.min() < low or tensor.zero_points.max() > high):
             yield Finding(
@@ -218,10 +212,7 @@ def _scheme(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
 
 def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
     used = {index for op in summary.operators for index in (*op.inputs, *op.outputs)}
-    for side, wanted, tensors in (
-        ("input", config.input_type, summary.input_tensors),
-        ("output", config.output_type, summary.output_tensors),
-    ):
+    for side, tensors in (("input", summary.input_tensors), ("output", summary.output_tensors)):
         for tensor in tensors:
             if tensor.index not in used:
                 yield Finding(
@@ -230,13 +221,8 @@ def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
                     f"{side.capitalize()} '{tensor.name}' belongs to no operator.",
                     "Leave it out of the model; what passes through unchanged needs no network.",
                 )
-            elif tensor.dtype != wanted:
-                yield Finding(
-                    "error",
-                    f"{side}_type",
-                    f"{side.capitalize()} '{tensor.name}' is {tensor.dtype}, {wanted} was asked for.",
-                    f"Quantize again with {side}_type={wanted}, or ask for {side}_type={tensor.dtype}.",
-                )
+            else:
+                yield from another_edge_type(side, tensor.name, tensor.dtype, config)
 
 
 def _granularity(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
@@ -244,15 +230,5 @@ def _granularity(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
         axis = CHANNEL_AXIS[operator.kind]
         channels = weights.shape[axis] if axis < len(weights.shape) else 1
         scales = len(weights.scales)
-        if config.granularity == "per_tensor" and scales > 1:
-            asked = "one scale (per_tensor) was asked for"
-        elif config.granularity == "per_channel" and scales == 1 < channels and operator.kind in PER_CHANNEL:
-            asked = "one per channel (per_channel) was asked for"
-        else:
-            continue
-        yield Finding(
-            "error",
-            "granularity",
-            f"The weights of {where(operator)} have {scales} scale(s) for {channels} channels, {asked}.",
-            f"Quantize again with granularity={config.granularity}, or ask for what the file holds.",
-        )
+        can = operator.kind in PER_CHANNEL
+        yield from another_granularity(where(operator), scales, channels, config, can_be_per_channel=can)
