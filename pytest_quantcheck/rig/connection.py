@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.link.line import BASE_BAUD
@@ -80,7 +80,7 @@ class Connection:
         self.log = log
         self.statistics = statistics
         self._hello: Hello | None = None
-        self._device: Device | None = None
+        self._device: RemoteDevice | None = None
         self._transport: Transport | None = None
         self._firmware_flashed = False
         self._last_fault: RigFault | None = None
@@ -97,7 +97,7 @@ class Connection:
         return self._hello
 
     @property
-    def device(self) -> Device:
+    def device(self) -> RemoteDevice:
         """The requests of the link."""
         assert self._device is not None, "bring_up() comes first"
         return self._device
@@ -215,7 +215,7 @@ class Connection:
         with self.stage("open the port", kind="boot"):
             self._transport = self.board.open_port()
         try:
-            self._device = Device(Link(self._transport, log=self.log), self.deadlines)
+            self._device = RemoteDevice(Link(self._transport, log=self.log), self.deadlines)
             self._hello = self._device.hello(deadline=seconds)
         except RigFault as fault:
             self.disconnect()

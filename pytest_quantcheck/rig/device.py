@@ -43,7 +43,7 @@ _RATE_LEASE = 10.0  # the device gives up a raised rate after so many seconds of
 _RATE_SAFE = 5.0  # after so much silence the host makes sure first
 
 
-class Device:
+class RemoteDevice:
     """The requests of a device. ``hello`` comes first: before it a restart is not noticed.
 
     All methods raise ``RigFault``: ``link`` (silence), ``protocol`` (another version, an answer that

@@ -21,7 +21,7 @@ from typing import TypeVar
 from pytest_quantcheck.errors import ImageError, RigFault, UsageError
 from pytest_quantcheck.rig.connection import BoardStatistics, Connection
 from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.lease import Lease, acquire
@@ -146,7 +146,7 @@ class BoardSession:
         return self.connection.board
 
     @property
-    def device(self) -> Device:
+    def device(self) -> RemoteDevice:
         """The link's requests, for checks of the board itself."""
         return self.connection.device
 

@@ -23,7 +23,7 @@ from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.connection import BoardStatistics, Connection
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.link.frame import FRAME_OVERHEAD
 from pytest_quantcheck.rig.link.link import Link
@@ -118,7 +118,7 @@ class Exercise:
         self._score = score
         self._rates = rates
         self._random = random.Random(score.seed)
-        steps: list[tuple[Callable[[Device], str], int]] = [
+        steps: list[tuple[Callable[[RemoteDevice], str], int]] = [
             (self._echo, 6),
             (self._infer, 6),
             (self._profile, 3),
@@ -160,32 +160,32 @@ class Exercise:
         score.longest = max(score.longest, time.monotonic() - began)
         score.frames += counts.frames_sent + counts.frames_received - before
 
-    def _echo(self, device: Device) -> str:
+    def _echo(self, device: RemoteDevice) -> str:
         data = self._random.randbytes(self._random.randrange(device.link.payload(256) + 1))
         return "" if device.echo(data) == data else f"{len(data)} bytes came back changed"
 
-    def _hello(self, device: Device) -> str:
+    def _hello(self, device: RemoteDevice) -> str:
         hello = device.hello()
         right = (len(self._known.image), zlib.crc32(self._known.image), Place.RAM)
         seen = (hello.image_bytes, hello.image_crc32, hello.place)
         return "" if seen == right else f"the board holds {seen}, not {right}"
 
-    def _load(self, device: Device) -> str:
+    def _load(self, device: RemoteDevice) -> str:
         device.load_ram(self._known.image)
         self._loaded = True
         return ""
 
-    def _input(self, device: Device) -> str:
+    def _input(self, device: RemoteDevice) -> str:
         """An input by bulk transfer, whatever its size."""
         which = self._which()
         device.set_input(0, self._known.vectors[which])
         return self._judge(which, device.run().outputs)
 
-    def _infer(self, device: Device) -> str:
+    def _infer(self, device: RemoteDevice) -> str:
         which = self._which()
         return self._judge(which, device.infer([self._known.vectors[which]]).outputs)
 
-    def _profile(self, device: Device) -> str:
+    def _profile(self, device: RemoteDevice) -> str:
         which = self._which()
         outputs = device.infer([self._known.vectors[which]], operators=True).outputs
         for record in device.operator_results():
@@ -194,7 +194,7 @@ class Exercise:
                 return f"operator {record.source_index} has CRC {record.crc32}, not {right}"
         return self._judge(which, outputs)
 
-    def _tensor(self, device: Device) -> str:
+    def _tensor(self, device: RemoteDevice) -> str:
         which = self._which()
         operator = self._random.choice(list(self._known.tensors[which]))
         device.infer([self._known.vectors[which]], stop_after=operator)
@@ -227,11 +227,11 @@ class Exercise:
             self._loaded = False
         self._line, self._device = self._open()
 
-    def _open(self) -> tuple[FaultyLine, Device]:
+    def _open(self) -> tuple[FaultyLine, RemoteDevice]:
         port = self._connection.board.open_port()
         seed = self._random.randrange(1 << 32)
         line = FaultyLine(port, seed=seed, **self._rates)
-        device = Device(Link(line, log=self._connection.log))
+        device = RemoteDevice(Link(line, log=self._connection.log))
         for last in (False, False, True):
             try:
                 device.hello(deadline=10.0)

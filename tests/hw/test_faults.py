@@ -16,7 +16,7 @@ from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ImageError, RigFault
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.rig.deadlines import Deadlines
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.messages.model import ModelInfo, TensorInfo
 from pytest_quantcheck.rig.messages.numbers import Place
@@ -118,9 +118,9 @@ OURS = "the firmware that belongs to this version"
 def test_the_remedy_for_a_built_in_model_is_about_the_users_own_firmware(
     new_session, monkeypatch, digits, place, sha256, seen, remedy
 ):
-    hello = Device.hello
+    hello = RemoteDevice.hello
     own = {"runtime": "mine", "artefact": "builtin", "place": place, "image_sha256": sha256}
-    monkeypatch.setattr(Device, "hello", lambda self, **how: replace(hello(self, **how), **own))
+    monkeypatch.setattr(RemoteDevice, "hello", lambda self, **how: replace(hello(self, **how), **own))
     session = new_session()
     fault = fault_in(
         lambda: BoardRunner(session).run(digits[0], Raw(np.zeros((1, 8, 8, 1), np.int8))), "protocol"
@@ -132,10 +132,12 @@ def test_the_remedy_for_a_built_in_model_is_about_the_users_own_firmware(
 
 
 def test_the_remedy_for_a_wrong_data_type_is_about_the_users_own_firmware(new_session, monkeypatch, digits):
-    hello, describe = Device.hello, Device.describe
-    monkeypatch.setattr(Device, "hello", lambda self, **how: replace(hello(self, **how), runtime="mine"))
+    hello, describe = RemoteDevice.hello, RemoteDevice.describe
+    monkeypatch.setattr(
+        RemoteDevice, "hello", lambda self, **how: replace(hello(self, **how), runtime="mine")
+    )
     wrong = [TensorInfo("uint8", 64)], [TensorInfo("int8", 10)]
-    monkeypatch.setattr(Device, "describe", lambda self: describe(self) and ModelInfo.of(0, 0, *wrong))
+    monkeypatch.setattr(RemoteDevice, "describe", lambda self: describe(self) and ModelInfo.of(0, 0, *wrong))
     session = new_session()
     fault = fault_in(
         lambda: BoardRunner(session).run(digits[0], Raw(np.zeros((1, 8, 8, 1), np.int8))), "protocol"

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.messages.numbers import Status
 from tests.firmware.fuzz.fields import Mutation, mutations
@@ -36,7 +36,7 @@ def one_of_each(image: bytes) -> list[Mutation]:
     return [random.Random(name).choice(found) for name, found in by_structure.items()]
 
 
-def status_of(device: Device, image: bytes) -> int:
+def status_of(device: RemoteDevice, image: bytes) -> int:
     """Load an image and run it on zeros; what the device refused it for, or 0."""
     try:
         device.load_ram(image)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.firmware import FirmwareImage
 from pytest_quantcheck.rig.link.link import Link
@@ -48,13 +48,13 @@ class Bench:
     board: PosixBoard
     log: Path
 
-    def connect(self, *, patience: float = 0.25, **faults: float) -> Device:
+    def connect(self, *, patience: float = 0.25, **faults: float) -> RemoteDevice:
         transport = self.board.open_port()
         if faults:
             seed = int(faults.pop("seed"))
             transport = FaultyLine(transport, seed=seed, **faults)
         self._open.append(transport)
-        return Device(Link(transport, log=self.log.open("a", encoding="utf-8"), patience=patience))
+        return RemoteDevice(Link(transport, log=self.log.open("a", encoding="utf-8"), patience=patience))
 
     def __post_init__(self) -> None:
         self._open: list[object] = []
@@ -94,7 +94,7 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
 
 
 @pytest.fixture
-def device(bench: Bench) -> Device:
+def device(bench: Bench) -> RemoteDevice:
     connected = bench.connect()
     connected.hello()
     return connected

@@ -14,7 +14,7 @@ import pytest
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig import device as device_module
 from pytest_quantcheck.rig.deadlines import Deadlines
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.messages.numbers import PROTOCOL, Kind, Place, Status
 from pytest_quantcheck.rig.store import slot_bytes
@@ -74,7 +74,7 @@ def test_hello_shows_a_bit_of_the_firmware_that_is_stuck(bench: Bench) -> None:
     assert device.hello().firmware_crc32 != bench.board.firmware.crc32
 
 
-def test_hello_proves_the_model_in_ram(device: Device) -> None:
+def test_hello_proves_the_model_in_ram(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     hello = device.hello()
     assert (hello.place, hello.image_bytes) == (Place.RAM, len(MODEL.artefact))
@@ -102,7 +102,7 @@ def test_another_version_at_the_device_is_a_protocol_fault(make_bench: Callable[
 
 
 @pytest.mark.parametrize("model", [MODEL, LARGE], ids=["inline", "bulk"])
-def test_outputs_are_those_of_the_tables(device: Device, model: Lookup) -> None:
+def test_outputs_are_those_of_the_tables(device: RemoteDevice, model: Lookup) -> None:
     device.load_ram(model.artefact)
     for seed in range(5):
         given = values(model, seed)
@@ -110,13 +110,13 @@ def test_outputs_are_those_of_the_tables(device: Device, model: Lookup) -> None:
         assert device.output(0) == model.run(given)
 
 
-def test_inputs_stay_though_the_runtime_works_in_place(device: Device) -> None:
+def test_inputs_stay_though_the_runtime_works_in_place(device: RemoteDevice) -> None:
     device.load_ram(LARGE.artefact)
     device.set_input(0, values(LARGE))
     assert device.run().outputs == device.run().outputs == (LARGE.run(values(LARGE)),)
 
 
-def test_records_hold_the_crc_of_every_operator(device: Device) -> None:
+def test_records_hold_the_crc_of_every_operator(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     given = values(MODEL)
     result = device.infer([given], operators=True)
@@ -130,7 +130,7 @@ def test_records_hold_the_crc_of_every_operator(device: Device) -> None:
     assert 0 < sum(each or 0 for each in counters) <= result.counter
 
 
-def test_a_run_without_records_leaves_none(device: Device) -> None:
+def test_a_run_without_records_leaves_none(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     device.infer([values(MODEL)], operators=True)
     device.infer([values(MODEL)])
@@ -138,19 +138,21 @@ def test_a_run_without_records_leaves_none(device: Device) -> None:
 
 
 @pytest.mark.parametrize("operator", range(3))
-def test_a_run_stops_after_an_operator_and_its_tensor_can_be_fetched(device: Device, operator: int) -> None:
+def test_a_run_stops_after_an_operator_and_its_tensor_can_be_fetched(
+    device: RemoteDevice, operator: int
+) -> None:
     device.load_ram(MODEL.artefact)
     result = device.infer([values(MODEL)], stop_after=operator)
     assert (result.stopped, result.operators, result.outputs) == (True, operator + 1, ())
     assert device.tensor() == MODEL.run(values(MODEL), operator + 1)
 
 
-def test_an_operator_that_is_not_there_cannot_be_stopped_after(device: Device) -> None:
+def test_an_operator_that_is_not_there_cannot_be_stopped_after(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     refused(Status.ARGUMENT, lambda: device.infer([values(MODEL)], stop_after=3))
 
 
-def test_describe_says_what_the_runtime_says(device: Device) -> None:
+def test_describe_says_what_the_runtime_says(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     info = device.describe()
     assert (info.operators, info.arena_bytes) == (3, 700)
@@ -160,7 +162,7 @@ def test_describe_says_what_the_runtime_says(device: Device) -> None:
 # ---- refusals
 
 
-def test_nothing_runs_without_a_model(device: Device) -> None:
+def test_nothing_runs_without_a_model(device: RemoteDevice) -> None:
     refused(Status.NO_MODEL, device.run)
     refused(Status.NO_MODEL, device.describe)
     refused(Status.NO_MODEL, lambda: device.set_input(0, b""))
@@ -168,19 +170,19 @@ def test_nothing_runs_without_a_model(device: Device) -> None:
     refused(Status.STATE, lambda: device.output(0))
 
 
-def test_an_input_that_was_not_set_is_named(device: Device) -> None:
+def test_an_input_that_was_not_set_is_named(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     assert refused(Status.STATE, device.run).detail == 0
 
 
-def test_an_input_of_the_wrong_size_is_refused(device: Device) -> None:
+def test_an_input_of_the_wrong_size_is_refused(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     assert refused(Status.SIZE, lambda: device.set_input(0, bytes(701))).detail == 700
     refused(Status.SIZE, lambda: device.infer([bytes(699)]))
     refused(Status.ARGUMENT, lambda: device.set_input(1, bytes(700)))
 
 
-def test_a_damaged_artefact_is_refused_and_leaves_no_model(device: Device) -> None:
+def test_a_damaged_artefact_is_refused_and_leaves_no_model(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     refused(Status.MAGIC, lambda: device.load_ram(b"x" + MODEL.artefact[1:]))
     refused(Status.NO_MODEL, device.describe)
@@ -203,7 +205,7 @@ REQUESTS = [kind for kind in Kind if kind < Kind.BANNER]
 
 
 @pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.name)
-def test_payloads_of_any_length_are_refused_or_answered(device: Device, kind: Kind) -> None:
+def test_payloads_of_any_length_are_refused_or_answered(device: RemoteDevice, kind: Kind) -> None:
     luck = random.Random(kind)
     device.load_ram(MODEL.artefact)
     for size in (*range(14), 44, 45, 1024):
@@ -216,11 +218,11 @@ def test_payloads_of_any_length_are_refused_or_answered(device: Device, kind: Ki
 
 
 @pytest.mark.parametrize("kind", [0x00, 0x10, 0x7F])
-def test_an_unknown_request_is_refused(device: Device, kind: int) -> None:
+def test_an_unknown_request_is_refused(device: RemoteDevice, kind: int) -> None:
     refused(Status.UNKNOWN, lambda: device.link.request(kind))
 
 
-def test_data_outside_the_transfer_are_refused(device: Device) -> None:
+def test_data_outside_the_transfer_are_refused(device: RemoteDevice) -> None:
     data = (0).to_bytes(4, "little") + b"xyz"
     refused(Status.STATE, lambda: device.link.request(Kind.DATA, data))
     begin = bytes([1, 0, 0, 0]) + (2).to_bytes(4, "little") + bytes(4) + bytes(32)
@@ -230,7 +232,7 @@ def test_data_outside_the_transfer_are_refused(device: Device) -> None:
     refused(Status.CRC, lambda: device.link.request(Kind.COMMIT))
 
 
-def test_any_payload_comes_back_as_it_went(device: Device) -> None:
+def test_any_payload_comes_back_as_it_went(device: RemoteDevice) -> None:
     """The firmware's own COBS and CRC against ours, around the block size of 254 and with zeros."""
     luck = random.Random(0)
     sizes = [*range(4), 253, 254, 255, 507, 508, 509, 762, 1023, 1024]
@@ -259,7 +261,7 @@ def test_a_repeated_request_gets_the_stored_answer_and_has_no_second_effect(benc
     assert device.link.request(Kind.RUN, bytes(8)) != answers[0]
 
 
-def test_a_stored_answer_is_gone_after_any_other_request(device: Device) -> None:
+def test_a_stored_answer_is_gone_after_any_other_request(device: RemoteDevice) -> None:
     device.link.line.sequence = 7
     first = device.link.request(Kind.COUNTER)
     device.echo(b"")
@@ -348,7 +350,7 @@ def test_a_rate_that_fails_its_self_test_is_given_up_by_both(make_bench: Callabl
     assert device.echo(b"back again") == b"back again"
 
 
-def test_a_rate_the_device_cannot_make_is_refused_at_once(device: Device) -> None:
+def test_a_rate_the_device_cannot_make_is_refused_at_once(device: RemoteDevice) -> None:
     start = time.monotonic()
     assert device.set_baud(12_000_000) == 115200
     assert time.monotonic() - start < 1.0
@@ -358,14 +360,14 @@ def test_a_rate_the_device_cannot_make_is_refused_at_once(device: Device) -> Non
 # ---- counter, restart and crash
 
 
-def test_the_counter_goes_on_and_the_loop_is_counted(device: Device) -> None:
+def test_the_counter_goes_on_and_the_loop_is_counted(device: RemoteDevice) -> None:
     first, second = device.counter(), device.counter()
     assert second.counter > first.counter
     assert device.loop(1_000_000).counted > device.loop(1000).counted > 0
     assert device.loop(10).expected(10) is None
 
 
-def test_a_reboot_forgets_the_model_and_counts_the_boot(device: Device) -> None:
+def test_a_reboot_forgets_the_model_and_counts_the_boot(device: RemoteDevice) -> None:
     device.load_ram(MODEL.artefact)
     device.reboot()
     hello = device.hello()

@@ -15,7 +15,7 @@ import serial
 from serial import rfc2217
 
 from pytest_quantcheck.errors import RigFault
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.link import Link
 from rigs.common.serial_port import explained, open_serial
 
@@ -94,7 +94,7 @@ def served(bench: Any) -> Iterator[Callable[[Serve], int]]:
 
 def talk(port: Any) -> None:
     """HELLO, a long echo, and a second rate where the port has one."""
-    device = Device(Link(port, patience=0.5))
+    device = RemoteDevice(Link(port, patience=0.5))
     assert device.hello().runtime == "lookup"
     assert device.echo(bytes(range(256)) * 2) == bytes(range(256)) * 2
     port.close()
@@ -127,7 +127,7 @@ def test_a_plain_device(bench: Any) -> None:
 
 
 def test_loop_hears_itself_which_is_no_device() -> None:
-    device = Device(Link(open_serial("loop://"), patience=0.2))
+    device = RemoteDevice(Link(open_serial("loop://"), patience=0.2))
     with pytest.raises(RigFault) as fault:
         device.hello(deadline=1.0)
     assert fault.value.kind in ("link", "protocol")

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.deadlines import Deadlines
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.frame import Frame
 from pytest_quantcheck.rig.link.link import Link
 from pytest_quantcheck.rig.messages.answers import ANSWERS
@@ -33,7 +33,7 @@ def hello(request: Frame) -> Hello:
     return Hello(1, HelloFlag(0), Place.NONE, *numbers, b"", *texts)
 
 
-def device_that(answer) -> Device:
+def device_that(answer) -> RemoteDevice:
     """A device that says HELLO, and else what ``answer`` makes of a request."""
 
     def say(frame: Frame) -> list[Frame]:
@@ -42,7 +42,7 @@ def device_that(answer) -> Device:
         assert isinstance(said, Message)
         return [reply(frame, said.pack())]
 
-    return Device(Link(Peer(say)), Deadlines(answer=5.0, request=0.5))
+    return RemoteDevice(Link(Peer(say)), Deadlines(answer=5.0, request=0.5))
 
 
 def test_a_listing_of_the_store_without_end_ends_in_time() -> None:
@@ -57,7 +57,7 @@ def test_a_listing_of_the_store_without_end_ends_in_time() -> None:
     assert time.monotonic() - began < 5
 
 
-def run_with_an_output_of(size: int, read) -> Device:
+def run_with_an_output_of(size: int, read) -> RemoteDevice:
     """A device whose model has one output of ``size`` bytes, which ``read`` hands out."""
     info = ModelInfo.of(0, 1, (), (TensorInfo("int8", size),))
     run = RunAnswer(RunFlag(0), 1, 1, 0, 0, b"")
@@ -90,7 +90,7 @@ def busy(frame: Frame) -> list[Frame]:
 
 
 def test_hello_has_an_end_of_its_own_that_long_runs_do_not_move() -> None:
-    device = Device(Link(Peer(busy)), replace(Deadlines.of_runs(3600.0), hello=0.5))
+    device = RemoteDevice(Link(Peer(busy)), replace(Deadlines.of_runs(3600.0), hello=0.5))
     began = time.monotonic()
     with pytest.raises(RigFault, match=r"HELLO is not done after 0\.[5-9] s") as caught:
         device.hello(deadline=0.4)

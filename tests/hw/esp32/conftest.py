@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.link import Link
 from rigs.esp32 import family
 from rigs.esp32.virtual_board import VirtualEsp32Board
@@ -29,10 +29,10 @@ def flash_firmware(board: VirtualEsp32Board) -> int:
 
 
 @contextmanager
-def connected(board: VirtualEsp32Board) -> Iterator[Device]:
+def connected(board: VirtualEsp32Board) -> Iterator[RemoteDevice]:
     """The device behind the board's console, awake."""
     with closing(board.open_port()) as port:
-        device = Device(Link(port))
+        device = RemoteDevice(Link(port))
         device.hello()
         yield device
 

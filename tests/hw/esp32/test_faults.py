@@ -8,7 +8,7 @@ import pytest
 import serial
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.messages.numbers import Kind
 from rigs.esp32.virtual_board import VirtualEsp32Board
 from tests.hw.esp32.conftest import connected, flash_firmware
@@ -155,7 +155,7 @@ def test_unknown_faults_and_arguments_are_usage_errors(board: VirtualEsp32Board)
         board.misbehave("flip", rate=2)
 
 
-def assert_echoes(device: Device) -> None:
+def assert_echoes(device: RemoteDevice) -> None:
     for number in range(10):
         pattern = bytes((number + value) % 256 for value in range(200))
         assert device.echo(pattern) == pattern

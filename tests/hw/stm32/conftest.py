@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.link import Link
 from rigs.stm32 import family
 from rigs.stm32.virtual_board import VirtualSTM32Board
@@ -33,10 +33,10 @@ def flash_firmware(board: VirtualSTM32Board) -> int:
 
 
 @contextmanager
-def connected(board: VirtualSTM32Board) -> Iterator[Device]:
+def connected(board: VirtualSTM32Board) -> Iterator[RemoteDevice]:
     """The device behind the board's console, awake."""
     with closing(board.open_port()) as port:
-        device = Device(Link(port))
+        device = RemoteDevice(Link(port))
         device.hello()
         yield device
 

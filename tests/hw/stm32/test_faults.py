@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.link.link import Link
 from rigs.stm32.chips import FLASH_BASE
 from rigs.stm32.virtual_board import VirtualSTM32Board
@@ -112,7 +112,7 @@ def test_a_blank_chip_does_nothing_and_harms_nothing(blank_board: VirtualSTM32Bo
 def test_one_host_at_a_time_has_the_line(board: VirtualSTM32Board) -> None:
     with connected(board) as device:
         with closing(board.open_port()) as second, pytest.raises((RigFault, OSError)):
-            Device(Link(second)).hello(deadline=0.5)
+            RemoteDevice(Link(second)).hello(deadline=0.5)
         assert device.echo(PAYLOAD) == PAYLOAD
 
 

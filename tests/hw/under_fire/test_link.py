@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantcheck.rig.device import Device
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.link.link import Link
@@ -48,7 +48,7 @@ def test_a_clean_line_sees_no_resend_and_full_frames(tmp_path):
 @pytest.mark.parametrize("size", [4096, 5000, 30_000])
 def test_inputs_of_4_kb_and_more_use_95_percent_of_the_line(board, size):
     model = Lookup.random(elements=size, operators=1)
-    device = Device(Link(board.open_port()))
+    device = RemoteDevice(Link(board.open_port()))
     device.hello()
     device.load_ram(model.artefact)
     device.describe()
@@ -67,7 +67,7 @@ def test_inputs_of_4_kb_and_more_use_95_percent_of_the_line(board, size):
 
 def test_inputs_and_outputs_of_900_bytes_pass_a_line_that_damages_one_byte_in_a_hundred(board):
     model = Lookup.random(elements=900, operators=3)
-    device = Device(Link(FaultyLine(board.open_port(), seed=5, **ONE_PERCENT)))
+    device = RemoteDevice(Link(FaultyLine(board.open_port(), seed=5, **ONE_PERCENT)))
     device.hello(deadline=20.0)  # the longest answer of all
     device.load_ram(model.artefact)
     for number in range(2):
@@ -93,7 +93,7 @@ class BadAbove(FaultyLine):
 @pytest.mark.parametrize("rates", [{"flip": 0.01}, {"drop": 0.01}, {"flip": 1.0}, {"drop": 1.0}], ids=str)
 def test_a_rate_at_which_the_line_garbles_is_given_up_by_both_ends(board, rates):
     line = BadAbove(board.open_port(), **rates)
-    device = Device(Link(line))
+    device = RemoteDevice(Link(line))
     device.hello()
     assert device.set_baud(921600) == BASE_BAUD
     assert sum(line.faults.values()) > 0
@@ -102,7 +102,7 @@ def test_a_rate_at_which_the_line_garbles_is_given_up_by_both_ends(board, rates)
 
 
 def test_a_rate_at_which_the_line_is_good_is_kept(board):
-    device = Device(Link(BadAbove(board.open_port())))
+    device = RemoteDevice(Link(BadAbove(board.open_port())))
     device.hello()
     assert device.set_baud(921600) == device.link.baudrate == 921600
     device.link.close()
