@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "find the first operator in which two runners differ",
     "explain": "say where a quantized model loses its accuracy, and why",
     "chain": "run the steps of a Model-Zoo configuration",
+    "study": "compare float, quantized and badly calibrated models of one network",
     "verdict": "turn a JSON report of pytest into an exit code",
     "diff": "say what changed between two JSON reports",
     "merge": "join the JSON reports of several jobs into one verdict",

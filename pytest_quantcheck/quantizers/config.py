@@ -13,7 +13,7 @@ from pytest_quantcheck.quantizers.scheme import GRANULARITIES, Scheme
 
 _SHORT = {"int8": "i8", "uint8": "u8", "float32": "f32", "int16": "i16"}
 DATA_TYPES = tuple(_SHORT)
-SCHEMES = ("int8", "int16x8", "dynamic", "float16")
+SCHEMES = ("int8", "int16x8", "dynamic", "float16", "float32")
 
 
 @dataclass(frozen=True, init=False)

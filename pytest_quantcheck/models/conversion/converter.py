@@ -50,7 +50,7 @@ def keras_version() -> str:
         return "none"
 
 
-def _tensorflow() -> Any:
+def tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
@@ -93,7 +93,7 @@ def _no_generated_files() -> Iterator[None]:
 
 def keras_model_to_tflite(model: Any) -> bytes:
     """A Keras model as float TFLite with batch 1. Raises ``ModelError``."""
-    tf = _tensorflow()
+    tf = tensorflow()
     if not getattr(model, "inputs", None):
         raise ModelError(
             f"the Keras model '{model.name}' has no inputs of its own, because it is not built yet or is a "
@@ -139,25 +139,29 @@ def _refuse_precision(model: Any) -> None:
 
 def keras_file_to_tflite(path: str) -> bytes:
     """A ``.keras`` or ``.h5`` file as float TFLite with batch 1. Raises ``ModelError``."""
+    return keras_model_to_tflite(load_keras(path))
+
+
+def load_keras(path: str) -> Any:
+    """The Keras model of a file. Raises ``ModelError``."""
     with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
         copy = safe_copy(Path(path), Path(folder))
-        _tensorflow()
+        tensorflow()
         import keras
 
         keras.backend.clear_session()  # names count from one, whatever was loaded before
         try:
             with _silence():
-                model = keras.models.load_model(copy, compile=False, safe_mode=True)
+                return keras.models.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises whatever its layers raise
             raise ModelError(
                 f"Keras {keras.__version__} cannot load {path}: {_first_lines(error)}"
             ) from error
-        return keras_model_to_tflite(model)
 
 
 def saved_model_to_tflite(path: str) -> bytes:
     """A SavedModel folder as float TFLite. Raises ``ModelError``."""
-    tf = _tensorflow()
+    tf = tensorflow()
     from tensorflow.core.protobuf import saved_model_pb2
 
     with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
@@ -216,7 +220,7 @@ def calibrate_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
     ``samples`` holds one (N, ...) array per input. It is the calibrator that ``TFLiteConverter`` runs after
     it has made its own float flatbuffer. Raises ``QuantizationError``.
     """
-    _tensorflow()
+    tensorflow()
     from tensorflow.lite.python.optimize import calibrator
 
     def batches() -> Iterator[list[Float32]]:
@@ -235,7 +239,7 @@ def quantize_calibrated(
     ``int8`` goes through TensorFlow's MLIR quantizer, ``int16x8`` through its older one, which has no
     per-tensor DEPTHWISE_CONV_2D: there its weights are rewritten. Raises ``QuantizationError``.
     """
-    tf = _tensorflow()
+    tf = tensorflow()
     kinds = getattr(tf, input_type), getattr(tf, output_type)
     with _refusals("quantizer"):
         if scheme == "int8":
@@ -283,7 +287,7 @@ def weights_only(content: bytes, *, scheme: str) -> bytes:
 
     Raises ``QuantizationError``.
     """
-    _tensorflow()
+    tensorflow()
     with _refusals("rewriting"):
         return rewrite.float16(content) if scheme == "float16" else rewrite.dynamic_range(content)
 
@@ -318,7 +322,7 @@ def run_float(content: bytes, samples: Sequence[Float32]) -> list[Float32]:
 
 def _outputs(content: bytes, samples: Sequence[Float32], tensors: Sequence[int]) -> Iterator[list[Float32]]:
     """The values of ``tensors``, copied, sample by sample."""
-    interpreter = _tensorflow().lite.Interpreter(
+    interpreter = tensorflow().lite.Interpreter(
         model_content=content, experimental_preserve_all_tensors=True, num_threads=1
     )
     interpreter.allocate_tensors()

@@ -28,7 +28,7 @@ from pytest_quantcheck.quantizers.config import QuantConfig
 PER_CHANNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 EDGES = ("QUANTIZE", "DEQUANTIZE")
 # scheme with float activations -> type of its weights
-WEIGHTS_ONLY = {"dynamic": "int8", "float16": "float16"}
+WEIGHTS_ONLY = {"dynamic": "int8", "float16": "float16", "float32": "float32"}
 ACTIVATIONS = {"int8": ("int8", "uint8"), "int16x8": ("int16",)}
 BIAS_TOLERANCE = 1e-5  # relative; the quantizers compute input scale * weight scale in float32
 

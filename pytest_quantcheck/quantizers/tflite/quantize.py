@@ -76,6 +76,8 @@ def _optimized(
 
 
 def _quantized(model: FloatModel, config: QuantConfig, samples: Representative | None, cache: Cache) -> bytes:
+    if config.scheme == "float32":
+        return model.tflite
     facts = facts_of(
         "quantize_tflite",
         model,

@@ -17,6 +17,7 @@ TFLITE = Quantizer(
         "int16x8": Scheme(_WIDE, _WIDE),  # activations in int16, weights in int8
         "dynamic": Scheme(_FLOAT, _FLOAT, ("per_channel",), calibrated=False),
         "float16": Scheme(_FLOAT, _FLOAT, (), calibrated=False),
+        "float32": Scheme(_FLOAT, _FLOAT, (), calibrated=False),  # converted only: a row like any other
     },
     optimizes=True,
 )

@@ -59,6 +59,7 @@ def test_values_that_cannot_go_together_are_refused_when_the_configuration_is_ma
         ("int16x8", "tflite-int16x8-i16-i16-perchannel-cal100pct"),
         ("dynamic", "tflite-dynamic-f32-f32-perchannel"),
         ("float16", "tflite-float16-f32-f32"),
+        ("float32", "tflite-float32-f32-f32"),
     ],
 )
 def test_a_scheme_brings_its_usual_values_and_reads_like_a_sentence(scheme, identifier):

@@ -83,6 +83,14 @@ def test_weights_alone_can_be_made_smaller_without_any_sample(float_digits, digi
     assert accuracy(model.artefact, digits_data.test) >= 0.97
 
 
+def test_float32_is_the_converted_model_itself_and_runs_like_any_other(float_digits, digits_data, cache):
+    model = tflite.quantize(float_digits, QuantConfig(scheme="float32"), cache=cache)
+    assert model.artefact == float_digits.tflite
+    assert model.config.id == "tflite-float32-f32-f32"
+    run = exact_runner().run(model, digits_data.test)
+    assert np.mean(run.outputs[0].argmax(axis=1) == digits_data.test.y) >= 0.97
+
+
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_the_integer_core_does_not_depend_on_the_types_at_the_edges(quantize_digits, granularity):
     cores = set()
