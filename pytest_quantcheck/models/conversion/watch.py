@@ -1,4 +1,4 @@
-"""How long a conversion may take and how much memory, watched from outside: TensorFlow heeds neither."""
+"""How long a conversion may take and how much memory, watched from outside: TensorFlow has no such limits."""
 
 from __future__ import annotations
 
