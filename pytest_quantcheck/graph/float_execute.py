@@ -31,6 +31,7 @@ from pytest_quantcheck.graph.model import (
     QuantGraph,
     Quantization,
     ReduceMax,
+    Requantize,
     Rescale,
     Reshape,
     Resize,
@@ -150,6 +151,18 @@ class _Call:
         scale = source.scale.astype(np.float64) * weights.scale.astype(np.float64)
         return np.asarray(np.asarray(tensor.data, np.float64).reshape(-1) * scale, np.float32)
 
+    def scaled(self, x: Array, rule: Requantize) -> Array:
+        """Sums of products as the operator's own factor makes them: that of an average that was lowered to
+        ones (ONNX) holds the count, too.
+        """
+        source, weights = (self.graph.tensors[i].quantization for i in self.op.inputs[:2])
+        target = self.output.quantization
+        if rule.rounding != "float" or source is None or weights is None or target is None:
+            return x
+        real = rule.multiplier / 2.0**31 * 2.0**rule.shift
+        usual = source.scale.astype(np.float64) * weights.scale.astype(np.float64) / target.scale[0]
+        return np.asarray(x * (real / usual), np.float32)
+
     def clamped(self, x: Array, p: Any) -> Array:
         """The fused activation. A limit at the end of the type may be one of the type only."""
         q = self.output.quantization
@@ -170,7 +183,7 @@ def _convolution(call: _Call, p: Convolution) -> Array:
     cells = windows(call.input(0), p.window, call.output, 0)
     weights = call.input(1)[0]
     if p.depth_multiplier:
-        return call.clamped(_depthwise(cells, weights) + call.bias, p)
+        return call.clamped(call.scaled(_depthwise(cells, weights) + call.bias, p.requantize), p)
     outputs, _, _, depth = weights.shape
     groups = cells.shape[4] // depth
     parts = []
@@ -179,7 +192,7 @@ def _convolution(call: _Call, p: Convolution) -> Array:
         kernels = weights[group * outputs // groups : (group + 1) * outputs // groups]
         rows = mine.reshape(*mine.shape[:4], -1)
         parts.append(rows @ kernels.transpose(3, 1, 2, 0).reshape(-1, len(kernels)))
-    return call.clamped(np.concatenate(parts, axis=-1) + call.bias, p)
+    return call.clamped(call.scaled(np.concatenate(parts, axis=-1) + call.bias, p.requantize), p)
 
 
 def _depthwise(cells: Array, weights: Array) -> Array:

@@ -112,7 +112,14 @@ class Explanation:
         for cause in self.causes:
             yield from str(cause).splitlines()
         if self.sound:
-            yield f"nothing to explain: quantizing costs less than {RISE:.0%} here"
+            yield f"nothing to explain: quantizing costs less than {RISE:.0%} here{self._yet()}"
+
+    def _yet(self) -> str:
+        if self.collapse is None:
+            return ""
+        return (
+            f", yet operator {self.collapse.operator} has almost as much noise as signal: try other samples"
+        )
 
     def _layer_lines(self) -> Iterator[str]:
         if not self.layers:

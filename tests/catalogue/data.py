@@ -54,6 +54,8 @@ def _samples() -> Entries:
         ("preprocessing", "0..255", lambda x: x * 255),
         ("preprocessing", "-1..1", lambda x: x * 2 - 1),
         ("preprocessing", "divided twice", lambda x: x / 255),
+        ("preprocessing", "standardised", lambda x: (x - 0.3) / 0.35),
+        ("preprocessing", "inverted", lambda x: 1 - x),
         ("input_transposed", "digits", lambda x: np.swapaxes(x, 1, 2)),
         ("input_turned", "upside down", lambda x: x[:, ::-1]),
         ("input_turned", "mirrored", lambda x: x[:, :, ::-1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -51,6 +52,11 @@ def changes(x: Array) -> Iterator[tuple[str, str, Change]]:
     yield "preprocessing", "mapped by (x + 1) * 127.5", lambda a: (a + 1) * 127.5
     yield "preprocessing", "mapped from -1..1 to 0..1", lambda a: (a + 1) / 2
     yield "preprocessing", "mapped from 0..1 to -1..1", lambda a: a * 2 - 1
+    yield "preprocessing", "inverted (largest minus value)", lambda a: a.max() - a
+    for low, high in ((0, 1), (-1, 1), (0, 255)):
+        words = f"stretched to {low}..{high}"
+        yield "preprocessing", words, partial(_stretched, low=low, high=high)
+    yield "preprocessing", "standardised (mean 0, deviation 1)", lambda a: (a - a.mean()) / (a.std() or 1)
     if x.ndim in (3, 4) and x.shape[1] == x.shape[2] and x.shape[1] > 1:
         yield "input_transposed", "transposed (height and width swapped)", lambda a: np.swapaxes(a, 1, 2)
         yield "input_turned", "turned to the left", lambda a: np.rot90(a, 1, (1, 2))
@@ -67,6 +73,11 @@ def changes(x: Array) -> Iterator[tuple[str, str, Change]]:
             "read as channels first (NCHW)",
             lambda a: np.moveaxis(a.reshape(_first(a)), 1, 3),
         )
+
+
+def _stretched(a: Array, low: float, high: float) -> Array:
+    least, most = float(a.min()), float(a.max())
+    return np.asarray((a - least) / ((most - least) or 1) * (high - low) + low)
 
 
 def _first(a: Array) -> tuple[int, int, int, int]:

@@ -8,12 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from conformance_models import onnx_nets
 from pytest_quantcheck.graph.execute import computed, run_batch
 from pytest_quantcheck.graph.float_execute import activations, real_values, round_to, run_float
 from pytest_quantcheck.graph.model import Quantization
 from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.verdict.metrics.regression import sqnr
 from tests.catalogue import networks
 
 pytestmark = pytest.mark.host
@@ -81,3 +85,18 @@ def test_rounding_knows_limits_zero_point_and_channels() -> None:
     first = real_values(weights).take(0, weights.quantization.axis)
     expected = weights.data.take(0, weights.quantization.axis) * weights.quantization.scale[0]
     np.testing.assert_allclose(first, expected, rtol=1e-6)
+
+
+def test_an_average_that_was_lowered_to_ones_is_an_average() -> None:
+    """ONNX: the factor of the operator holds the count, not the scales."""
+    data = onnx_nets.residual_data()
+    model = quantize(onnx_nets.residual(), QuantConfig(quantizer="onnx"), data, name="net")
+    graph = model.graph
+    raw = prepare.model_inputs(model, prepare.quantize_inputs(model, data.test))
+    shape = graph.tensors[graph.inputs[0]].shape
+    real = run_float(graph, [np.asarray(data.test.inputs[0], np.float32).reshape(-1, *shape)])
+    last = next(op for op in graph.operators if op.kind == "FULLY_CONNECTED").outputs[0]
+    q = graph.tensors[last].quantization
+    assert q is not None
+    exact = (computed(run_batch(graph, raw)[last]) - q.zero_point[0]) * q.scale[0]
+    assert sqnr(exact.reshape(computed(real[last]).shape), computed(real[last])) > 30

@@ -61,3 +61,22 @@ def test_a_drop_that_nothing_explains_is_unknown(floats: FloatOutputs) -> None:
     causes = upstream_causes(demo_models()[0], Dataset(bare.take([]), bare), Other())
     assert [each.code for each in causes] == ["unknown"]
     assert "quantizing costs" in causes[0].text
+
+
+def test_a_loss_that_chance_explains_is_none(floats: FloatOutputs) -> None:
+    """Two of twenty-four samples flipped."""
+    samples = demo_samples().take(range(24))
+    given = floats(demo_models()[0], samples)
+    assert given is not None
+
+    class Nearly:
+        def __call__(self, model: QuantizedModel, samples: Samples) -> tuple[np.ndarray, ...]:
+            outputs = given[0].copy()
+            outputs[:2] = np.roll(outputs[:2], 1, axis=1)
+            return (outputs,)
+
+        def missing(self, model: QuantizedModel) -> str:
+            return ""
+
+    bare = Samples(samples.inputs[0], None, samples.names)
+    assert upstream_causes(demo_models()[0], Dataset(bare.take([]), bare), Nearly()) == []

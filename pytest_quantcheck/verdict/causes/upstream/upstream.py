@@ -14,7 +14,9 @@ from pytest_quantcheck.verdict.causes.upstream.samples import sample_causes
 from pytest_quantcheck.verdict.causes.upstream.scales import scale_causes
 from pytest_quantcheck.verdict.causes.upstream.study import RISE, TRIES, Study
 from pytest_quantcheck.verdict.causes.upstream.weights import weight_causes
+from pytest_quantcheck.verdict.metrics.paired import paired
 
+_CHANCE = 0.05  # a loss that chance explains so well is none
 _UNKNOWN_REMEDY = (
     "quantcheck explain shows the first layer whose signal drowns in noise; check that the float model is "
     "the one that was quantized."
@@ -41,7 +43,7 @@ def upstream_causes(
 def quantization_causes(study: Study, tries: int = TRIES) -> list[Cause]:
     """What quantizing cost, and why."""
     drop = float(study.float_right.mean() - study.integer_right.mean())
-    if drop < RISE:
+    if drop < RISE or paired(study.float_right, study.integer_right).p_value > _CHANCE:
         return []
     weights, scales = weight_causes(study, tries), scale_causes(study, tries)
     of_weights = float(study.float_right.mean() - study.weights_right.mean())
