@@ -101,12 +101,21 @@ class Content:
     def parse(cls, data: bytes, where: str) -> Content:
         """What ``render`` made. Raises ``UsageError`` for anything else."""
         try:
-            plain = json.loads(data.decode("utf-8"))
+            plain = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise UsageError(
                 f"{where} is no JSON: {error}. Look for marks of a merge conflict, or take it back from git"
             ) from error
         return cls.from_plain(plain, where)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table in which nothing stands twice, as after a merge that kept both sides: one would be lost."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
+        raise ValueError(f"{twice!r} stands twice in one table")
+    return table
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:

@@ -48,7 +48,7 @@ def read_value(plain: Mapping[str, Any], vectors: Mapping[str, VectorSet], where
     if unknown := sorted(set(plain) - set(_KEYS)):
         raise UsageError(f"{where} has the key {unknown[0]!r}; allowed: {', '.join(_KEYS)}")
     number, clock = plain.get("value"), plain.get("clock_hz", 0)
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not _is_finite(number):
         raise UsageError(f"{where} has the value {number!r}; allowed: a finite number")
     if isinstance(clock, bool) or not isinstance(clock, int) or clock < 0:
         raise UsageError(f"{where} has clock_hz {clock!r}; allowed: a whole number")
@@ -67,6 +67,13 @@ def read_value(plain: Mapping[str, Any], vectors: Mapping[str, VectorSet], where
         right=_unpacked(plain, "right", over, unpack_bits, where),
         counts=_unpacked(plain, "counts", over, unpack_counts, where),
     )
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _text(plain: Mapping[str, Any], key: str, where: str) -> str:

@@ -44,8 +44,10 @@ class Tolerance:
                 f"{where}='{self}' could mean two things, since {where} is a fraction itself; "
                 f"give '{self.amount:g}pp' or {self.amount / 100:g} for {self.amount:g} percentage points"
             )
-        if fraction and (self.amount / 100 if self.unit else self.amount) > 1:
-            raise UsageError(f"{where}={self} is out of range for a fraction; allowed: 0 to 1, such as 0.005")
+        if fraction and (self.amount / 100 if self.unit else self.amount) >= 1:
+            raise UsageError(
+                f"{where}={self} is out of range for a fraction; allowed: 0 to below 1, such as 0.005"
+            )
         if not fraction and self.unit == "pp":
             raise UsageError(
                 f"{where}='{self}': percentage points are for fractions such as accuracy; give a number or %"

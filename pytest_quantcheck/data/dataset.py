@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Union, cast
@@ -40,6 +41,8 @@ class Samples:
         arrays = self.inputs
         if not arrays or any(not isinstance(a, (np.ndarray, Lazy)) or a.ndim < 1 for a in arrays):
             raise UsageError("samples are NumPy arrays with the sample axis first, or a tuple of such arrays")
+        for array in arrays:
+            _refuse_kind(array, "biuf", "an input")
         n = len(arrays[0])
         object.__setattr__(self, "named", self.ids is not None)
         if any(len(a) != n for a in arrays):
@@ -58,8 +61,13 @@ class Samples:
         """Truth of any array-like kind becomes arrays with as many entries as there are samples."""
         if self.y is None:
             return
+        if isinstance(self.y, tuple) and not self.y:
+            raise UsageError("y=() is no truth; allowed: an array, a tuple of arrays, or None for no labels")
         several = isinstance(self.y, tuple) and all(isinstance(each, np.ndarray) for each in self.y)
-        truths = tuple(map(np.asarray, self.y if several else (self.y,)))
+        given = self.y if several else (self.y,)
+        for each in given:
+            _refuse_mask(each)
+        truths = tuple(map(np.asarray, given))
         for truth in truths:
             found = len(truth) if truth.ndim else 0
             if found != n:
@@ -108,7 +116,16 @@ class Samples:
             whole.update(f"{array.dtype.str}{array.shape}".encode())
         for each in self.digests:
             whole.update(each)
+        self._seal  # noqa: B018 - from now on the samples stand for this content
         return whole.digest()
+
+    @cached_property
+    def _seal(self) -> int:
+        return _checksum((*self.inputs, *self.truths))
+
+    def check_unchanged(self) -> None:
+        """Raises ``UsageError`` where the samples are no longer what ``digest`` was made of."""
+        _refuse_change(self, _checksum((*self.inputs, *self.truths)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +161,38 @@ def _freeze(array: object) -> None:
     while isinstance(owner, np.ndarray):
         owner.setflags(write=False)
         owner = owner.base
+
+
+def _refuse_kind(array: Array | Lazy, kinds: str, what: str) -> None:
+    _refuse_mask(array)
+    if array.dtype.kind not in kinds:
+        raise UsageError(f"{what} is {array.dtype}; samples are real numbers, such as float32")
+
+
+def _refuse_mask(array: object) -> None:
+    """Everything behind this would see the values under the mask."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise UsageError(
+            "a masked array was given as samples; leave those out, or fill them: array.filled(0)"
+        )
+
+
+def _checksum(arrays: Sequence[Array]) -> int:
+    """A quick sum over the bytes; a ``Lazy`` array and objects have none of their own."""
+    found = 0
+    for array in arrays:
+        if isinstance(array, np.ndarray) and array.dtype.kind != "O":
+            found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
+    return found
+
+
+def _refuse_change(vectors: Samples | Raw, now: int) -> None:
+    """An array that is read-only can change all the same: through a view or a buffer made before."""
+    if vars(vectors).get("_seal", now) != now:
+        raise UsageError(
+            "the arrays of these samples were changed after a run with them: runs and scores no longer fit "
+            "together. Make new Samples of a copy: Samples(x.copy(), y)"
+        )
 
 
 def _digests(arrays: Sequence[Array]) -> tuple[bytes, ...]:
@@ -187,7 +236,16 @@ class Raw:
         for array in self.inputs:
             for row in _rows(array):
                 whole.update(row)
+        self._seal  # noqa: B018 - as in Samples
         return whole.digest()
+
+    @cached_property
+    def _seal(self) -> int:
+        return _checksum(self.inputs)
+
+    def check_unchanged(self) -> None:
+        """As that of ``Samples``."""
+        _refuse_change(self, _checksum(self.inputs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,12 +267,19 @@ class Dataset:
         if not len(self.test):
             raise UsageError("the test set has no samples; give the Dataset at least one")
         object.__setattr__(self, "task", task(self.task))
+        if isinstance(self.classes, str) or not isinstance(self.classes, Iterable):
+            raise UsageError(
+                f"classes={self.classes!r}; allowed: the names of the classes in a list or tuple"
+            )
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
         if self.classes and self.purpose.labels:
             self._check_labels()
         if self.input_range is None:
             return
-        low, high = self.input_range
+        try:
+            low, high = map(float, self.input_range)
+        except (TypeError, ValueError):
+            low = high = np.nan
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise UsageError(f"input_range={self.input_range!r}: two finite numbers, the lower one first")
 

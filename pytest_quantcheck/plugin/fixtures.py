@@ -131,4 +131,6 @@ def gate(request: pytest.FixtureRequest, quantcheck_session: SessionState) -> It
     if "quant_data" in request.fixturenames:
         made.data = request.getfixturevalue("quant_data")
     yield made
+    made.over = True
+    notes.asked, notes.refused = made.asked, list(made.refused)
     notes.budget_used = made.budget is not None and made.budget.used

@@ -147,7 +147,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     if is_ours(item):
         from pytest_quantcheck.plugin import outcome
 
-        outcome.check_budget_was_used(item)
+        outcome.check_what_was_judged(item)
     return result
 
 

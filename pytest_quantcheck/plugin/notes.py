@@ -53,7 +53,7 @@ class RunNotes:
         self.zoo_jobs: list[ZooJob] = []
         self.ungated: list[tuple[str, str]] = []
         self._rows: dict[str, list[Row]] = {}
-        self._attempts: Counter[str] = Counter()
+        self._reruns: Counter[str] = Counter()
         self.usage_errors: list[str] = []
         self.left_out: dict[str, int] = {}
         self.omitted: Counter[str] = Counter()
@@ -73,7 +73,11 @@ class RunNotes:
         return [row for rows in self._rows.values() for row in rows]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the rows of a finished item, whichever process made them. A repeated item replaces its own."""
+        """Keep the rows of a finished item, whichever process made them. A rerun replaces those of the
+        failure before it; whatever else runs an item twice (``--dist each``) has the rows of both.
+        """
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]
+            self._reruns[report.nodeid] += 1
         given = getattr(report, REPORT_KEY, None)
         if given is None and report.when != CRASHED:
             return
@@ -90,14 +94,14 @@ class RunNotes:
         if report.when == CRASHED:
             self._rows.setdefault(report.nodeid, []).append(crashed(report.nodeid))
         elif report.when == "teardown" and given:
-            self._attempts[report.nodeid] += 1
-            self._rows.pop(report.nodeid, None)
-            self._rows[report.nodeid] = repeated(given, self._attempts[report.nodeid] - 1)
+            if self._reruns[report.nodeid]:
+                self._rows.pop(report.nodeid, None)
+            self._rows.setdefault(report.nodeid, []).extend(repeated(given, self._reruns[report.nodeid]))
 
 
 class ItemNotes:
     """Of one item: its rows so far, how each phase went, its serial log, its baselines, whether its budget
-    was judged.
+    was judged, whether its gate was asked, and the errors in which checks ended.
     """
 
     def __init__(self) -> None:
@@ -106,6 +110,8 @@ class ItemNotes:
         self.log: Path | None = None
         self.book: Book | None = None
         self.budget_used = False
+        self.asked: bool | None = None  # None: there was no gate
+        self.refused: list[str] = []
         self.call_passed = False
 
 

@@ -129,8 +129,23 @@ def _tail(log: Path) -> str:
     return "\n".join(lines[-_TAIL_LINES:])
 
 
-def check_budget_was_used(item: pytest.Item) -> None:
-    """A budget that no check judged is an error: it would look like a limit that holds."""
+def check_what_was_judged(item: pytest.Item) -> None:
+    """A test whose call passed must have judged what it seems to judge, and have kept to the answer."""
     notes = item_notes(item)
-    if item.get_closest_marker("budget") and notes.call_passed and not notes.budget_used:
+    if not notes.call_passed:
+        return
+    if item.get_closest_marker("budget") and not notes.budget_used:
         pytest.fail("the budget marker was not used: no gate.check judged it in this test", pytrace=False)
+    if notes.asked is False:
+        pytest.fail(
+            "this test asked for the fixture gate and passed without a gate.check: call it, skip the test "
+            "where there is nothing to check, or leave gate out",
+            pytrace=False,
+        )
+    if notes.refused:
+        pytest.fail(
+            f"a gate.check of this test failed, and its error did not end the test: {notes.refused[0]}. Let "
+            "it through (no except around it, no thread of its own); where failure is wanted, mark the test "
+            "xfail(strict=True)",
+            pytrace=False,
+        )

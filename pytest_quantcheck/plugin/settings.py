@@ -54,9 +54,20 @@ class Settings:
     compare: Path | None
 
 
+CI_SERVICES = ("JENKINS_URL", "BUILD_NUMBER", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID")
+"""What Jenkins, Azure Pipelines, TeamCity and AWS CodeBuild set, which do not set ``CI``."""
+
+
 def in_ci() -> bool:
-    """Whether this is a run of a CI service: they all set ``CI``."""
-    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+    """Whether this is a run of a CI service."""
+    return bool(ci_variable())
+
+
+def ci_variable() -> str:
+    """The variable that says so, ``CI`` first: most services set it, and where it says no that counts."""
+    if "CI" in os.environ:
+        return "CI" if os.environ["CI"].lower() not in ("", "0", "false") else ""
+    return next((name for name in CI_SERVICES if os.environ.get(name)), "")
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -188,10 +199,10 @@ def _update(config: pytest.Config) -> str:
     option = "--qc-update" if given[0] == "all" else "--qc-update-new"
     if len(given) > 1:
         raise pytest.UsageError("--qc-update stores new values as well; leave --qc-update-new out")
-    if in_ci():
+    if name := ci_variable():
         raise pytest.UsageError(
-            f"{option}: the variable CI is set ({os.environ['CI']!r}), where baselines are never written. "
-            "Store them on your own machine and commit the file"
+            f"{option}: the variable {name} is set ({os.environ[name]!r}), where baselines are never "
+            "written. Store them on your own machine and commit the file"
         )
     if config.option.qc_baseline:
         raise pytest.UsageError(

@@ -43,7 +43,7 @@ def read_report(path: Path) -> Report:
         collected = {test: bool(ran) for test, ran in document.get("collected", {}).items()}
         history = tuple(_trend(**each) for each in document.get("history", ()))
         made = _provenance(document.get("provenance", {}))
-    except (UsageError, TypeError, ValueError, AttributeError, KeyError) as error:
+    except (UsageError, TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
         raise UsageError(f"{path}: a result cannot be read: {error}") from error
     if document.get("outcome") != overall(rows):
         raise UsageError(

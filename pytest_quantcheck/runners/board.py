@@ -103,10 +103,10 @@ class BoardRunner:
             outputs=prepare.model_outputs(model, _outputs(model.graph, results)),
             exact=hello.runtime in EXACT_RUNTIMES,
             operators=tuple(_records(model.graph, each.operators) for each in results) if recorded else (),
-            counters=tuple(each.counter for each in results),
+            counters=_counters(results),
             footprint=Footprint(
                 image=len(artefact.data) or None,
-                arena=info.arena_bytes,
+                arena=info.arena_bytes or None,
                 stack=max((each.stack_bytes for each in results), default=0) or None,
                 firmware=hello.firmware_bytes or None,
             ),
@@ -171,6 +171,12 @@ class BoardRunner:
             erased_sectors=now.erased_sectors - before.erased_sectors,
             link=session.device.link.statistics.summary(),
         )
+
+
+def _counters(results: Sequence[Inference]) -> tuple[int, ...]:
+    """One per inference; none where the counter stood still, which no limit may take for fast."""
+    counters = tuple(each.counter for each in results)
+    return counters if all(counters) else ()
 
 
 def _runtime(hello: Hello) -> str:

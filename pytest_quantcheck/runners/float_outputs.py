@@ -11,6 +11,7 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.formats.detect import is_onnx
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.prepare import summary_of
 from pytest_quantcheck.runners.registry import host_runner
 from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Runner
@@ -48,7 +49,7 @@ class FloatOutputs:
     def __call__(self, model: QuantizedModel, samples: Samples) -> tuple[Array, ...] | None:
         """All outputs, (N, ...) float32 each; None without a float source, or without a runner for it."""
         runner = self._runner(model)
-        if not model.float_model or runner is None:
+        if not model.float_model or runner is None or _is_quantized(model.float_model):
             return None
         run = runner.run(QuantizedModel(f"{model.name} (float)", model.float_model), samples)
         return tuple(np.asarray(output, dtype=np.float32) for output in run.outputs)
@@ -57,6 +58,10 @@ class FloatOutputs:
         """Why there are no float outputs of ``model``, and what to do about it; empty where there are."""
         if not model.float_model:
             return "there is no float model; give quant(model=...) beside the artefact"
+        if _is_quantized(model.float_model):
+            return (
+                "what was given as the float model is quantized itself, so that nothing could be lost to it"
+            )
         if self._runner(model) is None:
             onnx = is_onnx(model.float_model)
             package, extra = ("onnxruntime", "onnx") if onnx else ("ai-edge-litert", "virtual")
@@ -68,3 +73,11 @@ class FloatOutputs:
 
     def _runner(self, model: QuantizedModel) -> Runner | None:
         return self._onnx if is_onnx(model.float_model) else self._tflite
+
+
+def _is_quantized(content: bytes) -> bool:
+    """Whether a model computes with integers."""
+    summary = summary_of(content)
+    return "QuantizeLinear" in summary.kinds or any(
+        tensor.data is None and len(tensor.scales) for tensor in summary.tensors
+    )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
+import numpy as np
+
 from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -34,7 +36,7 @@ class Remembering:
             if key not in self._runs:
                 while len(self._runs) >= KEEP:
                     del self._runs[next(iter(self._runs))]
-                self._runs[key] = self.runner.run(model, vectors)
+                self._runs[key] = _kept(self.runner.run(model, vectors))
             run = self._runs[key]
             return (
                 run if run.model is model else replace(run, model=model)
@@ -43,3 +45,11 @@ class Remembering:
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """As the runner's own ``tensor``."""
         return self.runner.tensor(model, inputs, operator)
+
+
+def _kept(run: Run) -> Run:
+    """The run with arrays that nobody can change: they are what later runs are compared with."""
+    for array in (*run.inputs, *run.outputs):
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
+    return run

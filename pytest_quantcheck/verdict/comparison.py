@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.criteria import Limits
@@ -70,9 +73,20 @@ def _judge_distance(run: Run, expected: Run, differing: int, limits: Limits) -> 
     elements = sum(differing_elements(ours, theirs) * ours.size for ours, theirs in pairs) / size
     share = f"{differing} of {len(run)} samples differ, {elements:.2%} of the elements"
     if limits.max_lsb is not None:
+        _refuse_any_distance(run, limits.max_lsb)
         found = max(max_lsb(ours, theirs) for ours, theirs in pairs)
         text = f"{found} LSB from {expected.runner}, limit {limits.max_lsb}; {share}"
         yield Criterion("max_lsb", found <= limits.max_lsb, text)
     if limits.max_differing is not None:
         text = f"{share}; limit {limits.max_differing:.2%} of the samples"
         yield Criterion("max_differing", differing <= limits.max_differing * len(run) + 1e-9, text)
+
+
+def _refuse_any_distance(run: Run, limit: int) -> None:
+    """No two integers of a type are further apart than its range."""
+    for name in (each.dtype.name for each in run.outputs if each.dtype.kind in "iu"):
+        largest = 256 ** np.dtype(name).itemsize - 1
+        if limit >= largest:
+            raise UsageError(
+                f"max_lsb={limit} lets every {name} pass; allowed: 0 to below {largest}, such as 1"
+            )

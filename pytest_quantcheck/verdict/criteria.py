@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite, nan
 from numbers import Real
 
 from pytest_quantcheck.errors import UsageError
@@ -46,9 +46,9 @@ class Limits:
             raise UsageError(f"max_lsb={steps!r} is out of range; allowed: a whole number from 0")
         for key in ("max_differing", "max_drop", "min_score", "confidence"):
             object.__setattr__(self, key, _number(key, getattr(self, key)))
-        if self.max_differing is not None and not 0 <= self.max_differing <= 1:
+        if self.max_differing is not None and not 0 <= self.max_differing < 1:
             raise UsageError(
-                f"max_differing={self.max_differing:g} is out of range; allowed: 0 to 1, such as 0.05"
+                f"max_differing={self.max_differing:g} is out of range; allowed: 0 to below 1, such as 0.05"
             )
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
             raise UsageError(
@@ -75,8 +75,7 @@ class Limits:
 
 def judge_score(score: Score, limits: Limits) -> Iterator[Criterion]:
     """``min_score`` and ``max_drop``, as far as they were asked for. Raises ``UsageError``."""
-    _check_range("max_drop", limits.max_drop, score.metric)
-    _check_range("min_score", limits.min_score, score.metric)
+    _check_range(limits, score.metric)
     where = f" of {score.output}" if score.output else ""
     if limits.min_score is not None:
         better = score.metric.higher_is_better
@@ -139,12 +138,25 @@ def _number(key: str, value: float | None) -> float | None:
     """A limit as a plain number. ``True`` is refused: Python counts it as 1."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+    except OverflowError:
+        number = inf
+    if not isfinite(number):
         raise UsageError(f"{key}={value!r} is out of range; allowed: a finite number, such as 0.01")
-    return float(value)
+    return number
 
 
-def _check_range(key: str, value: float | None, metric: Metric) -> None:
-    """A limit of 5 would let everything pass where 5 % is meant."""
-    if value is not None and metric.fraction and not 0 <= value <= 1:
-        raise UsageError(f"{key}={value:g} is out of range for {metric.name}; allowed: 0 to 1, such as 0.05")
+def _check_range(limits: Limits, metric: Metric) -> None:
+    """A limit of 5 would let everything pass where 5 % is meant; so would one that every fraction keeps."""
+    if not metric.fraction:
+        return
+    drop, score = limits.max_drop, limits.min_score
+    if drop is not None and not 0 <= drop < 1:
+        raise UsageError(
+            f"max_drop={drop:g} is out of range for {metric.name}; allowed: 0 to below 1, such as 0.05"
+        )
+    good = score is None or (0 < score <= 1 if metric.higher_is_better else 0 <= score < 1)
+    if score is not None and not good:
+        allowed = "above 0 to 1, such as 0.95" if metric.higher_is_better else "0 to below 1, such as 0.05"
+        raise UsageError(f"min_score={score:g} is out of range for {metric.name}; allowed: {allowed}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -34,6 +34,7 @@ from pytest_quantcheck.verdict.predecessor import Predecessor
 from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.score import Score, measure, names_classes, output_names
 from pytest_quantcheck.verdict.verdict import Verdict
+from pytest_quantcheck.verdict.whole import check_run
 
 
 @dataclass
@@ -44,7 +45,9 @@ class Gate:
     differ. ``float_outputs`` gives the outputs of a model's float source. ``sanity`` looks for what makes a
     pass worth nothing. ``record`` receives every verdict, also the failed ones. ``strict``: what cannot be
     judged, and what ``sanity`` finds, fails. ``baselines`` holds the values that were stored for the test;
-    ``predecessor`` is run beside each model and takes their place.
+    ``predecessor`` is run beside each model and takes their place. ``asked`` tells whether there was any
+    check, ``refused`` the errors in which checks ended, also those that somebody caught. ``over``: the test
+    that the gate was made for has ended.
     """
 
     reference: Runner | None = None
@@ -57,6 +60,9 @@ class Gate:
     baselines: Book | None = None
     predecessor: Predecessor | None = None
     record: Callable[[Verdict], None] = field(default=lambda _: None)
+    asked: bool = False
+    refused: list[str] = field(default_factory=list)
+    over: bool = False
 
     def check(
         self,
@@ -87,10 +93,38 @@ class Gate:
         something asked for cannot be judged, and when nothing was judged, unless ``allow_unjudged``.
         """
         __tracebackhide__ = True
+        self.asked = True
+        try:
+            self._check_arguments(name, allow_unjudged, unknown)
+            limits = Limits(exact, max_lsb, max_differing, max_drop, min_score, confidence)
+            return self._settle(self._judge(run, limits, metric, baseline, name), allow_unjudged)
+        except Exception as error:
+            self.refused.append((str(error).splitlines() or [type(error).__name__])[0])
+            raise
+
+    def _check_arguments(self, name: object, allow_unjudged: object, unknown: Mapping[str, object]) -> None:
+        if self.over:
+            raise UsageError("the test of this gate is over: ask for the fixture gate in each test")
         if unknown:
             allowed = ", ".join(list(inspect.signature(self.check).parameters)[1:-1])
             raise UsageError(f"gate.check({next(iter(unknown))}=...) is not known; allowed: {allowed}")
-        limits = Limits(exact, max_lsb, max_differing, max_drop, min_score, confidence)
+        if name is not None and not isinstance(name, str):
+            raise UsageError(f"name={name!r} is no name; allowed: a text")
+        if not isinstance(allow_unjudged, bool):
+            raise UsageError(f"allow_unjudged={allow_unjudged!r} is not known; allowed: True, False")
+
+    def _judge(
+        self,
+        run: Run,
+        limits: Limits,
+        metric: MetricLike | None,
+        baseline: BaselineLike,
+        name: str | None,
+    ) -> Verdict:
+        """All criteria of a run that is whole, over vectors that are what they were."""
+        check_run(run)
+        for vectors in (run.vectors, self.data.test if self.data is not None else run.vectors):
+            vectors.check_unchanged()
         compared = self._compare(run, limits)
         scores, unscored = self._scores(run, metric, limits, same=compared.same is True)
         criteria = [*compared.criteria, *unscored]
@@ -101,7 +135,7 @@ class Gate:
         suspicious = (*self._suspicious(run), *rig_findings(run))
         if self.strict:
             criteria += [Criterion(each.code, False, f"{each.sentence} {each.remedy}") for each in suspicious]
-        verdict = Verdict(
+        return Verdict(
             name or run.model.id,
             run,
             tuple(self._strictly(each) for each in criteria),
@@ -112,6 +146,10 @@ class Gate:
             changes,
             low_score_causes(run, criteria, compared, self.data, self.float_outputs),
         )
+
+    def _settle(self, verdict: Verdict, allow_unjudged: bool) -> Verdict:
+        """The verdict, recorded, unless it failed or says nothing."""
+        __tracebackhide__ = True
         self.record(verdict)
         if verdict.failed:
             raise AssertionError(verdict.explain())
@@ -246,6 +284,10 @@ class Gate:
     ) -> tuple[Array, ...] | None:
         """The float model's outputs; None where they are not finite and nothing needs them."""
         floats = self._floats(model, samples)
+        if floats is None and needed and self.float_outputs is not None:
+            raise UsageError(
+                f"the score is compared with the float model, but {self.float_outputs.missing(model)}"
+            )
         where = _not_finite(floats, samples) if floats is not None else ""
         if where and needed:
             raise UsageError(

@@ -18,6 +18,7 @@ import pytest_quantcheck.plugin.session_state
 import pytest_quantcheck.plugin.summary  # noqa: F401
 from pytest_quantcheck.demo.artefacts import demo_models
 from pytest_quantcheck.plugin.items import case_without_board, function_key
+from pytest_quantcheck.plugin.settings import CI_SERVICES
 from tests.faults.baseline_kill import kill_often
 
 pytestmark = pytest.mark.host
@@ -90,7 +91,7 @@ class Project:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    for name in ("QC_RIG", "CI"):
+    for name in ("QC_RIG", "CI", *CI_SERVICES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QC_LEASE_DIR", str(pytester.path / "leases"))
     return Project(pytester)
@@ -104,6 +105,9 @@ def test_new_warns_here_fails_in_ci_and_compares_once_stored(project: Project, m
     )
     assert not (project.path / FILE).exists()
 
+    monkeypatch.setenv("JENKINS_URL", "http://ci")
+    project.run(ACCURACY).assert_outcomes(failed=1)
+    monkeypatch.delenv("JENKINS_URL")
     monkeypatch.setenv("CI", "true")
     result = project.run(ACCURACY)
     result.assert_outcomes(failed=1)
@@ -155,7 +159,7 @@ def test_accuracy(quantized_model, test_vectors, reference, gate):
     result = project.run(worse.replace("{tolerance}", "{'accuracy': 8}"))
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*accuracy=8 is out of range for a fraction; allowed: 0 to 1, such as 0.005"]
+        ["*accuracy=8 is out of range for a fraction; allowed: 0 to below 1, such as 0.005"]
     )
     project.run(worse.replace("{tolerance}", "True"), "--qc-update").assert_outcomes(passed=1)
     result = project.run(ACCURACY)

@@ -327,8 +327,8 @@ SHARED = """
 import pytest
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_host(number, gate):
-    assert gate
+def test_host(number, reference):
+    assert reference
 
 @pytest.mark.slow(minutes=9)
 def test_slow(gate):

@@ -113,6 +113,63 @@ def test_rows_follow_what_pytest_says_in_the_end(results: Results, pytester, wor
     assert junit["test_passes[test_it]"]["qc.outcome"] == "pass"
 
 
+def test_a_check_that_is_not_made_or_whose_error_is_caught_fails_its_test(results: Results) -> None:
+    rows = results(
+        """
+from threading import Thread
+kept = []
+
+def bad(gate, reference, model, vectors):
+    gate.check(reference.run(model, vectors), min_score=1.0, metric=lambda o, t: 0.1)
+
+def test_never_asked(gate):
+    kept.append(gate)
+
+def test_skipped(gate):
+    pytest.skip("nothing to check here")
+
+def test_caught(quantized_model, test_vectors, reference, gate):
+    for attempt in range(2):
+        try:
+            bad(gate, reference, quantized_model, test_vectors)
+        except Exception:
+            pass
+
+def test_caught_typing_error(quantized_model, test_vectors, reference, gate):
+    gate.check(reference.run(quantized_model, test_vectors), min_score=0.5)
+    with pytest.raises(Exception):
+        gate.check(reference.run(quantized_model, test_vectors), min_scor=0.5)
+
+def test_thread(quantized_model, test_vectors, reference, gate):
+    other = Thread(target=bad, args=(gate, reference, quantized_model, test_vectors))
+    other.start()
+    other.join()
+
+@pytest.mark.xfail(strict=True)
+def test_wanted(quantized_model, test_vectors, reference, gate):
+    bad(gate, reference, quantized_model, test_vectors)
+
+def test_gate_of_another_test(quantized_model, test_vectors, reference):
+    kept[0].check(reference.run(quantized_model, test_vectors), min_score=0.5)
+"""
+    )
+    document = rows.pop("")[0]
+    found = {name: (each[0]["outcome"], each[0]["reason"]) for name, each in rows.items()}
+    words = {
+        "test_never_asked": ("error", "passed without a gate.check"),
+        "test_caught": ("regression", ""),
+        "test_caught_typing_error": ("error", "gate.check(min_scor=...) is not known"),
+        "test_thread": ("regression", ""),
+        "test_wanted": ("expected", ""),
+        "test_gate_of_another_test": ("error", "the test of this gate is over"),
+    }
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        name: outcome for name, (outcome, _) in words.items()
+    }
+    assert all(text in found[name][1] for name, (_, text) in words.items())
+    assert document["outcome"] == "regression"
+
+
 def test_a_test_that_passes_when_run_again_has_passed(results: Results) -> None:
     pytest.importorskip("pytest_rerunfailures", reason="pytest-rerunfailures is not installed: extra dev")
     rows = results(
@@ -160,7 +217,23 @@ def test_hw_tests_that_another_plug_in_skips_did_not_run(pytester: pytest.Pytest
                 item.add_marker(pytest.mark.skip(reason="quarantined"))
         """
     )
-    pytester.makepyfile(test_it="def test_it(board): pass\ndef test_host(gate): pass")
+    pytester.makepyfile(test_it="def test_it(board): pass\ndef test_host(reference): pass")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--qc-rig=virtual", "--qc-require-hw")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["--qc-require-hw: 0 hw tests ran, * were skipped"])
+
+
+def test_an_item_that_two_workers_run_has_the_rows_of_both(results: Results) -> None:
+    rows = results(
+        """
+import os
+
+def test_of_one_worker(quantized_model, test_vectors, reference, gate):
+    good = os.environ["PYTEST_XDIST_WORKER"] == "gw0"
+    gate.check(reference.run(quantized_model, test_vectors), min_score=0.5, metric=lambda o, t: float(good))
+""",
+        "-n2",
+        "--dist=each",
+    )
+    assert sorted(row["outcome"] for row in rows["test_of_one_worker"]) == ["pass", "regression"]
+    assert rows[""][0]["outcome"] == "regression"

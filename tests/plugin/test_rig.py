@@ -201,7 +201,7 @@ def test_a_wrong_rig_is_a_usage_error(collect: Collect, lab: Path, options: list
 
 def test_an_inventory_that_names_no_board_yet_does_not_stop_host_tests(pytester, monkeypatch) -> None:
     monkeypatch.delenv("QC_RIG", raising=False)
-    pytester.makepyfile(test_it="def test_board(board): pass\ndef test_host(gate): pass")
+    pytester.makepyfile(test_it="def test_board(board): pass\ndef test_host(reference): pass")
     for content in ("", "# boards.toml: no board was found\n"):
         (pytester.path / "boards.toml").write_text(content)
         result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-m", "host")

@@ -16,7 +16,14 @@ from pytest_quantcheck.verdict.table import Table
 def decisions(outputs: Array) -> IntArray:
     """The class each of N outputs names, (N,): the largest of all its values, the first of equal ones; one
     value alone is cut at 0.5. Where any value is not finite, the output names no class: ``NO_CLASS``.
+
+    Raises ``UsageError`` for outputs with more than one axis longer than 1: they name several classes each.
     """
+    if sum(size > 1 for size in outputs.shape[1:]) > 1:
+        raise UsageError(
+            f"outputs {list(outputs.shape[1:])} are not one class vector each, so they name no class; "
+            "allowed: one axis longer than 1, a task that reads them (segmentation), or a Task with a decode="
+        )
     flat = rows(outputs)
     if flat.shape[1] == 0:
         return np.full(len(flat), NO_CLASS, dtype=np.int64)

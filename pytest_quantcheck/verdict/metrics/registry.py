@@ -20,6 +20,8 @@ from pytest_quantcheck.verdict.metrics.metric import Metric
 
 _MODULES = (classification, agreement, audio_events, detection, anomaly, segmentation, regression)
 METRICS: dict[str, Metric] = {metric.name: metric for module in _MODULES for metric in module.METRICS}
+_LOSSES = {"loss", "error", "distance", "divergence", "mse", "mae", "rmse", "mape"}
+"""Words in the names of functions of which less is better."""
 MetricLike = Union[str, Callable[[Array, Array], float], Metric]
 
 
@@ -27,8 +29,19 @@ def find(metric: MetricLike) -> Metric:
     """A metric by name, or a function ``(outputs, truth) -> float`` (higher is better) as one."""
     if isinstance(metric, Metric):
         return metric
-    if not isinstance(metric, str):
-        return Metric(getattr(metric, "__name__", "score"), metric)
-    if metric not in METRICS:
+    if callable(metric):
+        return _of_function(metric)
+    if not isinstance(metric, str) or metric not in METRICS:
         raise UsageError(f"metric={metric!r} is not known; allowed: {', '.join(METRICS)} or a function")
     return METRICS[metric]
+
+
+def _of_function(function: Callable[[Array, Array], float]) -> Metric:
+    """Higher is better. A loss taken for a score would pass the more surely the worse it is."""
+    name = str(getattr(function, "__name__", "score"))
+    if set(name.lower().split("_")) & _LOSSES:
+        raise UsageError(
+            f"metric={name}: of a function higher is better, and its name says the opposite. Give "
+            f"Metric({name!r}, {name}, higher_is_better=False), or True, from pytest_quantcheck"
+        )
+    return Metric(name, function)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
-
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.errors import QuantcheckError
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.float_outputs import FloatSource
-from pytest_quantcheck.verdict.metrics.classification import correct, decisions
+from pytest_quantcheck.verdict.metrics.classification import class_count, correct, decisions, true_classes
 from pytest_quantcheck.verdict.metrics.metric import Bools
-from pytest_quantcheck.verdict.sanity.labels import LABEL_ORDER, label_findings
+from pytest_quantcheck.verdict.sanity.labels import (
+    LABEL_ORDER,
+    label_findings,
+    one_class_findings,
+    quantity_findings,
+)
 from pytest_quantcheck.verdict.sanity.preprocessing import most_tried, preprocessing_findings
 from pytest_quantcheck.verdict.sanity.ranges import range_findings
 
@@ -34,26 +37,24 @@ class Sanity:
         return self._found[key]
 
     def _of_labels(self, model: QuantizedModel, data: Dataset) -> tuple[Finding, ...]:
-        """Of a classification with one vector of labels and a float model that runs."""
+        """Of data with one truth or none, and a float model that runs."""
         key = hashlib.sha256(model.float_model).hexdigest(), data.test.digest + b"labels"
-        labels = data.test.labels
-        if labels is None or not data.purpose.labels or len(data.test.truths) != 1 or not model.float_model:
+        if len(data.test.truths) > 1 or not model.float_model:
             return ()
+        ask = self._ask if data.purpose.labels and data.test.truths else self._ask_without_labels
         if key not in self._found:
             try:
-                self._found[key] = self._ask(model, data, labels)
+                self._found[key] = ask(model, data)
             except QuantcheckError:  # is reported where the score is computed
                 self._found[key] = ()
         return self._found[key]
 
-    def _ask(self, model: QuantizedModel, data: Dataset, labels: list[int]) -> tuple[Finding, ...]:
+    def _ask(self, model: QuantizedModel, data: Dataset) -> tuple[Finding, ...]:
         outputs = self._floats(model, data.test)
         if outputs is None or len(outputs) != 1:
             return ()
-        classes = max(2, int(np.prod(outputs[0].shape[1:])))
-        if not all(0 <= label < classes for label in labels):
-            return ()
-        found = list(label_findings(decisions(outputs[0]), np.asarray(labels), classes, data.classes))
+        labels, classes = true_classes(outputs[0], data.test.truths[0]), class_count(outputs[0])
+        found = list(label_findings(decisions(outputs[0]), labels, classes, data.classes))
         if any(each.code == LABEL_ORDER for each in found):  # wrong labels cannot judge preprocessing
             return tuple(found)
 
@@ -65,3 +66,14 @@ class Sanity:
         few = min(len(data.test), most_tried(len(model.float_model)))
         chosen = data.test.take(subset(data.test, few))
         return (*found, *preprocessing_findings(chosen, right))
+
+    def _ask_without_labels(self, model: QuantizedModel, data: Dataset) -> tuple[Finding, ...]:
+        """Of quantities with truth, and of classes without."""
+        outputs = self._floats(model, data.test)
+        if outputs is None or len(outputs) != 1:
+            return ()
+        if data.test.truths and data.purpose.metrics[:1] == ("rmse",):
+            return tuple(quantity_findings(outputs[0], data.test.truths[0]))
+        if not data.test.truths and data.purpose.unlabelled[:1] == ("agreement",):
+            return tuple(one_class_findings(decisions(outputs[0])))
+        return ()

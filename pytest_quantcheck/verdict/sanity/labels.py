@@ -1,4 +1,4 @@
-"""Do the labels fit the float model? One at chance has no accuracy to lose, so it passes any ``max_drop``."""
+"""Does the truth fit the float model? One at chance has nothing to lose, so it passes any ``max_drop``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from math import comb
 import numpy as np
 
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.numerics.arrays import IntArray
+from pytest_quantcheck.numerics.arrays import Array, IntArray
+from pytest_quantcheck.verdict.metrics.regression import r2
 
 FEWEST = 20  # with fewer samples chance explains too much
 SURE = 0.01  # probability up to which chance is no explanation
@@ -19,7 +20,7 @@ _MOST_NAMED = 8
 Classes = IntArray
 
 
-def label_findings(named: Classes, labels: Classes, classes: int, names: Sequence[str]) -> Iterator[Finding]:
+def label_findings(named: IntArray, labels: Classes, classes: int, names: Sequence[str]) -> Iterator[Finding]:
     """``named`` is the class that the float model names for each of N samples (-1 for none), ``labels`` the
     right one, both below ``classes``; ``names`` are the classes' names, as far as there are any.
     """
@@ -50,6 +51,33 @@ def label_findings(named: Classes, labels: Classes, classes: int, names: Sequenc
         )
 
 
+def one_class_findings(named: IntArray) -> Iterator[Finding]:
+    """``named`` is the class that the float model names for each of N samples without labels."""
+    if len(named) >= FEWEST and (named == named[0]).all():
+        yield Finding(
+            "warning",
+            "one_class",
+            f"The float model names class {named[0]} for all {len(named)} samples, so that any model which "
+            "always does agrees with it.",
+            "Check preprocessing and the model file, and give samples of several classes.",
+        )
+
+
+def quantity_findings(outputs: Array, truth: Array) -> Iterator[Finding]:
+    """``outputs`` are the float model's quantities for N samples, (N, ...), ``truth`` the right ones."""
+    if len(outputs) < FEWEST:
+        return
+    explained = r2(outputs, truth)
+    if explained <= 0:  # not where the truth never varies: then it is not a number
+        yield Finding(
+            "warning",
+            "float_model_at_chance",
+            f"The float model explains none of the variance of {len(truth)} samples (R2 = {explained:.3g}): "
+            "their mean alone is as good a guess.",
+            "A limit on the drop means nothing here: check the truth, preprocessing and the model file.",
+        )
+
+
 def tail(count: int, successes: int, chance: Fraction) -> float:
     """The probability of at least ``successes`` of ``count`` by ``chance`` alone (exact binomial test)."""
     if successes <= 0:
@@ -59,7 +87,7 @@ def tail(count: int, successes: int, chance: Fraction) -> float:
     return float(Fraction(ways, q**count))
 
 
-def _relabelled(named: Classes, labels: Classes, classes: int) -> tuple[Classes, int] | None:
+def _relabelled(named: IntArray, labels: Classes, classes: int) -> tuple[Classes, int] | None:
     """Another order of the labels with which clearly more samples would be right: ``(order, right then)``.
 
     ``order[c]`` is the label that goes with the output ``c``. Only an order that each class's own majority

@@ -148,6 +148,7 @@ ROW = "0" * 28
         (entry(value=True), "has the value True"),
         (entry(value="0.9"), "has the value '0.9'"),
         (entry(value=float("inf")), "has the value inf"),
+        (entry(value=10**400), "has the value 1000"),
         (entry(model=3), "has model 3; allowed: a text"),
         (entry(clock_hz=-1), "has clock_hz -1"),
         (entry(clock_hz=1.5), "has clock_hz 1.5"),
@@ -164,7 +165,10 @@ def test_what_nobody_wrote_is_refused_by_name(plain: Any, words: str) -> None:
         Content.parse(json.dumps(plain).encode(), "file")
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"<<<<<<< HEAD\n", b"[" * 100_000, b"{"])
+TWICE = b'{"schema": 1, "tests": {"test_it": {}, "test_it": {}}}'  # a merge that kept both sides
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"<<<<<<< HEAD\n", b"[" * 100_000, b"{", TWICE])
 def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(UsageError, match=r"file is no JSON: .*marks of a merge conflict"):
         Content.parse(data, "file")

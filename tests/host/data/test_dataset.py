@@ -76,3 +76,22 @@ def test_samples_know_whether_their_names_were_given():
     assert not Samples(np.zeros((3, 1))).named
     assert not Samples(np.zeros((3, 1))).take([1]).named
     assert Samples(np.zeros((3, 1)), ids=list("abc")).named
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: Samples(np.ma.masked_array(x, x > 0)),
+        lambda x: Samples(x, np.ma.masked_array(x, x > 0)),
+        lambda x: Samples(x.astype(complex)),
+        lambda x: Samples(x.astype(str)),
+        lambda x: Samples(x, ()),
+        lambda x: Dataset(Samples(x), Samples(x), classes=3),
+        lambda x: Dataset(Samples(x), Samples(x), classes="abc"),
+        lambda x: Dataset(Samples(x), Samples(x), input_range=5),
+        lambda x: Dataset(Samples(x), Samples(x), input_range=("low", "high")),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(make) -> None:
+    with pytest.raises(UsageError):
+        make(np.zeros((3, 2), np.float32))

@@ -93,9 +93,9 @@ def test_a_missing_input_is_an_error():
 
 
 def test_text_samples_are_an_error():
-    data = Samples(np.array([["a"], ["b"]]))
-    with pytest.raises(UsageError, match="real numbers"):
-        representative(ALL, data, [(1,)])
+    for given in ("a", True, 1j):
+        with pytest.raises(UsageError, match="real numbers"):
+            representative(ALL, Samples(np.array([[given], [given]])), [(1,)])
 
 
 def test_no_data_is_an_error_that_offers_random_calibration():

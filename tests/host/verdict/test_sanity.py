@@ -136,3 +136,33 @@ def test_a_few_vectors_are_of_all_classes_whatever_the_order(samples) -> None:
     assert len(subset(Samples(samples.x, None, samples.names), 7)) == 7
     with pytest.raises(UsageError, match="0 of 540"):
         subset(samples, 0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [lambda y: np.eye(10, dtype=np.float32)[y], lambda y: y.astype(np.float32), lambda y: y[:, None]],
+    ids=["one-hot", "floats", "column"],
+)
+def test_labels_of_every_kind_are_examined(sanity, model, samples, written) -> None:
+    moved = Samples(samples.x, written((samples.y + 1) % 10), samples.names)
+    assert "label_order" in found(sanity, model, dataset(moved))
+    drawn = np.random.default_rng(0).permutation(samples.y)
+    assert "float_model_at_chance" in found(
+        sanity, model, dataset(Samples(samples.x, written(drawn), samples.names))
+    )
+    assert not found(sanity, model, dataset(Samples(samples.x, written(samples.y), samples.names)))
+
+
+def test_a_float_model_that_names_one_class_only_is_named(sanity, model, samples) -> None:
+    blank = Samples(np.zeros_like(samples.x), None, samples.names)
+    assert "for all 540 samples" in found(sanity, model, dataset(blank))["one_class"]
+    assert not found(sanity, model, dataset(blank.take(range(19))))
+
+
+def test_quantities_no_better_than_their_mean_are_named(sanity, model, samples) -> None:
+    right = np.eye(10, dtype=np.float32)[samples.y]
+    truth = Samples(samples.x, right, samples.names)
+    assert not found(sanity, model, dataset(truth, task="regression"))
+    other_unit = Samples(samples.x, right * 1000 + 500, samples.names)
+    seen = found(sanity, model, dataset(other_unit, task="regression"))
+    assert "explains none of the variance" in seen["float_model_at_chance"]

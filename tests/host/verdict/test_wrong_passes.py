@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pytest_quantcheck.baselines.book import Book
+from pytest_quantcheck.baselines.content import Content
 from pytest_quantcheck.data.dataset import Dataset, Raw, Samples
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.device import Device
 from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.float_outputs import FloatOutputs
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.remembering import Remembering
-from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.runners.run import Footprint, Run
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
 from pytest_quantcheck.verdict.metrics import agreement, classification
@@ -165,13 +168,132 @@ def test_how_far_and_how_many_are_both_told_and_both_limited(gate, model, sample
     assert "of the elements" in text
     with pytest.raises(AssertionError, match=r"max_differing: FAILED: .* of 540 samples differ"):
         gate.check(off, max_lsb=1, max_differing=0.05)
-    assert gate.check(off, max_differing=1.0).passed
+    assert gate.check(off, max_differing=0.999).passed
 
 
-def test_agreement_is_only_for_outputs_that_are_one_class_vector(gate, model, samples) -> None:
-    run = on_board(model, Samples(samples.x, None, samples.names))
-    picture = replace(run, outputs=(np.zeros((540, 4, 4, 2), np.int8),), exact=False)
+class Blank(FloatOutputs):
+    """A float model of pictures that are all zero."""
+
+    def __call__(self, model, samples):
+        return (np.zeros((len(samples), 4, 4, 2), np.float32),)
+
+
+def test_agreement_is_only_for_outputs_that_are_one_class_vector(gate, model) -> None:
+    writer = TfliteWriter()
+    given, made = (writer.tensor((1, 4, 4, 2), scale=0.1, name=name) for name in ("x", "y"))
+    writer.operator("RELU", [given], [made])
+    network = QuantizedModel("picture", writer.finish([given], [made]), float_model=model.float_model)
+    blank = replace(gate, float_outputs=Blank())
+    picture = replace(on_board(network, Samples(np.zeros((30, 4, 4, 2), np.float32))), exact=False)
     with pytest.raises(UsageError, match="not one class vector each; give metric="):
-        gate.check(picture, min_score=0.5)
-    verdict = gate.check(picture, allow_unjudged=True)
+        blank.check(picture, min_score=0.5)
+    verdict = blank.check(picture, allow_unjudged=True)
     assert [c.name for c in verdict.not_judged] == ["exact", "score"]
+
+
+RUNS = {
+    "samples are missing": lambda run, out: replace(run, outputs=(out[:-1],)),
+    "one for all": lambda run, out: replace(run, outputs=(out[:1],)),
+    "an output too many": lambda run, out: replace(run, outputs=(out, out)),
+    "no output": lambda run, out: replace(run, outputs=()),
+    "a list": lambda run, out: replace(run, outputs=(out.tolist(),)),
+    "another type": lambda run, out: replace(run, outputs=(out.astype(np.float32),)),
+    "another shape": lambda run, out: replace(run, outputs=(out[:, :5],)),
+    "counters of a few": lambda run, out: replace(run, counters=(5, 5)),
+    "counters that stand still": lambda run, out: replace(run, counters=(0,) * len(run)),
+    "no bytes": lambda run, out: replace(run, footprint=Footprint(arena=0)),
+    "no run": lambda run, out: out,
+}
+
+
+@pytest.mark.parametrize("broken", RUNS.values(), ids=list(RUNS))
+def test_a_run_that_is_not_whole_is_an_error(gate, model, samples, broken) -> None:
+    few = samples.take(range(30))
+    run = replace(on_board(model, few), exact=False)
+    with pytest.raises(UsageError, match="allowed: "):
+        gate.check(broken(run, run.outputs[0]), metric=lambda outputs, truth: 1.0, min_score=0.5)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"max_drop": 1},
+        {"max_drop": 10**400},
+        {"min_score": 0},
+        {"max_differing": 1.0},
+        {"max_lsb": 255},
+        {"baseline": {"accuracy": 1}},
+        {"baseline": {"accuracy": "100pp"}},
+        {"metric": 3, "min_score": 0.5},
+        {"min_score": 0.5, "allow_unjudged": "no"},
+        {"min_score": 0.5, "name": 3},
+    ],
+    ids=str,
+)
+def test_a_limit_that_nothing_can_break_is_refused(model, samples, asked) -> None:
+    few = samples.take(range(30))
+    gate = Gate(
+        reference=Remembering(exact_runner()),
+        float_outputs=FloatOutputs(),
+        baselines=Book("test", "case", Content),
+    )
+    run = replace(on_board(model, few), exact=False)
+    with pytest.raises(UsageError, match="allowed: "):
+        gate.check(run, **asked)
+
+
+def mean_squared_error(outputs, truth) -> float:
+    return float(np.square(outputs - np.eye(10)[truth]).mean())
+
+
+def test_a_loss_is_not_taken_for_a_score(gate, model, samples) -> None:
+    run = on_board(model, samples)
+    zeros = replace(run, exact=False, outputs=(np.full_like(run.outputs[0], -128),))
+    with pytest.raises(UsageError, match="higher_is_better=False"):
+        gate.check(zeros, metric=mean_squared_error, max_drop=0.01)
+    with pytest.raises(AssertionError, match="max_drop: FAILED"):
+        gate.check(zeros, metric=Metric("mse", mean_squared_error, higher_is_better=False), max_drop=0.01)
+
+
+def test_nothing_is_lost_to_a_float_model_that_is_quantized_itself(gate, model, samples) -> None:
+    itself = replace(model, float_model=model.artefact)
+    with pytest.raises(UsageError, match="is quantized itself"):
+        gate.check(on_board(itself, samples), max_drop=0)
+
+
+@pytest.mark.parametrize("way", ["view", "buffer", "flag", "labels"])
+def test_vectors_that_change_behind_their_back_are_an_error(gate, model, samples, way) -> None:
+    buffer = bytearray(samples.x.tobytes())
+    x, y = samples.x.copy(), samples.y.copy()
+    if way == "buffer":
+        x = np.frombuffer(buffer, np.float32).reshape(x.shape)
+    view, labels = x[:], y[:]
+    given = Samples(x, y)
+    gate.reference.run(model, given)
+    if way == "view":
+        view[:] = 0
+    elif way == "buffer":
+        buffer[:] = bytes(len(buffer))
+    elif way == "labels":
+        labels[:] = 0
+    else:
+        x.setflags(write=True)
+        x[:] = 0
+    with pytest.raises(UsageError, match="were changed after a run with them"):
+        gate.check(gate.reference.run(model, given), min_score=0.9)
+
+
+def test_what_later_runs_are_compared_with_cannot_be_changed(model, samples) -> None:
+    run = Remembering(IntegerRunner()).run(model, samples)
+    with pytest.raises(ValueError, match="read-only"):
+        run.outputs[0][:] = 0
+
+
+def test_outputs_that_are_no_class_vector_have_no_accuracy() -> None:
+    picture, labels = np.zeros((3, 4, 4, 2)), np.zeros(3, int)
+    for score in (classification.accuracy, classification.macro_f1):
+        with pytest.raises(UsageError, match="not one class vector each"):
+            score(picture, labels)
+    with pytest.raises(UsageError, match="not one class vector each"):
+        agreement.agreement(picture, picture)
+    assert classification.accuracy(np.zeros((3, 1, 1, 2)), labels) == 1.0
