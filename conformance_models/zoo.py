@@ -2,4 +2,13 @@
 
 from __future__ import annotations
 
-MODELS = ("audio_events", "keywords", "activity", "mnist_gemm")
+MODELS = (
+    "audio_events",
+    "persons",
+    "pets",
+    "keywords",
+    "images",
+    "anomalies",
+    "activity",
+    "mnist_gemm",
+)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
 CLASSES = tuple(BREEDS)
-TRAIN, CALIBRATION, TEST = range(0, 200), range(0, 20), range(9000, 9030)  # numbers of animals, of each breed
+TRAIN, CALIBRATION, TEST = range(0, 110), range(0, 20), range(9000, 9030)  # numbers of animals, of each breed
 RESCALE = (1 / 127.5, -1.0)
 METRIC = "accuracy"
-_BLOCKS = ((12, 1), (16, 2), (16, 1), (24, 2), (24, 1), (40, 2), (40, 1))  # output channels, stride
+_BLOCKS = ((12, 2), (16, 1), (24, 2), (24, 1), (40, 1))  # output channels, stride
 _EXPANSION = 4
 
 

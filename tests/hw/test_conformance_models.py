@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from conformance_models import audio_events
+from conformance_models import audio_events, persons
 from pytest_quantcheck.data.dataset import Dataset
+from pytest_quantcheck.data.tasks.detection import detector
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
@@ -17,6 +18,15 @@ pytestmark = pytest.mark.hw
 
 
 @pytest.fixture(scope="module")
+def watcher():
+    """Quantized persons, and five scenes."""
+    data = Dataset(persons.samples(range(8)), persons.samples(range(5000, 5005)), detector(persons.HEAD))
+    return quantize(
+        load(persons.float_model()), QuantConfig(input_type="uint8", output_type="float32"), data
+    ), data
+
+
+@pytest.fixture(scope="module")
 def listener():
     """Quantized audio events, and two clips of every class."""
     data = Dataset(audio_events.samples(range(1)), audio_events.samples(range(500, 501)), "audio_events")
@@ -24,7 +34,7 @@ def listener():
 
 
 @pytest.mark.parametrize("board", ["virtual-stm32f405", "virtual-esp32c3"])
-@pytest.mark.parametrize("name", ["listener"])
+@pytest.mark.parametrize("name", ["watcher", "listener"])
 def test_the_board_scores_what_the_host_scores(name, board, request, new_session):
     model, data = request.getfixturevalue(name)
     host = exact_runner().run(model, data.test)

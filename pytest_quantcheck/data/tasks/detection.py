@@ -6,32 +6,38 @@ Predictions travel as (N, boxes, 6) ``[ymin, xmin, ymax, xmax, score, class]``, 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from pytest_quantcheck.data.tasks.task import Task
+from pytest_quantcheck.data.tasks.heads.choice import Choice
+from pytest_quantcheck.data.tasks.heads.guess import guessed
+from pytest_quantcheck.data.tasks.predictions import COLUMNS, scores_by_class
+from pytest_quantcheck.data.tasks.predictions import NO_BOX as NO_BOX
+from pytest_quantcheck.data.tasks.predictions import best_boxes as best_boxes
+from pytest_quantcheck.data.tasks.task import Decode, Task
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.numerics.arrays import Array
-from pytest_quantcheck.numerics.boxes import suppress
-
-NO_BOX = -1
-_COLUMNS = 6
 
 
-def decode(outputs: tuple[Array, ...], _inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Predictions (N, boxes, 6) from one output that holds them already, or from the four outputs of
-    TFLite's ``TFLite_Detection_PostProcess``: boxes (N, M, 4), classes (N, M), scores (N, M), count (N,).
+def decode(outputs: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Predictions (N, boxes, 6) from one output that holds them already, from the four outputs of
+    TFLite's ``TFLite_Detection_PostProcess``: boxes (N, M, 4), classes (N, M), scores (N, M), count (N,), or
+    from a head that tells itself by the shapes of its outputs (``heads/guess.py``).
 
-    Other heads need a Task with a ``decode`` of their own, for which ``best_boxes`` is made.
+    For other heads ``detector`` makes a task.
     """
-    if len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[2] == _COLUMNS:
+    ready = _ready(outputs)
+    return ready if ready is not None else guessed(Choice())(outputs, inputs)
+
+
+def _ready(outputs: tuple[Array, ...]) -> tuple[Array, ...] | None:
+    """Predictions that a model gives by itself; None for raw outputs."""
+    if len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[2] == COLUMNS:
         return outputs
     if len(outputs) == 4 and outputs[0].ndim == 3 and outputs[0].shape[2] == 4:
         return (_post_processed(*outputs),)
-    raise UsageError(
-        f"task='detection' cannot read outputs {[list(each.shape[1:]) for each in outputs]}; allowed: one "
-        "output [boxes, 6] of ymin, xmin, ymax, xmax, score, class, or the four of "
-        "TFLite_Detection_PostProcess; else give a Task with a decode= of your own (see best_boxes)"
-    )
+    return None
 
 
 def _post_processed(boxes: Array, classes: Array, scores: Array, count: Array) -> Array:
@@ -53,27 +59,21 @@ def _post_processed(boxes: Array, classes: Array, scores: Array, count: Array) -
     )
 
 
-def best_boxes(
-    boxes: Array, scores: Array, *, least: float = 0.01, threshold: float = 0.5, most: int = 100
-) -> Array:
-    """Predictions (N, most, 6) float64 from decoded boxes (N, M, 4) and scores per class (N, M, classes).
+def limited(choice: Choice, anchors: tuple[tuple[float, float], ...] = ()) -> Decode:
+    """``decode`` with limits of one's own; ``anchors`` are those of a YOLO head, (width, height) in cells."""
 
-    A box counts for each class whose score is at least ``least``. Of the boxes of one class in one image that
-    overlap by an IoU above ``threshold`` the best stays (``numerics.boxes.suppress``); of all that stay
-    the ``most`` best. A background class must be cut off before.
-    """
-    if boxes.ndim != 3 or boxes.shape[2] != 4 or scores.ndim != 3 or scores.shape[:2] != boxes.shape[:2]:
-        raise UsageError(
-            f"boxes {boxes.shape} and scores {scores.shape}; allowed: (N, M, 4) and (N, M, classes)"
-        )
-    found = np.zeros((len(boxes), most, _COLUMNS))
-    found[..., 5] = NO_BOX
-    for image, (places, values) in enumerate(zip(boxes, scores, strict=True)):
-        box, named = np.nonzero(values >= least)
-        kept = suppress(places[box], values[box, named], named, threshold)[:most]
-        box, named = box[kept], named[kept]
-        found[image, : len(kept)] = np.column_stack([places[box], values[box, named], named])
-    return found
+    def decode_limited(outputs: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        ready = _ready(outputs)
+        if ready is None:
+            return guessed(choice, anchors)(outputs, inputs)
+        return (choice(ready[0][..., :4], scores_by_class(ready[0])),)
+
+    return decode_limited
 
 
 TASK = Task("detection", metrics=("map", "map50", "map75"), decode=decode, paired="image")
+
+
+def detector(head: Decode) -> Task:
+    """The task ``detection`` of a model with this head."""
+    return replace(TASK, decode=head)

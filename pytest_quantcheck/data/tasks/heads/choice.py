@@ -1,11 +1,10 @@
-"""Which of the decoded boxes are predictions, and the task that says so."""
+"""Which of the decoded boxes are predictions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from pytest_quantcheck.data.tasks import detection
-from pytest_quantcheck.data.tasks.task import Decode, Task
+from pytest_quantcheck.data.tasks.predictions import best_boxes
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.numerics.arrays import Array
 
@@ -30,9 +29,4 @@ class Choice:
 
     def __call__(self, boxes: Array, scores: Array) -> Array:
         """Predictions (N, most, 6) from boxes (N, M, 4) and scores (N, M, classes); see ``best_boxes``."""
-        return detection.best_boxes(boxes, scores, least=self.least, threshold=self.threshold, most=self.most)
-
-
-def detector(head: Decode) -> Task:
-    """The task ``detection`` of a model with this head."""
-    return replace(detection.TASK, decode=head)
+        return best_boxes(boxes, scores, least=self.least, threshold=self.threshold, most=self.most)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pytest_quantcheck.data.tasks.detection import NO_BOX
 from pytest_quantcheck.data.tasks.heads.choice import Choice
 from pytest_quantcheck.data.tasks.heads.ssd import activated
+from pytest_quantcheck.data.tasks.predictions import NO_BOX
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.numerics.arrays import Array
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pytest_quantcheck.data.tasks.detection import detector, limited
 from pytest_quantcheck.data.tasks.heads.anchors import anchors, from_centres
-from pytest_quantcheck.data.tasks.heads.choice import Choice, detector
+from pytest_quantcheck.data.tasks.heads.choice import Choice
 from pytest_quantcheck.data.tasks.heads.fomo import Fomo
 from pytest_quantcheck.data.tasks.heads.ssd import Ssd
 from pytest_quantcheck.data.tasks.heads.yolo import AnchoredYolo, DecodedYolo, DistributedYolo
+from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.errors import UsageError
 
 pytestmark = pytest.mark.host
@@ -81,7 +83,7 @@ def test_anchored_yolo_puts_the_box_into_its_cell():
     raw = np.full((1, 5, 5, 2, 5 + 3), -9.0)
     y, x = (BOX[:2] + BOX[2:]) / 2 * 5
     height, width = (BOX[2:] - BOX[:2]) * 5
-    inside = np.array([x % 1, y % 1])
+    inside = np.clip([x % 1, y % 1], 1e-12, 1 - 1e-12)
     raw[0, int(y), int(x), 1] = [
         *np.log(inside / (1 - inside)),
         np.log(width / 3),
@@ -196,3 +198,31 @@ def test_a_detector_is_the_task_detection_with_its_head():
         "map",
         head,
     )
+
+
+def test_heads_that_tell_themselves_need_no_task_of_their_own():
+    scores, moves = np.zeros((2, len(GRID), 2)), np.zeros((2, len(GRID), 4))
+    scores[:, 9, 1] = 0.8
+    given = np.tile(GRID[:, [1, 0, 3, 2]], (2, 1, 1))
+    (found,) = task("detection").decode((scores, moves, given), ())
+    assert found[1, 0].tolist() == pytest.approx([*GRID[9].clip(0, 1), 0.8, 0])
+    raw = np.zeros((1, 5, 30))
+    raw[0, :, 4] = [0.5, 0.4, 0.2, 0.1, 0.7]
+    for output in (raw, raw.transpose(0, 2, 1)):
+        (found,) = task("detection").decode((output,), ())
+        np.testing.assert_allclose(kept(found)[0], [0.35, 0.4, 0.45, 0.6, 0.7, 0])
+    grid = np.full((1, 5, 5, 2 * 8), -9.0)
+    anchored = limited(Choice(most=1), ((1.0, 2.0), (3.0, 0.5)))
+    assert anchored((grid,), ())[0].shape == (1, 1, 6)
+
+
+def test_limits_hold_for_predictions_that_a_model_gives_by_itself():
+    ready = np.array([[[*BOX, 0.9, 1], [*BOX, 0.8, 1], [*BOX, 0.7, 0], [*BOX, 0.2, 0]]])
+    (found,) = limited(Choice(least=0.3, most=3))((ready,), ())
+    assert [(row[4], row[5]) for row in kept(found)] == [(0.9, 1), (0.7, 0)]
+
+
+@pytest.mark.parametrize("shapes", [[(5, 5, 16)], [(9, 4), (9, 2)], [(4, 4)], [(9, 4), (9, 4), (8, 2)]])
+def test_outputs_that_leave_a_doubt_are_refused(shapes):
+    with pytest.raises(UsageError, match=r"cannot read outputs .*give the task of another head"):
+        task("detection").decode(tuple(np.zeros((1, *shape)) for shape in shapes), ())
