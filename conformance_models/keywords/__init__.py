@@ -106,7 +106,7 @@ def clip(word: str, number: int) -> npt.NDArray[np.int16]:
         place(wave, piece, start)
         start += max(0.0, len(piece) / RATE - 0.02)
     wave = unit(room(random, wave, random.uniform(0.05, 0.3)))
-    return recorded(random, wave, random.uniform(-9, 15), random.uniform(0.15, 0.9))
+    return recorded(random, wave, random.uniform(3, 25), random.uniform(0.15, 0.9))
 
 
 @cache

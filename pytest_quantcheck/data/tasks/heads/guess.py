@@ -32,8 +32,8 @@ def guessed(choice: Choice, anchors: tuple[tuple[float, float], ...] = ()) -> De
         raise UsageError(
             f"task='detection' cannot read outputs {[list(shape) for shape in shapes]}; allowed: one output "
             "[boxes, 6] of ymin, xmin, ymax, xmax, score, class, the four of TFLite_Detection_PostProcess, "
-            "scores, offsets and anchors of an SSD, or one [4 + classes, boxes]; else give the task of another "
-            "head, such as detector(Fomo())"
+            "scores, offsets and anchors of an SSD, or one [4 + classes, boxes]; "
+            "else give the task of another head, such as detector(Fomo())"
         )
 
     return decode
