@@ -2,13 +2,4 @@
 
 from __future__ import annotations
 
-MODELS = (
-    "audio_events",
-    "persons",
-    "pets",
-    "keywords",
-    "images",
-    "anomalies",
-    "activity",
-    "mnist_gemm",
-)
+MODELS = ("audio_events", "persons", "keywords", "activity", "mnist_gemm")

@@ -132,7 +132,7 @@ def train() -> keras.Model:
     data = samples(TRAIN)
     x, y = np.asarray(data.x), np.asarray(data.y)
     x, y = np.concatenate([x, x[:, :, ::-1]]), np.concatenate([y, y])  # and in a mirror
-    return fit.fitted(build(), x, y, loss="sparse_categorical_crossentropy", epochs=12, batch=64, rate=5e-3)
+    return fit.fitted(build(), x, y, loss="sparse_categorical_crossentropy", epochs=12, batch=24, rate=5e-3)
 
 
 def float_model() -> keras.Model:

@@ -10,7 +10,6 @@ from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.data.tasks.heads.finish import Finish
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
-from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.registry import host_runner
 
@@ -52,12 +51,3 @@ def test_a_model_whose_outputs_are_all_computed_stays_as_it_is():
     content = writer.finish([x], [writer.reshape(x, (1, 2, 4))])
     assert Finish.cut_off(content) == (content, None)
     assert Finish.cut_off(b"") == (b"", None)
-
-
-def test_a_float_model_keeps_it_for_its_quantized_ones():
-    """What TensorFlow makes of a network with anchors among its outputs is the same without them."""
-    from conformance_models import persons
-
-    found = load(persons.float_model())
-    assert list(found.output_shapes) == [(360, 2), (360, 4)]
-    np.testing.assert_allclose(found.finish.constants[2], persons.ANCHORS[:, [1, 0, 3, 2]], atol=1e-6)
