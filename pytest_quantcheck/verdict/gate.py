@@ -28,11 +28,12 @@ from pytest_quantcheck.verdict.comparison import Comparison, compare
 from pytest_quantcheck.verdict.criteria import Limits, judge_score
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.diagnosis import low_score_causes, rig_findings
+from pytest_quantcheck.verdict.measure import measure, names_classes, output_names
 from pytest_quantcheck.verdict.metrics.metric import Metric
 from pytest_quantcheck.verdict.metrics.registry import MetricLike, find
 from pytest_quantcheck.verdict.predecessor import Predecessor
 from pytest_quantcheck.verdict.sanity.check import Sanity
-from pytest_quantcheck.verdict.score import Score, measure, names_classes, output_names
+from pytest_quantcheck.verdict.score import Score
 from pytest_quantcheck.verdict.verdict import Verdict
 from pytest_quantcheck.verdict.whole import check_run
 

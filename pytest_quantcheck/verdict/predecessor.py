@@ -17,7 +17,8 @@ from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.runners.registry import HOST_RUNNERS, host_runner
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.baseline import measured
-from pytest_quantcheck.verdict.score import Score, measure
+from pytest_quantcheck.verdict.measure import measure
+from pytest_quantcheck.verdict.score import Score
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.float_outputs import FloatOutputs
+from pytest_quantcheck.verdict.measure import measure
 from pytest_quantcheck.verdict.metrics.registry import find
 from pytest_quantcheck.verdict.sanity.check import Sanity
-from pytest_quantcheck.verdict.score import Score, measure
+from pytest_quantcheck.verdict.score import Score
 
 
 def first_score(
