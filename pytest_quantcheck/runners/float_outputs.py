@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -34,6 +35,11 @@ class FloatSource(Protocol):
         """Why there are none, and what to do; empty where there are."""
 
 
+@lru_cache(maxsize=8)  # every check asks for it, and making one reads the whole file
+def _float_model(name: str, content: bytes) -> QuantizedModel:
+    return QuantizedModel(f"{name} (float)", content)
+
+
 class FloatOutputs:
     """Outputs of the float source of a model, by ``runner`` (default: LiteRT, else TFLM); kept for reuse.
 
@@ -51,7 +57,7 @@ class FloatOutputs:
         runner = self._runner(model)
         if not model.float_model or runner is None or _is_quantized(model.float_model):
             return None
-        run = runner.run(QuantizedModel(f"{model.name} (float)", model.float_model), samples)
+        run = runner.run(_float_model(model.name, model.float_model), samples)
         return tuple(np.asarray(output, dtype=np.float32) for output in run.outputs)
 
     def missing(self, model: QuantizedModel) -> str:
