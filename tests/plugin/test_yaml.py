@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -239,6 +240,51 @@ def test_mlflow_has_a_run_for_each_configuration(finished: Finished, monkeypatch
     scores = {each.info.run_name: each.data.metrics.get("clip_accuracy") for each in below}
     assert len(scores) == 3
     assert {value for key, value in scores.items() if "evaluate" in key} == {1.0}
+
+
+def test_modes_that_take_the_model_as_it_is(tmp_path: Path) -> None:
+    made = {"./experiments_outputs/${now:%Y_%m_%d_%H_%M_%S}": "made"}
+    (name,) = prepare(tmp_path, "onnx_sounds", {"first": variant("sounds", "quantization", ONNX, made)})
+    assert run(tmp_path, name).code == 0
+    integers = {"tones.onnx": "made/quantized_models/quantized_model.onnx"}
+    files = "prediction: {test_files_path: test_sounds/audio}\n"
+    budget = "quantcheck: {budget: {arena_kib: 100}}\n"
+    names = prepare(
+        tmp_path,
+        "onnx_sounds",
+        {
+            "evaluate_float": variant("sounds", "evaluation", ONNX, TEST["sounds"]),
+            "evaluate_integers": variant("sounds", "evaluation", ONNX, TEST["sounds"], integers),
+            "benchmark_float": variant("sounds", "benchmarking", ONNX),
+            "benchmark_integers": variant("sounds", "benchmarking", ONNX, integers) + budget,
+            "predict_float": variant("sounds", "prediction", ONNX) + files,
+            "predict_integers": variant("sounds", "prediction", ONNX, integers) + files,
+            "drop_of_integers": variant("sounds", "evaluation", ONNX, TEST["sounds"], integers)
+            + "quantcheck: {max_drop: 0.1}\n",
+        },
+    )
+    done = run(tmp_path, *names)
+    outcomes = {file: row["outcome"] for (file, _), row in done.rows.items()}
+    assert outcomes == {
+        "evaluate_float": "unjudged",
+        "evaluate_integers": "unjudged",
+        "benchmark_float": "unjudged",
+        "benchmark_integers": "pass",
+        "predict_float": "unjudged",
+        "predict_integers": "unjudged",
+        "drop_of_integers": "error",
+    }, done.text
+    for file in ("evaluate_float", "evaluate_integers"):
+        assert done.rows[file, "evaluate"]["scores"][0]["value"] == 1.0
+    assert (
+        "there is no float model beside the integer one"
+        in done.rows["drop_of_integers", "evaluate"]["reason"]
+    )
+    for file in ("predict_float", "predict_integers"):
+        (folder,) = (tmp_path / "experiments_outputs").glob(f"*_{file}")
+        rows = list(csv.DictReader((folder / "predictions.csv").open()))
+        assert [row["class"] for row in rows] == ["dog"] * 3 + ["rooster"] * 3
+        assert rows[0]["file"] == "dog-00.wav#0000"
 
 
 def test_what_fails_says_why_and_what_needs_it_names_it(tmp_path: Path) -> None:

@@ -76,6 +76,12 @@ class Configuration:
         return self.path(self.general.model_path)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the labels 0, 1, ...: as given, of sounds sorted; empty where the file names none."""
+        names = tuple(str(name) for name in self.dataset.class_names)
+        return tuple(sorted(names)) if isinstance(self.dataset, AudioDataset) else names
+
+    @property
     def run_dir(self) -> Path:
         return self.folders[0] / self.composed.run_dir
 

@@ -200,7 +200,7 @@ class Data:
             "color_mode": prepared.color_mode,
             "rescale": (prepared.rescaling.scale, prepared.rescaling.offset),
         }
-        names = [str(name) for name in data.class_names]
+        names = list(self.config.classes)
         if self.config.task != DETECTION:
             return image_folder(path, classes=names or None, **how)
         listing = (
@@ -223,7 +223,7 @@ class Data:
             table,
             split=split,
             seed=data.seed,
-            classes=sorted(str(name) for name in data.class_names) or None,
+            classes=self.config.classes or None,
             columns=original.COLUMNS[data.name],
             extension=data.file_extension,
             other=data.n_samples_per_garbage_class if data.use_garbage_class else None,

@@ -26,7 +26,9 @@ class Postprocessing:
         "least IoU of a box that is found with a box that is there", 0.5, low=0, high=1, above=True
     )
     max_detection_boxes: int = key("boxes of an image that count", 100, low=1)
-    yolo_anchors: tuple[float, ...] | None = key("anchors of a YOLO head, width and height in turn", None)
+    yolo_anchors: tuple[float, ...] | None = key(
+        "anchors of a YOLO head, width and height in turn, in cells of the grid", None
+    )
     network_stride: int | None = key("pixels of an image to one cell of a YOLO head", None, low=1)
     plot_metrics: bool = key("", False, ignored="no window is opened; --qc-report=html has figures")
 

@@ -29,7 +29,7 @@ def predict(job: Job) -> None:
     data = job.data.predicted(job.config.path(given))
     run = _run(job, data)
     outputs = tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.outputs))
-    names = job.config.dataset.class_names or data.classes
+    names = job.config.classes or data.classes
     if job.config.task == DETECTION:
         header, rows = _boxes(job, data, outputs, names)
     else:
