@@ -3,3 +3,6 @@
 from __future__ import annotations
 
 MODELS = ("audio_events", "persons", "keywords", "activity", "mnist_gemm")
+"""With weights and a card each."""
+WITHOUT_WEIGHTS = ("pets", "images", "anomalies")
+"""Ready to be trained by ``python -m conformance_models NAME``; then measured, and named in ``MODELS``."""
