@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_quantcheck.cli import mltk
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import QuantcheckError, UsageError
 from pytest_quantcheck.models.files.kind import file_kind
@@ -37,10 +38,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=".keras, .h5, .tflite, .onnx, .mltk.zip, SavedModel folder, package.module:function",
     )
     parser.add_argument(
-        "-o", "--output", metavar="OUT", required=True, type=Path, help="the artefact to write"
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        help="the artefact to write (required); of a .mltk.zip also a copy of it (NAME-quantized.mltk.zip)",
     )
     _add_configuration(parser)
     _add_samples(parser)
+    mltk.add_options(parser)
     parser.add_argument(
         "--convergence",
         metavar="FIGURE.svg",
@@ -105,46 +111,69 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Quantize, write artefact and manifest, say what was made; returns 0."""
     from pytest_quantcheck.cache import Cache
-    from pytest_quantcheck.data.calibration import Calibration
     from pytest_quantcheck.data.load import load_data
-    from pytest_quantcheck.quantizers.artefact import write_artefact
-    from pytest_quantcheck.quantizers.config import QuantConfig
-    from pytest_quantcheck.quantizers.quantize import quantize
 
-    chosen = args.quantizer or ("onnx" if file_kind(Path(args.model)) == "onnx" else "tflite")
-    _check_output(args.output, quantizer(chosen).suffix, args.model, args.data)
-    text = args.calibration or ("all" if args.seed else None)
-    config = QuantConfig(
-        args.input_type,
-        args.output_type,
-        args.granularity,
-        Calibration.parse(text, args.seed) if text else None,
-        chosen,
-        args.scheme,
-        tuple(_option(text) for text in args.option),
-        args.optimize,
-    )
-    here = Path.cwd()
+    here, cache = Path.cwd(), Cache(args.cache)
+    archive = file_kind(Path(args.model)) == "mltk"
+    if not archive:
+        mltk.refuse(args)
+        _check_configuration(args)
     data = load_data(args.data, here) if args.data else None
-    span = tuple(args.input_range) if args.input_range else None
-    cache = Cache(args.cache)
-    if args.convergence:
-        _converge(args, config, data, cache)
     _say(f"quantizing {args.model}")
-    model = quantize(args.model, config, data, base=here, cache=cache, input_range=span)
-    manifest = write_artefact(model, args.output)
-    samples = model.manifest["calibration"]
-    print(f"{args.output}: {len(model.artefact)} bytes, SHA-256 {model.sha256}")
-    count = samples.get("samples")
+    if archive:
+        output = mltk.target_of(args)
+        model, written = mltk.quantize_archive(args, data, cache)
+    else:
+        output = args.output
+        model, written = _quantize(args, data, cache)
+    print(f"{output}: {len(model.artefact)} bytes, SHA-256 {model.sha256}")
+    count = model.manifest["calibration"].get("samples")
     print(
         f"  {model.id}, "
         + (f"calibrated with {counted(count, 'sample')}" if count else "without calibration")
     )
     for finding in model.manifest["findings"]:
         print(f"  {finding['severity']}: {finding['sentence']} {finding['remedy']}".rstrip())
-    print(f"  manifest: {manifest}")
+    for line in written:
+        print(f"  {line}")
     _print_score(model, data)
     return 0
+
+
+def _check_configuration(args: argparse.Namespace) -> None:
+    """Before the data are read."""
+    if args.output is None:
+        raise UsageError("--output is missing; name the artefact to write: -o OUT")
+    _check_output(args.output, quantizer(_chosen(args)).suffix, args.model, args.data)
+
+
+def _chosen(args: argparse.Namespace) -> str:
+    return args.quantizer or ("onnx" if file_kind(Path(args.model)) == "onnx" else "tflite")
+
+
+def _quantize(args: argparse.Namespace, data: Data | None, cache: Cache) -> tuple[QuantizedModel, list[str]]:
+    """The model, and what was written beside it."""
+    from pytest_quantcheck.data.calibration import Calibration
+    from pytest_quantcheck.quantizers.artefact import write_artefact
+    from pytest_quantcheck.quantizers.config import QuantConfig
+    from pytest_quantcheck.quantizers.quantize import quantize
+
+    text = args.calibration or ("all" if args.seed else None)
+    config = QuantConfig(
+        args.input_type,
+        args.output_type,
+        args.granularity,
+        Calibration.parse(text, args.seed) if text else None,
+        _chosen(args),
+        args.scheme,
+        tuple(_option(text) for text in args.option),
+        args.optimize,
+    )
+    span = tuple(args.input_range) if args.input_range else None
+    if args.convergence:
+        _converge(args, config, data, cache)
+    model = quantize(args.model, config, data, base=Path.cwd(), cache=cache, input_range=span)
+    return model, [f"manifest: {write_artefact(model, args.output)}"]
 
 
 def _print_score(model: QuantizedModel, data: Data | None) -> None:

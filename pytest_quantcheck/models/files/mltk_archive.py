@@ -26,7 +26,7 @@ def network_of(path: Path) -> tuple[str, bytes]:
         with open_zip(path) as archive:
             members = archive.infolist()
             for member in members:
-                _check_path(path, member)
+                check_member(path, member)
             member = _network(path, members)
             content = b"".join(unpacked(archive, member, path, MAX_MEMBER_BYTES))
             return PurePosixPath(member.filename).name, content
@@ -36,7 +36,8 @@ def network_of(path: Path) -> tuple[str, bytes]:
         raise ModelError(f"{path} is not a sound MLTK archive ({type(error).__name__}: {error})") from error
 
 
-def _check_path(path: Path, member: zipfile.ZipInfo) -> None:
+def check_member(path: Path, member: zipfile.ZipInfo) -> None:
+    """Raises ``ModelError`` for a member outside of the archive: ``../``, an absolute path, a link."""
     name = member.filename.replace("\\", "/")
     outside = name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
     if outside or stat.S_ISLNK(member.external_attr >> 16):

@@ -78,7 +78,7 @@ def test_a_folder_as_data_is_told_what_it_is_and_what_is_allowed(here, capsys):
     (here / "images").mkdir()
     assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "images"]) == 2
     told = capsys.readouterr().err
-    assert "images is a folder; data are one .npy or .npz file, or a function" in told
+    assert "images is a folder; say what lies in it: images:images, " in told
 
 
 def test_a_function_may_bring_model_and_data(here):
