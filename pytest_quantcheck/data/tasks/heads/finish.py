@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_quantcheck.data.tasks.heads.post_process import PostProcess
-from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.formats.detect import is_tflite
 from pytest_quantcheck.formats.tflite_cut import cut_constant_outputs
 from pytest_quantcheck.numerics.arrays import Array
 
@@ -30,10 +30,10 @@ class Finish:
 
     @classmethod
     def cut_off(cls, content: bytes) -> tuple[bytes, Finish | None]:
-        """A ``.tflite`` file without what the host does, and that; a file without such things as it is, and
+        """A ``.tflite`` file without what the host does, and that; anything else as it is, and
         None. Raises ``ModelError`` for damaged files.
         """
-        if not content or is_onnx(content):
+        if not is_tflite(content):
             return content, None
         content, post = PostProcess.cut_off(content)
         content, constants = cut_constant_outputs(content)
