@@ -7,16 +7,14 @@ import time
 from importlib import import_module
 
 from conformance_models import fit
-from conformance_models.zoo import MODELS, WITHOUT_WEIGHTS
+from conformance_models.zoo import MODELS
 
 
 def main() -> int:
     """Train the models that are named, all by default; prints what was written and how long it took."""
     parser = argparse.ArgumentParser(prog="python -m conformance_models", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join((*MODELS, *WITHOUT_WEIGHTS))}; default: all"
-    )
-    known = (*MODELS, *WITHOUT_WEIGHTS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODELS)}; default: all")
+    known = MODELS
     names = parser.parse_args().names or known
     if unknown := sorted(set(names) - set(known)):
         parser.error(f"there is no {unknown[0]}; allowed: {', '.join(known)}")
