@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.baselines.tolerance import USUAL, Tolerance
@@ -53,8 +54,16 @@ def _remedy(change: Change, *, release: bool) -> str:
     if change.state == "new":
         return "; run with --qc-update-new, and commit the file"
     if change.state == "regression" and release:
-        allowed = f"baseline={{{change.metric!r}: TOLERANCE}}"
-        return f". If that is intended, allow it until the next release: {allowed}"
+        return (
+            ". If that is not intended, --qc-compare OLD.tflite runs the old model beside the new one. If it "
+            f"is, allow it until the next release: baseline={{{change.metric!r}: {_that_allows(change)}}}"
+        )
     if change.state in ("regression", "stale"):
         return ". If that is intended, store the new value with --qc-update"
     return ""
+
+
+def _that_allows(change: Change) -> str:
+    """A tolerance, rounded up, that a change does not exceed."""
+    lost = abs((change.value or 0) - (change.stored or 0))
+    return str(ceil(lost)) if lost >= 1 else f"{ceil(round(lost * 1000, 6)) / 1000:g}"

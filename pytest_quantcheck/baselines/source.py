@@ -78,7 +78,10 @@ class Revision:
             where = self._repository.root
             what = f"no commit of {where} is called so"
             if self._ref == LAST_TAG:
-                what = f"{where} has no tag before this commit"
+                what = (
+                    f"{where} has no tag before this commit (its own do not count). A first release has "
+                    "nothing to be compared with: leave --qc-baseline out"
+                )
             raise UsageError(
                 f"--qc-baseline {self.name}: {what} ({error}). A shallow clone "
                 "lacks tags and older commits: fetch them (git fetch --tags --unshallow; fetch-depth: 0 of "

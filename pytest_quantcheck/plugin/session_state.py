@@ -24,6 +24,7 @@ from pytest_quantcheck.named_function import call_reference, is_reference
 from pytest_quantcheck.plugin.board_pool import BoardPool
 from pytest_quantcheck.plugin.cases import Case
 from pytest_quantcheck.plugin.items import case_without_board, function_key
+from pytest_quantcheck.plugin.notes import Function, run_notes
 from pytest_quantcheck.plugin.settings import in_ci, inventory, settings
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
@@ -56,6 +57,7 @@ class SessionState:
         self._committed = source_of("", config.rootpath)
         self._release = self._source.name if wanted.baseline else ""
         self._stored: dict[tuple[str, str], Content] = {}
+        self._cases_of: dict[Function, frozenset[str] | None] = {}
         self._predecessor = _predecessor(wanted.compare, self._float_outputs)
         self._chosen: tuple[Samples, Samples] | None = None  # all samples, and the few of --qc-vectors
         in_worker = hasattr(config, "workerinput")
@@ -143,7 +145,21 @@ class SessionState:
             self._policy,
             self._release,
             lambda: self._content(self._committed, file),
+            lambda: self._cases(item, (file, function)),
         )
+
+    def _cases(self, item: pytest.Item, function: Function) -> frozenset[str] | None:
+        """All cases of a test function in this run; None where options left some out."""
+        if function not in self._cases_of:
+            whole = function not in run_notes(item.config).partial
+            whole &= not any("[" in argument for argument in item.config.args)
+            cases: dict[Function, set[str]] = {}
+            for each in item.session.items:
+                cases.setdefault(function_key(each), set()).add(case_without_board(each))
+            self._cases_of.update({key: frozenset(found) for key, found in cases.items()})
+            if not whole:
+                self._cases_of[function] = None
+        return self._cases_of[function]
 
     def _content(self, source: Source, file: str) -> Content:
         key = (source.name, file)

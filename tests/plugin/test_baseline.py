@@ -335,6 +335,38 @@ def test_the_last_release_is_read_from_git_and_nothing_is_checked_out(project: P
         result.stderr.fnmatch_lines([words])
 
 
+def test_a_case_that_takes_the_place_of_another_keeps_what_that_promised(project: Project) -> None:
+    """Another value in the marker makes another case, whose stored value must not hide a loss."""
+    check = """
+import numpy as np
+from dataclasses import replace
+
+@pytest.mark.parametrize("way", [{ways}])
+def test_accuracy(way, quantized_model, test_vectors, reference, gate):
+    run = reference.run(quantized_model, test_vectors)
+    outputs = run.outputs[0].copy()
+    outputs[:len(way)] = np.roll(outputs[:len(way)], 1, axis=-1)
+    gate.check(replace(run, outputs=(outputs,)), baseline=True)
+"""
+    project.run(check.replace("{ways}", "'a'"), "--qc-update").assert_outcomes(passed=1)
+    commit_with_tag(project, "v1")
+    worse, beside = check.replace("{ways}", "'abcd'"), check.replace("{ways}", "'a', 'abcd'")
+    project.run(worse, "--qc-update").assert_outcomes(passed=1)
+    result = project.run(worse, "--qc-baseline=git:v1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*accuracy is worse: * 5.00 pp worse*git:v1 has this test as nets-a*'accuracy': 0.05}*"
+        ]
+    )
+    allowed = worse.replace("baseline=True", "baseline={'accuracy': 0.05}")
+    project.run(allowed, "--qc-baseline=git:v1").assert_outcomes(passed=1)
+    project.run(check.replace("{ways}", "''"), "--qc-update").assert_outcomes(passed=1)
+    project.run(check.replace("{ways}", "''"), "--qc-baseline=git:v1").assert_outcomes(passed=1)  # better
+    project.run(beside, "--qc-update-new").assert_outcomes(passed=2)
+    project.run(beside, "--qc-baseline=git:v1").assert_outcomes(passed=2)  # it takes nobody's place
+
+
 def commit_with_tag(project: Project, tag: str) -> None:
     if not (project.path / ".git").exists():
         project.git("init", "-q")
@@ -395,7 +427,7 @@ def test_a_loss_since_a_release_is_allowed_by_a_tolerance(project: Project) -> N
     commit_with_tag(project, "v1")
     result = project.run(ACCURACY, "--qc-baseline=git:v1")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*allow it until the next release: baseline={'accuracy': TOLERANCE}"])
+    result.stdout.fnmatch_lines(["*allow it until the next release: baseline={'accuracy': 0.05}"])
 
 
 def test_another_folder_can_hold_the_baselines(project: Project, tmp_path: Path) -> None:
@@ -567,7 +599,10 @@ def test_an_older_model_is_run_beside_each_one_on_the_same_board(project: Projec
     assert not (project.path / FILE).exists()
     for options, words in (
         (("--qc-compare=none.tflite",), "*none.tflite: there is no such file; allowed: a quantized model"),
-        (("--qc-compare=old.tflite", "--qc-update"), "*--qc-compare and --qc-update say two things*"),
+        (
+            ("--qc-compare=old.tflite", "--qc-update"),
+            "*--qc-compare and --qc-update both say what to compare with*",
+        ),
     ):
         result = project.run(ACCURACY, *options)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
