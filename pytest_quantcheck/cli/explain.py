@@ -38,7 +38,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=".npy, .npz or package.module:function with samples as the float model takes them",
     )
     parser.add_argument(
-        "--float", dest="float_model", type=Path, metavar="FLOAT", help="its float model, .tflite or .onnx"
+        "--float",
+        dest="float_model",
+        type=Path,
+        metavar="FLOAT",
+        help="its float model: .tflite, .onnx, .h5, .keras, SavedModel, .mltk.zip",
     )
     parser.add_argument("--board", metavar="NAME", help="ask this board of the inventory, too")
     parser.add_argument(
@@ -84,10 +88,19 @@ def _model(args: argparse.Namespace) -> QuantizedModel:
     model = read_model(args.model)
     floats = b""
     if args.float_model is not None:
-        floats = read_model(args.float_model).artefact
+        floats = _float_model(args.float_model)
     if manifest_path(args.model).exists():
         model = read_artefact(args.model, float_model=floats)
     return replace(model, float_model=floats)
+
+
+def _float_model(path: Path) -> bytes:
+    """A ``.tflite`` or ``.onnx`` file as it is, whatever is wrong with it is to be told; others converted."""
+    if path.suffix in (".tflite", ".onnx"):
+        return read_model(path).artefact
+    from pytest_quantcheck.models.load import load
+
+    return load(path).content
 
 
 def _data(args: argparse.Namespace) -> Dataset:

@@ -355,9 +355,7 @@ def test_accuracy(way, quantized_model, test_vectors, reference, gate):
     result = project.run(worse, "--qc-baseline=git:v1")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [
-            "*accuracy is worse: * 5.00 pp worse*git:v1 has this test as nets-a*'accuracy': 0.05}*"
-        ]
+        ["*accuracy is worse: * 5.00 pp worse*git:v1 has this test as nets-a*'accuracy': 0.05}*"]
     )
     allowed = worse.replace("baseline=True", "baseline={'accuracy': 0.05}")
     project.run(allowed, "--qc-baseline=git:v1").assert_outcomes(passed=1)

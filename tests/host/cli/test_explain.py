@@ -40,6 +40,15 @@ def test_a_sound_model_needs_no_explanation(folder: Path, capsys: pytest.Capture
     assert out.splitlines()[-1] == "nothing to explain: quantizing costs less than 2% here"
 
 
+def test_the_float_model_may_be_a_keras_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: extra tensorflow")
+    from conformance_models import digits
+
+    digits.float_model().save(folder / "digits.keras")
+    assert explain(folder, "d.npz", "--float", str(folder / "digits.keras")) == 0
+    assert "  float model                           98.0%  (98 of 100)" in capsys.readouterr().out
+
+
 def test_a_cause_is_named_and_written_as_a_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = folder / "r.json"
     options = "--float", str(folder / "digits.tflite"), "--json", str(report)
