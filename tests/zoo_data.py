@@ -101,6 +101,25 @@ def square_model() -> Any:
     return model
 
 
+def anchored_model() -> Any:
+    """Keras, as the Model Zoo's SSD: scores (1, 2), the background first, offsets and the anchor (1, 4).
+
+    How red the image is tells a square from the background; the anchor is where squares are.
+    """
+    import keras
+
+    image = keras.layers.Input((SIZE, SIZE, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(image)
+    kind, place = keras.layers.Dense(2, activation="softmax"), keras.layers.Dense(4)
+    scores = keras.layers.Reshape((1, 2))(kind(mean))
+    offsets = keras.layers.Reshape((1, 4))(place(mean))
+    anchor = keras.ops.zeros_like(offsets) + np.float32([[[0.25, 0.25, 0.75, 0.75]]])
+    model = keras.Model(image, [scores, offsets, anchor])
+    kind.set_weights([np.float32([[-10, 10], [5, -5], [5, -5]]), np.float32([2, -2])])
+    place.set_weights([np.full((3, 4), 1e-3, np.float32), np.zeros(4, np.float32)])
+    return model
+
+
 def tone_model(bands: int = 64, frames: int = 96) -> Any:
     """Keras: low mel bands against high ones."""
     import keras
@@ -204,4 +223,5 @@ def everything(folder: Path) -> None:
     (folder / "colours.onnx").write_bytes(onnx_colour_model())
     colour_model().save(folder / "colours.h5")
     square_model().save(folder / "squares.h5")
+    anchored_model().save(folder / "anchored.keras")
     tone_model().save(folder / "tones.h5")

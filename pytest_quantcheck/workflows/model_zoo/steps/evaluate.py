@@ -90,7 +90,7 @@ def float_run(model: FloatModel, samples: Samples) -> Run:
     runner = host_runner("onnxruntime") if is_onnx(model.content) else float_runner()
     if runner is None:
         raise MissingExtraError("ai-edge-litert", "virtual", "running a float model")
-    return runner.run(QuantizedModel(f"{model.name} (float)", model.content), samples)
+    return runner.run(QuantizedModel(f"{model.name} (float)", model.content, finish=model.finish), samples)
 
 
 def _same_integers(job: Job, model: QuantizedModel) -> None:

@@ -29,6 +29,8 @@ def predict(job: Job) -> None:
     data = job.data.predicted(job.config.path(given))
     run = _run(job, data)
     outputs = tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.outputs))
+    if run.model.finish is not None:
+        outputs = run.model.finish(outputs)
     names = job.config.classes or data.classes
     if job.config.task == DETECTION:
         header, rows = _boxes(job, data, outputs, names)
