@@ -9,6 +9,7 @@ from pytest_quantcheck.report.cells import lines as lines_of
 from pytest_quantcheck.report.file import write_file
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.report.terminal import findings, last_line
+from pytest_quantcheck.verdict.causes.cause import SHOWN
 from pytest_quantcheck.wording import counted, visible
 
 _MEANS_SOMETHING = re.compile(r"[\\`*<>\[\]|~#&]")
@@ -28,8 +29,9 @@ def render(report: Report) -> str:
     if found := [*left_out, *findings(rows)]:
         lines += [*(f"- {plain(each)}" for each in found), ""]
     for row in rows:
-        failed = (*row.failed, *([row.reason] if row.reason else []))
+        failed = [*row.failed, *([row.reason] if row.reason else [])]
         if failed:
+            failed += [str(cause) for cause in row.causes[:SHOWN]]
             lines += [f"**{plain(row.test or row.case)}**", "", *_quoted("\n".join(failed)), ""]
     return "\n".join([*lines, *_made(report)])
 

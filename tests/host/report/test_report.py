@@ -15,6 +15,7 @@ from pytest_quantcheck.report import junit, markdown, terminal
 from pytest_quantcheck.report.cells import HEADINGS
 from pytest_quantcheck.report.convergence import convergence_svg, convergence_table
 from pytest_quantcheck.report.report import Report
+from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow, count, overall
@@ -196,7 +197,9 @@ def test_numbers_of_numpy_are_written_like_pythons_own() -> None:
 
 
 def test_markdown_keeps_table_cells_whole_and_shows_what_failed() -> None:
-    text = markdown.render(Report((GOOD, BAD)))
+    cause = Cause("preprocessing", "divide by 255", "65% before, 99% after", "Do it once.")
+    text = markdown.render(Report((GOOD, replace(BAD, causes=(cause,)))))
+    assert str(cause) in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 4
     assert {line.replace("\\|", "").count("|") for line in table} == {len(HEADINGS) + 1}
