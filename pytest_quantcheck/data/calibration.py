@@ -83,7 +83,7 @@ class Calibration:
         if match := re.fullmatch(r"(stratified:)?([0-9]+(?:\.[0-9]+)?)%", text):
             percent = float(match[2])
             if not 0 < percent <= 100:
-                raise UsageError(f"calibration={text!r}: a fraction must be above 0% and at most 100%")
+                raise UsageError(f"calibration={text!r}: a fraction is above 0%, up to 100%")
             return cls("stratified" if match[1] else "fraction", percent / 100, seed)
         if match := re.fullmatch(r"(count|random):([0-9]+)", text):
             if int(match[2]) < 1:

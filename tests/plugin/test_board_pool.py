@@ -39,6 +39,7 @@ def make_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             cache=None,
             log_dir=tmp_path / "logs",
             overrides={},
+            yaml_overrides=(),
             reports=(),
             max_cases=64,
             update="",
