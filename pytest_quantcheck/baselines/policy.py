@@ -9,8 +9,6 @@ from math import ceil
 from pytest_quantcheck.baselines.change import Change
 from pytest_quantcheck.baselines.tolerance import USUAL, Tolerance
 
-UPDATES = ("", "new", "all")
-
 
 @dataclass(frozen=True)
 class Policy:

@@ -33,8 +33,8 @@ def read(line: str) -> tuple[str, dict[str, str], str]:
 
 
 def test_failures_and_errors_point_at_the_line_of_their_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITHUB_WORKSPACE", "/work")
-    report = Report(EVERY, root="/work/python", places={BAD.test: Place("tests/test_kws.py", 31)})
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/home/runner")
+    report = Report(EVERY, root="/home/runner/python", places={BAD.test: Place("tests/test_kws.py", 31)})
     regression, fault, error = map(read, github.commands(report))
     assert regression[:2] == (
         "error",

@@ -17,7 +17,7 @@ from pytest_quantcheck.data.readers.pixels import INTERPOLATIONS, Pixels, _libra
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 
 pytestmark = pytest.mark.host
-pytest.importorskip("PIL")
+pytest.importorskip("PIL", reason="pictures need the extra zoo")
 
 
 def picture(path, height=20, width=30, *, seed=0, mode="RGB", kind=None):

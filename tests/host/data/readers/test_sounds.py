@@ -14,8 +14,8 @@ from pytest_quantcheck.data.readers.waves import libraries
 from pytest_quantcheck.errors import MissingExtraError, ModelError, UsageError
 
 pytestmark = pytest.mark.host
-librosa = pytest.importorskip("librosa")
-soundfile = pytest.importorskip("soundfile")
+librosa = pytest.importorskip("librosa", reason="sounds need the extra zoo")
+soundfile = pytest.importorskip("soundfile", reason="sounds need the extra zoo")
 TOLERANCE = 1e-5  # of the largest value: float32 sums in another order
 FAST = Waves(target_rate=8000, max_length=2, min_length=0.5, frame_length=400, hop_length=400)
 SMALL = LogMel(patch_length=20, n_mels=16, n_fft=256, hop_length=80, window_length=200, fmax=3800)
