@@ -35,6 +35,21 @@ def test_the_evidence_says_the_scores_with_and_without(floats: FloatOutputs) -> 
     assert "of 200 test samples" in causes[0].evidence or "On 200 test samples" in causes[0].evidence
 
 
+def test_a_change_that_brings_back_only_a_part_is_a_suspicion(floats: FloatOutputs) -> None:
+    """Half of the labels are wrong: dividing by 255 helps, and is not what is wrong."""
+    samples = demo_samples()
+    assert samples.labels is not None
+    labels = np.asarray(samples.labels)
+    labels = np.where(np.arange(len(samples)) % 2, labels, (labels + 3) % 10)
+    wrong = Samples(samples.inputs[0] * 255, labels, samples.names)
+    cause = upstream_causes(demo_models()[0], Dataset(wrong.take([]), wrong), floats)[0]
+    assert cause.code == "preprocessing"
+    assert not cause.proven
+    assert cause.reason.startswith(
+        "cause: unknown; perhaps samples that should be divided by 255: On 200 test"
+    )
+
+
 def test_without_a_float_model_the_quantized_weights_in_real_numbers_take_its_place(
     floats: FloatOutputs,
 ) -> None:

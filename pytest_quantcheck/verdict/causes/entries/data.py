@@ -97,7 +97,7 @@ DATA = (
     _entry(
         "test_outside_range",
         "Test inputs lie outside the calibrated range and are clipped.",
-        "Calibrate with samples like these.",
+        "Compare their preprocessing with the training's; if it is right, calibrate with samples like these.",
         _QUANTIZED + ", and the share of clipped values is counted",
         "tensorflow/tensorflow#40935",
         "tensorflow/tensorflow#58206",

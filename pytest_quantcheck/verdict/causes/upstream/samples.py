@@ -48,8 +48,10 @@ def sample_causes(model: QuantizedModel, data: Dataset, floats: FloatSource) -> 
         return correct(given[0], changed.truths[0])
 
     best = best_change(samples, right, data.calibration if len(data.calibration) else None)
-    if best is not None:
+    if best is not None and best.convincing:
         yield Cause(best.code, f"the samples should be {best.words}", best.sentence)
+    elif best is not None:
+        yield Cause(best.code, f"perhaps samples that should be {best.words}: {best.sentence}")
 
 
 def _outputs_order(outputs: tuple[np.ndarray, ...], samples: Samples) -> Iterator[Cause]:
