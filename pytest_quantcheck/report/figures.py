@@ -13,10 +13,9 @@ from pytest_quantcheck.report.file import write_file
 from pytest_quantcheck.report.markdown import line, plain
 from pytest_quantcheck.report.naming import cell, maker, scored_by, title, value
 from pytest_quantcheck.report.report import Report
-from pytest_quantcheck.verdict.table import Table
+from pytest_quantcheck.verdict.table import CONFUSION, Table
 from pytest_quantcheck.wording import visible
 
-CONFUSION = "confusion matrix"
 _MOST, _COLUMNS, _LABELLED, _NUMBERED = 12, 3, 40, 20
 _CHARACTERS = 120
 
@@ -97,7 +96,7 @@ def _label(text: str) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    head = ("", *table.columns)
+    head = (table.corner, *table.columns)
     body = (
         (name, *(cell(each, table.percent) for each in row))
         for name, row in zip(table.names, table.rows, strict=False)

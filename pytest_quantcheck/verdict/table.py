@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Union
 
 Cell = Union[int, float, None]
+CONFUSION = "confusion matrix"
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     percent: bool = False
+
+    @property
+    def corner(self) -> str:
+        """What rows and columns are, where that does not go without saying."""
+        return "truth / predicted" if self.title == CONFUSION else ""

@@ -45,7 +45,7 @@ def _figure(rows: tuple[Row, ...], found: Table, cases: Sequence[tuple[int, str]
     if not whole:
         size = f"{len(found.rows)} × {len(found.columns)}"
         return tag("figure", caption, tag("p", f"{size} values: in the JSON report", class_="note"))
-    head = ["", *found.columns]
+    head = [found.corner, *found.columns]
     counts = all(isinstance(value, int) for values in found.rows for value in values)
     body = (
         [tag("th", name, scope="row"), *(_cell(found, values, value, counts) for value in values)]

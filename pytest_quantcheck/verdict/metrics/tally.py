@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.verdict.metrics.metric import Counts
-from pytest_quantcheck.verdict.table import Cell, Table
+from pytest_quantcheck.verdict.table import CONFUSION, Cell, Table
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def matrix(decided: Counts, truth: Counts, classes: int, names: Sequence[str]) -
     cells = np.bincount(truth[named] * classes + decided[named], minlength=classes * classes)
     rows = tuple(map(tuple, cells.reshape(classes, classes).tolist()))
     known = all_names(names, classes)
-    return (Table("confusion matrix", known, known, rows),)
+    return (Table(CONFUSION, known, known, rows),)
 
 
 def all_names(known: Sequence[str], classes: int) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def test_scores_and_the_tables_behind_them_name_what_made_them(tmp_path: Path) -
         "| kws-i8-virtual-esp32c3 | accuracy | 92.50% | 93.00% | 0.50% | 540 | "
         "tflm, whose outputs are the same as virtual-esp32c3 (quantcheck 0.1.0)'s |"
     ) in text
-    assert "## detailed: confusion matrix\n\n|  | cat | dog |\n| --- | --- | --- |\n| cat | 90 | 10 |" in text
+    assert "## detailed: confusion matrix\n\n| truth / predicted | cat | dog |\n| --- | --- | --- |\n| cat | 90 | 10 |" in text
     assert "| cat | 90.0% | - |" in text
 
 
@@ -67,6 +67,7 @@ def test_hostile_and_huge_matrices_are_drawn() -> None:
 def test_the_page_shades_counts_and_shows_fractions_as_percentages() -> None:
     page = render(Report((DETAILED, replace(DETAILED, case="the same"))))
     assert page.count("confusion matrix: ") == 1
+    assert "truth / predicted" in page
     assert "and 1 other case, made by tflm (tflite_micro 0.1)" in page
     assert '<td class="h8">90</td><td class="h1">10</td>' in page
     assert '<td class="h9">7</td>' in page
