@@ -20,6 +20,7 @@ from pytest_quantcheck.version import __version__
 COMMANDS = {
     "demo": "quantize, flash and judge a small network on the virtual boards",
     "check": "say whether a model will run on a target: operators, data types, sizes",
+    "benchmark": "say what a model takes on each target: flash, RAM, multiply-accumulates, by layer",
     "quantize": "make an integer model of a float one",
     "run": "run a quantized model on a board, with inputs and outputs as NumPy files",
     "compare": "find the first operator in which two runners differ",

@@ -51,12 +51,16 @@ class Placement:
 
 @dataclass(frozen=True)
 class ArenaPlan:
-    """Offsets in bytes: by tensor index for activations, by operator position for scratch."""
+    """Offsets in bytes: by tensor index for activations, by operator position for scratch.
+
+    ``in_use[p]`` are the bytes that hold something while the operator at position p runs.
+    """
 
     tensors: dict[int, int]
     scratch: tuple[int, ...]
     size: int
     lower_bound: int
+    in_use: tuple[int, ...]
 
 
 def align(size: int) -> int:
@@ -66,8 +70,12 @@ def align(size: int) -> int:
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
     """The most bytes that are in use at one operator."""
-    steps = {b.first for b in buffers}
-    return max((sum(align(b.size) for b in buffers if b.first <= s <= b.last) for s in steps), default=0)
+    return max((in_use(buffers, step) for step in {b.first for b in buffers}), default=0)
+
+
+def in_use(buffers: Sequence[Buffer], position: int) -> int:
+    """Bytes in use at the operator at ``position``."""
+    return sum(align(b.size) for b in buffers if b.first <= position <= b.last)
 
 
 def place(buffers: Sequence[Buffer]) -> Placement:
@@ -140,7 +148,8 @@ def plan(graph: QuantGraph, scratch: Sequence[int]) -> ArenaPlan:
     owners, buffers = _activations(graph)
     slots = sorted(set(owners.values()))
     scratch_at = [p for p, size in enumerate(scratch) if size]
-    placed = place([buffers[s] for s in slots] + [Buffer(scratch[p], p, p) for p in scratch_at])
+    wanted = [buffers[s] for s in slots] + [Buffer(scratch[p], p, p) for p in scratch_at]
+    placed = place(wanted)
     offset_of = dict(zip(slots, placed.offsets, strict=False))
     scratch_offsets = dict(zip(scratch_at, placed.offsets[len(slots) :], strict=True))
     return ArenaPlan(
@@ -148,6 +157,7 @@ def plan(graph: QuantGraph, scratch: Sequence[int]) -> ArenaPlan:
         tuple(scratch_offsets.get(p, 0) for p in range(len(scratch))),
         placed.size,
         placed.lower_bound,
+        tuple(in_use(wanted, position) for position in range(len(scratch))),
     )
 
 

@@ -20,8 +20,19 @@ from pytest_quantcheck.image.tensor_table import TensorTable
 
 
 @dataclass(frozen=True)
+class OperatorSize:
+    """Bytes of one operator. ``flash``: its record, parameters and constants (those that several share count
+    for the first); ``arena``: what holds something while it runs, scratch included.
+    """
+
+    flash: int
+    arena: int
+
+
+@dataclass(frozen=True)
 class DeviceImage:
-    """An image with its identity and needs; sizes in bytes. ``sha256`` is over ``data``."""
+    """An image with its identity and needs; sizes in bytes. ``sha256`` is over ``data``; ``operators`` in
+    the graph's order."""
 
     data: bytes
     sha256: bytes
@@ -29,6 +40,7 @@ class DeviceImage:
     arena_lower_bound: int
     constants_bytes: int
     source_sha256: str
+    operators: tuple[OperatorSize, ...]
 
 
 def compile_image(graph: QuantGraph) -> DeviceImage:
@@ -38,13 +50,18 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
     format cannot hold.
     """
     constants = Constants()
-    calls = [emit(graph, op, constants) for op in graph.operators]
+    calls, flash = [], []
+    for op in graph.operators:
+        before = len(constants)
+        calls.append(emit(graph, op, constants))
+        flash.append(len(constants) - before)
     plan = arena.plan(graph, [call.scratch for call in calls])
     tensors = TensorTable(graph, plan, constants)
     lists = [tensors.index(t) for t in (*graph.inputs, *graph.outputs)]
     records, params = [], bytearray()
+    flash = [size + layout.OPERATOR.size + len(call.params) for size, call in zip(flash, calls, strict=True)]
     for position, (op, call) in enumerate(zip(graph.operators, calls, strict=True)):
-        inputs = call.inputs
+        inputs, before = call.inputs, len(constants)
         records.append(
             layout.OPERATOR.pack(
                 layout.OPCODES.index(call.opcode),
@@ -65,6 +82,7 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
         lists.extend(tensors.index(t, shape) for t, shape in zip(inputs, shapes, strict=True))
         lists.append(tensors.index(op.outputs[0], call.output_shape))
         params += call.params
+        flash[position] += len(constants) - before
     _check_count("lists", len(lists))
     data = _assemble(graph, plan.size, tensors.records, records, lists, bytes(params), constants.data)
     return DeviceImage(
@@ -74,6 +92,7 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
         plan.lower_bound,
         len(constants.data),
         graph.source_sha256,
+        tuple(map(OperatorSize, flash, plan.in_use)),
     )
 
 

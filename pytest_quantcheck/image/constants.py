@@ -12,6 +12,9 @@ class Constants:
         self._data = bytearray()
         self._known: dict[bytes, int] = {}
 
+    def __len__(self) -> int:
+        return len(self._data)
+
     def add(self, block: bytes) -> int:
         """The offset of a block of its own."""
         self._data += bytes(-len(self._data) % ALIGNMENT)

@@ -17,6 +17,7 @@ SCHEMAS = {
     "run": "quantcheck-run-2",
     "compare": "quantcheck-compare-2",
     "explain": "quantcheck-explain-1",
+    "benchmark": "quantcheck-benchmark-1",
 }
 """The name and version that each document carries. A version changes when a reader would have to."""
 

@@ -37,7 +37,7 @@ class Chip:
 
 
 # 4 MB of flash: the store begins at STORE_ADDRESS. RAM: 320 KiB less the data of the firmware, as HELLO says.
-CHIPS = (Chip("esp32c3", "ESP32-C3", (0, 3), Memory(290, 3072)),)
+CHIPS = (Chip("esp32c3", "ESP32-C3", (0, 3), Memory(290, 3072, stack_kib=16)),)
 VIRTUAL = "virtual-esp32c3"
 
 

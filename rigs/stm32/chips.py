@@ -13,6 +13,7 @@ FLASH_BASE = 0x08000000
 RAM_BASE = 0x20000000
 STORE_BASE = 0x08040000  # from here on the image store, below it the firmware (ports/stm32f4/stm32f4.ld)
 FIRMWARE_RAM_KIB = 24  # stack, buffers of the link, data of the firmware
+STACK_KIB = 8
 PROGRAM = "qemu-system-arm"  # what the virtual board runs in
 VIRTUAL = "virtual-stm32f405"
 VIRTUAL_CHIP = "stm32f405xg"  # what the virtual board is to pyOCD
@@ -35,7 +36,7 @@ class Chip:
     def memory(self) -> Memory:
         """What our firmware leaves for models."""
         firmware_flash_kib = (STORE_BASE - FLASH_BASE) // KIB
-        return Memory(self.ram_kib - FIRMWARE_RAM_KIB, self.flash_kib - firmware_flash_kib)
+        return Memory(self.ram_kib - FIRMWARE_RAM_KIB, self.flash_kib - firmware_flash_kib, STACK_KIB)
 
 
 # Reference manuals: RM0090 (F405/407/429: 2.3, 3.4), RM0368 (F401), RM0383 (F411), RM0390 (F446).

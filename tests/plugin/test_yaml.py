@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pytest_quantcheck.report import mlflow
+from pytest_quantcheck.rig.families import memories
 from tests.plugin.conftest import BOARDS
 
 pytestmark = pytest.mark.host
@@ -280,6 +282,13 @@ def test_modes_that_take_the_model_as_it_is(tmp_path: Path) -> None:
         "there is no float model beside the integer one"
         in done.rows["drop_of_integers", "evaluate"]["reason"]
     )
+    for file in ("benchmark_float", "benchmark_integers"):
+        (folder,) = (tmp_path / "experiments_outputs").glob(f"*_{file}")
+        told = (folder / "benchmark.txt").read_text()
+        assert re.search(r"^ +all +[1-9][\d,]+ +[1-9][\d,]+ +[1-9][\d,]+$", told, re.MULTILINE), told
+        assert told.count(": fits\n") == len(memories())
+        assert ("-calrandom:" in told) is (file == "benchmark_float")
+        assert done.rows[file, "benchmark"]["arena"] > 0
     for file in ("predict_float", "predict_integers"):
         (folder,) = (tmp_path / "experiments_outputs").glob(f"*_{file}")
         rows = list(csv.DictReader((folder / "predictions.csv").open()))

@@ -15,6 +15,8 @@ from pytest_quantcheck.baselines.change import STATES, Change
 from pytest_quantcheck.report.json import SCHEMAS, document, render
 from pytest_quantcheck.report.provenance import Provenance, gather
 from pytest_quantcheck.report.report import Report, Trend
+from pytest_quantcheck.runners.benchmark import Layer as LayerUse
+from pytest_quantcheck.runners.benchmark import TargetUse
 from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.divergence import Divergence
@@ -42,6 +44,8 @@ TYPES = {
     "provenance": Provenance,
     "picture": Picture,
     "trend": Trend,
+    "benchmark_layer": LayerUse,
+    "benchmark_target": TargetUse,
 }
 
 

@@ -4,46 +4,48 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-from pytest_quantcheck.rig.families import memories
-from pytest_quantcheck.runners.board import ram_bytes
-from pytest_quantcheck.runners.run import Footprint
+from pytest_quantcheck.report.benchmark import benchmark_table
+from pytest_quantcheck.runners.benchmark import benchmark as measure
+from pytest_quantcheck.runners.run import Footprint, Runner
 from pytest_quantcheck.verdict.budget import Budget
-from pytest_quantcheck.verdict.criterion import Criterion
-from pytest_quantcheck.verdict.row import Row
 from pytest_quantcheck.workflows.model_zoo.job import Job
 from pytest_quantcheck.workflows.model_zoo.steps.evaluate import raw, score_metric
 
-KIB = 1024
 BENCHMARK_SAMPLES = 2
+FILE = "benchmark.txt"
+ASSUMED = (-1.0, 1.0)
+"""What random samples are drawn from where the file does not say it; sizes do not depend on it."""
 
 
 def benchmark(job: Job) -> None:
-    """Sizes of the integer model for every target, and counters where ``quantcheck.board`` names a board."""
-    if not job.has_quantized:
-        _float_sizes(job)
-        return
-    model, wanted = job.quantized, job.config.quantcheck
-    image = compile_image(model.graph)
-    fits = [
-        name
-        for name, memory in memories().items()
-        if len(image.data) <= memory.store_kib * KIB and ram_bytes(image) <= memory.pool_kib * KIB
-    ]
-    job.folder.log(
-        f"benchmark: image {len(image.data)} bytes, arena {image.arena_bytes} bytes; fits {', '.join(fits)}"
-    )
+    """Sizes of the integer model by layer and target, and counters where ``quantcheck.board`` names a board.
+
+    A float model is quantized with random samples: that is enough for all of them.
+    """
+    model, wanted = job.quantized if job.has_quantized else _random(job), job.config.quantcheck
     vectors = raw(model, job.data.random_samples(BENCHMARK_SAMPLES))
     budget = Budget(wanted.budget) if wanted.budget else None  # type: ignore[arg-type]  # it checks its values
     if wanted.board:
-        device = job.tools.board(wanted.board)
-        run = device.run(model, vectors)
-        job.tools.gate(None, budget, device).check(run, baseline=wanted.baseline or None, allow_unjudged=True)
-        return
-    run = job.tools.reference.run(model, vectors)
-    run = replace(run, footprint=Footprint(image=len(image.data), arena=image.arena_bytes))
-    job.tools.gate(None, budget, None).check(run, baseline=wanted.baseline or None, allow_unjudged=True)
+        device: Runner | None = job.tools.board(wanted.board)
+        assert device is not None, "a board, or an error"
+        run = device.run(model, vectors, operators=True)
+        found = measure(model, profile=run)
+    else:
+        device, run, found = None, job.tools.reference.run(model, vectors), measure(model)
+        run = replace(run, footprint=Footprint(image=found.flash, arena=found.arena))
+    lines = [f"{model.id}: {len(model.artefact):,} bytes", *benchmark_table(found, run if device else None)]
+    write_whole(job.folder.file(FILE), "".join(f"{line}\n" for line in lines).encode())
+    fits = ", ".join(use.target for use in found.targets if use.fits) or "no target"
+    job.folder.log(
+        f"benchmark: {found.macs} MACs, image {found.flash} bytes, arena {found.arena} bytes; fits {fits}"
+    )
+    gate = job.tools.gate(None, budget, device)
+    gate.check(run, baseline=wanted.baseline or None, allow_unjudged=True)
 
 
 def deploy(job: Job) -> None:
@@ -74,14 +76,10 @@ def _integer_model(job: Job) -> QuantizedModel:
     return job.quantized
 
 
-def _float_sizes(job: Job) -> None:
-    """Of a float model: its bytes. Boards run integer models only, so it has no arena here."""
+def _random(job: Job) -> QuantizedModel:
+    """The float model, int8 per channel, quantized with random samples."""
     model = job.float_model
-    job.tools.record(
-        Row(
-            name=model.name,
-            model=model.name,
-            image=len(model.content),
-            criteria=(Criterion("arena", None, "boards compute in integers; chain_qb quantizes first"),),
-        )
-    )
+    quantizer = "onnx" if is_onnx(model.content) else "tflite"
+    config = QuantConfig(granularity="per_channel", calibration="random", quantizer=quantizer)
+    span = job.data.input_range or ASSUMED
+    return quantize(model, config, cache=job.tools.cache, input_range=span)
