@@ -14,6 +14,7 @@ from pytest_quantcheck.verdict.causes.counters import rig_causes
 from pytest_quantcheck.verdict.causes.upstream.upstream import upstream_causes
 from pytest_quantcheck.verdict.comparison import Comparison
 from pytest_quantcheck.verdict.criterion import Criterion
+from pytest_quantcheck.verdict.score import Score
 
 _OF_SCORE = ("min_score", "max_drop")
 _TRIES = 4  # layers undone one by one: quantcheck explain tries more
@@ -22,12 +23,14 @@ _TRIES = 4  # layers undone one by one: quantcheck explain tries more
 def low_score_causes(
     run: Run,
     criteria: Sequence[Criterion],
+    scores: Sequence[Score],
     compared: Comparison,
     data: Dataset | None,
     floats: FloatSource | None,
 ) -> tuple[Cause, ...]:
     """Why a score is too low where the integers are right; nothing where they are not, or no score is."""
-    low = any(each.passed is False and each.name.startswith(_OF_SCORE) for each in criteria)
+    of_score = (*_OF_SCORE, *(f"baseline {score.metric.name}" for score in scores))
+    low = any(each.passed is False and each.name.startswith(of_score) for each in criteria)
     if not low or compared.same is False or data is None or floats is None:
         return ()
     if not isinstance(run.vectors, Samples) or run.model.random_calibration:

@@ -16,9 +16,11 @@ import pytest_quantcheck.formats.tflite_writer
 import pytest_quantcheck.plugin.fixtures
 import pytest_quantcheck.plugin.session_state
 import pytest_quantcheck.plugin.summary  # noqa: F401
-from pytest_quantcheck.demo.artefacts import demo_models
+from pytest_quantcheck.demo.artefacts import DATA as FILES
+from pytest_quantcheck.demo.artefacts import FLOAT_MODEL, demo_models
 from pytest_quantcheck.plugin.items import case_without_board, function_key
 from pytest_quantcheck.plugin.settings import CI_SERVICES
+from tests import report_picture
 from tests.faults.baseline_kill import kill_often
 
 pytestmark = pytest.mark.host
@@ -95,6 +97,26 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QC_LEASE_DIR", str(pytester.path / "leases"))
     return Project(pytester)
+
+
+def test_a_worse_score_comes_with_its_cause(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the new release the calibration samples are too dark; only the baseline asks for a score."""
+    (project.path / "digits.py").write_text(report_picture.FILES["digits.py"])
+    (project.path / FLOAT_MODEL).write_bytes((FILES / FLOAT_MODEL).read_bytes())
+    body = f"pytestmark = pytest.mark.quant(model={FLOAT_MODEL!r}, data='digits:dark')\n{ACCURACY}"
+    monkeypatch.setenv("RELEASE", "old")
+    project.run(body, "--qc-update").assert_outcomes(passed=1)
+    monkeypatch.setenv("RELEASE", "new")
+    result = project.run(body)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*baseline accuracy: FAILED: accuracy is worse: *",
+            "*likely cause: calibration samples reach from 0 to 0.25, test samples from 0 to 1",
+            "*evidence: the quantized network is right on *; with scales from these samples it is on 98.5%*",
+            "*what to do: Preprocess calibration and test samples with the same function.",
+        ]
+    )
 
 
 def test_new_warns_here_fails_in_ci_and_compares_once_stored(project: Project, monkeypatch) -> None:
