@@ -54,7 +54,10 @@ static qc_status_t check_wide_channels(const qc_image_t *image, const qc_conv_pa
   QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
   const qc_wide_channel_t *channel = (const void *)(image->constants + p->channels_offset);
   for (uint32_t i = 0; i < p->channels; i++, channel++) {
-    if (p->flags & QC_CONV_WIDE) {
+    if (p->packing == QC_PACKING_PLAIN16) {
+      QC_REQUIRE(qc_within(channel->bias, -QC_LONG_BIAS, QC_LONG_BIAS), QC_ERR_PARAM);
+      QC_REQUIRE(qc_divisor_fits(channel->multiplier, channel->shift), QC_ERR_PARAM);
+    } else if (p->flags & QC_CONV_WIDE) {
       QC_REQUIRE(qc_within(channel->bias, -QC_WIDE_BIAS, QC_WIDE_BIAS), QC_ERR_PARAM);
       QC_REQUIRE(qc_within(channel->multiplier, 0, INT16_MAX), QC_ERR_PARAM);
       QC_REQUIRE(qc_within(channel->shift, QC_WIDE_SHIFT_MIN, QC_WIDE_SHIFT_MAX), QC_ERR_PARAM);
@@ -75,7 +78,9 @@ qc_status_t qc_check_wide_conv(const qc_image_t *image, const qc_operator_t *op,
              QC_ERR_PARAM);
   QC_REQUIRE(qc_range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
   QC_REQUIRE((p->flags & ~(uint32_t)QC_CONV_WIDE) == 0, QC_ERR_PARAM);
-  QC_REQUIRE(p->packing == QC_PACKING_PLAIN, QC_ERR_TYPE);
+  QC_REQUIRE(p->packing == QC_PACKING_PLAIN || p->packing == QC_PACKING_PLAIN16, QC_ERR_TYPE);
+  uint32_t bytes = p->packing == QC_PACKING_PLAIN16 ? 2 : 1; /* of a weight */
+  QC_REQUIRE(bytes == 1 || p->flags == 0, QC_ERR_PARAM);
   QC_REQUIRE(out->rank >= 1, QC_ERR_SHAPE);
   uint32_t outputs = out->shape[out->rank - 1], depth, channels;
   if (op->opcode == QC_OP_FULLY_CONNECTED) {
@@ -87,12 +92,12 @@ qc_status_t qc_check_wide_conv(const qc_image_t *image, const qc_operator_t *op,
     QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
     QC_REQUIRE(qc_window_fits(&p->window, out), QC_ERR_PARAM);
     channels = in->shape[3];
-    uint64_t cells = (uint64_t)p->window.kernel_h * p->window.kernel_w * outputs;
+    uint64_t cells = (uint64_t)p->window.kernel_h * p->window.kernel_w * outputs * bytes;
     QC_REQUIRE(p->weights_bytes > 0 && p->weights_bytes % cells == 0, QC_ERR_SIZE);
     depth = (uint32_t)(p->weights_bytes / cells);
   }
   uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w * depth;
-  QC_REQUIRE(p->weights_bytes == products * outputs, QC_ERR_SIZE);
+  QC_REQUIRE(p->weights_bytes == products * outputs * bytes, QC_ERR_SIZE);
   if (op->opcode == QC_OP_DEPTHWISE_CONV_2D) {
     QC_REQUIRE(depth == 1, QC_ERR_SIZE);
     QC_REQUIRE((uint64_t)channels * p->depth_multiplier == outputs, QC_ERR_SHAPE);

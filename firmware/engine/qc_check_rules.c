@@ -25,11 +25,25 @@ int qc_range_fits(const qc_tensor_t *t, int32_t low, int32_t high) {
   return low <= high && qc_value_fits(t, low) && qc_value_fits(t, high);
 }
 
+/* A divisor and a shift of one of the rules of powers of two. */
+static int ratio_fits(int32_t divisor, int32_t shift) {
+  static const int32_t rules[] = {QC_HALF_UP_SHIFT, QC_HALF_EVEN_SHIFT, QC_FLOOR_SHIFT};
+  for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+    int32_t least = divisor == 1 ? QC_RATIO_SHIFT_MIN : QC_SHIFT_MIN;
+    if (qc_within(shift, rules[i] + least, rules[i] + QC_SHIFT_MAX)) return divisor >= 1;
+  }
+  return 0;
+}
+
+int qc_divisor_fits(int32_t divisor, int32_t shift) {
+  return divisor == 1 && ratio_fits(divisor, shift);
+}
+
 int qc_multiplier_fits(int32_t multiplier, int32_t shift) {
   if (multiplier < 0 || qc_within(shift, QC_SHIFT_MIN, QC_SHIFT_MAX)) return multiplier >= 0;
   int even = qc_within(shift, QC_FLOAT_SHIFT + QC_SHIFT_MIN, QC_FLOAT_SHIFT + QC_SHIFT_MAX);
   int odd = qc_within(shift, QC_FLOAT_ODD_SHIFT + QC_SHIFT_MIN, QC_FLOAT_ODD_SHIFT + QC_SHIFT_MAX);
-  return (even || odd) && (multiplier & 0x7f) == 0;
+  return ((even || odd) && (multiplier & 0x7f) == 0) || ratio_fits(multiplier, shift);
 }
 
 int qc_window_fits(const qc_window_t *w, const qc_tensor_t *out) {

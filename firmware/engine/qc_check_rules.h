@@ -29,6 +29,8 @@ int qc_zero_point_fits(const qc_tensor_t *t, int32_t zero_point);
 int qc_range_fits(const qc_tensor_t *t, int32_t low, int32_t high);
 /* Whether qc_requantize() takes the pair, by whichever rule its shift asks for. */
 int qc_multiplier_fits(int32_t multiplier, int32_t shift);
+/* Whether qc_requantize_ratio() takes sums of 62 bits with the pair. */
+int qc_divisor_fits(int32_t divisor, int32_t shift);
 /* Whether positions stay far from the limits of int32. */
 int qc_window_fits(const qc_window_t *w, const qc_tensor_t *out);
 /* Whether `in` broadcasts to `out` as in NumPy. */

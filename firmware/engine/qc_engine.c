@@ -54,7 +54,7 @@ static qc_wide_conv_t wide_conv_of(const qc_engine_t *engine, const qc_operator_
                                    const qc_tensor_t *out) {
   qc_wide_conv_t conv = {
       .params = p,
-      .weights = (const int8_t *)engine->image.constants + p->weights_offset,
+      .weights = engine->image.constants + p->weights_offset,
       .channels = (const void *)(engine->image.constants + p->channels_offset),
       .in = dims_of(in.tensor),
       .out = dims_of(out),

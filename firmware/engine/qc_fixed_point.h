@@ -34,7 +34,7 @@ QC_INLINE int32_t qc_add_zero_point(int32_t x, int32_t zero_point) {
 
 /* x * multiplier / 2^31 * 2^shift with both roundings; multiplier >= 0, -31 <= shift <= 30. */
 QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {
-  if (shift > 30) return qc_requantize_float(x, multiplier, shift);
+  if (shift > 30) return qc_requantize_rule(x, multiplier, shift);
   int32_t left = shift > 0 ? shift : 0;
   int32_t right = shift > 0 ? 0 : -shift;
   return qc_divide_by_power(qc_doubling_high_multiply(qc_shift_left(x, left), multiplier), right);

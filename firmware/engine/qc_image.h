@@ -111,6 +111,12 @@ _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
 /* Added to a shift, they ask for the rule of float32 factors, with halves to even or to odd. */
 #define QC_FLOAT_SHIFT 128
 #define QC_FLOAT_ODD_SHIFT 256
+/* ... or that of powers of two and divisors: the "multiplier" divides, 1 or more, and the quotient
+ * is rounded once. Shifts reach down to QC_RATIO_SHIFT_MIN where the divisor is 1. */
+#define QC_HALF_UP_SHIFT 384
+#define QC_HALF_EVEN_SHIFT 512
+#define QC_FLOOR_SHIFT 640
+#define QC_RATIO_SHIFT_MIN (-62)
 /* Of fast operators, which round both times in one step: all shifts are -QC_FAST_SHIFT to -1, and
  * the sums stay below QC_FAST_SUM either way. */
 #define QC_FAST_SHIFT 20
@@ -119,6 +125,7 @@ _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
 #define QC_WIDE_SHIFT_MIN 8
 #define QC_WIDE_SHIFT_MAX 46
 #define QC_WIDE_BIAS (INT64_C(1) << 46) /* with as much from the products, below 2^47 */
+#define QC_LONG_BIAS (INT64_C(1) << 60) /* of int16 weights: sums stay below 2^61 */
 
 /* --- how many values make one sum ---------------------------------------------------------------
  */
@@ -134,6 +141,7 @@ _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
 
 _Static_assert((int64_t)QC_PRODUCTS *QC_WIDE_PRODUCT_LIMIT + QC_WIDE_BIAS <= INT64_C(1) << 47,
                "sums of 48 bits");
+_Static_assert(((int64_t)QC_PRODUCTS << 30) + QC_LONG_BIAS < INT64_C(1) << 61, "sums of 62 bits");
 
 /* --- sums of products: convolutions, dense layers, matrix products ------------------------------
  */
@@ -151,8 +159,13 @@ typedef struct {
 _Static_assert(sizeof(qc_window_t) == 16, "window");
 
 /* How weights lie: BLOCK4X4 [outputs / 4][K / 4][4 outputs][4 k], PLANES [output][kernel_h]
- * [kernel_w], PLAIN as in the source. */
-enum { QC_PACKING_BLOCK4X4 = 1, QC_PACKING_PLANES = 2, QC_PACKING_PLAIN = 3 };
+ * [kernel_w], PLAIN as in the source, PLAIN16 the same with int16 weights. */
+enum {
+  QC_PACKING_BLOCK4X4 = 1,
+  QC_PACKING_PLANES = 2,
+  QC_PACKING_PLAIN = 3,
+  QC_PACKING_PLAIN16 = 4
+};
 enum { QC_CONV_FAST = 1u, QC_CONV_WIDE = 2u };
 
 /* CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV. */
@@ -182,8 +195,10 @@ _Static_assert(sizeof(qc_channel_t) == 16, "channel record");
 
 /* An output channel of int16 activations. */
 typedef struct {
-  int64_t bias;              /* within QC_WIDE_BIAS; 32 bits where the sum is not wide */
-  int32_t multiplier, shift; /* wide: 15 bits, to the right; else as anywhere */
+  int64_t bias;              /* within QC_WIDE_BIAS; 32 bits where the sum is not wide;
+                                within QC_LONG_BIAS with int16 weights */
+  int32_t multiplier, shift; /* wide: 15 bits, to the right; int16 weights: a divisor of 1 and its
+                                rule; else as anywhere */
 } qc_wide_channel_t;
 _Static_assert(sizeof(qc_wide_channel_t) == 16, "channel record of int16 activations");
 

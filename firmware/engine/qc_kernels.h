@@ -49,7 +49,7 @@ typedef struct {
 /* int16 activations. */
 typedef struct {
   const qc_conv_params_t *params;
-  const int8_t *weights;
+  const void *weights; /* int8, in PLAIN16 int16 */
   const qc_wide_channel_t *channels;
   qc_dims_t in, out;
   int32_t depth; /* input channels that one output channel sees; FULLY_CONNECTED: all inputs */

@@ -19,7 +19,8 @@ static inline uint32_t qc_elements(const qc_tensor_t *t) {
 
 /* PLAIN weights: input channels that one of the output channels sees. */
 static inline uint32_t qc_plain_depth(const qc_conv_params_t *p, uint32_t outputs) {
-  return p->weights_bytes / (outputs * p->window.kernel_h * p->window.kernel_w);
+  uint32_t weights = p->weights_bytes / (p->packing == QC_PACKING_PLAIN16 ? 2u : 1u);
+  return weights / (outputs * p->window.kernel_h * p->window.kernel_w);
 }
 
 static inline int qc_same_shape(const qc_tensor_t *a, const qc_tensor_t *b) {

@@ -1,9 +1,11 @@
-/* int16 activations with int8 weights: what their kernels share. Zero points are 0. */
+/* int16 activations, weights of 8 or 16 bits: what their kernels share. Zero points are 0. */
 #ifndef QC_WIDE_H
 #define QC_WIDE_H
 
 #include "qc_fixed_point.h"
 #include "qc_image.h"
+#include "qc_kernels.h"
+#include "qc_ratio_rule.h"
 
 /* x * multiplier / 2^shift, ties up, modulo 2^32: the rule of 48-bit sums, whose multiplier has 15
  * bits. |x| <= 2^47, 1 <= shift <= 46. */
@@ -16,7 +18,9 @@ QC_INLINE int32_t qc_requantize_wide(int64_t x, int32_t multiplier, int32_t shif
 QC_INLINE int16_t qc_wide_output(const qc_conv_params_t *p, const qc_wide_channel_t *channel,
                                  int64_t sum) {
   int32_t y;
-  if (p->flags & QC_CONV_WIDE)
+  if (p->packing == QC_PACKING_PLAIN16)
+    y = qc_requantize_ratio(sum, channel->multiplier, channel->shift);
+  else if (p->flags & QC_CONV_WIDE)
     y = qc_requantize_wide(sum, channel->multiplier, channel->shift);
   else
     y = qc_requantize((int32_t)(uint32_t)(uint64_t)sum, channel->multiplier, channel->shift);
@@ -35,6 +39,27 @@ QC_HOT static inline int64_t qc_dot_s16(const int16_t *x, const int8_t *w, int32
     sum += part;
   }
   return sum;
+}
+
+/* The same with int16 weights: every product may fill 32 bits. */
+QC_HOT static inline int64_t qc_dot_s16_s16(const int16_t *x, const int16_t *w, int32_t count) {
+  int64_t sum = 0;
+  for (const int16_t *end = x + count; x != end; x++, w++) sum += *x * *w;
+  return sum;
+}
+
+/* Weight number `at`. */
+QC_INLINE int32_t qc_wide_weight(const qc_wide_conv_t *op, int32_t at) {
+  return op->params->packing == QC_PACKING_PLAIN16 ? ((const int16_t *)op->weights)[at]
+                                                   : ((const int8_t *)op->weights)[at];
+}
+
+/* Sum of `count` products, with the weights from number `first` on. */
+QC_INLINE int64_t qc_wide_dot(const qc_wide_conv_t *op, const int16_t *x, int32_t first,
+                              int32_t count) {
+  if (op->params->packing == QC_PACKING_PLAIN16)
+    return qc_dot_s16_s16(x, (const int16_t *)op->weights + first, count);
+  return qc_dot_s16(x, (const int8_t *)op->weights + first, count);
 }
 
 /* An interpolated table of 513 entries: the upper 9 bits choose the step, the lower 7 interpolate.

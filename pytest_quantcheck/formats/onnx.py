@@ -76,6 +76,11 @@ def opset(model: Any) -> int:
     return max((int(each.version) for each in model.opset_import if each.domain in ONNX_DOMAINS), default=0)
 
 
+def metadata(model: Any) -> dict[str, str]:
+    """What the file says of itself beside its graph (``metadata_props``)."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
 def kind_of(node: Any) -> str:
     """ONNX's name of an operator, ``CUSTOM:domain.Name`` for one of another domain."""
     if node.domain in ONNX_DOMAINS:

@@ -58,6 +58,7 @@ from pytest_quantcheck.numerics.fixed_point import (
     wrap_int32,
 )
 from pytest_quantcheck.numerics.float_scale import multiply_by_float
+from pytest_quantcheck.numerics.power_of_two import DIVIDING, divide_by_ratio
 
 Values = list[Union[Array, None]]
 
@@ -179,6 +180,8 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
     """Per-channel entries run along the last axis."""
     if rule.rounding == "reduced":
         return wrap_int32(multiply_by_reduced_multiplier(x, rule.multiplier, rule.shift))
+    if rule.rounding in DIVIDING:
+        return divide_by_ratio(x, rule.multiplier, rule.shift, rule.rounding)
     if rule.rounding in ("float", "float_odd"):
         odd = int(rule.rounding == "float_odd")
         return np.clip(multiply_by_float(x, rule.multiplier, rule.shift, odd=odd), -_FAR, _FAR)
@@ -228,17 +231,18 @@ def _convolution(call: _Call, p: Convolution) -> Array:
     return _finish(call, multiply(cells, call.input(1)[0]) + call.bias, p)
 
 
-def _exact_float(windows: Array, terms: int) -> type[np.floating[Any]]:
-    """A float type in which sums of that many products with int8 are exact, hence BLAS usable."""
+def _exact_type(windows: Array, weights: Array, terms: int) -> type[np.number[Any]]:
+    """A type in which sums of that many products are exact: a float type where it can be, for BLAS."""
     largest = max(int(windows.max(initial=0)), -int(windows.min(initial=0)))
-    return np.float32 if terms * 128 * largest < 1 << 24 else np.float64
+    bound = terms * largest << (7 if weights.dtype == np.int8 else 15)
+    return np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
 
 
 def _convolution_sums(windows: Array, weights: Array) -> IntArray:
     """Dot products of OHWI weights; fewer weight than input channels mean grouped convolution."""
     outputs, _, _, depth = weights.shape
     groups = windows.shape[4] // depth
-    dtype = _exact_float(windows, weights[0].size)
+    dtype = _exact_type(windows, weights, weights[0].size)
     sums = []
     for group in range(groups):
         patches = windows[:, :, :, :, group * depth : (group + 1) * depth]
@@ -292,8 +296,10 @@ def _batch_matmul(call: _Call, p: BatchMatMul) -> Array:
 
 
 def _fully_connected(call: _Call, p: FullyConnected) -> Array:
-    weights = call.input(1)[0].astype(np.float64) - p.weight_zero_point
-    rows = call.input(0).reshape(-1, weights.shape[1]).astype(np.float64) - p.input_zero_point
+    exact = _exact_type(call.input(0), call.input(1), call.input(1).shape[2])
+    dtype = np.int64 if exact is np.int64 else np.float64  # zero points double what is summed
+    weights = call.input(1)[0].astype(dtype) - p.weight_zero_point
+    rows = call.input(0).reshape(-1, weights.shape[1]).astype(dtype) - p.input_zero_point
     return _finish(call, (rows @ weights.T).astype(np.int64) + call.bias, p)
 
 

@@ -64,6 +64,9 @@ class Requantize:
     to 16 bits first and applies it to 64-bit sums (int16 activations), ``"float"`` multiplies in float32
     with halves to even: the multiplier is a float32 then (``numerics.float_scale``). ``"float_odd"`` sends
     halves to odd: what rounding to even after adding an odd zero point comes to.
+
+    ``"half_up"``, ``"half_even"`` and ``"floor"`` divide: ``x * 2**shift / multiplier`` rounded once by that
+    rule, a multiplier being 1 or more. Scales that are powers of two need no other.
     """
 
     multiplier: IntArray
@@ -91,7 +94,7 @@ class Convolution:
 
     CONV_2D weights with fewer input channels than the activation mean grouped convolution: group g of
     the output channels sees group g of the input channels. Accumulators are int32 and wrap, but int64
-    where ``requantize`` has the rule ``"reduced"``.
+    for int16 activations unless ``requantize`` has the rule ``"double"``.
     Operator inputs: activation, weights, bias (index -1 when absent).
     """
 

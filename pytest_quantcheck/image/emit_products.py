@@ -19,6 +19,7 @@ from pytest_quantcheck.image.source_operator import KernelCall, SourceOperator
 from pytest_quantcheck.numerics import limits
 from pytest_quantcheck.numerics.arrays import IntArray
 from pytest_quantcheck.numerics.fixed_point import reduced_multiplier, wrap_int32
+from pytest_quantcheck.numerics.power_of_two import DIVIDING
 
 
 def convolution(source: SourceOperator, p: Convolution) -> KernelCall:
@@ -87,9 +88,8 @@ def _wide(
 ) -> KernelCall:
     """A layer on int16 activations: weights as in the source, biases of 64 bits, no scratch."""
     source.require_dtypes("int16")
-    weights = source.constant(1).astype(np.int8)
-    outputs = source.output.shape[-1]
-    reduced = p.requantize.rounding == "reduced"
+    weights, outputs = source.constant(1), source.output.shape[-1]
+    reduced, long = p.requantize.rounding == "reduced", weights.dtype == np.int16
     table = np.zeros(outputs, layout.WIDE_CHANNEL)
     if len(source.op.inputs) > 2 and source.op.inputs[2] >= 0:
         table["bias"] = source.constant(2).reshape(-1)
@@ -98,10 +98,13 @@ def _wide(
         table["shift"] = 15 - p.requantize.shift
     else:
         table["multiplier"], table["shift"] = source.rules(p.requantize, outputs)
-        table["bias"] = wrap_int32(table["bias"])
-    if np.abs(table["bias"]).max() > limits.MAX_WIDE_BIAS or weights.size // outputs >= limits.PRODUCTS_LIMIT:
-        source.fail("its sums may exceed 47 bits")
-    blob = weights.tobytes()
+        table["bias"] = table["bias"] if long else wrap_int32(table["bias"])
+    if long and (p.requantize.rounding not in DIVIDING or np.any(table["multiplier"] != 1)):
+        source.fail(f"int16 weights with the rounding {p.requantize.rounding!r}, which needs int8 ones")
+    most = limits.MAX_LONG_BIAS if long else limits.MAX_WIDE_BIAS
+    if np.abs(table["bias"]).max() > most or weights.size // outputs >= limits.PRODUCTS_LIMIT:
+        source.fail(f"its sums may exceed {61 if long else 47} bits")
+    blob = weights.astype("<i2" if long else np.int8).tobytes()
     params = layout.CONVOLUTION.pack(
         *source.window(window),
         0,
@@ -110,7 +113,7 @@ def _wide(
         p.act_min,
         p.act_max,
         depth_multiplier,
-        layout.PACKINGS.index("plain"),
+        layout.PACKINGS.index("plain16" if long else "plain"),
         layout.WIDE if reduced else 0,
         source.constants.share(blob),
         len(blob),

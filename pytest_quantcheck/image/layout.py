@@ -21,14 +21,15 @@ RECORDS_LIMIT = 1 << 16  # tensors, operators, list entries: they are counted in
 MAX_INPUTS = 255
 DTYPES = ("int8", "uint8", "int16", "int32", "float32")
 STATES = ("executed", "elided", "fused")
-PACKINGS = ("", "block4x4", "planes", "plain")
+PACKINGS = ("", "block4x4", "planes", "plain", "plain16")
 ARENA, CONSTANT = 0, 1  # where a tensor lies
 
 FAST, WIDE = 1, 2  # flags of a convolution
 MULTIPLY = 1  # flag of RESCALE
 ADJ_X, ADJ_Y = 1, 2  # flags of BATCH_MATMUL
 LOGISTIC, TANH = 0, 1  # functions of SIGMOID_INT16
-RULE_SHIFTS = {"double": 0, "float": 128, "float_odd": 256}  # added to a shift, to tell the rule
+# added to a shift, to tell the rule
+RULE_SHIFTS = {"double": 0, "float": 128, "float_odd": 256, "half_up": 384, "half_even": 512, "floor": 640}
 FAST_SHIFT = 20  # fast operators shift right by 1 to 20
 ADD_TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
 ADD_TABLE_BYTES = 2048

@@ -14,6 +14,7 @@ from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.constants import Constants
 from pytest_quantcheck.numerics import limits
 from pytest_quantcheck.numerics.arrays import Array, IntArray
+from pytest_quantcheck.numerics.power_of_two import DIVIDING
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ class SourceOperator:
             self.fail(f"rounding {requantize.rounding!r} is not supported here; allowed: {allowed}")
         multiplier = np.broadcast_to(requantize.multiplier, channels)
         shift = np.where(multiplier == 0, -1, np.broadcast_to(requantize.shift, channels))
+        dividing = requantize.rounding in DIVIDING
+        least = np.where(dividing & (multiplier == 1), limits.MIN_RATIO_SHIFT, limits.MIN_SHIFT)
         if (
-            multiplier.min() < 0
+            multiplier.min() < dividing
             or multiplier.max() >= 1 << 31
-            or shift.min() < limits.MIN_SHIFT
+            or np.any(shift < least)
             or shift.max() > limits.MAX_SHIFT
         ):
             self.fail(f"multipliers {multiplier} with shifts {shift} do not fit the engine")

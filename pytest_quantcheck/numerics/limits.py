@@ -7,12 +7,14 @@ same numbers in ``firmware/engine/qc_image.h``; ``tests/firmware/test_format.py`
 from __future__ import annotations
 
 MIN_SHIFT, MAX_SHIFT = -31, 30  # of a 31-bit multiplier: an int32_t cannot be shifted further
+MIN_RATIO_SHIFT = -62  # of 62-bit sums that are divided by nothing but a power of two
 MIN_REDUCED_SHIFT, MAX_REDUCED_SHIFT = -31, 7  # of a 15-bit multiplier: nor a 48-bit sum
 
 INT8_PRODUCT = 1 << 14  # |int8 * int8| at most
 PRODUCTS_LIMIT = 1 << 24  # in one sum, of int8 and of int16 * int8
 MAX_INT16_PRODUCTS = 1 << 17  # of int16 * int16 in one sum of 47 bits
 MAX_WIDE_BIAS = 1 << 46  # of 48-bit sums, so that bias and products stay below 2**47
+MAX_LONG_BIAS = 1 << 60  # of sums with int16 weights, which stay below 2**61
 FAST_SUM_LIMIT = 1 << 30  # sums that may be rounded twice in one step
 INT8_SUM_LIMIT = 1 << 22  # int8 values that a pool or MEAN takes together
 INT16_SUM_LIMIT = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN

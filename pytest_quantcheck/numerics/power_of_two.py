@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pytest_quantcheck.numerics.affine import along, integer_range
 from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
-from pytest_quantcheck.numerics.rounding import Rounding, round_real, round_shift
+from pytest_quantcheck.numerics.rounding import Rounding, round_ratio, round_real, round_shift
 
 Cover = Literal["largest", "steps", "esp_ppq"]
 
@@ -153,6 +153,26 @@ def shift_right(
     result = np.where(right > highest, high, np.where(right < lowest, low, result))
     clipped: Array = result.astype(dtype)
     return clipped
+
+
+DIVIDING: tuple[Rounding, ...] = ("half_up", "half_even", "floor")  # rules of ``divide_by_ratio``
+_FAR = 1 << 30  # beyond every type of an activation
+
+
+def divide_by_ratio(
+    x: npt.ArrayLike, divisor: npt.ArrayLike, shift: npt.ArrayLike, rounding: Rounding
+) -> IntArray:
+    """``round(x * 2**shift / divisor)``, limited to 2**30 either way; arguments broadcast.
+
+    ``|x| < 2**61`` and shifts from -62 to 30 where the divisor is 1; else ``x`` is an int32 and shifts are
+    from -31 on. The divisor is 1 or more; an average's is how many values it has.
+    """
+    left = np.maximum(np.asarray(shift, np.int64), 0)
+    right = np.maximum(-np.asarray(shift, np.int64), 0)
+    values = np.asarray(x, np.int64)
+    near = np.where(left > 0, np.clip(values, -(1 << 31), (1 << 31) - 1), values)
+    quotient = round_ratio(near << left, np.asarray(divisor, np.int64) << right, rounding)
+    return np.clip(quotient, -_FAR, _FAR)
 
 
 def _signed_range(dtype: npt.DTypeLike) -> tuple[int, int]:

@@ -62,6 +62,10 @@ CONSTANTS = {
     "QC_TANH": layout.TANH,
     "QC_FLOAT_SHIFT": layout.RULE_SHIFTS["float"],
     "QC_FLOAT_ODD_SHIFT": layout.RULE_SHIFTS["float_odd"],
+    "QC_HALF_UP_SHIFT": layout.RULE_SHIFTS["half_up"],
+    "QC_HALF_EVEN_SHIFT": layout.RULE_SHIFTS["half_even"],
+    "QC_FLOOR_SHIFT": layout.RULE_SHIFTS["floor"],
+    "QC_RATIO_SHIFT_MIN": limits.MIN_RATIO_SHIFT,
     "QC_FAST_SHIFT": layout.FAST_SHIFT,
     "QC_ADD_TABLE_ELEMENTS": layout.ADD_TABLE_ELEMENTS,
     "QC_ADD_TABLE_BYTES": layout.ADD_TABLE_BYTES,
@@ -74,6 +78,7 @@ CONSTANTS = {
     "QC_WIDE_SHIFT_MIN": 15 - limits.MAX_REDUCED_SHIFT,  # 15 bits, and to the right
     "QC_WIDE_SHIFT_MAX": 15 - limits.MIN_REDUCED_SHIFT,
     "QC_WIDE_BIAS": limits.MAX_WIDE_BIAS,
+    "QC_LONG_BIAS": limits.MAX_LONG_BIAS,
     "QC_FAST_SUM": limits.FAST_SUM_LIMIT,
     "QC_PRODUCT_LIMIT": limits.INT8_PRODUCT,
     "QC_PRODUCTS": limits.PRODUCTS_LIMIT,

@@ -49,6 +49,7 @@ MEAN = KERNELS + "qc_mean_s8.c"
 PAD = KERNELS + "qc_pad.c"
 QUANTIZE = KERNELS + "qc_quantize_f32.c"
 SOFTMAX = KERNELS + "qc_softmax_s8.c"
+RATIO = KERNELS + "qc_ratio_rule.c"
 SOFTMAX_WIDE = KERNELS + "qc_softmax_s16.c"
 
 PATCHES = (
@@ -610,6 +611,20 @@ PATCHES = (
         C_WIDE,
         "count < 256 ? count : 256",
         "count",
+    ),
+    Patch(
+        "powers of two round ties of negative sums away",
+        "half up on negatives",
+        RATIO,
+        "rule == QC_HALF_UP_SHIFT ? !negative",
+        "rule == QC_HALF_UP_SHIFT ? 1",
+    ),
+    Patch(
+        "divisors lose the rest of a shift",
+        "truncation instead of rounding",
+        RATIO,
+        "rest += (whole & ((UINT64_C(1) << -s) - 1)) * unit;",
+        "rest = (whole & ((UINT64_C(1) << -s) - 1)) * unit;",
     ),
     Patch(
         "int16 convolutions sum in 32 bits",

@@ -127,6 +127,7 @@ _SERVES = {
     "qc_columns": "fullyconnected conv2d",
     "qc_simd": "packed",
     "qc_wide": "int16",
+    "qc_ratio_rule": "sums means",
     "qc_broadcast": "add mul",
     "qc_quantize_f32": "floatedge",
     "qc_dequantize_f32": "floatedge",

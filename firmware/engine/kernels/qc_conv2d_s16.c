@@ -1,12 +1,12 @@
-/* CONV_2D: input NHWC int16, weights OHWI int8, output NHWC int16. Cells outside the input count
- * nothing, since its zero point is 0. Sums of 64 bits are requantized with a 15-bit multiplier,
- * sums of 32 bits with both roundings (TFLite reference_integer_ops/conv.h). */
+/* CONV_2D: input NHWC int16, weights OHWI int8 or int16, output NHWC int16. Cells outside the input
+ * count nothing, since its zero point is 0. Sums of 64 bits are requantized with a 15-bit
+ * multiplier, sums of 32 bits with both roundings (TFLite reference_integer_ops/conv.h). */
 #include "qc_kernels.h"
 #include "qc_wide.h"
 
-/* One output value: `group` is where its input channels start. */
+/* One output value: `group` is where its input channels start, `weights` where its weights do. */
 static int64_t window_sum(const qc_wide_conv_t *op, int32_t n, int32_t top, int32_t left,
-                          int32_t group, const int8_t *weights) {
+                          int32_t group, int32_t weights) {
   const qc_window_t *w = &op->params->window;
   int32_t channels = op->in.c, depth = op->depth, row = w->kernel_w * depth;
   int64_t sum = 0;
@@ -17,13 +17,13 @@ static int64_t window_sum(const qc_wide_conv_t *op, int32_t n, int32_t top, int3
       int32_t first = left < 0 ? -left : 0;
       int32_t last = left + w->kernel_w > op->in.w ? op->in.w - left : w->kernel_w;
       if (first < last)
-        sum += qc_dot_s16(input + (left + first) * channels, weights + first * depth,
-                          (last - first) * depth);
+        sum += qc_wide_dot(op, input + (left + first) * channels, weights + first * depth,
+                           (last - first) * depth);
       continue;
     }
     for (int32_t j = 0, x = left; j < w->kernel_w; j++, x += w->dilation_w)
       if (x >= 0 && x < op->in.w)
-        sum += qc_dot_s16(input + x * channels, weights + j * depth, depth);
+        sum += qc_wide_dot(op, input + x * channels, weights + j * depth, depth);
   }
   return sum;
 }
@@ -41,7 +41,7 @@ void qc_conv2d_s16(const qc_wide_conv_t *op) {
         for (int32_t c = 0; c < op->out.c; c++) {
           const qc_wide_channel_t *channel = &op->channels[c];
           int32_t group = c / per_group * op->depth;
-          int64_t sum = window_sum(op, n, top, left, group, op->weights + c * size);
+          int64_t sum = window_sum(op, n, top, left, group, c * size);
           *output++ = qc_wide_output(p, channel, channel->bias + sum);
         }
       }

@@ -1,6 +1,6 @@
-/* DEPTHWISE_CONV_2D: input NHWC int16, weights [kernel h][kernel w][output channel] int8, output
- * NHWC int16; output channel = input channel * depth_multiplier + m. Cells outside the input count
- * nothing, since its zero point is 0 (TFLite reference_integer_ops/depthwise_conv.h). */
+/* DEPTHWISE_CONV_2D: input NHWC int16, weights [kernel h][kernel w][output channel] int8 or int16,
+ * output NHWC int16; output channel = input channel * depth_multiplier + m. Cells outside the input
+ * count nothing, since its zero point is 0 (TFLite reference_integer_ops/depthwise_conv.h). */
 #include "qc_kernels.h"
 #include "qc_wide.h"
 
@@ -8,13 +8,13 @@ QC_HOT static int64_t window_sum(const qc_wide_conv_t *op, int32_t n, int32_t to
                                  int32_t c) {
   const qc_window_t *w = &op->params->window;
   const int16_t *input = op->input + n * op->in.h * op->in.w * op->in.c;
-  const int8_t *weights = op->weights + c;
+  int32_t weights = c;
   int32_t source = c / (int32_t)op->params->depth_multiplier;
   int64_t sum = 0;
   for (int32_t i = 0, y = top; i < w->kernel_h; i++, y += w->dilation_h)
     for (int32_t j = 0, x = left; j < w->kernel_w; j++, x += w->dilation_w, weights += op->out.c)
       if (y >= 0 && y < op->in.h && x >= 0 && x < op->in.w)
-        sum += input[(y * op->in.w + x) * op->in.c + source] * *weights;
+        sum += input[(y * op->in.w + x) * op->in.c + source] * qc_wide_weight(op, weights);
   return sum;
 }
 

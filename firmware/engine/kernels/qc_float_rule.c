@@ -4,6 +4,7 @@
 #include "qc_float_rule.h"
 
 #include "qc_image.h"
+#include "qc_ratio_rule.h"
 
 enum { QC_DIGITS = 24 }; /* of a float32 */
 
@@ -22,6 +23,11 @@ static uint64_t to_24_digits(uint64_t x) {
   for (int32_t step = 16; step > 0; step /= 2)
     if (above >> step) above >>= step, more += step;
   return divided(x, more, 0) << more;
+}
+
+int32_t qc_requantize_rule(int32_t x, int32_t multiplier, int32_t shift) {
+  if (shift > QC_FLOAT_ODD_SHIFT + QC_SHIFT_MAX) return qc_requantize_ratio(x, multiplier, shift);
+  return qc_requantize_float(x, multiplier, shift);
 }
 
 int32_t qc_requantize_float(int32_t x, int32_t multiplier, int32_t shift) {

@@ -32,7 +32,7 @@ def conv(t: Translation, node: Any, given: Attributes) -> None:
     axis = 3 if depthwise else 0
     inputs = [
         source.index,
-        t.add(node.input[1], data.shape, "int8", weights.scale, weights.zero_point, data, axis),
+        t.add(node.input[1], data.shape, t.arithmetic.dtype, weights.scale, weights.zero_point, data, axis),
         *add_bias(t, node, 2, source.scale, weights, outputs),
     ]
     params = Convolution(

@@ -14,18 +14,16 @@ from pytest_quantcheck.graph.model import Add, Mul, Requantize, Reshape
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.numerics.limits import ADD_LEFT_SHIFT
 
-LEFT_SHIFT = ADD_LEFT_SHIFT["int8"]
-
 
 def add(t: Translation, node: Any, _: Attributes) -> None:
     """ADD and SUB: inputs on a common scale with 20 more bits, their sum with a float32 factor."""
     (a, b), shape, last = _operands(t, node)
     target = t.target(node)
-    twice = 2 * float(max(a.scale, b.scale))
+    twice, left = 2 * float(max(a.scale, b.scale)), ADD_LEFT_SHIFT[target.dtype]
     first, second = (Requantize(*quantize_multiplier(np.atleast_1d(float(x.scale) / twice))) for x in (a, b))
-    factor = product_factor(t, node, np.float32(twice), np.float32(2.0**-LEFT_SHIFT), target.scale)
+    factor = product_factor(t, node, np.float32(twice), np.float32(2.0**-left), target.scale)
     params = Add(
-        LEFT_SHIFT,
+        left,
         a.zero_point,
         b.zero_point,
         target.zero_point,
@@ -73,15 +71,14 @@ def _operand(t: Translation, node: Any, position: int, x: Value | Constant, last
             shape = (*(1,) * (last - 2), x.shape[0], 1)
             return t.insert("RESHAPE", x, shape, Reshape())
         return t.nhwc(x) if last else x
-    if len(x.scale) != 1 or x.data.dtype != np.int8:
-        t.fail(
-            node,
-            f"its constant is {x.data.dtype.name} with {len(x.scale)} scales; int8 with one is supported",
-        )
+    dtype = t.arithmetic.dtype
+    if len(x.scale) != 1 or x.data.dtype.name != dtype:
+        given = f"{x.data.dtype.name} with {len(x.scale)} scales"
+        t.fail(node, f"its constant is {given}; {dtype} with one is supported")
     data = x.data
     if last:
         data = data.reshape((1,) * (last - data.ndim) + data.shape).transpose(nhwc_order(last))
     data = np.ascontiguousarray(data)
     zero_point = int(x.zero_point[0])
-    index = t.add(node.input[position], data.shape, "int8", x.scale, zero_point, data)
+    index = t.add(node.input[position], data.shape, dtype, x.scale, zero_point, data)
     return Value(index, node.input[position], data.shape, x.scale[0], zero_point, bool(last))

@@ -26,8 +26,10 @@ def matmul(t: Translation, node: Any, _: Attributes) -> None:
 
 def _dense(t: Translation, node: Any, *, by_rows: bool) -> None:
     source, weights = t.model_layout(t.activation(node, 0)), t.weights(node, 1)
-    if weights.data.ndim != 2 or weights.data.dtype != np.int8:
-        t.fail(node, f"weights {weights.data.shape} ({weights.data.dtype.name}); an int8 matrix is supported")
+    dtype = t.arithmetic.dtype
+    if weights.data.ndim != 2 or weights.data.dtype.name != dtype:
+        given = f"{weights.data.shape} ({weights.data.dtype.name})"
+        t.fail(node, f"weights {given}; an {dtype} matrix is supported")
     data = np.ascontiguousarray(weights.data if by_rows else weights.data.T)
     units, depth = data.shape
     if source.shape[-1] != depth:
@@ -37,7 +39,7 @@ def _dense(t: Translation, node: Any, *, by_rows: bool) -> None:
     target = t.target(node)
     inputs = [
         source.index,
-        t.add(node.input[1], data.shape, "int8", weights.scale, weights.zero_point, data),
+        t.add(node.input[1], data.shape, dtype, weights.scale, weights.zero_point, data),
         *add_bias(t, node, 2, source.scale, weights, units),
     ]
     params = FullyConnected(

@@ -162,7 +162,9 @@ def pad(t: Translation, node: Any, given: Attributes) -> None:
     shape = [n + before + after for n, (before, after) in zip(value.shape, pairs, strict=True)]
     if not target.whole:
         t.fail(node, "a clamp behind it is not supported")
-    fill = int(quantize(np.float32(real), target.scale, target.zero_point, np.int8, rounding="half_even"))
+    fill = int(
+        quantize(np.float32(real), target.scale, target.zero_point, target.dtype, rounding="half_even")
+    )
     params = Pad(tuple(pairs), fill)
     t.emit(node, "PAD", (moved.index,), shape, target, params, value.channels_last)
 

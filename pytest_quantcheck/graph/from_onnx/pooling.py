@@ -12,9 +12,11 @@ from pytest_quantcheck.formats.onnx import Attributes
 from pytest_quantcheck.graph.from_onnx.axes import axis_from_front, listed
 from pytest_quantcheck.graph.from_onnx.factors import after_zero_point, mean_factor
 from pytest_quantcheck.graph.from_onnx.translation import Translation
-from pytest_quantcheck.graph.from_onnx.values import Value, check_size, nhwc_order, requantized
+from pytest_quantcheck.graph.from_onnx.values import Value, check_size, nhwc_order
 from pytest_quantcheck.graph.from_onnx.windows import as_image, emit_image, sliding_window
-from pytest_quantcheck.graph.model import Convolution, Mean, Pool, Table
+from pytest_quantcheck.graph.model import Convolution, Mean, Pool
+from pytest_quantcheck.numerics.affine import integer_range
+from pytest_quantcheck.numerics.limits import INT16_SUM_LIMIT
 
 
 def max_pool(t: Translation, node: Any, given: Attributes) -> None:
@@ -25,12 +27,12 @@ def max_pool(t: Translation, node: Any, given: Attributes) -> None:
         t.fail(node, "dilations other than 1 are not supported")
     window, shape = sliding_window(t, node, given, source.shape, tuple(given["kernel_shape"]))
     full = (source.shape[0], *shape, source.shape[3])
+    pool = Pool(window, *integer_range(target.dtype))
     if target.whole and (source.scale, source.zero_point) == (target.scale, target.zero_point):
-        emit_image(t, node, "MAX_POOL_2D", (source.index,), full, target, Pool(window, -128, 127))
+        emit_image(t, node, "MAX_POOL_2D", (source.index,), full, target, pool)
         return
-    pooled = t.between("MAX_POOL_2D", (source.index,), replace(source, shape=full), Pool(window, -128, 127))
-    table = Table(np.clip(requantized(pooled, target), target.act_min, target.act_max))
-    emit_image(t, node, "QUANTIZE", (pooled.index,), full, target, table)
+    pooled = t.between("MAX_POOL_2D", (source.index,), replace(source, shape=full), pool)
+    emit_image(t, node, "QUANTIZE", (pooled.index,), full, target, t.change(pooled, target))
 
 
 def average_pool(t: Translation, node: Any, given: Attributes) -> None:
@@ -47,6 +49,8 @@ def average_pool(t: Translation, node: Any, given: Attributes) -> None:
     )
     if not inside and not given.get("count_include_pad", 0):
         t.fail(node, "windows over the border with count_include_pad=0 are not supported; pad before it")
+    if target.dtype == "int16" and math.prod(kernel) >= INT16_SUM_LIMIT:
+        t.fail(node, f"{math.prod(kernel)} int16 values together; fewer than {INT16_SUM_LIMIT} are allowed")
     channels = source.shape[3]
     name, sizes = f"{node.output[0]}_ones", (1, *kernel, channels)
     check_size(name, sizes)  # before there is such an array

@@ -3,13 +3,14 @@
 Every operator stands between DequantizeLinear and QuantizeLinear; together they are one integer operator.
 The graph computes in NHWC and int8: tensors with spatial axes are transposed where an operator needs it,
 uint8 ones are shifted by 128. Inputs and outputs keep the model's own layout and type. The arithmetic is
-onnxruntime's (``numerics.float_scale``).
+onnxruntime's (``numerics.float_scale``); models whose metadata name a rounding rule have scales that are
+powers of two, in int8 or int16: sums are shifted by that rule (``numerics.power_of_two``).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from pytest_quantcheck.formats.onnx import (
     graph_inputs,
     in_order,
     kind_of,
+    metadata,
     opset,
     parse,
     value_type,
@@ -27,10 +29,13 @@ from pytest_quantcheck.formats.onnx import (
 from pytest_quantcheck.graph.from_onnx.attributes import unread
 from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED, translate
 from pytest_quantcheck.graph.from_onnx.translation import Translation
-from pytest_quantcheck.graph.from_onnx.values import SHIFT, Constant, Origin, Value
+from pytest_quantcheck.graph.from_onnx.values import SHIFT, Arithmetic, Constant, Origin, Value
 from pytest_quantcheck.graph.model import FloatEdge, Operator, QuantGraph, Rescale, Tensor
 from pytest_quantcheck.numerics.affine import quantize
+from pytest_quantcheck.numerics.power_of_two import DIVIDING
+from pytest_quantcheck.numerics.rounding import Rounding
 
+ROUNDING, DTYPE = "quantcheck.rounding", "quantcheck.dtype"  # metadata of models with powers of two
 MIN_OPSET = 13  # the first whose DequantizeLinear has an axis, and whose Softmax has one axis
 
 
@@ -58,9 +63,21 @@ def _translation(data: bytes) -> Translation:
             f"model, {MIN_OPSET}), or quantize the float model with quantcheck quantize"
         )
     with damage_told():
-        t = Translation(model.graph)
+        t = Translation(model.graph, _arithmetic(model))
         _run(t)
     return t
+
+
+def _arithmetic(model: Any) -> Arithmetic:
+    """onnxruntime's, unless the file names a rule for scales that are powers of two."""
+    said = metadata(model)
+    if ROUNDING not in said and DTYPE not in said:
+        return Arithmetic()
+    rounding, dtype = said.get(ROUNDING, ""), said.get(DTYPE, "")
+    for key, value, allowed in ((ROUNDING, rounding, DIVIDING), (DTYPE, dtype, ("int8", "int16"))):
+        if value not in allowed:
+            raise ModelError(f"the model's metadata say {key}={value!r}; allowed: {', '.join(allowed)}")
+    return Arithmetic(dtype, cast(Rounding, rounding), True)
 
 
 def _run(t: Translation) -> None:
@@ -87,8 +104,10 @@ def _input(t: Translation, info: Any) -> None:
         t.floats[info.name] = t.add(info.name, sizes, "float32")
         t.inputs.append(t.floats[info.name])
         return
-    if dtype not in ("int8", "uint8"):
-        raise UnsupportedOperatorError(f"input '{info.name}' is {dtype}; supported: int8, uint8, float32")
+    allowed = (t.arithmetic.dtype,) if t.arithmetic.powers_of_two else ("int8", "uint8")
+    if dtype not in allowed:
+        told = ", ".join((*allowed, "float32"))
+        raise UnsupportedOperatorError(f"input '{info.name}' is {dtype}; supported: {told}")
     if dtype == "uint8":
         t.unsigned.add(info.name)
     scale, zero_point, kind = _reader_parameters(t, info.name)
@@ -161,6 +180,7 @@ def _dequantize(t: Translation, node: Any) -> None:
         if len(node.input) > 2:
             zeros = t.constant(node, 2).reshape(-1).astype(np.int64)
         scales = t.constant(node, 1).reshape(-1).astype(np.float32)
+        t.check_scales(node, scales)
         if data.dtype == np.uint8:
             data, zeros = (data ^ 0x80).view(np.int8), zeros - SHIFT
         t.real[node.output[0]] = Constant(data, scales, np.broadcast_to(zeros, scales.shape), axis)

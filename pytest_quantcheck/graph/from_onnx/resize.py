@@ -10,9 +10,9 @@ import numpy as np
 from pytest_quantcheck.formats.onnx import Attributes
 from pytest_quantcheck.graph.from_onnx.axes import axis_from_front, place
 from pytest_quantcheck.graph.from_onnx.translation import Translation
-from pytest_quantcheck.graph.from_onnx.values import Value, requantized
+from pytest_quantcheck.graph.from_onnx.values import Value
 from pytest_quantcheck.graph.from_onnx.windows import emit_image
-from pytest_quantcheck.graph.model import Reshape, Resize, Table
+from pytest_quantcheck.graph.model import Reshape, Resize
 from pytest_quantcheck.numerics.arrays import Float32, IntArray
 from pytest_quantcheck.numerics.limits import RESIZED_LIMIT
 
@@ -41,6 +41,8 @@ def resize(t: Translation, node: Any, given: Attributes) -> None:
     positions = _nearest if mode == "nearest" else _between
     rows, columns = (positions(given, image.shape[i], full[i], factors[i]) for i in (1, 2))
     target, params = t.target(node), Resize(rows, columns)
+    if mode != "nearest" and target.dtype != "int8":
+        t.fail(node, f"mode={mode!r} of {target.dtype} is not supported; take mode='nearest'")
     kind = "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR"
     if target.whole and (source.scale, source.zero_point) == (target.scale, target.zero_point):
         emit_image(t, node, kind, (image.index,), full, target, params)
@@ -49,8 +51,7 @@ def resize(t: Translation, node: Any, given: Attributes) -> None:
         told = "put a Relu or Clip that follows it before it, or take mode='nearest'"
         t.fail(node, f"with mode='linear' its output must have the scale of its input: {told}")
     made = t.insert(kind, image, full, params)
-    table = Table(np.clip(requantized(made, target), target.act_min, target.act_max))
-    emit_image(t, node, "QUANTIZE", (made.index,), full, target, table)
+    emit_image(t, node, "QUANTIZE", (made.index,), full, target, t.change(made, target))
 
 
 def _with_row(shape: Sequence[int]) -> tuple[int, ...]:

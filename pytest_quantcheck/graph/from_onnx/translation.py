@@ -8,25 +8,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.formats.onnx import constants, kind_of
 from pytest_quantcheck.graph.from_onnx.values import (
     SHIFT,
+    Arithmetic,
     Constant,
     Origin,
     Target,
     Value,
+    are_powers_of_two,
     check_size,
+    exponent_of,
     moves_nothing,
     nhwc_order,
-    requantized,
+    quantized,
+    real_values,
 )
 from pytest_quantcheck.graph.model import (
     Operator,
     Params,
     QuantGraph,
     Quantization,
+    Requantize,
+    Rescale,
     Reshape,
     Slice,
     Table,
@@ -34,7 +41,7 @@ from pytest_quantcheck.graph.model import (
     operator_index,
     row_major,
 )
-from pytest_quantcheck.numerics.affine import quantize
+from pytest_quantcheck.numerics.affine import integer_range, quantize
 from pytest_quantcheck.numerics.arrays import Array
 
 FUSED = ("Relu", "Clip")  # before a QuantizeLinear they are a clamp of its integers
@@ -45,6 +52,7 @@ class Translation:
     """The graph under construction."""
 
     source: Any  # the GraphProto
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
@@ -96,13 +104,26 @@ class Translation:
             zero = self.constant(node, 2).reshape(-1)
         if len(scale) != 1 or len(zero) != 1:
             self.fail(node, f"an activation has {len(scale)} scales; one is allowed")
-        if zero.dtype.name not in ("int8", "uint8"):
+        self._check_dtype(node, zero)
+        if scale.dtype.name != "float32" or not np.isfinite(scale[0]) or scale[0] <= 0:
+            self.fail(node, f"its scale is {scale[0]} ({scale.dtype.name}); a positive float32 is allowed")
+        self.check_scales(node, scale)
+        return np.float32(scale[0]), int(zero[0]), zero.dtype.name
+
+    def _check_dtype(self, node: Any, zero: Array) -> None:
+        if self.arithmetic.powers_of_two:
+            if zero.dtype.name != self.arithmetic.dtype or zero.any():
+                told = f"the model says that its activations are {self.arithmetic.dtype} without a zero point"
+                self.fail(node, f"{zero.dtype.name} with the zero point {int(zero[0])}; {told}")
+        elif zero.dtype.name not in ("int8", "uint8"):
             self.fail(
                 node, f"{zero.dtype.name} activations; int8 and uint8 run as integers, in onnxruntime too"
             )
-        if scale.dtype.name != "float32" or not np.isfinite(scale[0]) or scale[0] <= 0:
-            self.fail(node, f"its scale is {scale[0]} ({scale.dtype.name}); a positive float32 is allowed")
-        return np.float32(scale[0]), int(zero[0]), zero.dtype.name
+
+    def check_scales(self, node: Any, scales: Array) -> None:
+        """Fail where scales must be powers of two and are not."""
+        if self.arithmetic.powers_of_two and not are_powers_of_two(scales):
+            self.fail(node, f"its scale {scales.reshape(-1)[0]} is no power of two, as the model says")
 
     def activation(self, node: Any, position: int) -> Value:
         """An input that must be an integer activation."""
@@ -126,7 +147,8 @@ class Translation:
         if kind == "uint8":
             self.unsigned.add(name)
             zero_point -= SHIFT
-        return Target(name, scale, zero_point)
+        dtype = self.arithmetic.dtype
+        return Target(name, scale, zero_point, *integer_range(dtype), dtype)
 
     def target(self, node: Any, output: int = 0) -> Target:
         """What follows an operator's output: its QuantizeLinear, and a clamp that stands in between."""
@@ -145,13 +167,18 @@ class Translation:
             clamps.append(name)
         self.done.update((*clamps, name))
         target = self.target_of(at)
+        return self.clamped(target, low, high)
+
+    def clamped(self, target: Target, low: float, high: float) -> Target:
+        """The target with a clamp of real values, which may be infinite."""
         bounds = np.asarray([low, high], np.float32)
         finite = np.where(np.isfinite(bounds), bounds, 0)
-        steps = quantize(finite, target.scale, target.zero_point, np.int8, rounding="half_even")
+        rounding = self.arithmetic.rounding
+        steps = quantize(finite, target.scale, target.zero_point, target.dtype, rounding=rounding)
         return replace(
             target,
-            act_min=int(steps[0]) if np.isfinite(low) else -128,
-            act_max=int(steps[1]) if np.isfinite(high) else 127,
+            act_min=max(int(steps[0]), target.act_min) if np.isfinite(low) else target.act_min,
+            act_max=min(int(steps[1]), target.act_max) if np.isfinite(high) else target.act_max,
         )
 
     def _narrowed(self, node: Any, low: float, high: float) -> tuple[float, float]:
@@ -171,7 +198,7 @@ class Translation:
         self,
         name: str,
         shape: Sequence[int],
-        dtype: str = "int8",
+        dtype: str,
         scale: Any = None,
         zero_point: Any = 0,
         data: Array | None = None,
@@ -204,7 +231,7 @@ class Translation:
         output: int = 0,
     ) -> None:
         """The operator of a node; its output is the model's integer tensor ``target``."""
-        out = self.add(target.name, shape, "int8", target.scale, target.zero_point)
+        out = self.add(target.name, shape, target.dtype, target.scale, target.zero_point)
         value = Value(out, target.name, tuple(shape), target.scale, target.zero_point, channels_last)
         position = operator_index(self.position[node.output[0]], output)
         self.operators.append(Operator(position, kind, tuple(inputs), (out,), params))
@@ -213,17 +240,17 @@ class Translation:
 
     def between(self, kind: str, inputs: Sequence[int], made: Value, params: Params) -> Value:
         """An operator whose result is no tensor of the model yet; returns ``made`` with its tensor."""
-        out = self.add(made.name, made.shape, "int8", made.scale, made.zero_point)
+        out = self.add(made.name, made.shape, self.arithmetic.dtype, made.scale, made.zero_point)
         self.operators.append(Operator(self._inserted, kind, tuple(inputs), (out,), params))
         self._inserted += 1
         return replace(made, index=out)
 
     def insert(
-        self, kind: str, value: Value, shape: Sequence[int], params: Params, *, dtype: str = "int8"
+        self, kind: str, value: Value, shape: Sequence[int], params: Params, *, dtype: str = ""
     ) -> Value:
         """An operator that stands nowhere in the model; the value stays the same tensor of the model."""
         zero_point = value.zero_point + (SHIFT if dtype == "uint8" else 0)
-        out = self.add(value.name, shape, dtype, value.scale, zero_point)
+        out = self.add(value.name, shape, dtype or self.arithmetic.dtype, value.scale, zero_point)
         self.operators.append(Operator(self._inserted, kind, (value.index,), (out,), params))
         self._inserted += 1
         return replace(value, index=out, shape=tuple(shape))
@@ -263,15 +290,29 @@ class Translation:
 
     def rescale(self, node: Any, value: Value, target: Target, output: int = 0) -> None:
         """A change of scale or clamp: DequantizeLinear and QuantizeLinear with nothing in between."""
-        table = Table(np.clip(requantized(value, target), target.act_min, target.act_max))
-        self.emit(node, "QUANTIZE", (value.index,), value.shape, target, table, value.channels_last, output)
+        change = self.change(value, target)
+        self.emit(node, "QUANTIZE", (value.index,), value.shape, target, change, value.channels_last, output)
+
+    def change(self, value: Value, target: Target) -> Params:
+        """What takes a value to the scale and clamp of ``target``: of 8 bits all results, of 16 a shift."""
+        if target.dtype == "int8":
+            return Table(quantized(real_values(value), target, self.arithmetic.rounding))
+        rule = self.shift(value.scale, target.scale)
+        return Rescale(0, 0, rule, target.act_min, target.act_max)
+
+    def shift(self, scale: npt.ArrayLike, output_scale: npt.ArrayLike, divisor: int = 1) -> Requantize:
+        """From a scale that is a power of two to another one, and a division."""
+        shift = np.atleast_1d(exponent_of(scale) - exponent_of(output_scale))
+        return Requantize(np.full_like(shift, divisor), shift, self.arithmetic.rounding)
 
     def rescaled(self, value: Value, target: Target) -> Value:
         """A value with the scale of ``target``, as an operator that stands nowhere in the model."""
         if (value.scale, value.zero_point) == (target.scale, target.zero_point):
             return value
         wanted = replace(value, scale=target.scale, zero_point=target.zero_point)
-        return self.between("QUANTIZE", (value.index,), wanted, Table(requantized(value, target)))
+        low, high = integer_range(target.dtype)
+        whole = replace(target, act_min=low, act_max=high)
+        return self.between("QUANTIZE", (value.index,), wanted, self.change(value, whole))
 
     def graph(self, data: bytes) -> QuantGraph:
         """What was translated."""

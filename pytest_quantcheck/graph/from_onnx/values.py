@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.numerics.affine import quantize
+from pytest_quantcheck.numerics.affine import integer_range, quantize
 from pytest_quantcheck.numerics.arrays import Array, Float32, IntArray
+from pytest_quantcheck.numerics.rounding import Rounding
 
 MAX_TENSOR_BYTES = 1 << 26
 
@@ -18,8 +20,21 @@ SHIFT = 128  # from uint8 to int8
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """How a model's integers are computed.
+
+    onnxruntime's rule, a float32 factor with halves to even, in int8; or, with ``powers_of_two``, shifts
+    that ``rounding`` rounds once, in int8 or int16: ESP-DL's.
+    """
+
+    dtype: str = "int8"
+    rounding: Rounding = "half_even"
+    powers_of_two: bool = False
+
+
+@dataclass(frozen=True)
 class Value:
-    """An integer activation: a tensor of the graph, int8, with its scale and zero point.
+    """An integer activation: a tensor of the graph with its scale and zero point.
 
     ``channels_last`` tells that the model's NCHW tensor lies as NHWC (NCW as NWC). ``name`` is the model's.
     """
@@ -67,12 +82,13 @@ class Target:
     name: str
     scale: np.float32
     zero_point: int
-    act_min: int = -128
-    act_max: int = 127
+    act_min: int
+    act_max: int
+    dtype: str
 
     @property
     def whole(self) -> bool:
-        return (self.act_min, self.act_max) == (-128, 127)
+        return (self.act_min, self.act_max) == integer_range(self.dtype)
 
 
 def check_size(name: str, shape: Sequence[int]) -> None:
@@ -100,12 +116,17 @@ def real_values(value: Value) -> Float32:
     return (steps.astype(np.float32) * value.scale).astype(np.float32)
 
 
-def requantized(value: Value, target: Target) -> IntArray:
-    """All 256 results of DequantizeLinear and QuantizeLinear in float32, halves to even."""
-    return quantized(real_values(value), target)
+def quantized(x: Float32, target: Target, rounding: Rounding = "half_even") -> IntArray:
+    """What QuantizeLinear makes of float32 values, signed whatever the model's type, within the clamp."""
+    integers = quantize(x, target.scale, target.zero_point, target.dtype, rounding=rounding)
+    return np.clip(integers.astype(np.int64), target.act_min, target.act_max)
 
 
-def quantized(x: Float32, target: Target) -> IntArray:
-    """What QuantizeLinear makes of float32 values, as int8 whatever the model's type."""
-    integers = quantize(x, target.scale, target.zero_point, np.int8, rounding="half_even")
-    return integers.astype(np.int64)
+def exponent_of(scale: npt.ArrayLike) -> IntArray:
+    """The exponents of scales that are powers of two."""
+    return np.frexp(np.asarray(scale, np.float64))[1].astype(np.int64) - 1
+
+
+def are_powers_of_two(scale: npt.ArrayLike) -> bool:
+    """Whether all scales are."""
+    return bool(np.all(np.frexp(np.asarray(scale, np.float64))[0] == 0.5))

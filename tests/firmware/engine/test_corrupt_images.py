@@ -11,9 +11,10 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from pytest_quantcheck.graph.model import QuantGraph
+from pytest_quantcheck.graph.model import FullyConnected, Operator, QuantGraph, Requantize, Tensor
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.layout import OPCODES
 from pytest_quantcheck.image.read import read_image
@@ -215,6 +216,69 @@ def test_wide_channel_records_are_refused(
     conv = description.operators[operator]
     channels = description.constants_offset + struct.unpack_from("<I", conv.params, 56)[0]
     assert engine.run(changed(wide_image, channels + field, kind, value)).status == PARAM
+
+
+@pytest.fixture(scope="module")
+def long_image() -> bytes:
+    """One dense layer with int16 weights."""
+    tensors = (
+        Tensor(0, "", (1, 4), np.dtype(np.int16)),
+        Tensor(1, "", (2, 4), np.dtype(np.int16), data=np.ones((2, 4), np.int16)),
+        Tensor(2, "", (1, 2), np.dtype(np.int16)),
+    )
+    rule = Requantize(np.ones(2, np.int64), np.full(2, -3), "half_up")
+    params = FullyConnected(0, 0, 0, rule, -32768, 32767)
+    op = Operator(0, "FULLY_CONNECTED", (0, 1), (2,), params)
+    return compile_image(QuantGraph(tensors, (op,), (0,), (2,), "0f" * 32)).data
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "value", "status"),
+    [
+        pytest.param(40, "I", 3, SIZE, id="weights of 8 bits"),
+        pytest.param(40, "I", 5, TYPE, id="a packing that nobody knows"),
+        pytest.param(44, "I", 2, PARAM, id="wide flag"),
+        pytest.param(52, "I", 8, SIZE, id="half of its weights"),
+    ],
+)
+def test_fields_of_layers_with_int16_weights_are_refused(
+    engine: Engine, long_image: bytes, field: int, kind: str, value: int, status: int
+) -> None:
+    layer = read_image(long_image).operators[0]
+    assert engine.run(changed(long_image, layer.params_offset + field, kind, value)).status == status
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "value"),
+    [
+        pytest.param(0, "q", (1 << 60) + 1, id="bias beyond 2**60"),
+        pytest.param(0, "q", -(1 << 60) - 1, id="bias below -2**60"),
+        pytest.param(8, "i", 0, id="no divisor"),
+        pytest.param(8, "i", 2, id="a divisor of 64-bit sums"),
+        pytest.param(12, "i", -3, id="another rule"),
+        pytest.param(12, "i", 321, id="shift too far right"),
+        pytest.param(12, "i", 415, id="shift too far left"),
+        pytest.param(12, "i", 671, id="behind the last rule"),
+    ],
+)
+def test_channel_records_of_int16_weights_are_refused(
+    engine: Engine, long_image: bytes, field: int, kind: str, value: int
+) -> None:
+    description = read_image(long_image)
+    channels = description.constants_offset + struct.unpack_from("<I", description.operators[0].params, 56)[0]
+    assert engine.run(changed(long_image, channels + field, kind, value)).status == PARAM
+
+
+@pytest.mark.parametrize(
+    ("divisor", "shift", "taken"),
+    [(1, 322, True), (35, 353, True), (35, 352, False), (0, 384, False), (-1, 384, False), (1, 670, True)],
+)
+def test_divisors_and_their_shifts(
+    engine: Engine, image: bytes, divisor: int, shift: int, taken: bool
+) -> None:
+    at = parameters_of(image, "MEAN") + 12
+    answer = engine.run(changed(changed(image, at, "i", divisor), at + 4, "i", shift))
+    assert (answer.status == PARAM) is not taken
 
 
 def parameters_of(data: bytes, opcode: str) -> int:

@@ -70,15 +70,16 @@ def fixed_point(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Functions of ``qc_fixed_point.h`` and SOFTMAX as a shared library, compiled once for all workers."""
     compiler = shutil.which("cc")
     assert compiler, "the engine's tests need a C compiler named cc (Debian: apt install gcc)"
-    softmax, float_rule = (ENGINE / "kernels" / name for name in ("qc_softmax_s8.c", "qc_float_rule.c"))
-    content = b"".join(path.read_bytes() for path in (*sorted(ENGINE.glob("*.h")), softmax, float_rule))
+    names = ("qc_softmax_s8.c", "qc_float_rule.c", "qc_ratio_rule.c")
+    softmax, *rules = (ENGINE / "kernels" / name for name in names)
+    content = b"".join(path.read_bytes() for path in (*sorted(ENGINE.glob("*.h")), softmax, *rules))
     key = hashlib.sha256(SOURCE.encode() + content).hexdigest()[:16]
     library = tmp_path_factory.getbasetemp().parent / f"quantcheck-fixed-point-{key}.so"
     with FileLock(f"{library}.lock"):
         if not library.exists():
             partial = library.with_suffix(".partial")
             command = [compiler, "-std=c11", "-O2", "-shared", "-fPIC", f"-I{ENGINE}", f"-I{INCLUDE}"]
-            command += [str(float_rule), "-x", "c", "-", "-o", str(partial)]
+            command += [*map(str, rules), "-x", "c", "-", "-o", str(partial)]
             subprocess.run(command, input=SOURCE.encode(), check=True)
             partial.replace(library)
     return ctypes.CDLL(str(library))
