@@ -67,13 +67,15 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
         "--scheme",
         metavar="SCHEME",
         default="",
-        help=f"{', '.join(SCHEMES)}; of onnx: int8, uint8, int16x8 (default: int8)",
+        help=f"{', '.join(SCHEMES)}; of onnx: int8, uint8, int16x8; of espdl: int8, int16 (default: int8)",
     )
     for side in ("input", "output"):
         parser.add_argument(
             f"--{side}-type", choices=DATA_TYPES, default="", help="default: the scheme's, such as int8"
         )
-    parser.add_argument("--granularity", choices=GRANULARITIES, default="", help="default: per_channel")
+    parser.add_argument(
+        "--granularity", choices=GRANULARITIES, default="", help="default: per_channel; of espdl: per_tensor"
+    )
     parser.add_argument(
         "--optimize", action="store_true", help="equalise weights across layers first; with per_tensor"
     )

@@ -18,7 +18,8 @@ FIRMWARE = Path(__file__).parents[2] / "firmware"
 FLOORS = {  # the units of a floor include those of lower floors only
     "engine": (
         {"qc_image", "qc_simd", "qc_float32"},
-        {"qc_layout", "qc_sections", "qc_float_rule", "qc_broadcast", "qc_move"},
+        {"qc_layout", "qc_sections", "qc_ratio_rule", "qc_broadcast", "qc_move"},
+        {"qc_float_rule"},
         {"qc_fixed_point", "qc_kernels", "qc_check_rules"},
         {"qc_columns", "qc_wide"},
         {"kernels"},

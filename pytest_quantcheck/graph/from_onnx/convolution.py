@@ -54,6 +54,8 @@ def conv_transpose(t: Translation, node: Any, given: Attributes) -> None:
     Its weights are (inputs, outputs, height, width); ``pads`` are those of the convolution it transposes.
     Source: ONNX ``ConvTranspose``.
     """
+    if t.arithmetic.dtype != "int8":
+        t.fail(node, f"{t.arithmetic.dtype} is not supported; int8 is")
     source, given = as_image(t, node, given)
     weights, cells = _kernel(t, node, given)
     depth, outputs, height, width = cells.shape

@@ -39,13 +39,13 @@ def quantize_onnx(content: bytes, samples: Sequence[Float32], *, config: dict[st
     """
     wanted = QuantConfig.from_dict(config)
     options = OnnxOptions.read(dict(wanted.options))
-    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder, _silence():
+    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder, silence():
         try:
             quantized = _quantized(content, wanted, options, samples, Path(folder))
         except QuantizationError:
             raise
         except Exception as error:  # the quantizer raises whatever its steps raise
-            raise QuantizationError(f"onnxruntime's quantizer refuses the model: {_short(error)}") from error
+            raise QuantizationError(f"onnxruntime's quantizer refuses the model: {short(error)}") from error
     require(audit(bytes(quantized.SerializeToString())), name)  # names operators left in float
     inputs, outputs = wanted.input_type != "float32", wanted.output_type != "float32"
     fold_edges(quantized.graph, inputs=inputs, outputs=outputs)
@@ -53,12 +53,12 @@ def quantize_onnx(content: bytes, samples: Sequence[Float32], *, config: dict[st
     try:
         load_onnx().checker.check_model(quantized)
     except Exception as error:  # ValidationError has no public base
-        raise QuantizationError(f"ONNX's checker refuses the quantized model: {_short(error)}") from error
+        raise QuantizationError(f"ONNX's checker refuses the quantized model: {short(error)}") from error
     return bytes(quantized.SerializeToString(deterministic=True))
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """The quantizer prints advice through the root logger, ``print`` and ``warnings``."""
     level = logging.root.level
     logging.root.setLevel(logging.CRITICAL)
@@ -70,7 +70,8 @@ def _silence() -> Iterator[None]:
         logging.root.setLevel(level)
 
 
-def _short(error: Exception, limit: int = 400) -> str:
+def short(error: Exception, limit: int = 400) -> str:
+    """An error of another package in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -99,7 +100,7 @@ def _quantized(
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     kinds = sorted({*QDQRegistry, *QLinearOpsRegistry, *SUPPORTED})
-    path = _prepared(content, OPSET_INT16 if config.scheme == "int16x8" else OPSET, folder)
+    path = prepared(content, OPSET_INT16 if config.scheme == "int16x8" else OPSET, folder)
     names = [info.name for info in graph_inputs(parse(content).graph)]
     calibrator = calibrate.create_calibrator(
         path,
@@ -148,7 +149,7 @@ def _softmax_outputs(path: Path, scheme: str) -> dict[str, Any]:
 _METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 
 
-def _prepared(content: bytes, least_opset: int, folder: Path) -> Path:
+def prepared(content: bytes, least_opset: int, folder: Path) -> Path:
     """The model with a sufficient operator set, batch norms folded and all shapes inferred."""
     onnx = load_onnx()
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -160,7 +161,7 @@ def _prepared(content: bytes, least_opset: int, folder: Path) -> Path:
         except Exception as error:  # ConvertError has no public home
             raise QuantizationError(
                 f"the model has operator set {opset(model)} and cannot be converted to {least_opset}: "
-                f"{_short(error)}. Export it with operator set {least_opset}"
+                f"{short(error)}. Export it with operator set {least_opset}"
             ) from error
     source, target = folder / "float.onnx", folder / "prepared.onnx"
     onnx.save(model, source)

@@ -48,14 +48,14 @@ def quantize(
         )
     samples = representative(config.calibration, data, model.input_shapes, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
-    findings = [*samples.findings, *_layout(model), *require(audit(artefact, config), model.name)]
+    findings = [*samples.findings, *layout_findings(model), *require(audit(artefact, config), model.name)]
     manifest = manifest_of(
-        model, config, calibration=samples.to_dict(), versions=_versions(), findings=findings
+        model, config, calibration=samples.to_dict(), versions=versions(), findings=findings
     )
     return QuantizedModel(model.name, artefact, config, model.onnx, manifest)
 
 
-def _layout(model: FloatModel) -> Iterator[Finding]:
+def layout_findings(model: FloatModel) -> Iterator[Finding]:
     """ONNX's convolutions want channels before pixels, most datasets have them behind."""
     for tensor in model.summary.input_tensors:
         if len(tensor.shape) == 4:
@@ -67,7 +67,7 @@ def _layout(model: FloatModel) -> Iterator[Finding]:
             )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Of the packages that decide the artefact. Raises ``MissingExtraError``."""
     return {package: _version(package) for package in ("onnx", "onnxruntime")}
 
@@ -90,7 +90,7 @@ def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> d
         "granularity": config.granularity,
         "options": dict(config.options),
         "samples": samples.sha256,
-        **_versions(),
+        **versions(),
     }
 
 

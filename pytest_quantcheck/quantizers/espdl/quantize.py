@@ -1,0 +1,97 @@
+"""Post-training quantization of ``.onnx`` models with power-of-two scales for ESP-DL, audited and cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_quantcheck.cache import Cache
+from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.errors import CombinationError, QuantizationError, UnsupportedOperatorError, UsageError
+from pytest_quantcheck.graph.from_onnx.read import read_onnx
+from pytest_quantcheck.models.conversion.worker import shared_worker
+from pytest_quantcheck.models.float_model import FloatModel
+from pytest_quantcheck.models.load import Source, load
+from pytest_quantcheck.quantizers.audit.audit import audit, require
+from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.espdl.options import EspdlOptions
+from pytest_quantcheck.quantizers.manifest import manifest_of
+from pytest_quantcheck.quantizers.onnx.quantize import layout_findings, versions
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+
+CONVERT = "pytest_quantcheck.quantizers.espdl.convert"  # in the worker process; nothing of it is needed here
+RULES = 1  # counts up when an artefact would become another one
+
+
+def quantize(
+    source: Source,
+    config: QuantConfig,
+    data: Data | None = None,
+    *,
+    name: str = "",
+    base: Path | None = None,
+    cache: Cache | None = None,
+    input_range: tuple[float, float] | None = None,
+) -> QuantizedModel:
+    """Quantize an ONNX model as ``config`` asks, with ``data`` in the model's own layout to calibrate.
+
+    As ``quantizers.onnx.quantize``. Raises ``CombinationError`` for int16 with another calibration than
+    minmax, ``QuantizationError`` for a model with an operator that has no integer version.
+    """
+    options = EspdlOptions.read(dict(config.options))
+    if config.scheme == "int16" and options.calibration_method != "minmax":
+        raise CombinationError(
+            f"calibration_method={options.calibration_method!r} is impossible with scheme='int16'; "
+            "allowed: minmax, or scheme='int8'"
+        )
+    cache = cache or Cache()
+    model = load(source, base=base, cache=cache, name=name)
+    if not model.onnx:
+        raise UsageError(
+            f"{model.source} is no ONNX model, and quantizer='espdl' takes no other; export it to ONNX "
+            "(Keras: model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert "
+            "--tflite net.tflite --output net.onnx)"
+        )
+    samples = representative(config.calibration, data, model.input_shapes, input_range)
+    artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
+    _require_integers(artefact, model.name)
+    findings = [*samples.findings, *layout_findings(model), *require(audit(artefact, config), model.name)]
+    manifest = manifest_of(
+        model, config, calibration=samples.to_dict(), versions=versions(), findings=findings
+    )
+    return QuantizedModel(model.name, artefact, config, model.onnx, manifest)
+
+
+def _require_integers(artefact: bytes, name: str) -> None:
+    """The artefact is of use only where it runs in integers."""
+    try:
+        read_onnx(artefact)
+    except UnsupportedOperatorError as error:
+        raise QuantizationError(f"the model '{name}' cannot be quantized for ESP-DL: {error}") from error
+
+
+def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> dict[str, Any]:
+    """The cache key: everything the artefact depends on, and nothing else."""
+    return {
+        "make": "quantize_espdl",
+        "rules": RULES,
+        "source": model.semantic_sha256,
+        "input_type": config.input_type,
+        "output_type": config.output_type,
+        "scheme": config.scheme,
+        "granularity": config.granularity,
+        "options": dict(config.options),
+        "samples": samples.sha256,
+        **versions(),
+    }
+
+
+def _convert(model: FloatModel, config: QuantConfig, samples: Representative) -> bytes:
+    """In a process of its own: onnxruntime takes as long and as much as a stranger's model wants."""
+    return shared_worker(CONVERT, "the espdl quantizer").call(
+        "quantize_espdl",
+        content=model.onnx,
+        arrays=samples.inputs,
+        name=model.name,
+        config=config.to_dict(),
+    )
