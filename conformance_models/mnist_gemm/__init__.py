@@ -100,3 +100,37 @@ def train() -> keras.Model:
 def float_model() -> keras.Model:
     """The network with the weights of this folder."""
     return fit.restored(build(), WEIGHTS)
+
+
+def onnx_model() -> bytes:
+    """The network without its softmax as an ``.onnx`` file, with tf2onnx's operators and names."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    with np.load(WEIGHTS) as file:
+        weights = [file[f"w{i:02d}"].astype(np.float32) for i in range(6)]
+    shape = numpy_helper.from_array(np.asarray([-1, SIDE * SIDE], np.int64), "const_fold_opt__8")
+    nodes, constants = [], [shape]
+    nodes.append(helper.make_node("Reshape", ["input", shape.name], ["flat"], "sequential/flatten/Reshape"))
+    last = "flat"
+    for number, (matrix, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+        name = f"sequential/dense_{number}"
+        constants.append(numpy_helper.from_array(matrix, f"{name}/MatMul/ReadVariableOp:0"))
+        constants.append(numpy_helper.from_array(bias, f"{name}/BiasAdd/ReadVariableOp:0"))
+        product, total = f"{name}/MatMul:0", f"{name}/BiasAdd:0" if number < 2 else "output"
+        nodes.append(helper.make_node("MatMul", [last, constants[-2].name], [product], f"{name}/MatMul"))
+        nodes.append(helper.make_node("Add", [product, constants[-1].name], [total], f"{name}/BiasAdd"))
+        last = total
+        if number < 2:
+            last = f"{name}/Relu:0"
+            nodes.append(helper.make_node("Relu", [total], [last], f"{name}/Relu"))
+    graph = helper.make_graph(
+        nodes,
+        "mnist",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", SIDE, SIDE, 1])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", len(CLASSES)])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())

@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": "say where a quantized model loses its accuracy, and why",
     "chain": "run the steps of a Model-Zoo configuration",
     "study": "compare float, quantized and badly calibrated models of one network",
+    "export-espdl": "write the coefficients of a float ONNX model as C++ for ESP-DL 1.1",
     "verdict": "turn a JSON report of pytest into an exit code",
     "diff": "say what changed between two JSON reports",
     "merge": "join the JSON reports of several jobs into one verdict",
@@ -36,7 +37,7 @@ COMMANDS = {
 
 
 class Command(Protocol):
-    """A sub-command: the module of that name in this folder."""
+    """A sub-command: the module of that name in this folder, with ``_`` for ``-``."""
 
     def add_parser(self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None: ...
     def run(self, args: argparse.Namespace) -> int: ...
@@ -103,4 +104,4 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _module(command: str) -> Command:
-    return cast(Command, importlib.import_module(f"{__name__}.{command}"))
+    return cast(Command, importlib.import_module(f"{__name__}.{command.replace('-', '_')}"))

@@ -21,9 +21,10 @@ from pytest_quantcheck.wording import visible
 _KINDS = "biufcSU"  # no objects
 
 
-def read_pickle(path: Path) -> dict[str, Array]:
+def read_pickle(path: Path, *, numbers: bool = False) -> dict[str, Array]:
     """The arrays of a pickle by name: of a dict its keys, of a pair ``x`` and ``y``, of one array ``""``.
 
+    With ``numbers`` a dict may hold plain numbers, too, which become arrays without axes.
     Raises ``ModelError`` for whatever else is in it; nothing of it is imported or called. ``OSError`` passes.
     """
     content = read_whole(path, largest_bytes())
@@ -39,6 +40,9 @@ def read_pickle(path: Path) -> dict[str, Array]:
         named = dict(zip("xy", found, strict=True))
     else:
         named = found if isinstance(found, dict) else {}
+    if numbers:
+        plain = (int, float, np.generic)
+        named = {key: np.asarray(v) if isinstance(v, plain) else v for key, v in named.items()}
     for name, array in named.items():
         if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.kind not in _KINDS:
             named = {}

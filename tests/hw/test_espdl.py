@@ -33,3 +33,15 @@ def test_the_rule_of_another_chip_on_board(board, quantized_model, test_vectors,
 @pytest.mark.quant(scheme="int16", options={"target": "esp32s3", "generation": 1})
 def test_sums_that_are_rounded_down_on_board(board, quantized_model, test_vectors, gate):
     assert gate.check(board.run(quantized_model, test_vectors.take(range(4)))).exact
+
+
+@pytest.mark.quant(
+    model="conformance_models.mnist_gemm:onnx_model",
+    data="conformance_models.mnist_gemm:dataset",
+    options={"target": "esp32s3", "generation": 1},
+    calibration="count:100",
+)
+def test_the_tutorials_network_on_board(board, quantized_model, test_vectors, reference, gate):
+    most = {"int8": 0.02, "int16": 0.005}[quantized_model.config.scheme]
+    gate.check(reference.run(quantized_model, test_vectors), max_drop=most)
+    assert gate.check(board.run(quantized_model, test_vectors.take(range(6)))).exact

@@ -14,7 +14,7 @@ from pytest_quantcheck.numerics.arrays import Float32
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.espdl.calibration import exponent, observe
 from pytest_quantcheck.quantizers.espdl.exponents import Plan
-from pytest_quantcheck.quantizers.espdl.layers import Rules
+from pytest_quantcheck.quantizers.espdl.layers import Rules, with_quantized_weights
 from pytest_quantcheck.quantizers.espdl.optimize import optimize
 from pytest_quantcheck.quantizers.espdl.options import EspdlOptions
 from pytest_quantcheck.quantizers.espdl.qdq import Builder, say
@@ -46,9 +46,13 @@ def quantize_espdl(content: bytes, samples: Sequence[Float32], *, config: dict[s
             raise QuantizationError(f"the model '{name}' cannot be prepared: {short(error)}") from error
     require_known(model.graph)
     plan = Plan(model.graph)
-    seen = observe(model, samples, plan.quantized, options.calibration_method != "minmax")
+    rounded = with_quantized_weights(model, plan, rules) if rules.generation == 2 else model
+    seen = observe(rounded, samples, plan.quantized, options.calibration_method != "minmax")
     chosen = {key: exponent(each, rules.dtype, rules.cover, options) for key, each in seen.items()}
-    Builder(model.graph, plan, plan.shared(chosen), rules).build()
+    exponents = plan.shared(chosen)
+    if rules.generation == 2:
+        exponents = plan.aligned(exponents)
+    Builder(model.graph, plan, exponents, rules).build()
     inputs, outputs = wanted.input_type != "float32", wanted.output_type != "float32"
     fold_edges(model.graph, inputs=inputs, outputs=outputs)
     sort(model.graph)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_quantcheck.formats.onnx import constants, graph_inputs, kind_of
+from pytest_quantcheck.formats.onnx import constants, graph_inputs, in_order, kind_of
 
 # inputs and outputs of these have one exponent: they move, choose or limit integers
 SHARING = (
     *("Concat", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Pad", "Resize"),
     *("MaxPool", "Relu", "Clip", "LeakyRelu", "Identity", "Dropout"),
 )
+ADDING = ("Add", "Sub")  # their inputs get the exponent of their output
 COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 CLAMPS = ("Relu", "Clip")  # directly behind a computing operator they are part of it
 
@@ -26,9 +27,11 @@ class Plan:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
         self.outputs = {info.name for info in graph.output}
-        made = [name for node in graph.node for name in node.output if name]
+        self.nodes = in_order(graph)
+        self.made = {name for node in graph.node for name in node.output if name}
         self.inside = {node.output[0] for node in graph.node if self._is_clamped(node)}
         inputs = [info.name for info in graph_inputs(graph)]
+        made = [name for node in graph.node for name in node.output if name]
         self.quantized = [n for n in (*inputs, *made) if n not in self.inside and n not in self.constants]
         self._parent = {name: name for name in self.quantized}
         for node in graph.node:
@@ -64,3 +67,22 @@ class Plan:
             root = self._root(name)
             most[root] = max(most.get(root, exponent), exponent)
         return {name: most[self._root(name)] for name in exponents}
+
+    def aligned(self, exponents: Mapping[str, int]) -> dict[str, int]:
+        """With what a sum alone reads on the sum's exponent already.
+
+        Source: esp-ppq ``QuantAlignmentPass``. What shares its exponent, or has other readers, is rescaled
+        at the sum instead.
+        """
+        changed = dict(exponents)
+        members: dict[str, int] = {}
+        for name in exponents:
+            members[self._root(name)] = members.get(self._root(name), 0) + 1
+        for node in reversed(self.nodes):
+            if kind_of(node) not in ADDING:
+                continue
+            for name in node.input:
+                alone = len(self.readers[name]) == 1 and name not in self.outputs and name in self.made
+                if name in changed and alone and members[self._root(name)] == 1:
+                    changed[name] = changed[self.quantized_output(node)]
+        return changed

@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import QuantizationError
-from pytest_quantcheck.formats.onnx import attributes, kind_of
+from pytest_quantcheck.formats.onnx import attributes, kind_of, load_onnx
 from pytest_quantcheck.numerics.arrays import Array, IntArray
-from pytest_quantcheck.numerics.power_of_two import CHIP_RULES, ChipRule, Cover, choose_exponent, quantize
+from pytest_quantcheck.numerics.power_of_two import (
+    CHIP_RULES,
+    ChipRule,
+    Cover,
+    choose_exponent,
+    dequantize,
+    quantize,
+)
 from pytest_quantcheck.numerics.rounding import Rounding, round_real
-from pytest_quantcheck.quantizers.espdl.exponents import Plan
+from pytest_quantcheck.quantizers.espdl.exponents import COMPUTING, Plan
 from pytest_quantcheck.quantizers.espdl.options import EspdlOptions
 
 
@@ -74,21 +81,12 @@ def quantize_layer(
     What ``fixed`` does not hold is chosen by ``rules``. Raises ``QuantizationError`` where ESP-DL has no such
     layer.
     """
-    source, name = node.input[0], node.input[1]
-    weights = plan.constants.get(name)
-    if weights is None or source not in exponents:
-        told = "weights that are no constants; ESP-DL has no such layer"
-        raise QuantizationError(f"{where(node)} has {told}")
+    source = node.input[0]
+    if source not in exponents:
+        raise QuantizationError(f"{where(node)} has a constant as its input; ESP-DL has no such layer")
+    integers, chosen = _quantize_weights(node, plan, rules, fixed)
     axis = channel_axis(node)
-    per_channel = rules.per_channel and kind_of(node) != "ConvTranspose"
-    rest = tuple(i for i in range(weights.ndim) if i != axis)
-    largest = np.max(np.abs(weights), axis=rest if per_channel else None, initial=0)
-    chosen = fixed.get(name, choose_exponent(largest, rules.dtype, cover=rules.cover))
-    how: dict[str, Any] = {"rounding": rules.weights, "narrow": rules.generation == 1}
-    channels = weights.shape[axis]
-    if chosen.ndim and chosen.shape != (channels,):
-        raise QuantizationError(f"{where(node)} has {channels} channels, but {len(chosen)} exponents")
-    integers = quantize(weights, chosen, rules.dtype, axis if chosen.ndim else None, **how)
+    channels = integers.shape[axis]
     sums = np.broadcast_to(exponents[source] + chosen, (channels,))
     if len(node.input) < 3 or not node.input[2]:
         return Layer(integers, chosen, axis, None, sums, 0)
@@ -103,6 +101,42 @@ def quantize_layer(
     steps = round_real(np.ldexp(real, -held), rules.weights)
     values = np.clip(steps, -most, np.nextafter(most, 0) if bits > 53 else most - 1).astype(np.int64)
     return Layer(integers, chosen, axis, values, held, bits)
+
+
+def _quantize_weights(
+    node: Any, plan: Plan, rules: Rules, fixed: Mapping[str, IntArray]
+) -> tuple[Array, IntArray]:
+    """Integers and exponents of a layer's weights."""
+    weights = plan.constants.get(node.input[1])
+    if weights is None:
+        told = "weights that are no constants; ESP-DL has no such layer"
+        raise QuantizationError(f"{where(node)} has {told}")
+    axis = channel_axis(node)
+    per_channel = rules.per_channel and kind_of(node) != "ConvTranspose"
+    rest = tuple(i for i in range(weights.ndim) if i != axis)
+    largest = np.max(np.abs(weights), axis=rest if per_channel else None, initial=0)
+    chosen = fixed.get(node.input[1], choose_exponent(largest, rules.dtype, cover=rules.cover))
+    how: dict[str, Any] = {"rounding": rules.weights, "narrow": rules.generation == 1}
+    if chosen.ndim and chosen.shape != (weights.shape[axis],):
+        channels = weights.shape[axis]
+        raise QuantizationError(f"{where(node)} has {channels} channels, but {len(chosen)} exponents")
+    return quantize(weights, chosen, rules.dtype, axis if chosen.ndim else None, **how), chosen
+
+
+def with_quantized_weights(model: Any, plan: Plan, rules: Rules) -> Any:
+    """A copy of a ``ModelProto`` whose weights are rounded, as esp-ppq has them while it calibrates."""
+    onnx = load_onnx()
+    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    rounded = {}
+    for node in copy.graph.node:
+        if kind_of(node) in COMPUTING:
+            integers, exponents = _quantize_weights(node, plan, rules, {})
+            axis = channel_axis(node) if exponents.ndim else None
+            rounded[node.input[1]] = dequantize(integers, exponents, axis)
+    for each in copy.graph.initializer:
+        if each.name in rounded:
+            each.CopyFrom(onnx.numpy_helper.from_array(rounded[each.name], each.name))
+    return copy
 
 
 def _bias_format(

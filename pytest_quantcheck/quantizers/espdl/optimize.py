@@ -119,7 +119,9 @@ def _matmul_to_gemm(at: _Fusion, node: Any) -> list[Any]:
     units = at.constants[maker.input[1]].shape[-1]
     if bias.size not in (1, units) or bias.shape[-1:] not in ((units,), (1,), ()):
         return []
-    name = at.constant(f"{node.output[0]}_bias", np.broadcast_to(bias.reshape(-1), (units,)))
+    name = next(each for each in node.input if each != before)
+    if bias.shape != (units,):
+        name = at.constant(f"{node.output[0]}_bias", np.broadcast_to(bias.reshape(-1), (units,)))
     _become(node, "Gemm", [maker.input[0], maker.input[1], name])
     return [maker]
 

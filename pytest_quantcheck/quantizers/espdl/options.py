@@ -78,7 +78,7 @@ ESPDL = Quantizer(
     function="pytest_quantcheck.quantizers.espdl.quantize:quantize",
     schemes={  # named after activations and weights, which have one type
         "int8": Scheme(("int8", "float32"), ("int8", "float32"), ("per_tensor", "per_channel")),
-        "int16": Scheme(("int16", "float32"), ("int16", "float32"), ("per_tensor",)),
+        "int16": Scheme(("int16", "float32"), ("int16", "float32"), ("per_tensor", "per_channel")),
     },
     options=_options,
 )

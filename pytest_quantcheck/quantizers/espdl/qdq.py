@@ -11,13 +11,12 @@ from pytest_quantcheck.formats.onnx import attributes, kind_of, load_onnx
 from pytest_quantcheck.graph.from_onnx.read import DTYPE, ROUNDING
 from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.numerics.power_of_two import dequantize, quantize
-from pytest_quantcheck.quantizers.espdl.exponents import COMPUTING, Plan
+from pytest_quantcheck.quantizers.espdl.exponents import ADDING, COMPUTING, Plan
 from pytest_quantcheck.quantizers.espdl.layers import Rules, quantize_layer
 from pytest_quantcheck.quantizers.espdl.options import EspdlOptions
 from pytest_quantcheck.quantizers.onnx.rewrite import replace_nodes
 
 TARGET, GENERATION = "quantcheck.target", "quantcheck.generation"  # metadata of the artefact
-ADDING = ("Add", "Sub")  # their inputs have the exponent of their output
 
 
 class Builder:

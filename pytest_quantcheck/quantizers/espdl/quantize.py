@@ -36,13 +36,19 @@ def quantize(
     """Quantize an ONNX model as ``config`` asks, with ``data`` in the model's own layout to calibrate.
 
     As ``quantizers.onnx.quantize``. Raises ``CombinationError`` for int16 with another calibration than
-    minmax, ``QuantizationError`` for a model with an operator that has no integer version.
+    minmax, in generation 1 also per channel, ``QuantizationError`` for a model with an
+    operator that has no integer version.
     """
     options = EspdlOptions.read(dict(config.options))
     if config.scheme == "int16" and options.calibration_method != "minmax":
         raise CombinationError(
             f"calibration_method={options.calibration_method!r} is impossible with scheme='int16'; "
             "allowed: minmax, or scheme='int8'"
+        )
+    if config.scheme == "int16" and options.generation == 1 and config.granularity != "per_tensor":
+        raise CombinationError(
+            f"granularity={config.granularity!r} is impossible with scheme='int16' of generation 1; allowed: "
+            "per_tensor, or generation=2"
         )
     cache = cache or Cache()
     model = load(source, base=base, cache=cache, name=name)

@@ -22,7 +22,7 @@ EXIT_CODES = {0, 1, 2, 3, 130}
 def parser_of(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="quantcheck")
     subparsers = parser.add_subparsers()
-    importlib.import_module(f"pytest_quantcheck.cli.{command}").add_parser(subparsers)
+    importlib.import_module(f"pytest_quantcheck.cli.{command.replace('-', '_')}").add_parser(subparsers)
     return subparsers.choices[command]
 
 

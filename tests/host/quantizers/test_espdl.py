@@ -94,7 +94,6 @@ def test_the_targets_are_those_with_a_rule() -> None:
         ({"options": {"calibration_method": "mse"}}, UsageError, "allowed: minmax, entropy, percentile"),
         ({"options": {"generation": 3}}, UsageError, "generation=3 is not known"),
         ({"options": {"percentile": 99.0}}, CombinationError, "calibration_method='percentile'"),
-        ({"scheme": "int16", "granularity": "per_channel"}, CombinationError, "allowed: per_tensor"),
         ({"scheme": "int4"}, UsageError, "scheme='int4' is not known"),
     ],
 )
@@ -106,6 +105,14 @@ def test_what_is_not_known_is_refused_by_name(how: dict[str, Any], error: type[E
 def test_int16_takes_the_largest_value_only(cache: Cache) -> None:
     with pytest.raises(CombinationError, match="impossible with scheme='int16'; allowed: minmax"):
         make(cache, scheme="int16", options={"calibration_method": "entropy"})
+
+
+def test_int16_of_the_old_toolkit_has_one_exponent_per_layer(cache: Cache) -> None:
+    how: dict[str, Any] = {"scheme": "int16", "granularity": "per_channel"}
+    with pytest.raises(CombinationError, match="allowed: per_tensor, or generation=2"):
+        make(cache, options={"generation": 1}, **how)
+    _, exponents, *_ = layer(make(cache, options={"target": "esp32p4"}, **how))
+    assert exponents.shape == (5,)
 
 
 def test_what_has_no_integers_is_refused_by_name(cache: Cache) -> None:
@@ -278,3 +285,11 @@ def test_scales_that_contradict_the_metadata_are_refused(cache: Cache) -> None:
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (make(Cache(tmp_path / name)).artefact for name in ("a", "b"))
     assert first == second
+
+
+def test_ranges_are_those_with_rounded_weights(cache: Cache) -> None:
+    """Today's tool looks at activations when weights are rounded already; the old one did not."""
+    weights, x = np.asarray([[1.9], [0.994]]), Samples(np.asarray([[1.0, 0.0], [0.0, 128.0]], np.float32))
+    *_, new = layer(make(cache, dense(weights, np.zeros(1)), x))
+    *_, old = layer(make(cache, dense(weights, np.zeros(1)), x, options={"generation": 1}))
+    assert (old, new) == (0, 1)  # up to 127.2 by the float weights, 128 by the rounded ones
