@@ -13,7 +13,7 @@ from pytest_quantcheck.cli.document import data_sha256, write_document
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_runner
-from pytest_quantcheck.cli.vectors import FORMAT, read_inputs, read_model
+from pytest_quantcheck.cli.vectors import FLOAT_HELP, FORMAT, read_inputs, read_model
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.patch import patch_input_zero_point, patch_weight
@@ -46,6 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=f"what is compared with it (or --a with it, where it alone is exact): {names}",
     )
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
+    parser.add_argument("--float", action="store_true", help=FLOAT_HELP)
     parser.add_argument("--json", type=Path, metavar="R.json", help="write the result as JSON")
     parser.add_argument(
         "--break",
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.a == args.b:
         raise UsageError(f"--a and --b are both {args.a!r}; name two runners")
     model = read_model(args.model)
-    vectors = read_inputs(args.inputs, model)
+    vectors = read_inputs(args.inputs, model, floats=args.float)
     if args.json:
         check_file("--json", args.json, args.model, args.inputs)
     if args.fault and {args.a, args.b} <= set(HOST_RUNNERS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pytest_quantcheck.wording import counted
 
 if TYPE_CHECKING:
     from pytest_quantcheck.cache import Cache
+    from pytest_quantcheck.data.calibration import Calibration
     from pytest_quantcheck.data.representative import Data
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -93,7 +95,8 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration",
         metavar="SAMPLES",
-        help="10%%, count:100, all, stratified:10%%, classes:5, ids:a,b, random or random:20 (default: all)",
+        help="10%%, count:100, all, stratified:10%%, classes:5, ids:a,b, random or random:20 (default: all; "
+        "without --data: random)",
     )
     parser.add_argument("--seed", type=int, default=0, help="which samples a part or random stands for")
     parser.add_argument(
@@ -106,7 +109,7 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=float,
         metavar=("LOW", "HIGH"),
-        help="what random samples are drawn from, when no dataset says so",
+        help="what random samples are drawn from (default: what dataset or model say, else 0 1)",
     )
 
 
@@ -120,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if not archive:
         mltk.refuse(args)
         _check_configuration(args)
-    data = load_data(args.data, here) if args.data else None
+    data = load_data(args.data, here, None if archive else partial(_input_names, args)) if args.data else None
     _say(f"quantizing {args.model}")
     if archive:
         output = mltk.target_of(args)
@@ -155,17 +158,15 @@ def _chosen(args: argparse.Namespace) -> str:
 
 def _quantize(args: argparse.Namespace, data: Data | None, cache: Cache) -> tuple[QuantizedModel, list[str]]:
     """The model, and what was written beside it."""
-    from pytest_quantcheck.data.calibration import Calibration
     from pytest_quantcheck.quantizers.artefact import write_artefact
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.quantize import quantize
 
-    text = args.calibration or ("all" if args.seed else None)
     config = QuantConfig(
         args.input_type,
         args.output_type,
         args.granularity,
-        Calibration.parse(text, args.seed) if text else None,
+        _calibration(args),
         _chosen(args),
         args.scheme,
         tuple(_option(text) for text in args.option),
@@ -176,6 +177,26 @@ def _quantize(args: argparse.Namespace, data: Data | None, cache: Cache) -> tupl
         _converge(args, config, data, cache)
     model = quantize(args.model, config, data, base=Path.cwd(), cache=cache, input_range=span)
     return model, [f"manifest: {write_artefact(model, args.output)}"]
+
+
+def _calibration(args: argparse.Namespace) -> Calibration | None:
+    """What was asked for; without data random, where the scheme needs samples at all."""
+    from pytest_quantcheck.data.calibration import Calibration
+
+    schemes = quantizer(_chosen(args)).schemes
+    scheme = schemes.get(args.scheme or next(iter(schemes)))
+    usual = "random" if args.data is None and scheme is not None and scheme.calibrated else "all"
+    text = args.calibration or (usual if usual == "random" or args.seed else None)
+    return Calibration.parse(text, args.seed) if text else None
+
+
+def _input_names(args: argparse.Namespace) -> list[str]:
+    """Of the float model, which the quantizer takes from the same cache."""
+    from pytest_quantcheck.cache import Cache
+    from pytest_quantcheck.models.load import load
+
+    model = load(args.model, base=Path.cwd(), cache=Cache(args.cache))
+    return [tensor.name for tensor in model.summary.input_tensors]
 
 
 def _print_score(model: QuantizedModel, data: Data | None) -> None:

@@ -13,6 +13,7 @@ from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_board
 from pytest_quantcheck.cli.vectors import (
+    FLOAT_HELP,
     FORMAT,
     output_file,
     read_inputs,
@@ -37,6 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite or .onnx file")
     parser.add_argument("--board", required=True, metavar="NAME", help="a board of the inventory")
     parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
+    parser.add_argument("--float", action="store_true", help=FLOAT_HELP)
     parser.add_argument("--outputs", type=Path, metavar="Y.npy")
     parser.add_argument("--profile", action="store_true", help="count every operator on its own")
     parser.add_argument("--json", type=Path, metavar="R.json", help="write the results as JSON")
@@ -46,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run all inputs on the board; write what was asked for; print a summary."""
     model = read_model(args.model)
-    vectors = read_inputs(args.inputs, model)
+    vectors = read_inputs(args.inputs, model, floats=args.float)
     outputs = output_file(args.outputs, model) if args.outputs else None
     if outputs:
         check_file("--outputs", outputs, args.model, args.inputs)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pytest_quantcheck.data.dataset import Raw
+from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.data.load import input_key
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole, write_whole
@@ -18,9 +19,11 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
 
 FORMAT = (
-    "X.npy holds N inputs in the model's own data type, N first; a model with several inputs takes an .npz "
-    "with one array per input, named like the input's tensor or 0, 1, ...; nothing is quantized."
+    "X.npy holds N inputs in the model's own data type, N first, or with --float real numbers after "
+    "preprocessing; a model with several inputs takes an .npz with one array per input, named like the "
+    "input's tensor or 0, 1, ...; without --float nothing is quantized."
 )
+FLOAT_HELP = "the inputs are real numbers: quantize them with the input's own scale and zero point"
 
 
 def read_model(path: Path) -> QuantizedModel:
@@ -36,10 +39,10 @@ def read_model(path: Path) -> QuantizedModel:
     return QuantizedModel(path.stem, artefact, path=path)
 
 
-def read_inputs(path: Path, model: QuantizedModel) -> Raw:
+def read_inputs(path: Path, model: QuantizedModel, *, floats: bool = False) -> Raw | Samples:
     """The model's raw inputs from a ``.npy`` or ``.npz`` file, (N, ...) each; dtypes and shapes are checked.
 
-    Nothing pickled is ever loaded. Raises ``UsageError``.
+    With ``floats`` they are real numbers. Nothing pickled is ever loaded. Raises ``UsageError``.
     """
     names = [tensor.name for tensor in summary_of(model.artefact).input_tensors]
     if not path.exists():
@@ -47,12 +50,27 @@ def read_inputs(path: Path, model: QuantizedModel) -> Raw:
     try:
         file = NumpyFile(path)
         keys = [""] if file.single else [_pick(file, number, name) for number, name in enumerate(names)]
+        if floats:
+            _refuse_integers([file.outline(key) for key in keys])
+            return _checked(model, Samples(tuple(file[key] for key in keys)))
         quantize_inputs(model, Raw(tuple(file.outline(key) for key in keys)))
-        raw = Raw(tuple(file[key] for key in keys))
-        quantize_inputs(model, raw)
+        return _checked(model, Raw(tuple(file[key] for key in keys)))
     except (UsageError, ModelError) as error:
         raise UsageError(f"--inputs {path}: {error}. {FORMAT}") from error
-    return raw
+
+
+_Vectors = TypeVar("_Vectors", Raw, Samples)
+
+
+def _checked(model: QuantizedModel, vectors: _Vectors) -> _Vectors:
+    quantize_inputs(model, vectors)
+    return vectors
+
+
+def _refuse_integers(arrays: Sequence[Array]) -> None:
+    for array in arrays:
+        if array.dtype.kind != "f":
+            raise UsageError(f"the file holds {array.dtype}, and --float takes real numbers (float32)")
 
 
 def output_file(path: Path, model: QuantizedModel) -> Path:
@@ -80,7 +98,6 @@ def write_outputs(path: Path, outputs: Sequence[Array], model: QuantizedModel) -
 
 def _pick(file: NumpyFile, number: int, name: str) -> str:
     """Which array of the file is the model's input ``number``."""
-    for key in (name, str(number), f"arr_{number}"):
-        if key in file:
-            return key
+    if (key := input_key(file, number, name)) is not None:
+        return key
     raise UsageError(f"the file has no array for input {number} ({name!r}); it has: {', '.join(file)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Union
 
@@ -15,18 +16,25 @@ from pytest_quantcheck.named_function import call_reference, is_reference
 from pytest_quantcheck.numerics.arrays import Array
 
 FORMAT = (
-    "A .npy file holds the samples, sample axis first. An .npz file holds x (or x0, x1, ... for several "
-    "inputs), and if known y and ids; or a whole dataset: calibration_x, calibration_y, calibration_ids, "
+    "A .npy file holds the samples, sample axis first. An .npz file holds x (or for several inputs x0, x1, "
+    "..., or 0, 1, ..., or arrays named like the model's inputs), and if known y and ids; or a whole "
+    "dataset: calibration_x, calibration_y, calibration_ids, "
     "test_x, test_y, test_ids, classes, input_range. A .pickle or .pkl file holds such arrays in a "
     "dict, or a pair x, y"
 )
 
 
-def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Samples]:
+Names = Callable[[], Sequence[str]]
+
+
+def load_data(
+    source: str | Path, base: Path | None = None, names: Names | None = None
+) -> Union[Dataset, Samples]:
     """``.npy``, ``.npz`` and ``.pickle`` files (see ``FORMAT``), a function that returns a ``Dataset`` or
     ``Samples``, or a folder read by one of ``data/readers/``, such as ``images:train?size=96``.
 
-    ``base`` is the folder that relative names start from. Raises ``UsageError`` or ``ModelError``.
+    ``base`` is the folder that relative names start from. ``names`` gives the names of the model's inputs; it
+    is called when the file has no ``x``. Raises ``UsageError`` or ``ModelError``.
     """
     if isinstance(source, str) and is_source(source, base):
         return read_source(source, base)
@@ -50,7 +58,7 @@ def load_data(source: str | Path, base: Path | None = None) -> Union[Dataset, Sa
     if "" in arrays:
         return Samples(arrays[""])
     whole = any(name.startswith(("test_x", "calibration_x")) for name in arrays)
-    return _dataset(arrays, path) if whole else _samples(arrays, "", path)
+    return _dataset(arrays, path) if whole else _samples(arrays, "", path, names)
 
 
 def _dataset(arrays: dict[str, Array], path: Path) -> Dataset:
@@ -67,7 +75,7 @@ def _dataset(arrays: dict[str, Array], path: Path) -> Dataset:
     )
 
 
-def _samples(arrays: dict[str, Array], prefix: str, path: Path) -> Samples:
+def _samples(arrays: dict[str, Array], prefix: str, path: Path, names: Names | None = None) -> Samples:
     start = f"{prefix}x"
     numbered = re.compile(re.escape(start) + "(0|[1-9][0-9]{0,3})")
     numbers = sorted(int(match[1]) for name in arrays if (match := numbered.fullmatch(name)))
@@ -78,7 +86,25 @@ def _samples(arrays: dict[str, Array], prefix: str, path: Path) -> Samples:
         return Samples(arrays[start], labels, ids)
     if numbers:
         return Samples(tuple(arrays[f"{start}{n}"] for n in numbers), labels, ids)
+    if not prefix and (keys := _input_keys(arrays, names() if names else ())):
+        return Samples(tuple(arrays[key] for key in keys), labels, ids)
     raise ModelError(f"{path} holds no {start}; it has: {', '.join(sorted(arrays)) or 'nothing'}. {FORMAT}")
+
+
+def input_key(keys: Container[str], number: int, name: str) -> str | None:
+    """Which of a file's arrays is the model's input ``number``, called ``name`` in the model.
+
+    Its name, with or without what TensorFlow puts around it, or its number, as NumPy may have written it.
+    """
+    bare = name.removeprefix("serving_default_").partition(":")[0]
+    return next((key for key in (name, bare, str(number), f"arr_{number}") if key and key in keys), None)
+
+
+def _input_keys(arrays: dict[str, Array], names: Sequence[str]) -> list[str]:
+    """The array of each of the model's inputs; empty where one is missing."""
+    found = [input_key(arrays, number, name) for number, name in enumerate(names)]
+    keys = [key for key in found if key is not None]
+    return keys if len(keys) == len(names) == len(set(keys)) else []
 
 
 def _names(arrays: dict[str, Array], key: str, path: Path) -> tuple[str, ...] | None:

@@ -78,7 +78,12 @@ def representative(
             f"input range {limits[0]:g} to {limits[1]:g}: two finite numbers, the lower one first"
         )
     if calibration.kind == "random":
-        return _random(calibration, limits, shapes)
+        if limits is None:
+            raise UsageError(
+                "random calibration draws from the input range of the model, and none is known. "
+                "Give a Dataset with input_range=(low, high), or --input-range LOW HIGH on the command line"
+            )
+        return drawn(calibration, [limits] * len(shapes), shapes)
     if data is None:
         raise UsageError(
             f"calibration={calibration.text!r} needs calibration samples, and no data was given. "
@@ -103,19 +108,16 @@ def _chosen(calibration: Calibration, samples: Samples, classes: Sequence[str]) 
     return samples.take(choose(calibration, samples.names, labels, classes))
 
 
-def _random(
-    calibration: Calibration, limits: tuple[float, float] | None, shapes: Sequence[Shape]
+def drawn(
+    calibration: Calibration, ranges: Sequence[tuple[float, float]], shapes: Sequence[Shape]
 ) -> Representative:
-    """Uniform over the input range, from PCG64's raw stream, which NumPy keeps the same for ever."""
-    if limits is None:
-        raise UsageError(
-            "random calibration draws from the input range of the model, and none is known. "
-            "Give a Dataset with input_range=(low, high), or --input-range LOW HIGH on the command line"
-        )
-    low, high = limits
+    """Random samples: float32 (N, *shape) per input, uniform over its range (low, high).
+
+    They come from PCG64's raw stream, which NumPy keeps the same for ever.
+    """
     generator = np.random.PCG64(calibration.seed)
     inputs = []
-    for shape in shapes:
+    for (low, high), shape in zip(ranges, shapes, strict=True):
         full = (calibration.size(0), *shape)
         words = np.asarray(generator.random_raw(int(np.prod(full))), dtype=np.uint64)
         unit = (words >> np.uint64(40)).astype(np.float64) / 2**24

@@ -26,8 +26,8 @@ def quantize(
     """Quantize ``source`` as ``config`` asks, with ``data`` to calibrate.
 
     ``source`` is what ``models.load`` takes, relative to ``base``; ``name`` is the model's in ids.
-    ``input_range`` is needed for random calibration where ``data`` does not state it. Imports the
-    quantizer's function now; which errors it raises stands there.
+    ``input_range`` (low, high) is what random calibration draws from. Imports the quantizer's function now;
+    which errors it raises stands there.
     """
     module, _, function = quantizer(config.quantizer).function.partition(":")
     made: QuantizedModel = getattr(importlib.import_module(module), function)(

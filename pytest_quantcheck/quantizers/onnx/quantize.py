@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.cache import Cache
-from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.data.representative import Data, Representative
 from pytest_quantcheck.errors import MissingExtraError, UsageError
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.models.conversion.worker import shared_worker
@@ -18,6 +18,7 @@ from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.manifest import manifest_of
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.quantizers.samples import calibration_samples
 
 CONVERT = "pytest_quantcheck.quantizers.onnx.convert"  # in the worker process; nothing of it is needed here
 
@@ -46,7 +47,7 @@ def quantize(
             "model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert "
             "--tflite net.tflite --output net.onnx)"
         )
-    samples = representative(config.calibration, data, model.input_shapes, input_range)
+    samples = calibration_samples(config, data, model, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
     findings = [*samples.findings, *layout_findings(model), *require(audit(artefact, config), model.name)]
     manifest = manifest_of(

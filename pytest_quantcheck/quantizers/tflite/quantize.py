@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.cache import Cache
-from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.data.representative import Data, Representative
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.models.conversion import converter
@@ -18,6 +18,7 @@ from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.manifest import manifest_of
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.quantizers.samples import calibration_samples
 from pytest_quantcheck.quantizers.tflite import optimize
 from pytest_quantcheck.quantizers.tflite.facts import facts_of
 
@@ -35,17 +36,16 @@ def quantize(
     """Quantize ``source`` (see ``models.load``) as ``config`` asks, with ``data`` to calibrate.
 
     The artefact is audited: one that is not what was asked for raises ``QuantizationError``. The manifest
-    holds the hashes, the calibration ids, the versions and the findings that are not errors. ``input_range``
-    is needed for random calibration where ``data`` does not state it.
+    holds the hashes, the calibration ids, the versions and the findings that are not errors. Random
+    calibration draws from ``input_range``, or the range that ``data`` state, or what the file says
+    (``models.input_range``).
     """
     cache = cache or Cache()
     model = load(source, base=base, cache=cache, name=name)
     if not model.tflite:
         raise UsageError(f"quantizer='tflite' with {model.source}, an ONNX model; give quantizer='onnx'")
     calibrated = config.calibration.kind != "none"
-    samples = (
-        representative(config.calibration, data, model.input_shapes, input_range) if calibrated else None
-    )
+    samples = calibration_samples(config, data, model, input_range) if calibrated else None
     network, report, said = _optimized(model, config, samples, cache)
     artefact = _quantized(network, config, samples, cache)
     findings = [*(samples.findings if samples else ()), *said, *require(audit(artefact, config), model.name)]

@@ -7,6 +7,7 @@ import pytest
 
 from conformance_models.shapes import model
 from pytest_quantcheck.cli import main
+from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.runners.tflm import TflmRunner
 from tests import documents
@@ -32,6 +33,22 @@ def compare(folder, a: str, b: str, *options: str) -> int:
 def test_runners_with_the_same_integers_are_equal(keyword_spotting, capsys) -> None:
     assert compare(keyword_spotting, "tflm", "integer") == 0
     assert "all 20 outputs are equal, bit for bit" in capsys.readouterr().out
+
+
+def test_floats_are_quantized_by_the_inputs_own_scale(keyword_spotting, capsys) -> None:
+    tensor = read_summary((keyword_spotting / "m.tflite").read_bytes()).input_tensors[0]
+    raw = np.load(keyword_spotting / "x.npy")
+    real = (raw.astype(np.float32) - np.float32(tensor.zero_points[0])) * tensor.scales[0]
+    assert compare(keyword_spotting, "litert", "integer") == 1
+    as_integers = capsys.readouterr().out
+    assert compare(keyword_spotting, "litert", "integer", "--float") == 2
+    assert "the file holds int8, and --float takes real numbers" in capsys.readouterr().err
+    np.save(keyword_spotting / "x.npy", real)
+    assert compare(keyword_spotting, "litert", "integer") == 2
+    assert "or with --float real numbers" in capsys.readouterr().err
+    assert compare(keyword_spotting, "litert", "integer", "--float") == 1
+    told = capsys.readouterr().out
+    assert told.replace("sample 000000", "sample 0") == as_integers
 
 
 def test_a_reference_with_another_rounding_is_followed_to_the_first_operator(

@@ -12,6 +12,7 @@ import pytest
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL, demo_samples
 from pytest_quantcheck.formats.read import read_summary
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.artefact import read_artefact
 from pytest_quantcheck.quantizers.audit.tflite import granularity_of
 
@@ -98,6 +99,57 @@ def test_random_calibration_says_what_it_is_good_for(here, capsys):
     assert "accuracy cannot" in capsys.readouterr().out
 
 
+def test_without_data_the_range_is_assumed_aloud_and_accuracy_is_not_judged(here, capsys):
+    assert main(["quantize", MODEL, "-o", "out.tflite"]) == 0
+    told = capsys.readouterr().out
+    assert "calibrated with 100 samples" in told
+    assert "warning: Input 'image' is taken to reach from 0 to 1: an assumption" in told
+    assert "--input-range" in told
+    assert "accuracy cannot" in told
+    assert "float 9" not in told
+    model = read_artefact(here / "out.tflite")
+    assert model.random_calibration
+    assert read_summary(model.artefact).input_tensors[0].scales[0] == pytest.approx(1 / 255, rel=0.01)
+
+
+def test_a_range_in_the_file_is_taken(here, capsys):
+    """Pixels that the network itself scales to -1..1."""
+    rescaled(here / "net.tflite", 1 / 127.5, -1.0)
+    assert main(["quantize", "net.tflite", "-o", "out.tflite"]) == 0
+    told = capsys.readouterr().out
+    assert "note: Input 'pixels' is taken to reach from 0 to 255, from the scaling at the start" in told
+    scale = read_summary((here / "out.tflite").read_bytes()).input_tensors[0].scales[0]
+    assert scale == pytest.approx(1.0, rel=0.01)
+
+
+def rescaled(path, factor: float, offset: float) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 4, 4, 2), "float32", scale=None, name="pixels")
+    parts = [writer.constant(np.array([v], np.float32), "float32") for v in (factor, offset)]
+    scaled, moved = (writer.tensor((1, 4, 4, 2), "float32", scale=None) for _ in range(2))
+    y = writer.tensor((1, 3), "float32", scale=None)
+    weights = writer.constant(np.random.default_rng(0).normal(size=(3, 32)), "float32")
+    bias = writer.constant(np.zeros(3, np.float32), "float32")
+    writer.operator("MUL", [x, parts[0]], [scaled])
+    writer.operator("ADD", [scaled, parts[1]], [moved])
+    writer.operator("FULLY_CONNECTED", [moved, weights, bias], [y])
+    path.write_bytes(writer.finish([x], [y]))
+
+
+@pytest.mark.parametrize("key", ["image", "0", "arr_0"])
+def test_data_take_names_as_run_does(here, key):
+    np.savez(here / "named.npz", **{key: demo_samples().x})
+    assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "named.npz"]) == 0
+    assert main(["quantize", MODEL, "-o", "usual.tflite", "--data", "digits.npz"]) == 0
+    assert (here / "out.tflite").read_bytes() == (here / "usual.tflite").read_bytes()
+
+
+def test_data_without_the_models_input_say_what_they_hold(here, capsys):
+    np.savez(here / "odd.npz", other=demo_samples().x)
+    assert main(["quantize", MODEL, "-o", "out.tflite", "--data", "odd.npz"]) == 2
+    assert "holds no x; it has: other" in capsys.readouterr().err
+
+
 def test_convergence_shows_from_how_many_samples_on_nothing_moves(here, capsys):
     samples = demo_samples()
     parts = {"calibration": samples.take(range(25)), "test": samples.take(range(25, 60))}
@@ -119,14 +171,13 @@ def test_convergence_shows_from_how_many_samples_on_nothing_moves(here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([MODEL, "-o", "out.tflite"], "no data was given"),
+        ([MODEL, "-o", "out.tflite", "--calibration", "all"], "no data was given"),
         ([MODEL, "-o", "out.bin"], "ends in .tflite"),
         ([MODEL, "-o", "no/folder/out.tflite"], "no folder"),
         (["net.tflite", "-o", "net.tflite"], "is the model itself"),
         (["absent.h5", "-o", "out.tflite"], "no model file"),
         ([MODEL, "-o", "out.tflite", "--data", "absent.npz"], "no data file"),
         ([MODEL, "-o", "out.tflite", "--calibration", "tenth"], "allowed: 10%"),
-        ([MODEL, "-o", "out.tflite", "--calibration", "random"], "--input-range"),
         ([MODEL, "-o", "out.tflite", "--input-type", "int16"], "impossible with scheme='int8'"),
         ([MODEL, "-o", "out.tflite", "--granularity", "per_axis"], "invalid choice: 'per_axis'"),
         ([MODEL, "-o", "out.tflite", "--scheme", "int4"], "scheme='int4' is not known"),
