@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.cache import Cache
-from pytest_quantcheck.data.representative import Data, Representative, representative
+from pytest_quantcheck.data.representative import Data, Representative
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UnsupportedOperatorError, UsageError
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.models.conversion.worker import shared_worker
@@ -18,6 +18,7 @@ from pytest_quantcheck.quantizers.espdl.options import EspdlOptions
 from pytest_quantcheck.quantizers.manifest import manifest_of
 from pytest_quantcheck.quantizers.onnx.quantize import layout_findings, versions
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.quantizers.samples import calibration_samples
 
 CONVERT = "pytest_quantcheck.quantizers.espdl.convert"  # in the worker process; nothing of it is needed here
 RULES = 1  # counts up when an artefact would become another one
@@ -58,7 +59,7 @@ def quantize(
             "(Keras: model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert "
             "--tflite net.tflite --output net.onnx)"
         )
-    samples = representative(config.calibration, data, model.input_shapes, input_range)
+    samples = calibration_samples(config, data, model, input_range)
     artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
     _require_integers(artefact, model.name)
     findings = [*samples.findings, *layout_findings(model), *require(audit(artefact, config), model.name)]
