@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 kind=${1:?demo, dev or fuzz}
 case $kind in
-  demo) debian="python3-venv qemu-system-arm" extras="virtual,stm32" ;;
+  demo) debian="python3-venv" extras="virtual" ;;
   dev) debian="python3-venv make git cmake gcc libc6-dev qemu-system-arm gcc-arm-none-eabi
                gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang clang-format libclang-rt-dev
                chromium" extras="dev" ;;

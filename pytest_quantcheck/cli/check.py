@@ -36,6 +36,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TARGET",
         help="a chip or a virtual board, such as esp32c3 or virtual-stm32f405; a wrong name lists all",
     )
+    parser.add_argument(
+        "--time",
+        action="store_true",
+        help="estimate the milliseconds, whole and by operator, on a virtual board",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +64,12 @@ def run(args: argparse.Namespace) -> int:
     for finding in findings:
         print(f"  {finding.severity}: {finding.sentence} {finding.remedy}".rstrip())
     failed = any(finding.severity == "error" for finding in findings)
+    if args.time and not failed:
+        from pytest_quantcheck.cli.estimate import estimate_without_a_board, print_estimate
+        from pytest_quantcheck.cli.vectors import read_model
+
+        model = read_model(args.model)
+        print_estimate(model, estimate_without_a_board(model, args.target))
     print(f"{'will not run' if failed else 'will run'} on {args.target}")
     return 1 if failed else 0
 

@@ -24,10 +24,10 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.report import cells
 from pytest_quantcheck.rig import inventory
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.runners.estimate import Estimate
 from pytest_quantcheck.verdict.verdict import Verdict
 from pytest_quantcheck.wording import counted
 
-FEWER_VECTORS = {"virtual-stm32f405": 100}  # QEMU takes ten times as long as the C3's core
 WIDTH = 160  # where the output is not a terminal
 
 
@@ -64,9 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--rig", action="append", default=[], metavar="FILE|virtual", help="inventory (default: virtual)"
     )
-    parser.add_argument(
-        "--vectors", type=int, metavar="N", help="digits per network (default: all 540, fewer on slow boards)"
-    )
+    parser.add_argument("--vectors", type=int, metavar="N", help="digits per network (default: all 540)")
     parser.add_argument(
         "--break",
         dest="fault",
@@ -141,7 +139,7 @@ def _judge_all(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
 
         def judge_one(entry: BoardEntry) -> BoardResult:
-            vectors = args.vectors or FEWER_VECTORS.get(entry.name, len(judge.samples))
+            vectors = args.vectors or len(judge.samples)
             bar = bars.add_task(f"{entry.name}: start", total=vectors * len(models))
             result = BoardResult(entry)
 
@@ -155,6 +153,7 @@ def _judge_all(
                 for verdict in judge.board(
                     entry, models, vectors=vectors, log_dir=args.log_dir, fault=args.fault, progress=progress
                 ):
+                    verdict.run.estimate()  # while the board is open
                     result.verdicts.append(verdict)
                     console.print(_line(entry, verdict))
             except QuantcheckError as error:
@@ -226,7 +225,17 @@ def _table(results: Sequence[BoardResult], scores: Mapping[str, HostScore]) -> T
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("model", "quantization", "board"):
         table.add_column(heading, overflow="fold")
-    for heading in ("float", "quantized", "on board", "samples", "bit-exact", cost, "arena", "image"):
+    for heading in (
+        "float",
+        "quantized",
+        "on board",
+        "samples",
+        "bit-exact",
+        cost,
+        "estimated ms",
+        "arena",
+        "image",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry, verdict in verdicts:
         table.add_row(*_cells(entry, verdict, scores[verdict.run.model.id]))
@@ -246,6 +255,14 @@ def _cells(entry: BoardEntry, verdict: Verdict, host: HostScore) -> tuple[str, .
         str(facts.samples),
         "[green]yes[/]" if verdict.exact else "[red]NO[/]",
         "-" if facts.counter is None else f"{facts.counter:,.0f}",
+        _milliseconds(verdict.run.estimate()),
         cells.size(facts.arena),
         cells.size(facts.image),
     )
+
+
+def _milliseconds(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    low, high = estimate.whole.milliseconds(estimate.clock_hz)
+    return f"{low:.1f}-{high:.1f}"

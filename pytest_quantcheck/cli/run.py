@@ -21,6 +21,7 @@ from pytest_quantcheck.cli.vectors import (
     write_outputs,
 )
 from pytest_quantcheck.graph.model import output_of, source_of
+from pytest_quantcheck.runners.estimate import Estimate
 from pytest_quantcheck.runners.run import Run
 
 
@@ -57,11 +58,12 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         runner = open_board(args.board, args, stack.enter_context(progress()), stack)
         result = runner.run(model, vectors, operators=args.profile)
+        estimate = result.estimate() if args.profile else None
     if outputs:
         write_outputs(outputs, result.outputs, model)
     if args.json:
         write_document(args.json, "run", summary(result), args)
-    _print(result)
+    _print(result, estimate)
     if outputs != args.outputs:
         print(f"the model has {len(result.outputs)} outputs, which a .npy does not hold: see {outputs}")
     return 0
@@ -102,11 +104,13 @@ def summary(result: Run) -> dict[str, Any]:
     return content
 
 
-def _print(result: Run) -> None:
+def _print(result: Run, estimate: Estimate | None) -> None:
     low, middle, high = min(result.counters), median(result.counters), max(result.counters)
     print(f"{len(result)} inferences of {result.model.name} on {result.device.board} ({result.runtime})")
     spread = f" ({low:,} to {high:,})" if low != high else ""
     print(f"{middle:,.0f} {result.unit} per inference{spread}{_milliseconds(result, middle)}")
+    if estimate is not None:
+        print(estimate)
     sizes = (
         ("image", result.footprint.image),
         ("arena", result.footprint.arena),
@@ -114,7 +118,7 @@ def _print(result: Run) -> None:
     )
     print(", ".join(f"{name} {size:,} bytes" for name, size in sizes if size is not None))
     if result.operators:
-        _print_profile(result)
+        _print_profile(result, estimate)
 
 
 def _milliseconds(result: Run, counter: float) -> str:
@@ -123,9 +127,13 @@ def _milliseconds(result: Run, counter: float) -> str:
     return f", {counter / result.clock_hz * 1e3:.3f} ms at {result.clock_hz / 1e6:g} MHz"
 
 
-def _print_profile(result: Run) -> None:
+def _print_profile(result: Run, estimate: Estimate | None) -> None:
     rows = list(zip(*result.operators, strict=True))
     costs = [median(record.counter or 0 for record in row) for row in rows]
     total = sum(costs) or 1
-    for row, cost in zip(rows, costs, strict=True):
-        print(f"{row[0].index:4d}  {row[0].kind:24} {cost:>14,.0f}  {100 * cost / total:5.1f} %")
+    for number, (row, cost) in enumerate(zip(rows, costs, strict=True)):
+        line = f"{row[0].index:4d}  {row[0].kind:24} {cost:>14,.0f}  {100 * cost / total:5.1f} %"
+        if estimate is not None and number < len(estimate.operators):
+            low, high = estimate.operators[number].milliseconds(estimate.clock_hz)
+            line += f"  {low:.3f} to {high:.3f} ms"
+        print(line)

@@ -176,6 +176,11 @@ class BoardSession:
         self._guarded(lambda: None)
         return self.hello
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a board is in its hands."""
+        return self._connection is not None
+
     def close(self) -> None:
         """Give the board back: link, port, process, lease. Harmless when repeated."""
         connection, self._connection = self._connection, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import overload
 
 import numpy as np
@@ -18,14 +19,18 @@ from pytest_quantcheck.rig.messages.hello import Hello
 from pytest_quantcheck.rig.messages.model import ModelInfo
 from pytest_quantcheck.rig.messages.numbers import Capability
 from pytest_quantcheck.rig.messages.run import OperatorResult
+from pytest_quantcheck.rig.protocols.metered import HIGH, INSTRUCTIONS, LOW, Metered
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import Device, Effort
+from pytest_quantcheck.runners.estimate import Estimate, widened
 from pytest_quantcheck.runners.run import Footprint, OperatorRecord, Run, Vectors
 from pytest_quantcheck.wording import first_line
 
 EXACT_RUNTIMES = ("quantcheck", "tflm")
 """Runtimes that promise the integers of TFLM's kernels."""
+
+_ESTIMATE_ATTEMPTS = 3
 
 ArtefactMaker = Callable[[QuantizedModel], BoardArtefact]
 
@@ -113,6 +118,47 @@ class BoardRunner:
             device=self._device(hello),
             effort=self._effort(),
             log=str(session.log),
+            estimate=cache(lambda: self._estimate_if_open(model, [each[0] for each in inputs])),
+        )
+
+    def _estimate_if_open(self, model: QuantizedModel, inputs: Sequence[Array]) -> Estimate | None:
+        return self.estimate(model, inputs) if self.session.is_open else None
+
+    def estimate(self, model: QuantizedModel, inputs: Sequence[Array], target: str = "") -> Estimate | None:
+        """What one inference of ``inputs`` (raw tensors) takes on ``target`` by the board's cycle model.
+
+        Empty: on the board's own chip. None for boards without a model, real ones among them. Raises
+        ``RigFault``.
+        """
+        session = self.session
+        hello = session.start()
+        board = session.board
+        if not isinstance(board, Metered):
+            return None
+        rows, artefact = _rows(prepare.one_inference(model, inputs)), self._artefact(model, hello)
+        profile = bool(hello.capabilities & Capability.PROFILE)
+        session.load(artefact)
+        for _ in range(_ESTIMATE_ATTEMPTS):
+            retries = session.statistics.retries
+            clock = board.meter(LOW, target)
+            if clock is None:
+                return None
+            (low,) = session.infer(artefact, rows, operators=profile)
+            board.meter(HIGH, target)
+            (high,) = session.infer(artefact, rows, operators=profile)
+            board.meter(INSTRUCTIONS)
+            if session.statistics.retries == retries:  # a restarted board would have counted instructions
+                break
+        else:
+            return None
+        return Estimate(
+            target or self.target,
+            clock.hz,
+            widened(low.counter, high.counter, clock.margin),
+            tuple(
+                widened(one.counter or 0, other.counter or 0, clock.margin)
+                for one, other in zip(low.operators, high.operators, strict=True)
+            ),
         )
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.device import HOST, NO_EFFORT, Device, Effort
+from pytest_quantcheck.runners.estimate import Estimate
 
 Vectors = Union[Samples, Raw]
 Tensor = npt.NDArray[np.generic]
@@ -55,6 +56,10 @@ class Footprint:
     firmware: int | None = None
 
 
+def _no_estimate() -> Estimate | None:
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """N inferences of one model on one runner.
@@ -63,6 +68,7 @@ class Run:
     the model's own dtype. ``operators[i]`` holds the records of inference i where they were asked
     for. ``counters`` has one value per inference in ``unit``. ``exact``: the runner promises the integers of
     TFLM's kernels. ``log`` is the file of the serial log.
+    ``estimate()``, while the board is open, says what a virtual board's chip takes; None: nobody can tell.
     """
 
     runner: str
@@ -78,6 +84,7 @@ class Run:
     device: Device = HOST
     effort: Effort = NO_EFFORT
     log: str = ""
+    estimate: Callable[[], Estimate | None] = _no_estimate
 
     @property
     def target(self) -> str:

@@ -1,7 +1,8 @@
 """The ``budget`` marker: upper limits for time and memory, judged against a run.
 
 A limit is a number for every target or ``{target: number}``. What a run cannot tell is *not judged*,
-never passed.
+never passed. Time on a virtual board is an interval of its cycle model, and the answer one of three: passed
+when all of it is within the limit, failed when none of it is, else *needs silicon*.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Union
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.verdict.criterion import Criterion
+from pytest_quantcheck.verdict.criterion import NEEDS_SILICON, Criterion
 
 if TYPE_CHECKING:
+    from pytest_quantcheck.runners.estimate import Estimate
     from pytest_quantcheck.runners.run import Run
 
 Limit = Union[float, Mapping[str, float]]
@@ -104,12 +106,38 @@ class Budget:
                 return Criterion(key, None, f"no limit for {run.target} (given: {', '.join(limit)})")
             limit = limit[run.target]
         measured = quantity.measure(run)
+        if measured is None and key in _ESTIMATED:
+            estimate = run.estimate()
+            if estimate is not None:
+                return _judge_estimate(key, limit, estimate)
         if measured is None:
             return Criterion(key, None, quantity.unknown(run))
         value, allowed = quantity.text.format(measured), quantity.text.format(limit)
         if measured <= limit:
             return Criterion(key, True, f"{value}, limit {allowed}")
         return Criterion(key, False, f"{value} exceed the limit of {allowed}: {_excess(measured / limit)}")
+
+
+_ESTIMATED: Mapping[str, Callable[[Estimate], tuple[float, float]]] = {
+    "latency_ms": lambda estimate: estimate.whole.milliseconds(estimate.clock_hz),
+    "cycles": lambda estimate: (estimate.whole.low, estimate.whole.high),
+}
+
+
+def _judge_estimate(key: str, limit: float, estimate: Estimate) -> Criterion:
+    """Of an interval: does all of it keep the limit, or none of it?"""
+    low, high = _ESTIMATED[key](estimate)
+    text = QUANTITIES[key].text
+    at = f"at {estimate.clock_hz / 1e6:g} MHz, estimated"
+    least, most, allowed = (text.format(each) for each in (low, high, limit))
+    if high <= limit:
+        return Criterion(key, True, f"at most {most} {at}, limit {allowed}")
+    if low > limit:
+        words = f"at least {least} {at}, exceed the limit of {allowed}: {_excess(low / limit)}"
+        return Criterion(key, False, words)
+    return Criterion(
+        key, None, f"{NEEDS_SILICON}: between {least} and {most} {at}; the limit {allowed} lies inside"
+    )
 
 
 def _excess(ratio: float) -> str:

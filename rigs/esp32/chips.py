@@ -34,11 +34,13 @@ class Chip:
     esptool_name: str
     first_revision: tuple[int, int]
     memory: Memory
+    clock_mhz: int = 160
 
 
 # 4 MB of flash: the store begins at STORE_ADDRESS. RAM: 320 KiB less the data of the firmware, as HELLO says.
 CHIPS = (Chip("esp32c3", "ESP32-C3", (0, 3), Memory(290, 3072, stack_kib=16)),)
 VIRTUAL = "virtual-esp32c3"
+MARGIN = 0.10  # of the cycle model, besides its interval (docs/cycles.md)
 
 
 def chip_of(target: str) -> Chip:

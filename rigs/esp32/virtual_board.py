@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.protocols.metered import Clock
 from pytest_quantcheck.temporary import OwnFolder
 from rigs.esp32.board import Esp32Board
+from rigs.esp32.chips import MARGIN, chip_of
 from rigs.esp32.virtual.client import VirtualProcess
 from rigs.esp32.virtual.port import open_virtual_port
 
@@ -44,6 +46,12 @@ class VirtualEsp32Board(Esp32Board):
         """Break on purpose: see docs/boards-esp32.md. Faults last until ``heal`` or a power cycle."""
         if fault != "heal" or self._process.alive:
             self._process.misbehave(fault, how)
+
+    def meter(self, bound: str, target: str = "") -> Clock:
+        """Clock cycles of the ESP32-C3 instead of instructions."""
+        chip = chip_of(target or self.entry.target)
+        self._process.meter(bound)
+        return Clock(chip.clock_mhz * 1_000_000, MARGIN)
 
     def ended(self) -> str:
         """How the process ended; empty while it runs."""

@@ -31,11 +31,14 @@ class STM32Family:
         found = {chip.target: chip.memory for chip in CHIPS}
         return {VIRTUAL: found[VIRTUAL_CHIP], **found}
 
-    def missing(self, entry: BoardEntry) -> str:  # noqa: ARG002 - there is one kind
-        """pyOCD and QEMU, which the extra ``virtual`` does not bring."""
+    def missing(self, entry: BoardEntry) -> str:
+        """pyOCD and what executes the code."""
         if find_spec("pyocd") is None:
             return 'it needs the package pyocd: pip install "pytest-quantcheck[stm32]"'
-        if shutil.which(PROGRAM) is None:
+        for package in ("unicorn", "llvmlite"):
+            if find_spec(package) is None:
+                return f'it needs the package {package}: pip install "pytest-quantcheck[virtual]"'
+        if entry.settings.get("engine") == "qemu" and shutil.which(PROGRAM) is None:
             return f"it needs the program {PROGRAM}: apt-get install qemu-system-arm"
         return ""
 
@@ -53,12 +56,9 @@ class STM32Family:
         if entry.settings:
             from pyocd.core.options import OPTIONS_INFO
 
-            known = {"flash", "usart", *OPTIONS_INFO}
-            entry.check_settings(known, "flash, usart (virtual boards), pyOCD's session options")
+            known = {"flash", "usart", "engine", *OPTIONS_INFO}
+            entry.check_settings(known, "flash, usart, engine (virtual boards), pyOCD's session options")
         if entry.virtual or entry.target == VIRTUAL:
-            from rigs.stm32.virtual.qemu import require_qemu
-
-            require_qemu()
             from rigs.stm32.virtual_board import VirtualSTM32Board
 
             return VirtualSTM32Board(entry, log_dir)

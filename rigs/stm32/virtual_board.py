@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.protocols.metered import Clock
 from rigs.stm32.board import STM32Board
-from rigs.stm32.chips import VIRTUAL_CHIP
+from rigs.stm32.chips import ENGINES, MARGIN, VIRTUAL_CHIP, chip_of
 from rigs.stm32.virtual.client import BoardError, VirtualBoard
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class VirtualSTM32Board(STM32Board):
         super().__init__(entry, log_dir)
         flash = entry.settings.get("flash")
         usart = entry.settings.get("usart", "2")
-        self.machine = VirtualBoard(entry.name, log_dir, Path(flash) if flash else None, usart)
+        engine = entry.settings.get("engine", ENGINES[0])
+        self.machine = VirtualBoard(entry.name, log_dir, Path(flash) if flash else None, usart, engine)
 
     def reset(self) -> None:
         """Pull the reset line."""
@@ -48,10 +50,22 @@ class VirtualSTM32Board(STM32Board):
         stick (``address``, ``bit``, ``value``), power_loss (``after_bytes`` of flash written), hang, crash,
         die, heal.
         """
-        self._tell("misbehave", fault, how)
+        if fault != "heal" or self.machine.alive:
+            self._tell("misbehave", fault, how)
+
+    def meter(self, bound: str, target: str = "") -> Clock | None:
+        """Clock cycles of any chip that we bring a definition for, instead of instructions. None: on QEMU."""
+        if self.machine.engine == "qemu":
+            return None
+        chip = chip_of(target or VIRTUAL_CHIP)
+        try:
+            self.machine.call("meter", bound, chip.wait_states)
+        except BoardError as fault:
+            raise self._fault(fault) from fault
+        return Clock(chip.clock_mhz * 1_000_000, MARGIN)
 
     def ended(self) -> str:
-        """How its process ended, or QEMU in it; empty while both run."""
+        """How its process ended, or that of the machine in it; empty while both run."""
         return self.machine.ended()
 
     def close(self) -> None:

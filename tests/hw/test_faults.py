@@ -215,12 +215,12 @@ def test_a_board_lost_in_mid_run_is_a_fault_without_retries(new_session, image, 
 
 
 def process_of(board):
-    """What a virtual board is for the operating system; of an STM32 the machine, not its keeper.
+    """What a virtual board is for the operating system; of an STM32 the machine's.
 
     0 and negative numbers would mean whole groups of processes, this one's own among them.
     """
     if board.entry.family == "stm32":
-        pid = board.machine.call("status")["qemu"]
+        pid = board.machine.call("status")["pid"]
     else:
         pid = board.pid if board.entry.family == "posix" else board.process.pid
     assert pid > 1, f"{board.entry.name} has no process: {pid}"
@@ -228,7 +228,7 @@ def process_of(board):
 
 
 def test_a_board_without_a_process_has_no_number_to_kill():
-    machine = SimpleNamespace(call=lambda word: {"qemu": 0})
+    machine = SimpleNamespace(call=lambda word: {"pid": 0})
     with pytest.raises(AssertionError, match="bench has no process: 0"):
         process_of(SimpleNamespace(entry=BoardEntry("bench", "stm32", "x"), machine=machine))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,8 +207,8 @@ def test_an_inventory_that_names_no_board_yet_does_not_stop_host_tests(pytester,
         result.assert_outcomes(passed=1, deselected=1)
 
 
-def test_a_virtual_board_whose_tools_are_missing_is_left_out_with_one_line(pytester, monkeypatch) -> None:
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # where no QEMU is
+def test_a_virtual_board_whose_tools_are_missing_is_left_out_with_one_line(pytester) -> None:
+    pytester.makeconftest("import sys\nsys.modules['pyocd'] = None")
     pytester.makepyfile(test_it="def test_it(board): pass")
     result = pytester.runpytest_subprocess(
         "-p", "no:cacheprovider", "--qc-rig=virtual", "--collect-only", "-q"
@@ -219,4 +218,4 @@ def test_a_virtual_board_whose_tools_are_missing_is_left_out_with_one_line(pytes
     ]
     left_out = [line for line in result.outlines if "virtual-stm32f405 is left out" in line]
     assert len(left_out) == 1
-    assert "it needs the program qemu-system-arm: apt-get install qemu-system-arm" in left_out[0]
+    assert 'it needs the package pyocd: pip install "pytest-quantcheck[stm32]"' in left_out[0]

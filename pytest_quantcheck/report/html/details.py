@@ -73,8 +73,12 @@ def _body(row: Row, where: Place | None) -> list[Html]:
 
 
 def _criterion(found: Criterion) -> list[str]:
-    word = {True: "ok", False: "FAILED", None: "not judged"}[found.passed]
-    return [found.name, tag("td", word, class_=word.split()[0].lower()), tag("td", found.text, class_="text")]
+    word = found.word
+    return [
+        found.name,
+        tag("td", word, class_="not" if found.passed is None else word.lower()),
+        tag("td", found.text, class_="text"),
+    ]
 
 
 def _facts(row: Row, where: Place | None) -> Html:

@@ -14,22 +14,18 @@ import sys
 import threading
 from pathlib import Path
 
-from pytest_quantcheck.cache import platform_root
 from pytest_quantcheck.errors import UsageError
 from rigs.esp32.virtual.flash import NorFlash, PowerLostError
-
-CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Never returns; the process ends with its parent (``--heartbeat``) or by a signal."""
     options = _parse(arguments)
-    os.environ.setdefault(CACHE_VARIABLE, str(cache_folder()))
     try:
         flash = NorFlash(options.flash_size << 20, options.flash)
     except UsageError as error:
         sys.exit(f"virtual-esp32c3: {error}")
-    # Only now: numba reads its cache folder when it is imported, and --help should be quick.
+    # Only now: --help should be quick.
     from rigs.esp32.virtual.chip import Chip
     from rigs.esp32.virtual.lines import Server
 
@@ -60,11 +56,6 @@ def main(arguments: list[str] | None = None) -> None:
         chip.run()
     except KeyboardInterrupt:
         os._exit(130)
-
-
-def cache_folder() -> Path:
-    """Where compiled callbacks are kept between runs."""
-    return platform_root() / "numba"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pytest_quantcheck.rig.protocols.misbehaving import BOARD_FAULTS, FLASH_FAULTS, HEAL, LINE_FAULTS
+from rigs.common.cycle_table import BOUNDS
 from rigs.common.line_faults import DIRECTIONS, DamagedDirection, break_line
 from rigs.esp32.virtual import core as cpu
 from rigs.esp32.virtual.flash import NorFlash, PowerLostError
@@ -164,6 +165,13 @@ class Chip:
             self._repair()
         else:
             raise ValueError(f"fault {fault!r} is not known; allowed: {', '.join(FAULTS)}")
+
+    def meter(self, bound: str) -> None:
+        """Count clock cycles instead of instructions until the next reset; ``ValueError`` if nothing runs."""
+        if self._core is None or bound not in ("", *BOUNDS):
+            raise ValueError(f"cycles cannot be counted: mode {self.mode!r}, bound {bound!r}")
+        self._core.request_meter(bound)
+        self._peripherals.wake()
 
     # The core's side
 

@@ -25,7 +25,7 @@ class VirtualProcess:
     """A running virtual ESP32-C3. ``flash`` is the file with its flash, ``log`` takes its complaints."""
 
     def __init__(self, name: str, flash: Path, log: Path, *, console: str = "uart") -> None:
-        for package in ("unicorn", "numba"):
+        for package in ("unicorn", "llvmlite"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, "virtual", "the virtual ESP32-C3")
         self._name = name
@@ -73,6 +73,12 @@ class VirtualProcess:
         reply = self._command(request)
         if not reply["ok"]:
             raise UsageError(f"board {self._name}: {reply['error']}")
+
+    def meter(self, bound: str) -> None:
+        """Count clock cycles, ``low`` or ``high``; empty: instructions."""
+        reply = self._command({"do": "meter", "bound": bound})
+        if not reply["ok"]:
+            raise RigFault("board", str(reply["error"]), board=self._name)
 
     def state(self) -> dict[str, Any]:
         """The chip's mode, executed instructions, and registers touched that the model does not know."""

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from unicorn import (
     UC_ARCH_RISCV,
-    UC_HOOK_BLOCK,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
     UC_MEM_FETCH_PROT,
@@ -28,9 +27,10 @@ from unicorn import (
     UcError,
     riscv_const,
 )
-from unicorn.unicorn_py3 import unicorn as binding
 
-from rigs.esp32.virtual import counting
+from rigs.common import counting
+from rigs.common.cycle_table import HIGH
+from rigs.esp32.virtual import timing
 
 FLASH_CODE, FLASH_DATA, FLASH_WINDOW = 0x42000000, 0x3C000000, 4 << 20
 RAM_DATA, RAM_CODE, RAM_BYTES = 0x3FC80000, 0x40380000, 0x60000
@@ -39,6 +39,9 @@ PERIPHERALS, PERIPHERAL_BYTES = 0x60000000, 0x100000
 
 ILLEGAL_INSTRUCTION, BREAKPOINT = 2, 3  # mcause
 _LOAD_FAULT, _STORE_FAULT, _FETCH_FAULT = 5, 7, 1
+CACHE_MISS = (
+    430  # cycles at 160 MHz for 32 bytes over two lines at 40 MHz: 8 + 24 / 2 + 4 + 256 / 2 clocks, rounded
+)
 _MIE, _MPIE, _MPP_MACHINE = 1 << 3, 1 << 7, 3 << 11
 _MPCER, _MPCMR, _MPCCR = 0x7E0, 0x7E1, 0x7E2
 _COUNT_INSTRUCTIONS = 1 << 1  # the only event of MPCER that a core without a clock can offer
@@ -84,17 +87,12 @@ class Core:
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
         self._fault: tuple[int, int, int] | None = None  # cause, pc, value
         self._event = self._enabled = self._base = self._frozen = 0
+        self._wanted = ""
         self._map(flash_address, ram, rtc_ram)
-        stop = ctypes.cast(binding.uclib.uc_emu_stop, ctypes.c_void_p).value or 0
-        self._state = counting.new_state(
-            stop,
-            [
-                (FLASH_CODE, FLASH_WINDOW, flash_address),
-                (RAM_CODE, RAM_BYTES, ram.address),
-                (RTC_RAM, RTC_BYTES, rtc_ram.address),
-            ],
-        )
-        self.add_native_hook(UC_HOOK_BLOCK, counting.BLOCK_CALLBACK)
+        self._bound = ""  # of the cycles that are counted; empty: instructions are
+        self._counter = counting.BlockCounter(self._ask)
+        self._state = self._counter.state
+        self._counter.attach(self._uc)
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid_access)
 
@@ -103,9 +101,27 @@ class Core:
         """Executed since reset; exact between blocks, at most a block ahead inside one."""
         return int(self._state[counting.COUNT])
 
+    def request_meter(self, bound: str) -> None:
+        """Count cycles, ``low`` or ``high``, empty: instructions, from the next block on; from any thread."""
+        self._wanted = bound
+        self.stop()
+
+    def _set_meter(self, bound: str) -> None:
+        """One cache for code and data: 16 KiB in lines of 32 bytes (TRM 3.3.3)."""
+        self._bound = bound
+        meter = None
+        if bound:
+            code = counting.Window(FLASH_CODE, FLASH_WINDOW, 0) if bound == HIGH else None
+            data = counting.Window(FLASH_DATA, FLASH_WINDOW, 0) if bound == HIGH else None
+            cache = counting.Cache(512, 5, CACHE_MISS)
+            meter = counting.Meter(timing.TABLE[bound]["refill"], code, data, (cache,))
+        before = self._counter.counted
+        self._counter.set_meter(self._uc, meter)
+        self._base += self._counter.counted - before  # the register goes on from where it was
+
     def stop(self) -> None:
         """Make the core look at its surroundings before the next block."""
-        self._state[counting.STOP] = 1
+        self._counter.stop()
 
     def run(self, entry: int, inject: Callable[[], int]) -> None:
         """Execute from ``entry`` until the bus says stop. ``inject`` gives a fault to raise now, or 0."""
@@ -114,6 +130,8 @@ class Core:
             self._state[counting.STOP] = 0
             if self._bus.stopping():
                 return
+            if self._wanted != self._bound:
+                self._set_meter(self._wanted)
             cause = inject()
             if cause:
                 self._enter_trap(cause, pc, 0)
@@ -130,18 +148,16 @@ class Core:
 
     def add_native_hook(self, kind: int, callback: int) -> None:
         """Register a C callback by its address; its user data is the counting state."""
-        handle = ctypes.c_size_t()
-        status = binding.uclib.uc_hook_add(
-            self._uc._uch,
-            ctypes.byref(handle),
-            ctypes.c_int(kind),
-            ctypes.c_void_p(callback),
-            counting.pointer(self._state),
-            ctypes.c_uint64(1),  # first address above last: everywhere
-            ctypes.c_uint64(0),
-        )
-        if status:
-            raise UcError(status)
+        self._counter.add_native_hook(self._uc, kind, callback)
+
+    def _ask(self, address: int, size: int) -> int:
+        """What a block holds, as the counter wants it. RV32C: 2 or 4 bytes each."""
+        code, at, count = self._uc.mem_read(address, size), 0, 0
+        while at < size:
+            at += 4 if code[at] & 3 == 3 else 2
+            count += 1
+        cycles = timing.cycles(code, self._bound) if self._bound else 0
+        return count | cycles << counting.PACKED
 
     @property
     def _pc(self) -> int:
@@ -227,7 +243,7 @@ class Core:
             return self._event
         if number == _MPCMR:
             return self._enabled
-        return (self.instructions - self._base if self._counting else self._frozen) & 0xFFFFFFFF
+        return (self._counter.counted - self._base if self._counting else self._frozen) & 0xFFFFFFFF
 
     @property
     def _counting(self) -> bool:
@@ -241,4 +257,4 @@ class Core:
             self._enabled = value & 3
         else:
             count = value
-        self._frozen, self._base = count, self.instructions - count
+        self._frozen, self._base = count, self._counter.counted - count

@@ -154,6 +154,9 @@ class Server:
             if request["do"] == "misbehave":
                 self._board.misbehave(request["fault"], **request.get("how", {}))
                 return {"ok": True}
+            if request["do"] == "meter":
+                self._board.meter(request["bound"])
+                return {"ok": True}
             if request["do"] == "state":
                 return {"ok": True, "state": self._board.state}
             raise ValueError(f"unknown request {request['do']!r}")

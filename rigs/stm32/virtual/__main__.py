@@ -11,7 +11,6 @@ from pathlib import Path
 from pytest_quantcheck.errors import QuantcheckError
 from pytest_quantcheck.temporary import OwnFolder
 from rigs.stm32.virtual.client import ENVIRONMENT, VirtualBoard
-from rigs.stm32.virtual.qemu import require_qemu
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +19,6 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m rigs.stm32.virtual [FLASH.BIN]", file=sys.stderr)
         return 2
     try:
-        require_qemu()
         with OwnFolder("board") as logs:
             flash = Path(arguments[0]) if arguments else None
             board = VirtualBoard("virtual-stm32f405", Path(logs), flash)

@@ -18,7 +18,9 @@ from pytest_quantcheck.temporary import OwnFolder
 from rigs.common.flash_file import map_flash
 from rigs.common.our_python import python_command
 from rigs.common.process_end import exit_code, how_it_ended
+from rigs.stm32.chips import ENGINES
 from rigs.stm32.virtual.flash_controller import FLASH_SIZE
+from rigs.stm32.virtual.qemu import require_qemu
 
 ENVIRONMENT = "QUANTCHECK_VIRTUAL_STM32"  # "probe-id=control-socket,..." for processes of others
 _START_SECONDS = 30.0
@@ -95,15 +97,23 @@ class VirtualBoard:
     """A virtual board's process.
 
     ``flash`` is the file that is its flash, made when missing; None: a new blank chip. ``usart`` is
-    the console that its serial port is wired to.
+    the console that its serial port is wired to, ``engine`` what executes its code.
     """
 
-    def __init__(self, name: str, log_dir: Path, flash: Path | None = None, usart: str = "2") -> None:
+    def __init__(
+        self, name: str, log_dir: Path, flash: Path | None = None, usart: str = "2", engine: str = ENGINES[0]
+    ) -> None:
         if usart not in ("1", "2"):
             raise UsageError(f"{name}: settings.usart={usart!r}; allowed: '1' (PA9/PA10), '2' (PA2/PA3)")
+        if engine not in ENGINES:
+            raise UsageError(f"{name}: settings.engine={engine!r}; allowed: {', '.join(map(repr, ENGINES))}")
+        if engine == "qemu":
+            require_qemu()
+        if not hasattr(socket, "AF_UNIX"):
+            raise UsageError(f"{name} needs Linux or macOS; on Windows use virtual-esp32c3 or real boards")
         if flash is not None:
             map_flash(flash, FLASH_SIZE).close()
-        self._usart = usart
+        self._usart, self.engine = usart, engine
         self.probe_id = f"{name}-{os.getpid()}-{next(_numbers)}"
         self._name = name
         self._folder = OwnFolder("stm32", _temporary_folder())
@@ -125,6 +135,11 @@ class VirtualBoard:
     def pid(self) -> int:
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and exit_code(self._process) is None
+
     def call(self, operation: str, *arguments: Any) -> Any:
         """An operation of the supervisor; a usage fault becomes ``UsageError``, others ``BoardError``."""
         if self._channel is None:
@@ -137,7 +152,7 @@ class VirtualBoard:
             raise
 
     def ended(self) -> str:
-        """How the board's process ended, or QEMU in it; empty while both run."""
+        """How the board's process ended, or the machine's in it; empty while both run."""
         code = exit_code(self._process) if self._process is not None else None
         if code is not None:
             return f"the virtual board's process has ended ({how_it_ended(code)})"
@@ -164,7 +179,7 @@ class VirtualBoard:
         folder = self._home / str(next(_numbers))
         folder.mkdir()
         options = ["--flash", str(self._flash), "--log", str(self.log), "--parent", str(os.getpid())]
-        options += ["--home", str(self._home), "--usart", self._usart]
+        options += ["--home", str(self._home), "--usart", self._usart, "--engine", self.engine]
         with self.log.open("ab") as errors:
             self._process = subprocess.Popen(
                 python_command("rigs.stm32.virtual.supervisor", [str(folder), *options]),

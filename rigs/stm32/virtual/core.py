@@ -1,7 +1,7 @@
 """The STM32F405 as its debug port sees it: run control, core registers, CoreSight blocks, memory.
 
-QEMU runs what is in flash. Code in RAM that the debugger starts (a flash algorithm) runs in unicorn
-on a mirror of RAM and on the flash file; before QEMU goes on, what changed is written back to it.
+A machine runs what is in flash. Code in RAM that the debugger starts (a flash algorithm) runs apart,
+on a mirror of RAM and on the flash file; before the machine goes on, what changed is written back to it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from rigs.stm32.virtual.flash_controller import (
     SECTORS,
     FlashController,
 )
-from rigs.stm32.virtual.gdbstub import StubError, TargetLostError
-from rigs.stm32.virtual.qemu import Qemu
+from rigs.stm32.virtual.machine import D0, FPSCR, XPSR, Machine, StubError, TargetLostError
 
 
 class BusFaultError(Exception):
@@ -52,9 +51,8 @@ _S_REGRDY, _S_HALT, _S_LOCKUP, _S_RETIRE, _S_RESET = 1 << 16, 1 << 17, 1 << 19, 
 _DFSR_HALTED, _DFSR_BKPT, _DFSR_VCATCH = 1 << 0, 1 << 1, 1 << 3
 _VC_CORERESET = 1 << 0
 _SP, _PC, _XPSR = 13, 15, 16
-_GDB_XPSR, _GDB_D0, _GDB_FPSCR = 25, 26, 42
 _ALGORITHM_SLICE_MS = 2000
-_LOCAL_PAGES = (0xE0000, 0xE0001, 0xE0002, 0xE0042, 0xE00FF)  # blocks that QEMU lacks
+_LOCAL_PAGES = (0xE0000, 0xE0001, 0xE0002, 0xE0042, 0xE00FF)  # blocks that the machines lack
 
 
 def _identification(base: int, peripheral: tuple[int, ...], component: tuple[int, ...]) -> dict[int, int]:
@@ -90,33 +88,35 @@ _CONSTANTS = {
 
 
 class Core:
-    """A chip on a power supply. ``start_qemu`` makes a machine that holds the flash file's contents."""
+    """A chip on a power supply. ``start_machine`` makes a machine that holds the flash file's contents."""
 
-    def __init__(self, flash: mmap, start_qemu: Callable[[], Qemu], report: Callable[[str], None]) -> None:
+    def __init__(
+        self, flash: mmap, start_machine: Callable[[], Machine], report: Callable[[str], None]
+    ) -> None:
         self.controller = FlashController(flash)
         self.state = State.OFF
         self.lockups = 0
-        self.death = ""  # how QEMU ended, when nobody switched it off
+        self.death = ""  # how the machine's process ended, when nobody switched it off
         self._hung = False
         self._flash = flash
-        self._start_qemu = start_qemu
+        self._start_machine = start_machine
         self._report = report
-        self._qemu: Qemu | None = None
+        self._machine: Machine | None = None
         self._ram = bytearray(RAM_SIZE)
         self._algorithm = AlgorithmCore(self._ram, flash, self.controller)
-        self._mirrored = False  # self._ram is newer than QEMU's RAM
-        self._registers: list[int] = []  # r0-r15 and xPSR while halted; empty: ask QEMU
-        self._written: set[int] = set()  # which of them QEMU does not know yet
+        self._mirrored = False  # self._ram is newer than the machine's RAM
+        self._registers: list[int] = []  # r0-r15 and xPSR while halted; empty: ask the machine
+        self._written: set[int] = set()  # which of them the machine does not know yet
         self._breakpoints: set[int] = set()
         self._clear_debug_registers()
 
     # -- power and reset
 
     @property
-    def qemu(self) -> Qemu:
-        if self._qemu is None:
+    def machine(self) -> Machine:
+        if self._machine is None:
             raise NoPowerError("the board has no power")
-        return self._qemu
+        return self._machine
 
     def power_on(self) -> None:
         """A cold start: flash as it was left, RAM lost."""
@@ -127,9 +127,9 @@ class Core:
         self._boot()
 
     def power_off(self) -> None:
-        if self._qemu is not None:
-            self._qemu.stop()
-        self._qemu, self.state, self._hung = None, State.OFF, False
+        if self._machine is not None:
+            self._machine.stop()
+        self._machine, self.state, self._hung = None, State.OFF, False
 
     def reset(self, catch: bool | None = None) -> None:
         """A system reset. ``catch``: halt before the first instruction (None: as DEMCR.VC_CORERESET says)."""
@@ -137,7 +137,7 @@ class Core:
         self._forget_registers()
         self._write_back()
         self.controller.reset()
-        self.qemu.stub.monitor("system_reset")
+        self.machine.system_reset()
         self._hung = False
         self._was_reset = True
         if catch is None:
@@ -148,17 +148,17 @@ class Core:
             self._go()
 
     def lost(self) -> None:
-        """QEMU has gone. It aborts where a core would lock up: like a core, wait for a reset. Else it
+        """The core locked up, where QEMU aborts: like a core, wait for a reset. Or the machine's process
         was ended, and the board is off.
         """
-        code = self._qemu.exit_code if self._qemu is not None else None
+        code = self._machine.exit_code if self._machine is not None else None
         if code is not None and code != -signal.SIGABRT:
             self.death = f"QEMU has ended ({how_it_ended(code)})"
             self._report(self.death)
             self.power_off()
             return
         self.lockups += 1
-        self._report("lockup: QEMU gave up; the core waits for a reset")
+        self._report("lockup: the core waits for a reset")
         self.power_off()
         self._boot(locked=True)
 
@@ -174,18 +174,23 @@ class Core:
             self._written.add(_PC)
             self._write_back()
             self._forget_registers()
-            self.qemu.stub.resume()
+            self.machine.resume()
             self.state = State.RUNNING
 
     def write_flash_through(self) -> None:
-        """Bring flash changes (a bit that got stuck) to QEMU at once."""
+        """Bring flash changes (a bit that got stuck) to the machine at once."""
         with self._quiet():
             self._write_back_flash()
+
+    def meter(self, bound: str, wait_states: int) -> None:
+        """As ``Machine.meter``, until the next power cycle."""
+        with self._quiet():
+            self.machine.meter(bound, wait_states)
 
     # -- run control
 
     def _boot(self, locked: bool = False) -> None:
-        self._qemu = self._start_qemu()
+        self._machine = self._start_machine()
         self.controller.changed.clear()
         self._mirrored = False
         self._breakpoints.clear()
@@ -206,7 +211,7 @@ class Core:
         registers = self._load_registers()
         runnable = registers[_XPSR] >> 24 & 1 and self._is_memory(registers[_PC])
         self._forget_registers()
-        if not runnable:  # a blank chip; QEMU would abort
+        if not runnable:  # a blank chip
             self.state = State.LOCKUP
             return
         self.state = State.RUNNING
@@ -214,11 +219,11 @@ class Core:
             return
         wanted = set(self._comparators())
         for address in self._breakpoints - wanted:
-            self.qemu.stub.clear_breakpoint(address)
+            self.machine.clear_breakpoint(address)
         for address in wanted - self._breakpoints:
-            self.qemu.stub.set_breakpoint(address)
+            self.machine.set_breakpoint(address)
         self._breakpoints = wanted
-        self.qemu.stub.resume()
+        self.machine.resume()
 
     @staticmethod
     def _is_memory(address: int) -> bool:
@@ -236,23 +241,23 @@ class Core:
                     yield (value & 0x1FFFFFFC) + (2 if value >> 30 == 2 else 0)
 
     def _pause(self) -> bool:
-        """Stop QEMU; True when it was running and did not just hit a breakpoint."""
+        """Stop the machine; True when it was running and did not just hit a breakpoint."""
         if self.state is not State.RUNNING or self._hung:
             return False
-        if self.qemu.stub.interrupt():
+        if self.machine.interrupt():
             self._stop(_DFSR_BKPT)
             return False
         return True
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
-        """QEMU stands still inside; afterwards it goes on if it ran."""
+        """The machine stands still inside; afterwards it goes on if it ran."""
         paused = self._pause()
         try:
             yield
         finally:
             if paused:
-                self.qemu.stub.resume()
+                self.machine.resume()
 
     def _stop(self, reason: int) -> None:
         self.state = State.HALTED
@@ -263,7 +268,7 @@ class Core:
         """Notice that the core stopped by itself."""
         if self.state is State.ALGORITHM:
             self._run_algorithm()
-        elif self.state is not State.OFF and self.qemu.stub.stopped() and self.state is State.RUNNING:
+        elif self.state is not State.OFF and self.machine.stopped() and self.state is State.RUNNING:
             self._stop(_DFSR_BKPT)
 
     def _halt(self) -> None:
@@ -283,7 +288,7 @@ class Core:
 
     def _step(self) -> None:
         self._write_back()
-        self.qemu.stub.step()
+        self.machine.step()
         self._forget_registers()
         self._stop(_DFSR_HALTED)
 
@@ -298,27 +303,27 @@ class Core:
 
     def _mirror(self) -> None:
         if not self._mirrored:
-            self._ram[:] = self.qemu.stub.read(RAM_BASE, RAM_SIZE)
+            self._ram[:] = self.machine.read(RAM_BASE, RAM_SIZE)
             self._mirrored = True
 
     def _write_back(self) -> None:
         if self._mirrored:
-            self.qemu.stub.write(RAM_BASE, bytes(self._ram))
+            self.machine.write(RAM_BASE, bytes(self._ram))
             self._mirrored = False
         self._write_back_flash()
         for number in sorted(self._written):
-            self.qemu.stub.set_register(_GDB_XPSR if number == _XPSR else number, self._registers[number])
+            self.machine.set_register(XPSR if number == _XPSR else number, self._registers[number])
         self._written.clear()
 
     def _write_back_flash(self) -> None:
         for sector in sorted(self.controller.changed):
             start, size = SECTORS[sector]
-            self.qemu.stub.write(FLASH_BASE + start, self._flash[start : start + size])
+            self.machine.write(FLASH_BASE + start, self._flash[start : start + size])
         self.controller.changed.clear()
 
     def _load_registers(self) -> list[int]:
         if not self._registers:
-            self._registers = self.qemu.stub.registers()
+            self._registers = self.machine.registers()
         return self._registers
 
     def _forget_registers(self) -> None:
@@ -339,17 +344,17 @@ class Core:
             else:
                 self._dcrdr = registers[number]
         elif number == 0x21:
-            self._transfer_stub_register(_GDB_FPSCR, 0, 4, write)
+            self._transfer_stub_register(FPSCR, 0, 4, write)
         elif 0x40 <= number <= 0x5F:
-            self._transfer_stub_register(_GDB_D0 + (number - 0x40) // 2, 32 * (number & 1), 8, write)
+            self._transfer_stub_register(D0 + (number - 0x40) // 2, 32 * (number & 1), 8, write)
         elif not write:
-            self._dcrdr = 0  # PSP, CONTROL, FAULTMASK, BASEPRI, PRIMASK: not in QEMU's stub
+            self._dcrdr = 0  # PSP, CONTROL, FAULTMASK, BASEPRI, PRIMASK: not known
 
     def _transfer_stub_register(self, number: int, shift: int, size: int, write: bool) -> None:
-        value = self.qemu.stub.register(number)
+        value = self.machine.register(number)
         if write:
             value = value & ~(0xFFFFFFFF << shift) | self._dcrdr << shift
-            self.qemu.stub.set_register(number, value, size)
+            self.machine.set_register(number, value, size)
         else:
             self._dcrdr = value >> shift & 0xFFFFFFFF
 
@@ -357,7 +362,7 @@ class Core:
 
     def read_word(self, address: int) -> int:
         """A 32-bit read through the AHB-AP."""
-        self.qemu  # noqa: B018  raises NoPowerError
+        self.machine  # noqa: B018  raises NoPowerError
         if address in _CONSTANTS:
             return _CONSTANTS[address]
         if address == DHCSR:
@@ -386,7 +391,7 @@ class Core:
 
     def write_word(self, address: int, value: int) -> None:
         """A 32-bit write through the AHB-AP."""
-        self.qemu  # noqa: B018  raises NoPowerError
+        self.machine  # noqa: B018  raises NoPowerError
         if address == DHCSR:
             if value >> 16 == 0xA05F:
                 self._write_dhcsr(value)
@@ -430,7 +435,7 @@ class Core:
             return self.controller.read_register(address - REGISTERS_BASE).to_bytes(4, "little")[:size]
         with self._quiet():
             try:
-                return self.qemu.stub.read(address, size)
+                return self.machine.read(address, size)
             except StubError as error:
                 raise BusFaultError(str(error)) from error
 
@@ -443,14 +448,14 @@ class Core:
             return
         with self._quiet():
             try:
-                self.qemu.stub.write(address, data)
+                self.machine.write(address, data)
             except StubError as error:
                 raise BusFaultError(str(error)) from error
 
     def release(self) -> None:
         """The debugger's connection has ended: a halted core goes on."""
         self._dhcsr = 0
-        if self.state in (State.HALTED, State.ALGORITHM) and self._qemu is not None:
+        if self.state in (State.HALTED, State.ALGORITHM) and self._machine is not None:
             try:
                 self._go()
             except TargetLostError:

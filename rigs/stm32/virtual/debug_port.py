@@ -35,7 +35,7 @@ class DebugPort:
 
     def read_dp(self, address: int) -> int:
         if address == _DPIDR:
-            self._core.qemu  # noqa: B018  raises NoPowerError
+            self._core.machine  # noqa: B018  raises NoPowerError
             return _DPIDR_VALUE
         if address == _CTRL_STAT:
             return self._status if not self._select & 0xF else 0

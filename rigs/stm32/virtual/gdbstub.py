@@ -7,13 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-
-class TargetLostError(Exception):
-    """QEMU closed its gdbstub: it was stopped, or it aborted (a core in lockup makes it do that)."""
-
-
-class StubError(Exception):
-    """The stub answered with an error, for instance for memory that does not exist."""
+from rigs.stm32.virtual.machine import XPSR, StubError, TargetLostError
 
 
 class GdbStub:
@@ -82,6 +76,9 @@ class GdbStub:
             printed += bytes.fromhex(answer[1:]).decode(errors="replace")
         return printed
 
+    def system_reset(self) -> None:
+        self.monitor("system_reset")
+
     def read(self, address: int, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
@@ -101,7 +98,7 @@ class GdbStub:
         """r0 to r15 and xPSR."""
         answer = bytes.fromhex(self.ask("g"))
         general = [int.from_bytes(answer[4 * i : 4 * i + 4], "little") for i in range(16)]
-        return [*general, self.register(25)]
+        return [*general, self.register(XPSR)]
 
     def register(self, number: int) -> int:
         """One register by QEMU's number: 0-15, xPSR 25, d0-d15 from 26, FPSCR 42."""

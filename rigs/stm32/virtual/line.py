@@ -1,4 +1,4 @@
-"""The serial line from a TCP port (pyserial's ``socket://``) to QEMU's USART, with faults on demand."""
+"""The serial line from a TCP port (pyserial's ``socket://``) to the machine's USART, and its faults."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 from rigs.common.line_faults import DIRECTIONS, DamagedDirection, break_line
+from rigs.stm32.virtual.machine import Wire
 
 TO_BOARD, FROM_BOARD = DIRECTIONS
 _CHUNK = 4096
@@ -27,11 +28,11 @@ class Line(threading.Thread):
         self._faults = {direction: DamagedDirection() for direction in DIRECTIONS}
         self._late: dict[str, deque[tuple[float, bytes]]] = {TO_BOARD: deque(), FROM_BOARD: deque()}
         self._host: socket.socket | None = None
-        self._board: socket.socket | None = None
-        self._next_board: socket.socket | None = None
+        self._board: Wire | None = None
+        self._next_board: Wire | None = None
         self._changed = self._stopping = self._broken = False
 
-    def connect_board(self, board: socket.socket | None) -> None:
+    def connect_board(self, board: Wire | None) -> None:
         """The USART from now on; None while the board has no power."""
         with self._lock:
             self._next_board, self._changed = board, True
@@ -158,7 +159,7 @@ class Line(threading.Thread):
                 self._drop_host(selector)
 
 
-def _receive(connection: socket.socket | None) -> bytes:
+def _receive(connection: Wire | None) -> bytes:
     try:
         return connection.recv(_CHUNK) if connection is not None else b""
     except OSError:

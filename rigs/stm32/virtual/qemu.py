@@ -15,7 +15,8 @@ from pytest_quantcheck.errors import UsageError
 from rigs.common.process_end import exit_code
 from rigs.stm32.chips import PROGRAM
 from rigs.stm32.virtual.flash_controller import FLASH_BASE
-from rigs.stm32.virtual.gdbstub import GdbStub, TargetLostError
+from rigs.stm32.virtual.gdbstub import GdbStub
+from rigs.stm32.virtual.machine import TargetLostError
 
 _START_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -23,14 +24,10 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 def require_qemu() -> str:
     """Path of QEMU; ``UsageError`` with the package to install when there is none."""
-    if not hasattr(socket, "AF_UNIX"):
-        raise UsageError(
-            "virtual-stm32f405 needs Linux or macOS; on Windows use virtual-esp32c3 or real boards"
-        )
     path = shutil.which(PROGRAM)
     if path is None:
         raise UsageError(
-            f"virtual-stm32f405 needs {PROGRAM}, which is not on PATH. "
+            f'engine = "qemu" needs {PROGRAM}, which is not on PATH. '
             "Install it: apt-get install qemu-system-arm (Debian, Ubuntu), brew install qemu (macOS)"
         )
     return path
@@ -42,8 +39,8 @@ def die_with_parent(sign: signal.Signals) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0)
 
 
-class Qemu:
-    """A machine that waits in reset for ``stub.resume()``. ``flash`` is a file of the flash's size,
+class Qemu(GdbStub):
+    """Keeps ``Machine``'s promises through QEMU's gdbstub. ``flash`` is a file of the flash's size,
     ``usart`` (1 or 2) the console that has a cable.
 
     ``-icount shift=0`` makes one instruction one nanosecond of virtual time: TIM2 counts instructions.
@@ -69,11 +66,16 @@ class Qemu:
                 preexec_fn=lambda: die_with_parent(signal.SIGKILL),
             )
         try:
-            self.stub = GdbStub(gdb, _START_SECONDS)
+            super().__init__(gdb, _START_SECONDS)
             self.line = _connect(line)
         except (OSError, TargetLostError):
             self.stop()
             raise
+
+    def meter(self, bound: str, wait_states: int) -> None:
+        del wait_states
+        if bound:
+            raise ValueError('engine = "qemu" counts instructions only')
 
     @property
     def pid(self) -> int:
@@ -88,8 +90,8 @@ class Qemu:
         """End the process at once, as when the supply goes."""
         self._process.kill()
         self._process.wait()
-        if hasattr(self, "stub"):
-            self.stub.close()
+        if hasattr(self, "_socket"):
+            self.close()
 
 
 def _connect(path: Path) -> socket.socket:

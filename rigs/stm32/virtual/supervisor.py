@@ -1,7 +1,7 @@
-"""The process that is a virtual board: QEMU's keeper, the debug port's server, the serial line's other end.
+"""The process that is a virtual board: the machine, the debug port's server, the serial line's other end.
 
 It answers lines of JSON on a unix socket, ``[operation, arguments...]`` with ``["ok", value]`` or
-``["fault", kind, text]``. It ends when its standard input closes or its parent dies, and QEMU with it.
+``["fault", kind, text]``. It ends when its standard input closes or its parent dies, and the machine with it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from typing import Any
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.protocols.misbehaving import BOARD_FAULTS, FLASH_FAULTS, HEAL, LINE_FAULTS
 from rigs.common.flash_file import map_flash
+from rigs.stm32.chips import ENGINES
 from rigs.stm32.virtual.core import BusFaultError, Core, NoPowerError, State
 from rigs.stm32.virtual.debug_port import DebugPort
+from rigs.stm32.virtual.emulator import Emulator
 from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE, PowerLostError, StuckBit
-from rigs.stm32.virtual.gdbstub import TargetLostError
 from rigs.stm32.virtual.line import Line
+from rigs.stm32.virtual.machine import Machine, TargetLostError
 from rigs.stm32.virtual.qemu import Qemu, die_with_parent
 
 FAULTS = (*LINE_FAULTS, *FLASH_FAULTS, *BOARD_FAULTS, HEAL)
@@ -37,8 +39,10 @@ SOCKET_FILE = "control"
 class Supervisor:
     """One board: its sockets live in ``folder``, its flash is the file ``flash``, ``log`` tells its story."""
 
-    def __init__(self, folder: Path, flash: Path, log: Path, usart: int) -> None:
+    def __init__(self, folder: Path, flash: Path, log: Path, usart: int, engine: str) -> None:
         self._usart = usart
+        self._engine = engine
+        self._doomed = False  # told to die, once it has answered
         self._folder = folder
         self._flash_path = flash
         self._log_file = log
@@ -47,13 +51,13 @@ class Supervisor:
         self._listener = socket.socket(socket.AF_UNIX)
         self._buffers: dict[socket.socket, bytearray] = {}
         self._debugger: socket.socket | None = None
-        self._watched: Qemu | None = None
-        self._watched_stub = -1
+        self._watched: Machine | None = None
+        self._watched_file = -1
         self.running = True
         self.orphaned = False  # the parent has gone without closing the board
         self._flash_file = map_flash(flash, FLASH_SIZE)
         self._line = Line()
-        self._core = Core(self._flash_file, self._start_qemu, self.report)
+        self._core = Core(self._flash_file, self._start_machine, self.report)
         self._port = DebugPort(self._core)
         self._operations: dict[str, Callable[..., Any]] = {
             "attach": self._attach,
@@ -67,6 +71,7 @@ class Supervisor:
             "reset_held": lambda: self._port.reset_held,
             "reset": self._core.reset,
             "power_cycle": self._power_cycle,
+            "meter": self._core.meter,
             "misbehave": self._misbehave,
             "status": self._status,
         }
@@ -93,7 +98,7 @@ class Supervisor:
     def run(self) -> None:
         """Serve until standard input has something to say, or closes."""
         while self.running:
-            self._watch_qemu()
+            self._watch_machine()
             for key, _ in self._selector.select():
                 self._serve(key.fileobj)
 
@@ -116,25 +121,29 @@ class Supervisor:
         elif isinstance(source, socket.socket):
             self._receive(source)
         else:
-            self._guard(self._core.poll)  # QEMU's stub: a breakpoint, or its end
+            self._guard(self._core.poll)  # the machine: a breakpoint, or its end
 
-    def _watch_qemu(self) -> None:
-        """Listen to the stub of the machine that runs now."""
-        now = None if self._core.state is State.OFF else self._core.qemu
+    def _watch_machine(self) -> None:
+        """Listen to the machine that runs now."""
+        now = None if self._core.state is State.OFF else self._core.machine
         if now is self._watched:
             return
         if self._watched is not None:
             with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(self._watched_stub)
+                self._selector.unregister(self._watched_file)
         self._watched = now
         if now is not None:
-            self._watched_stub = now.stub.fileno()
-            self._selector.register(self._watched_stub, selectors.EVENT_READ)
+            self._watched_file = now.fileno()
+            self._selector.register(self._watched_file, selectors.EVENT_READ)
 
-    def _start_qemu(self) -> Qemu:
-        qemu = Qemu(self._flash_path, self._folder, self._log_file, self._usart)
-        self._line.connect_board(qemu.line)
-        return qemu
+    def _start_machine(self) -> Machine:
+        machine: Machine
+        if self._engine == "qemu":
+            machine = Qemu(self._flash_path, self._folder, self._log_file, self._usart)
+        else:
+            machine = Emulator(self._flash_file, self._usart)
+        self._line.connect_board(machine.line)
+        return machine
 
     def _receive(self, connection: socket.socket) -> None:
         try:
@@ -152,6 +161,8 @@ class Supervisor:
             answer = self._answer(connection, request)
             with contextlib.suppress(OSError):
                 connection.sendall(json.dumps(answer).encode() + b"\n")
+            if self._doomed:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _hang_up(self, connection: socket.socket) -> None:
         self._selector.unregister(connection)
@@ -210,7 +221,7 @@ class Supervisor:
             "death": self._core.death,
             "lockups": self._core.lockups,
             "byte_faults": self._line.hits(),
-            "qemu": self._core.qemu.pid if self._core.state is not State.OFF else 0,
+            "pid": self._core.machine.pid if self._core.state is not State.OFF else 0,
         }
 
     def _misbehave(self, fault: str, how: dict[str, Any]) -> None:
@@ -226,13 +237,19 @@ class Supervisor:
         elif fault == "crash":
             self._core.crash()
         elif fault == "die":
-            if self._core.state is not State.OFF:
-                os.kill(self._core.qemu.pid, signal.SIGKILL)
+            self._die()
         elif fault == HEAL:
             self._line.clear_faults()
             self._core.controller.heal()
         else:
             raise ValueError(f"unknown fault {fault!r}; allowed: {', '.join(FAULTS)}")
+
+    def _die(self) -> None:
+        pid = self._core.machine.pid if self._core.state is not State.OFF else os.getpid()
+        if pid == os.getpid():
+            self._doomed = True
+        else:
+            os.kill(pid, signal.SIGKILL)
 
     def _stick(self, address: int, bit: int = 0, value: int | None = None) -> None:
         """Without ``value`` the bit sticks at the opposite of what it is."""
@@ -270,11 +287,12 @@ def main(arguments: Sequence[str] | None = None) -> int | str:
     parser.add_argument("--flash", type=Path, required=True, help="file with the contents of its flash")
     parser.add_argument("--log", type=Path, required=True, help="the board's log is appended here")
     parser.add_argument("--usart", type=int, choices=(1, 2), default=2, help="the console with a cable")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="what executes its code")
     parser.add_argument("--home", type=Path, required=True, help="removed at the end if the parent is gone")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to die with")
     options = parser.parse_args(arguments)
     try:
-        supervisor = Supervisor(options.folder, options.flash, options.log, options.usart)
+        supervisor = Supervisor(options.folder, options.flash, options.log, options.usart, options.engine)
     except UsageError as error:
         return f"virtual-stm32f405: {error}"
     try:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.runners.estimate import Estimate, Interval
+from pytest_quantcheck.verdict.baseline import measured
 from pytest_quantcheck.verdict.budget import Budget, latency_ms
 
 pytestmark = pytest.mark.host
@@ -48,6 +52,55 @@ def test_what_a_run_cannot_tell_is_not_judged_and_says_why(make_run, limits, fac
     (criterion,) = Budget(limits).judge(make_run(**facts))
     assert criterion.passed is None
     assert reason in criterion.text
+
+
+ESTIMATE = Estimate("virtual-stm32f405", 168_000_000, Interval(1_680_000, 2_100_000))  # 10 to 12.5 ms
+
+
+@pytest.mark.parametrize(
+    ("limits", "passed", "text"),
+    [
+        (
+            {"latency_ms": 12.5},
+            True,
+            "latency_ms: ok: at most 12.500 ms at 168 MHz, estimated, limit 12.500 ms",
+        ),
+        (
+            {"latency_ms": 9.9},
+            False,
+            "latency_ms: FAILED: at least 10.000 ms at 168 MHz, estimated, exceed the limit of 9.900 ms: "
+            "1.0% more",
+        ),
+        (
+            {"latency_ms": 12},
+            None,
+            "latency_ms: needs silicon: between 10.000 ms and 12.500 ms at 168 MHz, estimated; "
+            "the limit 12.000 ms lies inside",
+        ),
+        ({"latency_ms": 10}, None, "latency_ms: needs silicon: between 10.000 ms and"),
+        ({"cycles": 2_100_000}, True, "cycles: ok: at most 2,100,000 cycles"),
+        ({"cycles": 1_679_999}, False, "cycles: FAILED: at least 1,680,000 cycles"),
+        ({"cycles": 2_000_000}, None, "cycles: needs silicon: between 1,680,000 cycles and 2,100,000 cycles"),
+    ],
+)
+def test_an_estimate_passes_fails_or_needs_silicon(make_run, limits, passed, text) -> None:
+    (criterion,) = Budget(limits).judge(replace(make_run(**INSTRUCTIONS), estimate=lambda: ESTIMATE))
+    assert criterion.passed is passed
+    assert str(criterion).startswith(text)
+
+
+def test_where_cycles_are_measured_no_estimate_is_asked_for(make_run) -> None:
+    def never() -> Estimate:
+        raise AssertionError
+
+    (criterion,) = Budget({"latency_ms": 10.0}).judge(replace(make_run(**CYCLES), estimate=never))
+    assert criterion.passed
+
+
+def test_an_estimate_is_no_counter_that_a_baseline_could_hold(make_run) -> None:
+    run = replace(make_run(**INSTRUCTIONS), estimate=lambda: ESTIMATE)
+    assert latency_ms(run) is None
+    assert not {"cycles", "latency_ms"} & measured(run, ()).keys()
 
 
 def test_a_failed_limit_says_how_far_it_was_missed(make_run) -> None:

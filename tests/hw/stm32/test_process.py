@@ -21,7 +21,7 @@ from pathlib import Path
 from rigs.stm32 import family
 board = family.open(family.virtual_boards()[0], Path(sys.argv[1]))
 machine = board.machine
-print(json.dumps([machine.pid, machine.call("status")["qemu"], str(machine.control)]), flush=True)
+print(json.dumps([machine.pid, machine.call("status")["pid"], str(machine.control)]), flush=True)
 time.sleep(60)
 """
 
@@ -68,11 +68,11 @@ def test_nothing_is_left_after_kill_9(tmp_path: Path, victim: str) -> None:
 
 
 def test_an_idle_board_takes_hardly_any_cpu(board: VirtualSTM32Board) -> None:
-    qemu = board.machine.call("status")["qemu"]
+    pids = {board.machine.call("status")["pid"], board.machine.pid}
     time.sleep(1.5)  # the firmware rests more deeply after a second of silence
-    before = cpu_seconds(qemu) + cpu_seconds(board.machine.pid)
+    before = sum(map(cpu_seconds, pids))
     time.sleep(2)
-    assert cpu_seconds(qemu) + cpu_seconds(board.machine.pid) - before < 0.1
+    assert sum(map(cpu_seconds, pids)) - before < 0.1
 
 
 def test_where_no_board_runs_pyocd_finds_no_virtual_probe() -> None:

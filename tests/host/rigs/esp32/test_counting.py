@@ -14,8 +14,8 @@ import pytest
 unicorn = pytest.importorskip("unicorn")
 numba = pytest.importorskip("numba")
 
+from rigs.common import counting  # noqa: E402
 from rigs.esp32.virtual import core as cpu  # noqa: E402
-from rigs.esp32.virtual import counting  # noqa: E402
 from rigs.esp32.virtual.flash import NorFlash  # noqa: E402
 
 pytestmark = pytest.mark.host

@@ -78,9 +78,15 @@ def test_a_real_board_cannot_be_told_to_break(tmp_path: Path) -> None:
         misbehaving(family("stm32").open(BENCH, tmp_path))
 
 
-def test_without_qemu_the_virtual_board_names_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_qemu_its_engine_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="apt-get install qemu-system-arm"):
-        family("stm32").open(family("stm32").virtual_boards()[0], tmp_path)
+        family("stm32").open(
+            replace(family("stm32").virtual_boards()[0], settings={"engine": "qemu"}), tmp_path
+        )
+
+
+def test_an_engine_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    entry = replace(family("stm32").virtual_boards()[0], settings={"engine": "abacus"})
+    with pytest.raises(UsageError, match=r"settings\.engine='abacus'; allowed: 'unicorn', 'qemu'"):
+        family("stm32").open(entry, tmp_path)
