@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -144,3 +146,11 @@ def test_a_damaged_model_is_named(arguments, tmp_path, monkeypatch, capsys):
     command, *options = arguments
     assert main([command, "notes.tflite", *options]) == 2
     assert f"quantcheck {command}: notes.tflite: not a .tflite file" in capsys.readouterr().err
+
+
+def test_time_needs_a_virtual_board_and_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "unicorn", None)
+    assert main(["check", str(ARTEFACTS[0]), "--target", "stm32f411xe", "--time"]) == 2
+    told = capsys.readouterr().err
+    assert "--time needs virtual-stm32f405" in told
+    assert 'pip install "pytest-quantcheck[virtual]"' in told
