@@ -86,8 +86,9 @@ class Emulator:
         self._peripherals = Peripherals(lambda: self._counter.counted, self._notice_byte)
         self._exceptions = self._new_exceptions()
         self._core = self._new_core()
-        load = lambda: timing.TABLE[self._bound]["load"] if self._bound else 0  # noqa: E731
-        self._page = CounterPage(self._core, self._counter, self._peripherals, self._ram + RAM_SIZE, load)
+        self._page = CounterPage(
+            self._core, self._counter, self._peripherals, self._ram + RAM_SIZE, self._load_cycles
+        )
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
         self.line = Cable(self._peripherals.usarts[usart])
@@ -449,6 +450,9 @@ class Emulator:
         else:
             self._event = ("access", address, pc)
         return False
+
+    def _load_cycles(self) -> int:
+        return timing.TABLE[self._bound]["load"] if self._bound else 0
 
     def _ask(self, address: int, size: int) -> int:
         """What a block holds, as the counter wants it."""
