@@ -97,6 +97,7 @@ def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) 
         "source": sha256,
         "tensorflow": converter.tensorflow_version(),
         "keras": converter.keras_version(),
+        "legacy_keras": converter.legacy_keras_version(),
     }
     content = cache.get_or_make(facts, lambda: shared_worker().call(function, path=str(path.resolve())))
     return FloatModel.from_tflite(content, name, str(path), sha256)

@@ -51,6 +51,11 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "mlflow": (CHECK, Step("python -c 'import mlflow.tracking'", 0, "")),
     "report": (CHECK, Step("python -c 'import matplotlib'", 0, "")),
     "tensorflow": (CHECK, Step(QUANTIZE, 0, r"out\.tflite: \d+ bytes")),
+    "keras2": (
+        CHECK,
+        Step(QUANTIZE, 0, r"out\.tflite: \d+ bytes"),
+        Step("python -c 'import tf_keras'", 0, ""),
+    ),
     "virtual": (Step("quantcheck demo", 0, "5 of 5 bit-exact"), Step(RUN_LITERT, 0, "equal")),
 }
 FILES = """

@@ -24,6 +24,7 @@ import numpy as np
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
 from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.formats.tflite import read_tflite_summary
+from pytest_quantcheck.models.conversion.unrolling import unrolled
 from pytest_quantcheck.models.equalization import equalize
 from pytest_quantcheck.models.files import saved_model
 from pytest_quantcheck.models.files.keras_file import safe_copy
@@ -46,6 +47,15 @@ def keras_version() -> str:
     """The installed version, without importing it; it decides how layers become operators."""
     try:
         return importlib.metadata.version("keras")
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+@cache
+def legacy_keras_version() -> str:
+    """Of the package that loads files of Keras 2, as ``keras_version``."""
+    try:
+        return importlib.metadata.version("tf_keras")
     except importlib.metadata.PackageNotFoundError:
         return "none"
 
@@ -109,7 +119,7 @@ def keras_model_to_tflite(model: Any) -> bytes:
                 "a microcontroller needs fixed sizes. Build the model with a fixed Input shape"
             )
         specs.append(tf.TensorSpec((1, *shape), tensor.dtype, name=tensor.name))
-    with _silence(), _no_generated_files():
+    with _silence(), _no_generated_files(), unrolled(model):
         # The model stays out of the converter's hands: passed as a trackable, its weights become variables.
         function = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
         try:
@@ -154,9 +164,26 @@ def load_keras(path: str) -> Any:
             with _silence():
                 return keras.models.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises whatever its layers raise
-            raise ModelError(
-                f"Keras {keras.__version__} cannot load {path}: {_first_lines(error)}"
-            ) from error
+            refusal = f"Keras {keras.__version__} cannot load {path}: {_first_lines(error)}"
+        return _load_legacy(safe_copy(Path(path), Path(folder), mend=False), refusal)
+
+
+def _load_legacy(copy: Path, refusal: str) -> Any:
+    """With the last Keras 2, what Keras 3 refused as ``refusal`` says."""
+    try:
+        import tf_keras
+    except ImportError as error:
+        raise ModelError(
+            f"{refusal}. If it is a file of Keras 2: pip install 'pytest-quantcheck[keras2]'"
+        ) from error
+    tf_keras.backend.clear_session()
+    try:
+        with _silence():
+            return tf_keras.models.load_model(copy, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ModelError(
+            f"{refusal}. Nor can Keras 2 (tf_keras {tf_keras.__version__}): {_first_lines(error)}"
+        ) from error
 
 
 def saved_model_to_tflite(path: str) -> bytes:

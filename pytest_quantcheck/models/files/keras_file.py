@@ -7,7 +7,6 @@ opened for reading only.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -17,30 +16,34 @@ from typing import Any
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantcheckError
 from pytest_quantcheck.files import check_regular, open_regular
 from pytest_quantcheck.formats.zip_archive import MAX_RATIO, SMALL, open_zip, unpacked
-from pytest_quantcheck.models.files.keras_objects import CLASSES, FUNCTIONS
+from pytest_quantcheck.models.files.keras_refusals import refuse_object
 
-CODE_LAYERS = ("Lambda", "__lambda__")  # their configuration is marshalled Python bytecode
-FRAMEWORK = re.compile(r"(keras|tf_keras|tensorflow\.keras|tensorflow\.python\.keras)(\.\w+)*", re.ASCII)
 MAX_CONFIG_BYTES = 64 << 20
 MAX_CONFIG_ITEMS = 2_000_000  # Python makes a hundred bytes of each
 MAX_FILE_BYTES = 1 << 30
 TRAINING = "compile_config"
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 _RESAVE = "save the model again with model.save()"
-_WAY_OUT = 'build the model in your own Python and give it as "package.module:function"'
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def safe_copy(path: Path, folder: Path) -> Path:
-    """Copy a ``.keras`` or ``.h5`` model to ``folder`` in a form that Keras 3 loads.
+def safe_copy(path: Path, folder: Path, *, mend: bool = True) -> Path:
+    """Copy a Keras model to ``folder`` in a form that Keras 3 loads, or as it was without ``mend``.
 
-    Raises ``ModelError`` when the file holds weights only, code, custom objects, layers that do more than
-    compute, references to other files, or is damaged.
+    Its content says whether it is an archive or HDF5, and the copy's name then does, too. Raises
+    ``ModelError`` when the file holds weights only, code, custom objects, layers that do more than compute,
+    references to other files, or is damaged.
     """
     if (size := check_regular(path)) > MAX_FILE_BYTES:
         raise ModelError(f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are read")
-    target = folder / f"model{path.suffix.lower()}"
+    with open_regular(path) as file:
+        hdf5 = file.read(len(_HDF5)) == _HDF5 or path.suffix.lower() != ".keras"
+    target = folder / ("model.h5" if hdf5 else "model.keras")
     try:
-        (_copy_zip if path.suffix.lower() == ".keras" else _copy_h5)(path, target)
+        if hdf5:
+            _copy_h5(path, target, mend=mend)
+        else:
+            _copy_zip(path, target)
     except RecursionError as error:
         target.unlink(missing_ok=True)
         raise ModelError(
@@ -72,8 +75,9 @@ def _copy_zip(path: Path, target: Path) -> None:
     except (QuantcheckError, RecursionError):
         raise
     except Exception as error:  # zipfile, its decoders and json raise a dozen kinds on damaged files
-        hint = _other_format(path)
-        raise ModelError(f"{path} is not a sound .keras file ({error}){hint}") from error
+        raise ModelError(
+            f"{path} is not a sound .keras file ({error}); save it again with model.save('name.keras')"
+        ) from error
     finally:
         weights.unlink(missing_ok=True)
 
@@ -95,21 +99,13 @@ def _parsed(text: bytes) -> Any:
         raise ValueError("its architecture is nested too deeply") from None
 
 
-def _copy_h5(path: Path, target: Path) -> None:
+def _copy_h5(path: Path, target: Path, *, mend: bool) -> None:
     config = _h5_config(path)
     _refuse_code(config, path)
     _refuse_h5(path, path)
     with open_regular(path) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
-    _write_h5_config(target, _mended(config))
-
-
-def _other_format(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return "; it is an HDF5 file, rename it to .h5"
-    return "; save it again with model.save('name.keras')"
+    _write_h5_config(target, _mended(config) if mend else config)
 
 
 def _h5py() -> Any:
@@ -202,38 +198,7 @@ def _refuse_code(config: Any, path: Path) -> None:
     """Only objects of Keras that are known to compute and nothing else."""
     for item in _objects(config):
         if "class_name" in item:
-            _refuse_object(item, path)
-
-
-def _refuse_object(item: dict[str, Any], path: Path) -> None:
-    kind, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
-    if kind in CODE_LAYERS:
-        raise ModelError(
-            f"{path} holds a {kind} layer, that is Python code, which is not run. "
-            f"Replace it by a built-in layer, or, if you trust it, {_WAY_OUT}"
-        )
-    if not all(isinstance(each, str) for each in (kind, module or "", registered or "")):
-        raise ModelError(f"{path} is not a sound Keras model: the class {str(kind)[:80]!r} has no plain name")
-    if kind == "function":
-        name, known = (
-            item.get("config"),
-            module == "builtins" or FRAMEWORK.fullmatch(module or "") is not None,
-        )
-        if known and isinstance(name, str) and name in FUNCTIONS:
-            return
-        if known:
-            raise ModelError(
-                f"{path} names the function {str(name)[:80]!r}, which is no activation; {_WAY_OUT}"
-            )
-    ours = FRAMEWORK.fullmatch(module) if module else registered is None and kind in CLASSES
-    if not ours or (module and registered not in (None, kind, f"keras>{kind}")):
-        custom = f"{module}.{kind}" if module else str(registered or kind).replace(">", ".")
-        raise ModelError(f"{path} needs the custom object {custom}, which is not part of Keras; {_WAY_OUT}")
-    if kind not in CLASSES:
-        raise ModelError(
-            f"{path} holds {kind}, which is not among the layers and operations of Keras that are loaded: "
-            f"it may run code, load other models or read files. Leave it out, or {_WAY_OUT}"
-        )
+            refuse_object(item, path)
 
 
 def _mended(config: Any) -> Any:

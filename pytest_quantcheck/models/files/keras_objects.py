@@ -98,3 +98,16 @@ FUNCTIONS = _words(
     """
 )
 """Activation functions, by name."""
+SYMBOLS = _words(
+    """
+    __operators__.add __operators__.getitem __operators__.mul __operators__.sub __operators__.truediv
+    clip_by_value concat expand_dims identity image.resize math.abs math.add math.divide math.exp
+    math.l2_normalize math.log math.maximum math.minimum math.multiply math.negative math.pow
+    math.reciprocal math.reduce_max math.reduce_mean math.reduce_min math.reduce_sum math.rsqrt
+    math.sigmoid math.softplus math.sqrt math.square math.subtract math.tanh math.truediv nn.avg_pool2d
+    nn.depth_to_space nn.elu nn.gelu nn.l2_normalize nn.leaky_relu nn.max_pool2d nn.relu nn.relu6
+    nn.sigmoid nn.silu nn.softmax nn.space_to_depth pad repeat reshape split squeeze stack tile transpose
+    unstack
+    """
+)
+"""Functions of TensorFlow that a layer of Keras 2 may name: they compute, and read and call nothing."""

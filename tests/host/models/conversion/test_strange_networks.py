@@ -10,7 +10,11 @@ import pytest
 
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, QuantizationError
-from pytest_quantcheck.models.conversion.converter import keras_model_to_tflite, saved_model_to_tflite
+from pytest_quantcheck.models.conversion.converter import (
+    keras_model_to_tflite,
+    run_float,
+    saved_model_to_tflite,
+)
 from pytest_quantcheck.models.files.keras_file import safe_copy
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.quantizers.config import QuantConfig
@@ -79,11 +83,14 @@ def test_an_integer_input_is_no_sign_of_a_quantized_model(dtype):
         float_model(network(keras.layers.Rescaling(0.1), dense(), dtype=dtype))
 
 
-def test_a_recurrent_layer_with_a_loop_is_told_to_unroll():
+def test_a_recurrent_layer_becomes_steps_without_a_loop():
     import keras
 
-    with pytest.raises(ModelError, match="unroll=True"):
-        float_model(network(keras.layers.GRU(3), inputs=((4, 2),)))
+    model = network(keras.layers.GRU(3), inputs=((4, 2),))
+    made = float_model(model)
+    assert made.summary.subgraphs == 1
+    x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(run_float(made.tflite, [x])[0][:, 0], model(x), atol=1e-5)
 
 
 def test_nan_among_the_weights_is_found_before_anything_is_quantized():

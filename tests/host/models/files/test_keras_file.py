@@ -128,8 +128,12 @@ def test_damaged_content_is_told_however_it_is_packed(tmp_path, folder, packing)
     assert told > 50
 
 
-def test_an_h5_file_named_keras_is_told_so(write_h5, folder):
-    refused(write_h5(sequential(), {}, "model.keras"), folder, r"rename it to \.h5")
+def test_an_h5_file_named_keras_is_read_as_what_it_is(write_h5, folder):
+    assert safe_copy(write_h5(sequential(), {}, "model.keras"), folder).name == "model.h5"
+
+
+def test_an_h5_file_named_keras_keeps_to_the_same_rules(write_h5, folder):
+    refused(write_h5(sequential(LAMBDA), {}, "model.keras"), folder, "Python code")
 
 
 def layer(name, **config):
