@@ -27,5 +27,10 @@ class Criterion:
             return NEEDS_SILICON
         return {True: "ok", False: "FAILED", None: "not judged"}[self.passed]
 
+    @property
+    def found(self) -> str:
+        """``text`` without the word."""
+        return self.text.removeprefix(f"{NEEDS_SILICON}: ")
+
     def __str__(self) -> str:
-        return f"{self.name}: {self.word}: {self.text.removeprefix(f'{NEEDS_SILICON}: ')}"
+        return f"{self.name}: {self.word}: {self.found}"

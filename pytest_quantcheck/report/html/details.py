@@ -77,7 +77,7 @@ def _criterion(found: Criterion) -> list[str]:
     return [
         found.name,
         tag("td", word, class_="not" if found.passed is None else word.lower()),
-        tag("td", found.text, class_="text"),
+        tag("td", found.found, class_="text"),
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
@@ -19,9 +18,7 @@ from tests.hw.stm32 import conftest as stm32
 
 pytestmark = pytest.mark.hw
 
-FAMILIES = [pytest.param(esp32, id="esp32c3")]
-if shutil.which("qemu-system-arm"):
-    FAMILIES.append(pytest.param(stm32, id="stm32f405"))
+FAMILIES = [pytest.param(esp32, id="esp32c3"), pytest.param(stm32, id="stm32f405")]
 REFUSALS = {
     *(Status.MAGIC, Status.VERSION, Status.SIZE, Status.CRC, Status.BOUNDS, Status.ALIGN, Status.TYPE),
     *(Status.SHAPE, Status.PARAM, Status.UNSUPPORTED, Status.NO_MEMORY),
