@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_quantcheck.errors import ImageError, ModelError, UsageError
-from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.finding import Finding
+from pytest_quantcheck.formats.c_array import read_model_file
 from pytest_quantcheck.models.files.kind import file_kind
 from pytest_quantcheck.rig.families import memories
 
@@ -76,19 +76,20 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage | None]:
     """The audit's findings and those of the target, and the device image where one can be made."""
-    from pytest_quantcheck.formats.read import read_summary
-    from pytest_quantcheck.graph.read import read_graph, supported_kinds
+    from pytest_quantcheck.graph.read import read_graph
     from pytest_quantcheck.image.compile import compile_image
     from pytest_quantcheck.quantizers.audit.audit import audit
+    from pytest_quantcheck.workflows.obstacles import obstacles
 
     findings = list(audit(artefact))
     try:
         graph = read_graph(artefact)
         image = compile_image(graph)
     except (ModelError, ImageError) as error:
+        told = any(finding.severity == "error" for finding in findings)
+        findings += [each for each in obstacles(artefact) if not told or each.code == "unsupported_operator"]
         if not any(finding.severity == "error" for finding in findings):
-            unsupported = _unsupported(read_summary(artefact), supported_kinds(artefact))
-            findings += unsupported or [Finding("error", "model", f"{error}.")]
+            findings.append(Finding("error", "model", f"{error}."))
         return findings, None
     findings += [Finding("note", "model", f"{note}.") for note in graph.notes]
     findings += _sizes(image, memory)
@@ -109,7 +110,7 @@ def _read(path: Path) -> bytes:
     if kind in ("keras", "saved_model"):
         raise UsageError(_float_message(path))
     try:
-        return read_whole(path)
+        return read_model_file(path)
     except FileNotFoundError:
         raise UsageError(f"there is no model file {path}") from None
     except OSError as error:
@@ -153,23 +154,6 @@ def _scale(tensor: TensorSummary) -> str:
 
 def _share(used: int, available_kib: int, what: str) -> str:
     return f"{used:>8} bytes, {used / (available_kib * KIB):.1%} of {available_kib} KiB {what}"
-
-
-def _unsupported(summary: Summary, supported: tuple[str, ...]) -> list[Finding]:
-    """One finding per operator kind that the engine does not know; all of them, not only the first."""
-    from pytest_quantcheck.graph.from_tflite.fold import foldable_kinds
-
-    return [
-        Finding(
-            "error",
-            "unsupported_operator",
-            f"{kind} is not supported.",
-            "Replace the layer, or bring a runtime that has it (docs/porting.md). "
-            f"Supported: {', '.join(supported)}.",
-        )
-        for kind in summary.kinds
-        if kind not in (*supported, *foldable_kinds())
-    ]
 
 
 def _sizes(image: DeviceImage, memory: Memory) -> list[Finding]:

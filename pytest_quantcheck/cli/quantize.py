@@ -114,7 +114,7 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Quantize, write artefact and manifest, say what was made; returns 0."""
+    """Quantize, write artefact and manifest, say what was made; returns 1 where nothing could run it."""
     from pytest_quantcheck.cache import Cache
     from pytest_quantcheck.data.load import load_data
 
@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     for line in written:
         print(f"  {line}")
     _print_score(model, data)
-    return 0
+    return _judge(model)
 
 
 def _check_configuration(args: argparse.Namespace) -> None:
@@ -197,6 +197,27 @@ def _input_names(args: argparse.Namespace) -> list[str]:
 
     model = load(args.model, base=Path.cwd(), cache=Cache(args.cache))
     return [tensor.name for tensor in model.summary.input_tensors]
+
+
+def _judge(model: QuantizedModel) -> int:
+    """1 where nothing that is known here runs the integers; what keeps them from our runtimes is printed."""
+    from pytest_quantcheck.formats.detect import is_onnx
+    from pytest_quantcheck.quantizers.audit.tflite import WEIGHTS_ONLY
+    from pytest_quantcheck.workflows.obstacles import obstacles, runs_on_tflm
+
+    if model.config is not None and model.config.scheme in WEIGHTS_ONLY:
+        return 0
+    found = obstacles(model.artefact)
+    for finding in found:
+        print(f"  {finding}")
+    if not found:
+        return 0
+    others = "onnxruntime" if is_onnx(model.artefact) else "tflm" if runs_on_tflm(model) else ""
+    if others:
+        print(f"  runs with {others} only, not on our firmware")
+        return 0
+    print("  no runtime here could run it")
+    return 1
 
 
 def _print_score(model: QuantizedModel, data: Data | None) -> None:

@@ -13,7 +13,8 @@ from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.data.load import input_key
 from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.files import read_whole, write_whole
+from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.formats.c_array import read_model_file
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
@@ -29,7 +30,7 @@ FLOAT_HELP = "the inputs are real numbers: quantize them with the input's own sc
 def read_model(path: Path) -> QuantizedModel:
     """A quantized model as it is, ``.tflite`` or ``.onnx``. Raises ``UsageError`` and ``ModelError``."""
     try:
-        artefact = read_whole(path)
+        artefact = read_model_file(path)
     except OSError as error:
         raise UsageError(f"model {path} cannot be read: {error.strerror or error}") from error
     try:

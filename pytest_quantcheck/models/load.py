@@ -10,7 +10,10 @@ from typing import Any, Union
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import check_regular, open_regular, read_whole
-from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.formats.c_array import read_model_file
+from pytest_quantcheck.formats.detect import is_onnx, is_tflite
+from pytest_quantcheck.formats.tflite import read_tflite_summary
+from pytest_quantcheck.formats.tflite_weights import has_float16_weights
 from pytest_quantcheck.models.conversion import converter
 from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.files.kind import ALLOWED, file_kind
@@ -37,7 +40,7 @@ def load(
     if isinstance(source, bytes) and is_onnx(source):
         return FloatModel.from_onnx(source, name or "model", name or "the given bytes")
     if isinstance(source, bytes):
-        return FloatModel.from_tflite(source, name or "model", name or "the given bytes")
+        return _from_bytes(source, name or "model", name or "the given bytes", cache or Cache())
     if isinstance(source, str) and is_reference(source) and not ((base or Path()) / source).exists():
         made = call_reference(source, base)
         if isinstance(made, str) and is_reference(made):
@@ -73,9 +76,25 @@ def _load_path(path: Path, cache: Cache, name: str) -> FloatModel:
         return _converted("keras_file_to_tflite", path, _file_sha256(path), cache, name)
     if kind == "onnx":
         return FloatModel.from_onnx(read_whole(path), name, str(path), path.parent)
-    if kind == "tflite":
-        return FloatModel.from_tflite(read_whole(path), name, str(path))
+    if kind in ("tflite", "c"):
+        return _from_bytes(read_model_file(path), name, str(path), cache)
     raise UsageError(f"{path}: models of type {path.suffix or '(none)'} are not read; allowed: {ALLOWED}")
+
+
+def _from_bytes(content: bytes, name: str, source: str, cache: Cache) -> FloatModel:
+    """Of ``.tflite``, or of the ONNX model that C source held; float16 constants become float32."""
+    if is_onnx(content):
+        return FloatModel.from_onnx(content, name, source)
+    try:
+        half = is_tflite(content) and has_float16_weights(read_tflite_summary(content))
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from error
+    if not half:
+        return FloatModel.from_tflite(content, name, source)
+    sha256 = hashlib.sha256(content).hexdigest()
+    facts = {"make": "float32_weights", "source": sha256}
+    wide = cache.get_or_make(facts, lambda: shared_worker().call("float32_weights", content=content))
+    return FloatModel.from_tflite(wide, name, source, sha256)
 
 
 def _from_archive(path: Path, cache: Cache, name: str) -> FloatModel:

@@ -17,7 +17,7 @@ from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.readers.source import is_source, read_source
 from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.files import read_whole
+from pytest_quantcheck.formats.c_array import read_model_file
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.named_function import call_reference, is_reference
@@ -110,7 +110,7 @@ class SessionState:
             path = folder / made
             if not path.exists():
                 raise UsageError(f"artefact={case.artefact!r}: there is no file {path}")
-            made = read_whole(path)
+            made = read_model_file(path)
         if not isinstance(made, bytes):
             raise UsageError(
                 f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "
@@ -191,4 +191,4 @@ def _predecessor(path: Path | None, float_outputs: FloatOutputs) -> Predecessor 
     """The model of ``--qc-compare``."""
     if path is None:
         return None
-    return Predecessor(QuantizedModel(path.stem, read_whole(path), path=path), float_outputs)
+    return Predecessor(QuantizedModel(path.stem, read_model_file(path), path=path), float_outputs)

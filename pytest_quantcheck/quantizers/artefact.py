@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole, write_whole
+from pytest_quantcheck.formats.c_array import read_model_file
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
@@ -35,7 +36,7 @@ def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> Qu
     """
     if not path.is_file():
         raise UsageError(f"there is no artefact {path}")
-    artefact = read_whole(path)
+    artefact = read_model_file(path)
     if not manifest_path(path).is_file():
         return QuantizedModel(name or path.stem, artefact, None, float_model, path=path)
     manifest = _read_manifest(manifest_path(path))

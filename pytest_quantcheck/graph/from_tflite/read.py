@@ -149,6 +149,15 @@ def _quantization(what: str, summary: TensorSummary) -> Quantization | None:
     return Quantization(scales, zero_points, summary.axis)
 
 
+def read_operator(source: OperatorSummary, summary: Summary, folded: Folded) -> None:
+    """Raises what ``read_tflite`` raises about this operator and the tensors that it uses."""
+    tensors = [_unused(tensor) for tensor in summary.tensors]
+    for index in (*source.inputs, *source.outputs):
+        if index >= 0:
+            tensors[index] = _tensor(_name(source), summary.tensors[index], folded.get(index))
+    parameters(_operator(source, tensors))
+
+
 def _operator(source: OperatorSummary, tensors: Sequence[Tensor]) -> TfliteOperator:
     places = activation_first(source.kind, source.inputs)
     inputs = tuple(tensors[i] if i >= 0 else None for i in places)

@@ -319,6 +319,16 @@ def weights_only(content: bytes, *, scheme: str) -> bytes:
         return rewrite.float16(content) if scheme == "float16" else rewrite.dynamic_range(content)
 
 
+def float32_weights(content: bytes) -> bytes:
+    """A float flatbuffer whose float16 constants are float32 (``rewrite.float32``).
+
+    Raises ``QuantizationError``.
+    """
+    tensorflow()
+    with _refusals("rewriting"):
+        return rewrite.float32(content)
+
+
 def optimize_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
     """``equalize.optimize`` on ``samples``: a line of JSON, the report, and behind it the float flatbuffer.
 

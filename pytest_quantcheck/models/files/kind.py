@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_quantcheck.formats.c_array import SUFFIXES
+
 SAVED_MODEL = "saved_model.pb"
 _SUFFIXES = {  # the longest first: an archive of MLTK is a .zip
     ".mltk.zip": "mltk",
@@ -12,15 +14,17 @@ _SUFFIXES = {  # the longest first: an archive of MLTK is a .zip
     ".h5": "keras",
     ".onnx": "onnx",
     ".tflite": "tflite",
+    **dict.fromkeys(SUFFIXES, "c"),
 }
 ALLOWED = (
-    ".keras, .h5, .tflite, .onnx, .mltk.zip, a SavedModel folder, a Keras model, or package.module:function"
+    ".keras, .h5, .tflite, .onnx, .mltk.zip, C source with a .tflite model in it (.h, .c, .cc, .cpp), a "
+    "SavedModel folder, a Keras model, or package.module:function"
 )
 """What ``models.load`` takes, as error messages say it."""
 
 
 def file_kind(path: Path) -> str:
-    """``keras``, ``mltk``, ``onnx``, ``tflite``, ``saved_model`` (a folder); empty for anything else."""
+    """``c``, ``keras``, ``mltk``, ``onnx``, ``tflite``, ``saved_model`` (a folder); empty for others."""
     if path.is_dir():
         return "saved_model" if (path / SAVED_MODEL).is_file() else ""
     name = path.name.lower()

@@ -52,6 +52,33 @@ def float16(content: bytes) -> bytes:
     return tree.bytes()
 
 
+def float32(content: bytes) -> bytes:
+    """Every float16 constant that a DEQUANTIZE widens in float32, without the DEQUANTIZE.
+
+    No value changes: every float16 is a float32.
+    """
+    tree = Tree(content)
+    kept, instead, widened = [], {}, set()
+    for operator in tree.graph.operators:
+        source, output = tree.input(operator, 0), int(operator.outputs[0]) if len(operator.outputs) else -1
+        if tree.kind(operator) == "DEQUANTIZE" and int(operator.inputs[0]) in widened:
+            instead[output] = int(operator.inputs[0])
+            continue
+        half = tree.kind(operator) == "DEQUANTIZE" and source.type == tree.schema.TensorType.FLOAT16
+        values = tree.constant(source, "<f2") if half else None
+        if values is None:
+            kept.append(operator)
+            continue
+        source.type = tree.schema.TensorType.FLOAT32
+        tree.set_constant(source, values.astype("<f4"))
+        widened.add(int(operator.inputs[0]))
+        instead[output] = int(operator.inputs[0])
+    for operator in kept:
+        operator.inputs = np.array([instead.get(int(i), int(i)) for i in operator.inputs], np.int32)
+    tree.graph.operators = kept
+    return tree.bytes()
+
+
 def dynamic_range(content: bytes) -> bytes:
     """Weights of 1024 elements and more in int8, one scale per channel; activations stay float.
 

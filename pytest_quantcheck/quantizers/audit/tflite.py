@@ -14,6 +14,7 @@ from pytest_quantcheck.formats.summary import OperatorSummary, Summary
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS, DYNAMIC_FROM
 from pytest_quantcheck.quantizers.audit.findings import another_edge_type, another_granularity, wrong_scales
+from pytest_quantcheck.quantizers.audit.substitutes import layer_of, substitute_for
 from pytest_quantcheck.quantizers.audit.values import (
     INTEGER_RANGE,
     MIXING,
@@ -106,19 +107,21 @@ def _float_operators(summary: Summary) -> Iterator[Finding]:
         if not floating:
             weights = [t for t in tensors if t.dtype in ("float32", "float16")]
             if weights:
-                yield _left_in_float(operator, f"has float constants ('{weights[0].name}')")
+                yield _left_in_float(summary, operator, f"has float constants ('{weights[0].name}')")
         elif operator.kind not in EDGES:
-            yield _left_in_float(operator, "computes in float")
+            yield _left_in_float(summary, operator, "computes in float")
         elif not edges.issuperset(t.index for t in floating):
-            yield _left_in_float(operator, "stands in the middle of the network, around a part left in float")
+            yield _left_in_float(
+                summary, operator, "stands in the middle of the network, around a part left in float"
+            )
 
 
-def _left_in_float(operator: OperatorSummary, how: str) -> Finding:
+def _left_in_float(summary: Summary, operator: OperatorSummary, how: str) -> Finding:
     return Finding(
         "error",
         "float_operator",
-        f"{where(operator)} {how}.",
-        "The quantizer has no integer version of something here; replace the layer by one that it knows.",
+        f"{where(operator)} {how} (layer '{layer_of(summary, operator)}').",
+        f"The quantizer has no integer version of something here; {substitute_for(operator.kind)}.",
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_quantcheck.cli import check, main
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.graph.from_tflite.read import read_tflite
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.read import read_image
@@ -77,9 +78,27 @@ def test_every_unsupported_operator_is_named(tmp_path, capsys):
     path.write_bytes(edit(ARTEFACTS[0].read_bytes(), change))
     assert main(["check", str(path), "--target", "esp32c3"]) == 1
     told = capsys.readouterr().out
-    assert "RSQRT is not supported" in told
+    assert "RSQRT is not supported: operator 4 (layer '" in told
+    assert "Take BatchNormalization in place of LayerNormalization" in told
     assert "EXP is not supported" in told
     assert "docs/porting.md" in told
+
+
+def test_all_obstacles_are_told_at_once(tmp_path, capsys):
+    """Operators that nobody here knows, and two known ones in a form that is refused."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 4), scale=0.1, name="x")
+    at = x
+    for kind, name in (("EXP", "a/exp"), ("GELU", "b/gelu"), ("RELU6", "c/relu6"), ("ABS", "d/abs")):
+        dtype = "uint8" if kind in ("RELU6", "ABS") else "int8"
+        at, before = writer.tensor((1, 4), dtype, scale=0.1, name=name), at
+        writer.operator(kind, [before], [at])
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(writer.finish([x], [at]))
+    assert main(["check", str(path), "--target", "esp32c3"]) == 1
+    told = capsys.readouterr().out
+    for name in ("a/exp", "b/gelu", "c/relu6", "d/abs"):
+        assert f"layer '{name}'" in told
 
 
 def test_a_damaged_scale_is_found(tmp_path, capsys):

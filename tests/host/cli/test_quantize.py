@@ -136,6 +136,43 @@ def rescaled(path, factor: float, offset: float) -> None:
     path.write_bytes(writer.finish([x], [y]))
 
 
+def unary(path, kind: str) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 8), "float32", name="x")
+    y = writer.tensor((1, 8), "float32", name="block_1/activation")
+    writer.operator(kind, [x], [y])
+    path.write_bytes(writer.finish([x], [y]))
+
+
+def test_what_nothing_could_run_ends_with_1_and_names_layer_and_substitute(here, capsys):
+    unary(here / "net.tflite", "GELU")
+    assert main(["quantize", "net.tflite", "-o", "out.tflite"]) == 1
+    told = capsys.readouterr().out
+    assert "GELU is not supported: operator 0 (layer 'block_1/activation')" in told
+    assert "relu or hard_swish" in told
+    assert "no runtime here could run it" in told
+    assert (here / "out.tflite").exists()
+
+
+def test_what_stays_in_float_is_named_with_layer_and_substitute(here, capsys):
+    unary(here / "net.tflite", "ELU")
+    assert main(["quantize", "net.tflite", "-o", "out.tflite"]) == 2
+    told = capsys.readouterr().err
+    assert "operator 1 (ELU) computes in float (layer 'block_1/activation" in told
+    assert "take leaky_relu" in told
+
+
+def test_what_only_tflm_runs_is_told_so(here, capsys):
+    writer = TfliteWriter()
+    x = writer.tensor((1, 8), "float32", name="x")
+    half = writer.constant(np.full((1, 8), 0.5), "float32")
+    y = writer.tensor((1, 8), "float32", name="difference")
+    writer.operator("SQUARED_DIFFERENCE", [x, half], [y])
+    (here / "net.tflite").write_bytes(writer.finish([x], [y]))
+    assert main(["quantize", "net.tflite", "-o", "out.tflite"]) == 0
+    assert "runs with tflm only, not on our firmware" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("key", ["image", "0", "arr_0"])
 def test_data_take_names_as_run_does(here, key):
     np.savez(here / "named.npz", **{key: demo_samples().x})

@@ -12,6 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from pytest_quantcheck.demo.artefacts import CONFIGURATIONS, DATA, FLOAT_MODEL
 from pytest_quantcheck.errors import ModelError, QuantcheckError, UsageError
+from pytest_quantcheck.formats.tflite import read_tflite_summary
+from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
 
@@ -84,6 +86,19 @@ def test_an_integer_model_is_told_to_be_given_as_the_artefact():
 def test_an_integer_model_with_float_edges_is_not_taken_for_float():
     with pytest.raises(ModelError, match="not a float model"):
         load(DATA / f"digits-{CONFIGURATIONS[4].id}.tflite")
+
+
+def test_float16_weights_are_taken_as_the_float32_that_they_are(digits_tflite, cache, tmp_path):
+    half = shared_worker().call("weights_only", content=digits_tflite, scheme="float16")
+    (tmp_path / "half.tflite").write_bytes(half)
+    model = load(tmp_path / "half.tflite", cache=cache)
+    assert "DEQUANTIZE" in read_tflite_summary(half).kinds
+    assert "DEQUANTIZE" not in model.summary.kinds
+    assert {tensor.dtype for tensor in model.summary.tensors} <= {"float32", "int32"}
+    x = np.random.default_rng(0).uniform(size=(1, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_allclose(run_float(model.tflite, x)[0], run_float(half, x)[0], atol=1e-6)
+    assert model.source_sha256 == hashlib.sha256(half).hexdigest()
+    assert load(half, cache=cache).tflite == model.tflite
 
 
 @pytest.mark.parametrize("cut", [0, 3, 8, 100, 20_000])

@@ -1,0 +1,47 @@
+"""What to take in place of an operator of TFLite that has no integers here, and which layer it comes from."""
+
+from __future__ import annotations
+
+from pytest_quantcheck.formats.summary import OperatorSummary, Summary
+
+_ON_THE_HOST = "leave it out of the network, and compute it from the outputs in the application"
+SUBSTITUTES = {
+    "ARG_MAX": _ON_THE_HOST,
+    "ARG_MIN": _ON_THE_HOST,
+    "TOPK_V2": _ON_THE_HOST,
+    "LOG_SOFTMAX": "take softmax: its order is the same",
+    "L2_NORMALIZATION": _ON_THE_HOST,
+    "GELU": "take relu or hard_swish, and train again",
+    "ELU": "take leaky_relu, and train again",
+    "EXP": "take sigmoid or softmax",
+    "RSQRT": "take BatchNormalization in place of LayerNormalization",
+    "SQRT": "take BatchNormalization in place of LayerNormalization",
+    "SQUARED_DIFFERENCE": "take BatchNormalization in place of LayerNormalization",
+    "DIV": "multiply by the reciprocal",
+    "NEG": "subtract in place of adding, or multiply by -1",
+    "SQUARE": "multiply the tensor by itself",
+    "TILE": "take UpSampling2D(interpolation='bilinear'), or Concatenate",
+    "MIRROR_PAD": "pad with zeros",
+    "GATHER": "slice with fixed indices; look embeddings up in the application",
+    "EMBEDDING_LOOKUP": "look embeddings up in the application",
+    "SPACE_TO_BATCH_ND": "take dilation_rate=1",
+    "BATCH_TO_SPACE_ND": "take dilation_rate=1",
+    "REDUCE_MIN": "take the maximum of the negated tensor",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "convert the Keras file with quantcheck: it writes the steps out",
+    "UNIDIRECTIONAL_SEQUENCE_RNN": "convert the Keras file with quantcheck: it writes the steps out",
+    "SVDF": "take Conv1D over a window",
+    "WHILE": "write the loop out; Keras's recurrent layers: convert the Keras file with quantcheck",
+    "VAR_HANDLE": "make the state an input and an output of the network",
+    "CUMSUM": "take a Dense layer with a triangle of ones",
+}
+"""What does the same, or nearly, with operators that run: for TFLite's."""
+
+
+def substitute_for(kind: str) -> str:
+    """A sentence's beginning, in lower case."""
+    return SUBSTITUTES.get(kind, "replace the layer by one that is supported")
+
+
+def layer_of(summary: Summary, operator: OperatorSummary) -> str:
+    """The name of what ``operator`` computes, by which its layer in Keras can be found; may be empty."""
+    return summary.tensors[operator.outputs[0]].name.partition(";")[0] if operator.outputs else ""
