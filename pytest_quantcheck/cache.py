@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import filelock
 
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.files import read_whole, remove_leftovers, write_whole
+from pytest_quantcheck.loud import tell
 
 SUFFIX = ".qcc"
 LOCK_SUFFIX = ".lock"
@@ -176,14 +176,10 @@ _warned: set[Path] = set()
 
 
 def _warn_once(folder: Path, message: str) -> None:
-    """Where warnings are errors it goes to stderr: a cache is worth no result."""
     if folder in _warned:
         return
     _warned.add(folder)
-    try:
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-    except RuntimeWarning:
-        print(f"warning: {message}", file=sys.stderr)
+    tell(message)
 
 
 def _read(path: Path, made_from: str) -> bytes | None:

@@ -40,11 +40,16 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
     Raises ``OSError``, ``ModelError`` for too many members, and whatever ``zipfile`` raises for damage.
     """
-    with _Bounded(open_regular(path).detach()) as file, zipfile.ZipFile(file) as archive:
-        file.most = None
-        if len(archive.infolist()) > MAX_MEMBERS:
-            raise ModelError(f"{path} has {len(archive.infolist())} members; at most {MAX_MEMBERS} are read")
-        yield archive
+    with _Bounded(open_regular(path).detach()) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+        with archive:
+            file.most = None
+            if (count := len(archive.infolist())) > MAX_MEMBERS:
+                raise ModelError(f"{path} has {count} members; at most {MAX_MEMBERS} are read")
+            yield archive
 
 
 def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, most: int) -> Iterator[bytes]:

@@ -6,11 +6,12 @@ A log is there to help: one that cannot be written costs that log and a warning,
 from __future__ import annotations
 
 import tempfile
-import warnings
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
+
+from pytest_quantcheck.loud import tell
 
 _MOST_BYTES = 32 << 20  # of frames in a file: ten thousand vectors take a fifth of it
 
@@ -78,7 +79,7 @@ class SerialLog:
         if file is not None:
             with suppress(OSError):
                 file.close()
-        warnings.warn(f"serial log {self._path} NOT WRITTEN: {error}", RuntimeWarning, stacklevel=3)
+        tell(f"serial log {self._path} NOT WRITTEN: {error}")
 
 
 def log_folder(wanted: Path) -> Path:
@@ -89,9 +90,5 @@ def log_folder(wanted: Path) -> Path:
             return wanted
     except OSError as error:
         other = Path(tempfile.mkdtemp(prefix="quantcheck-logs-"))
-        warnings.warn(
-            f"log folder {wanted} cannot be written ({error}); logs go to {other}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        tell(f"log folder {wanted} cannot be written ({error}); logs go to {other}")
         return other

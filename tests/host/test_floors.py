@@ -16,8 +16,8 @@ PACKAGE, PLUG_INS = "pytest_quantcheck", "rigs"
 # From the ground up. A file imports from its own room, from rooms on lower floors, and from rooms that stand
 # before its own on the same floor. A room is a folder or a module of the package.
 FLOORS = (
-    ("version", "wording", "errors", "finding", "files", "temporary", "entry_points", "named_function",
-     "cache"),
+    ("version", "wording", "errors", "finding", "files", "loud", "temporary", "entry_points",
+     "named_function", "cache"),
     ("numerics", "formats"),
     ("graph", "image", "rig"),
     ("data", "models", "quantizers"),

@@ -15,7 +15,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from pytest_quantcheck import errors
 from pytest_quantcheck.data.lazy import BLOCK, Lazy
 from pytest_quantcheck.data.progress import tracked
-from pytest_quantcheck.errors import ModelError, ProcessEndedError
+from pytest_quantcheck.errors import ModelError, ProcessEndedError, UsageError
 from pytest_quantcheck.models.conversion.watch import Watch, memory_limit_mib, time_limit_s
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.temporary import OwnFolder
@@ -62,10 +63,11 @@ class Worker:
         memory_mib = self._memory_mib or memory_limit_mib()
         with self._lock:
             process, folder = self._running()
-            (folder / "content").write_bytes(content)
-            for i, array in enumerate(arrays):
-                if not isinstance(array, Lazy):
-                    np.save(folder / f"{i}.npy", array, allow_pickle=False)
+            with _written_to(folder):
+                (folder / "content").write_bytes(content)
+                for i, array in enumerate(arrays):
+                    if not isinstance(array, Lazy):
+                        np.save(folder / f"{i}.npy", array, allow_pickle=False)
             lengths = [len(array) if isinstance(array, Lazy) else None for array in arrays]
             request = {"function": function, "content": bool(content), "arrays": lengths, "how": how}
             request["seconds"] = timeout_s
@@ -77,7 +79,9 @@ class Worker:
                 number, start, stop = answer["rows"]
                 try:
                     (folder / f"{number}.npy").unlink(missing_ok=True)  # the child still looks at the old one
-                    np.save(folder / f"{number}.npy", arrays[number][start:stop], allow_pickle=False)
+                    block = arrays[number][start:stop]
+                    with _written_to(folder):
+                        np.save(folder / f"{number}.npy", block, allow_pickle=False)
                 except BaseException:
                     self.close()  # it waits for these rows
                     raise
@@ -136,6 +140,18 @@ class Worker:
         assert self._folder is not None
         lines = (self._folder.path / "log").read_text(errors="replace").splitlines()
         return " / ".join([line.strip() for line in lines if "rror" in line][-2:])
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    """What cannot be written to the temporary folder is an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"the temporary folder {folder} cannot be written ({error.strerror or error}); make room there, "
+            "or name another place with the variable TMPDIR"
+        ) from error
 
 
 def _start(module: str, folder: Path) -> subprocess.Popen[str]:

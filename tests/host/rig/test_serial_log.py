@@ -34,6 +34,23 @@ def test_a_full_disk_is_told_once_and_the_next_log_is_written(tmp_path: Path) ->
     assert (tmp_path / "good.log").read_text() == "here\n"
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_warnings_are_errors_a_log_that_is_lost_is_told_and_costs_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = tmp_path / "full.log"
+    full.symlink_to("/dev/full")
+    log = SerialLog(full)
+    log.write("a line\n")
+    log.close()
+    (tmp_path / "file").write_text("no folder")
+    log_folder(tmp_path / "file" / "logs").rmdir()
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith(f"warning: serial log {full} NOT WRITTEN: ")
+    assert told[1].startswith(f"warning: log folder {tmp_path / 'file' / 'logs'} cannot be written ")
+
+
 def test_frames_without_end_fill_no_disk_and_notes_are_written_all_the_same(tmp_path: Path) -> None:
     log = SerialLog(tmp_path / "a.log")
     for _ in range(40):

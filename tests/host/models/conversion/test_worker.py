@@ -21,6 +21,7 @@ from pytest_quantcheck.errors import (
     UsageError,
 )
 from pytest_quantcheck.models.conversion.worker import Worker
+from tests.full_disk import room_for
 
 pytestmark = pytest.mark.host
 
@@ -109,6 +110,15 @@ def test_a_limit_that_is_no_number_is_told(monkeypatch, digits_tflite, variable,
     monkeypatch.setenv(variable, value)
     with pytest.raises(UsageError, match=f"{variable}='{value}': allowed: a whole number"):
         Worker().call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)
+
+
+def test_a_full_temporary_folder_is_told_and_the_next_call_works(digits_tflite):
+    worker = Worker()
+    with room_for(1000), pytest.raises(UsageError, match=r"temporary folder .*quantcheck-worker-.*TMPDIR"):
+        worker.call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)
+    worker.close()
+    assert worker.call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)[4:8] == b"TFL3"
+    worker.close()
 
 
 def test_closing_ends_the_process_and_removes_its_folder(worker, write_keras):
