@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.files import LEFT_OVER_S, MAKING, remove_leftovers, write_whole
+from tests.full_disk import room_for
 
 pytestmark = pytest.mark.host
 
@@ -26,6 +27,15 @@ def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path):
     path.write_bytes(b"old")
     with pytest.raises(TypeError):
         write_whole(path, "text")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_bytes(b"old")
+    with room_for(1000), pytest.raises(OSError, match=r"r\.json"):
+        write_whole(path, b"n" * 5000)
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["r.json"]
 

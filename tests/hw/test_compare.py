@@ -15,6 +15,8 @@ from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.patch import patch_weight
 from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.rig.connection import Connection
+from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
+from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
@@ -280,12 +282,30 @@ def test_the_check_puts_the_known_model_where_it_is_told_to(desk, capsys, monkey
     assert seen
 
 
+COMMANDS = (["boards", "--check", "desk"], ["run", str(MODEL), "--board", "desk", "--inputs", "X.npy"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["boards --check", "run"])
+def test_a_run_may_take_as_long_as_the_command_line_says(desk, monkeypatch, command):
+    seen = set()
+    made = RemoteDevice.__init__
+
+    def make(device, link, deadlines=USUAL):
+        seen.add(deadlines)
+        made(device, link, deadlines)
+
+    monkeypatch.setattr(RemoteDevice, "__init__", make)
+    assert main([*command, "--run-timeout", "7"]) == 0
+    assert seen == {Deadlines.of_runs(7)}
+
+
 def test_scan_prints_an_inventory_or_says_what_to_look_at(desk, capsys):
     assert main(["boards", "--scan"]) == 0
     printed = capsys.readouterr()
     found = tomllib.loads(printed.out).get("board", [])
     assert all({"name", "family", "target"} <= board.keys() for board in found)
     assert bool(found) != ("no board found" in printed.err)
+    assert bool(found) != printed.out.startswith("# boards.toml: no board was found")
 
 
 def test_boards_lists_the_inventory_and_the_virtual_boards(desk, capsys):

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_quantcheck.plugin.board_pool import BoardPool
 from pytest_quantcheck.plugin.settings import Settings
+from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.lease import holder
@@ -24,7 +25,7 @@ def make_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QC_LEASE_DIR", str(tmp_path / "leases"))
     made = []
 
-    def make(*, shared: bool, entry: BoardEntry = DESK) -> BoardPool:
+    def make(*, shared: bool, entry: BoardEntry = DESK, run_timeout: float = 600.0) -> BoardPool:
         settings = Settings(
             rig=(),
             ini_rig=(),
@@ -33,7 +34,7 @@ def make_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             require_hw=False,
             strict=False,
             lease_timeout=8.0,
-            run_timeout=600.0,
+            run_timeout=run_timeout,
             infra_retries=1,
             vectors=None,
             cache=None,
@@ -66,6 +67,12 @@ def test_a_board_is_kept_for_the_same_target_unless_it_is_the_others_turn(make_p
     assert (holder(DESK) is not None) is kept
     pool.release(unless="other")
     assert holder(DESK) is None
+
+
+def test_a_run_may_take_as_long_as_the_settings_say(make_pool) -> None:
+    runner = make_pool(shared=False, run_timeout=7.0).take("posix", test="test_it.py::test_one")
+    assert runner.session.device.deadlines == Deadlines.of_runs(7.0)
+    assert runner.session.device.deadlines.request == 7.0
 
 
 def test_each_test_has_a_serial_log_of_its_own(make_pool, tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ def broken():
 def dataset():
     return demo_dataset()
 
+def sorted_by_class():
+    data = demo_dataset()
+    return replace(data, test=data.test.take(sorted(range(len(data.test)), key=data.test.labels.__getitem__)))
+
 def nothing():
     return None
 """
@@ -163,6 +167,21 @@ def test_itself(quantized_model, test_vectors, reference, gate):
             "0 passed, 0 failed, 1 not judged, 0 rig faults, 2 errors",
         ]
     )
+
+
+def test_a_few_vectors_are_of_all_classes_though_the_data_are_sorted(run: Run) -> None:
+    result = run(
+        """
+@pytest.mark.quant(artefact="nets:int8", data="nets:sorted_by_class")
+def test_it(quantized_model, test_vectors, reference, gate):
+    assert set(test_vectors.labels) == set(range(10))
+    assert len(gate.check(reference.run(quantized_model, test_vectors), min_score=0.5).run) == 20
+""",
+        "--qc-vectors=20",
+    )
+    result.assert_outcomes(passed=1)
+    said = "--qc-vectors: at most 20 vectors of each test set, chosen by id across all classes"
+    assert said in result.outlines
 
 
 def test_an_unused_budget_is_an_error(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -124,6 +125,26 @@ def test_alt(bench: Any, kind: str) -> None:
 
 def test_a_plain_device(bench: Any) -> None:
     talk(open_serial(bench.board._pty))
+
+
+def test_a_port_that_takes_no_more_bytes_is_a_link_fault_in_time() -> None:
+    ours, theirs = os.openpty()
+    link, caught = Link(open_serial(os.ttyname(theirs))), []
+
+    def send() -> None:
+        try:
+            link.send_bulk(bytes(1 << 16), chunk=1016, window=64)
+        except RigFault as fault:
+            caught.append(fault)
+
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    sending.join(20)
+    stuck = sending.is_alive()
+    os.close(ours)  # lets go whoever still writes
+    os.close(theirs)
+    assert not stuck
+    assert [fault.kind for fault in caught] == ["link"]
 
 
 def test_loop_hears_itself_which_is_no_device() -> None:

@@ -14,11 +14,13 @@ from pytest_quantcheck.report import json as json_report
 from pytest_quantcheck.report import junit, markdown, terminal
 from pytest_quantcheck.report.cells import HEADINGS
 from pytest_quantcheck.report.convergence import convergence_svg, convergence_table
+from pytest_quantcheck.report.forms import FORMS
 from pytest_quantcheck.report.report import Report
 from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.convergence import ConvergenceRow
 from pytest_quantcheck.verdict.criterion import Criterion
 from pytest_quantcheck.verdict.row import Row, ScoreRow, count, overall
+from tests.full_disk import room_for
 from tests.host.report import rows
 
 pytestmark = pytest.mark.host
@@ -241,3 +243,16 @@ def test_the_last_size_on_the_axis_is_not_overprinted() -> None:
     rows = [ConvergenceRow(size, 0.1, 0.1, "t", None) for size in (1, 10, 1000, 1200)]
     figure = convergence_svg(rows, "accuracy")
     assert [f">{row.samples}</text>" in figure for row in rows] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("form", [name for name, form in FORMS.items() if form.target == "FILE"])
+def test_a_full_disk_leaves_the_report_of_before_whole(tmp_path, form):
+    target = tmp_path / "report"
+    report = Report(rows=(GOOD,) * 20)
+    FORMS[form].write(report, str(target))
+    before = target.read_bytes()
+    assert len(before) > 500
+    with room_for(500), pytest.raises(OSError, match="report"):
+        FORMS[form].write(report, str(target))
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_quantcheck.rig.messages import fields, numbers
@@ -137,6 +137,31 @@ def test_a_payload_that_was_cut_off_is_refused(kind: Any, values: Any, data: st.
     short = value.pack()[: data.draw(st.integers(0, fixed - 1))]
     with pytest.raises(MessageError):
         kind.unpack(short)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "wrong"),
+    [
+        *((Hello, "window", wrong) for wrong in (0, 129, 0xFFFF)),
+        *((Hello, "chunk", wrong) for wrong in (0, 1, 15, 1021, 0xFFFF)),
+        *((Hello, "clock_hz", wrong) for wrong in (1, 999_999, 2**32 - 1)),
+        *((Hello, "place", wrong) for wrong in (4, 0xFF)),
+        *((Hello, "flags", wrong) for wrong in (4, 0x80)),
+        (Hello, "capabilities", 2**31),
+        (TensorInfo, "bytes", 0),
+        *((RunAnswer, "counter", wrong) for wrong in (2**63, 2**64 - 1)),
+        (CounterReading, "counter", 2**63),
+    ],
+    ids=lambda each: each.__name__ if isinstance(each, type) else str(each),
+)
+@settings(max_examples=5)  # the field is wrong whatever the others are
+@given(data=st.data())
+def test_a_number_out_of_range_is_refused_where_it_is_read(
+    kind: Any, field: str, wrong: int, data: st.DataObject
+) -> None:
+    payload = replace(data.draw(messages_of(kind)), **{field: wrong}).pack()
+    with pytest.raises(MessageError, match=rf"\b{field} is {wrong}; allowed: "):
+        kind.unpack(payload)
 
 
 @pytest.mark.parametrize(

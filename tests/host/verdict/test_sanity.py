@@ -19,7 +19,8 @@ from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.float_outputs import FloatOutputs
 from pytest_quantcheck.verdict.gate import Gate
 from pytest_quantcheck.verdict.sanity.check import Sanity
-from pytest_quantcheck.verdict.sanity.labels import tail
+from pytest_quantcheck.verdict.sanity.labels import label_findings, tail
+from pytest_quantcheck.verdict.sanity.preprocessing import preprocessing_findings
 
 pytestmark = pytest.mark.host
 
@@ -77,6 +78,18 @@ def test_a_float_model_at_chance_is_named(sanity, model, samples) -> None:
     assert "not better than naming the most frequent class" in text
 
 
+def test_a_float_model_no_better_than_the_most_frequent_class_is_named() -> None:
+    """Nine of ten samples are of one class: a model that is right on nine of ten says nothing."""
+    labels = np.array(([0] * 9 + [1]) * 20)
+    named = np.zeros(200, int)
+    named[:5] = 1
+    (finding,) = label_findings(named, labels, 4, ())
+    assert finding.code == "float_model_at_chance"
+    assert "right on 175 of 200 samples (87.5%), which is not better" in finding.sentence
+    assert "the most frequent class (90.0%)" in finding.sentence
+    assert not list(label_findings(labels, labels, 4, ()))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -91,11 +104,39 @@ def test_another_preprocessing_that_would_be_better_is_named(sanity, model, samp
     assert f"with the samples {words}" in found(sanity, model, dataset(changed))["preprocessing"]
 
 
+UNDONE = [  # what was done to the samples, and the words that name its way back
+    ("divided by 255", lambda x: x * 255),
+    ("mapped by x / 127.5 - 1", lambda x: (x + 1) * 127.5),
+    ("multiplied by 255", lambda x: x / 255),
+    ("mapped by (x + 1) * 127.5", lambda x: x / 127.5 - 1),
+    ("transposed", lambda x: np.swapaxes(x, 1, 2)),
+    ("reversed in channel order", lambda x: x[..., ::-1]),
+]
+
+
+@pytest.mark.parametrize(("words", "done"), UNDONE, ids=[words for words, _ in UNDONE])
+def test_each_usual_mistake_of_preprocessing_is_tried_on_colour_pictures(words, done) -> None:
+    """A model that knows a picture when it is given as in training, and is wrong about any other."""
+    pictures = np.random.default_rng(4).uniform(-0.7, 0.9, (60, 6, 6, 3)).astype(np.float32)
+
+    def right(given: Samples) -> np.ndarray:
+        return np.isclose(given.x, pictures, atol=1e-4).reshape(60, -1).all(axis=1)
+
+    (finding,) = preprocessing_findings(Samples(done(pictures), np.zeros(60, int)), right)
+    assert f"with the samples {words}" in finding.sentence
+    assert "right on 0.0%" in finding.sentence
+    assert "right on 100.0% (tried on the float model)" in finding.sentence
+    assert not list(preprocessing_findings(Samples(pictures, np.zeros(60, int)), right))
+
+
 def test_samples_outside_the_stated_and_the_calibrated_range_are_counted(sanity, model, samples) -> None:
     bright = Samples(samples.x * 4, samples.y, samples.names)
     texts = found(sanity, model, dataset(bright, input_range=(0, 1)))
     share = float((samples.x * 4 > 1).mean())
     assert f"{share:.2%} of the test values lie outside input_range 0 to 1" in texts["outside_input_range"]
+    step = 1 / 255  # of the input: what rounds to its last value is not clipped
+    clipped = float((samples.x * 4 > 1 + step / 2).mean())
+    assert texts["outside_calibrated_range"].startswith(f"{clipped:.1%} of the test values of input ")
     assert "are clipped: the model was calibrated for 0 to 1" in texts["outside_calibrated_range"]
     edges = found(sanity, demo_models()[-1], dataset(bright))
     assert "outside_calibrated_range" in edges, demo_models()[-1].id
@@ -130,7 +171,12 @@ def test_a_few_vectors_are_of_all_classes_whatever_the_order(samples) -> None:
     by_class = samples.take(order)
     chosen = by_class.take(subset(by_class, 20))
     assert set(chosen.y.tolist()) == set(range(10))
+    shares = np.bincount(samples.y) * 20 / len(samples)
+    assert (np.abs(np.bincount(chosen.y) - shares) < 1).all()
     assert set(chosen.names) == set(samples.take(subset(samples, 20)).names)
+    shuffled = samples.take(np.random.default_rng(1).permutation(len(samples)))
+    assert set(chosen.names) == set(shuffled.take(subset(shuffled, 20)).names)
+    assert subset(samples, 20, seed=1) != subset(samples, 20)
     assert set(chosen.names) <= set(samples.take(subset(samples, 60)).names)
     assert len(subset(samples, 540)) == 540
     assert len(subset(Samples(samples.x, None, samples.names), 7)) == 7
