@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -233,9 +234,24 @@ def test_a_board_without_a_process_has_no_number_to_kill():
         process_of(SimpleNamespace(entry=BoardEntry("bench", "stm32", "x"), machine=machine))
 
 
-@pytest.mark.parametrize("name", ["posix", "virtual-stm32f405", "virtual-esp32c3"])
-def test_the_death_of_its_process_is_seen_at_once_and_is_a_fault_of_the_board(new_session, image, name):
-    session = new_session(name, deadlines=Deadlines())
+NEEDS_QEMU = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="needs QEMU")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("posix", {}),
+        ("virtual-stm32f405", {}),
+        pytest.param("virtual-stm32f405", {"engine": "qemu"}, marks=NEEDS_QEMU),
+        ("virtual-esp32c3", {}),
+    ],
+    ids=["posix", "virtual-stm32f405", "virtual-stm32f405-qemu", "virtual-esp32c3"],
+)
+def test_the_death_of_its_process_is_seen_at_once_and_is_a_fault_of_the_board(
+    new_session, entries, image, name, settings
+):
+    entry = replace(entries[name], settings={**entries[name].settings, **settings})
+    session = new_session(entry=entry, deadlines=Deadlines())
     killed = []
 
     def kill(stage, done, total):
