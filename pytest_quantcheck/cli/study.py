@@ -6,9 +6,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_quantcheck.cli.verdict import conclude
 from pytest_quantcheck.errors import UsageError
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.workflows.lab_study.checked import Checked
+    from pytest_quantcheck.workflows.lab_study.study import Study
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,7 +67,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--threads", type=int, metavar="N", help="threads of an inference (default: one for each processor)"
     )
     parser.add_argument(
+        "--tester",
+        type=Path,
+        metavar="FILE.py",
+        help="also run the classes NativeModel, FP32Model, INT8Model, ImbalancedINT8Model of this file, and "
+        "check what they make; needs --trust",
+    )
+    parser.add_argument("--trust", action="store_true", help="run the code of --tester")
+    parser.add_argument(
         "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
+    )
+
+
+def _check_testers(made: Study, args: argparse.Namespace) -> tuple[Checked, ...]:
+    """What the classes of ``--tester`` did; nothing without it."""
+    from pytest_quantcheck.workflows.lab_study.testers.check import check_testers
+
+    if not args.tester:
+        return ()
+    print(f"{args.tester} ...", file=sys.stderr, flush=True)
+    return check_testers(
+        made,
+        args.tester,
+        model_path=Path(args.model_path),
+        root=args.dataset_root,
+        base=Path.cwd(),
+        results=args.results_path,
     )
 
 
@@ -81,6 +111,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--max-drop {args.max_drop:g}: allowed: a fraction from 0 to 1, such as 0.02")
     if args.results_path.exists() and not args.results_path.is_dir():
         raise UsageError(f"--results-path {args.results_path} is a file; give a folder")
+    if args.tester and not args.trust:
+        raise UsageError(
+            f"--tester {args.tester}: its code is run, with all your rights; --trust says that you want that"
+        )
     require_figures()
     made = study(
         args.model_path,
@@ -93,12 +127,14 @@ def run(args: argparse.Namespace) -> int:
         cache=Cache(args.cache),
         progress=lambda name: print(f"{name} ...", file=sys.stderr, flush=True),
     )
-    for path in write_files(made, args.results_path):
+    checked = _check_testers(made, args)
+    for path in write_files(made, args.results_path, checked):
         print(path)
     for left_out in made.left_out:
         print(f"left out: {left_out}")
-    code = conclude([each.row for each in made.results], strict=False)
-    if args.max_drop is not None:
+    rows = [*(each.row for each in made.results), *(each.row for each in checked)]
+    code = conclude(rows, strict=False)
+    if args.max_drop is not None or any(each.row.failed for each in checked):
         return code
     print("no accuracy gate is set: --max-drop 0.02 sets one")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.quantizers.artefact import write_artefact
 from pytest_quantcheck.verdict.metrics.classification import decisions, true_classes
 from pytest_quantcheck.verdict.metrics.tally import LARGEST_MATRIX, matrix
+from pytest_quantcheck.workflows.lab_study.checked import Checked
 from pytest_quantcheck.workflows.lab_study.study import Result, Study
 from pytest_quantcheck.workflows.lab_study.summary import summary
 
@@ -22,7 +24,7 @@ def require_figures() -> None:
         raise MissingExtraError("matplotlib", "report", "The confusion matrices of the lab")
 
 
-def write_files(study: Study, folder: Path) -> list[Path]:
+def write_files(study: Study, folder: Path, checked: Sequence[Checked] = ()) -> list[Path]:
     """Write everything into ``folder``, which is made; returns the paths. Raises ``OSError``."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -37,7 +39,7 @@ def write_files(study: Study, folder: Path) -> list[Path]:
             written.append(folder / f"{study.model.name}{result.task.suffix}.tflite")
             write_artefact(result.model, written[-1])
     written.append(folder / SUMMARY)
-    write_whole(written[-1], summary(study).encode("utf-8", "replace"))
+    write_whole(written[-1], summary(study, checked).encode("utf-8", "replace"))
     return written
 
 

@@ -17,7 +17,7 @@ from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.batches import Records, run_in_batches
 from pytest_quantcheck.runners.prepare import dequantize_output
-from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.runners.run import Run, Vectors
 
 TIMING = "pytest_quantcheck.models.conversion.timing"
 BATCH = 32
@@ -54,7 +54,7 @@ def run_keras(path: Path, sha256: str, model: QuantizedModel, samples: Samples) 
     return _timed(model, samples, call, "keras", f"Keras {keras_version()}")
 
 
-def run_tflite(model: QuantizedModel, samples: Samples, threads: int) -> Timed:
+def run_tflite(model: QuantizedModel, samples: Vectors, threads: int) -> Timed:
     """A ``.tflite`` artefact on ``threads`` threads. Raises ``ModelError``."""
 
     def call(inputs: Sequence[Array]) -> bytes:
@@ -66,7 +66,7 @@ def run_tflite(model: QuantizedModel, samples: Samples, threads: int) -> Timed:
 
 def _timed(
     model: QuantizedModel,
-    samples: Samples,
+    samples: Vectors,
     call: Callable[[Sequence[Array]], bytes],
     runner: str,
     runtime: str,

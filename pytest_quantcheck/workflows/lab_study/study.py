@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,16 +88,16 @@ class Study:
         )
 
 
-def read_dataset(root: str, model: FloatModel, base: Path) -> Dataset:
+def read_samples(root: str, shapes: Sequence[tuple[int, ...]], base: Path) -> Dataset:
     """The Oxford-IIIT Pet folder, or whatever ``load_data`` takes; a classification with labels.
 
-    Raises ``UsageError`` and ``ModelError``.
+    ``shapes`` are those of the model's inputs, without the sample axis. Raises ``UsageError`` and
+    ``ModelError``.
     """
     if is_pets(base / root):
-        shape = model.input_shapes[0]
-        if len(model.input_shapes) != 1 or len(shape) != 3 or shape[2] != 3:
-            raise UsageError(f"{root} holds colour pictures; the model's inputs are {model.input_shapes}")
-        return pets(base / root, (shape[0], shape[1]))
+        if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] != 3:
+            raise UsageError(f"{root} holds colour pictures; the model's inputs are {shapes}")
+        return pets(base / root, (shapes[0][0], shapes[0][1]))
     data = load_data(root, base)
     if not isinstance(data, Dataset):
         raise UsageError(
@@ -131,7 +131,7 @@ def study(
     model = load(model_path, base=base, cache=cache)
     if not model.tflite:
         raise UsageError(f"--model-path {model_path}: the lab is about TensorFlow Lite; give a Keras model")
-    data = read_dataset(dataset_root, model, base)
+    data = read_samples(dataset_root, model.input_shapes, base)
     available = len(data.test)
     chosen = subset(data.test, max(1, math.ceil(fraction * available)))
     data = replace(data, test=data.test.take(chosen)) if fraction < 1 else data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from pytest_quantcheck.report.markdown import line, plain
 from pytest_quantcheck.verdict.metrics.paired import Paired, paired
 from pytest_quantcheck.verdict.metrics.tally import LARGEST_MATRIX
 from pytest_quantcheck.wording import counted
+from pytest_quantcheck.workflows.lab_study.checked import Checked
 from pytest_quantcheck.workflows.lab_study.study import Result, Study
 from pytest_quantcheck.workflows.lab_study.tasks import FLOAT, NATIVE, ONE_CLASS
 
@@ -23,8 +24,8 @@ HEAD = (
 )  # fmt: skip
 
 
-def summary(study: Study) -> str:
-    """The Markdown text."""
+def summary(study: Study, checked: Sequence[Checked] = ()) -> str:
+    """The Markdown text; with ``checked`` also what became of a student's classes."""
     model, data = study.model, study.data
     lines = [f"# Quantization of {plain(model.name)}", ""]
     lines += [f"- Parameters in total: {study.parameters:,}{_folded(study)}"]
@@ -50,12 +51,38 @@ def summary(study: Study) -> str:
     ]
     for question, answer in _answers(study):
         lines += [f"## {question}", "", *(f"- {each}" for each in answer), ""]
+    lines += _classes(study, checked) if checked else []
     for each in study.results:
         name = each.task.name
         lines += [f"## {name}", "", f"[metrics]({name}-metrics.md)", ""]
         if each.quality.classes <= LARGEST_MATRIX:
             lines += [f"![confusion matrix of {name}]({name}-confusion-matrix.png)", ""]
     return "\n".join(lines)
+
+
+def _classes(study: Study, checked: Sequence[Checked]) -> list[str]:
+    """A row for each class of a student's and its task, and what failed."""
+    head = ("class", "task", "accuracy", f"accuracy of {plain(study.model.name)} here", "mean ms", "verdict")
+    lines = ["## The classes of --tester", "", line(head), line(["---"] * len(head))]
+    told = []
+    for each in checked:
+        ours = study.of(each.task)
+        verdict = "failed" if each.row.failed else "not judged" if each.row.outcome == "unjudged" else "ok"
+        lines.append(
+            line(
+                [
+                    each.name,
+                    each.task,
+                    "-" if each.quality is None else f"{each.quality.accuracy:.2%}",
+                    "-" if ours is None else f"{ours.quality.accuracy:.2%}",
+                    "-" if each.quality is None else f"{each.mean_ms:.3f}",
+                    verdict,
+                ]
+            )
+        )
+        texts = (*map(str, each.row.criteria), *each.row.findings)
+        told += [f"- {each.name}, {each.task}: {plain(text)}" for text in texts]
+    return [*lines, "", *told, ""]
 
 
 def _folded(study: Study) -> str:
