@@ -215,6 +215,7 @@ def for_failures(folder: Path) -> None:
 
 def everything(folder: Path) -> None:
     """All data and models, where the configurations look for them. Imports Keras."""
+    (folder / "colours.txt").write_text("\n".join(COLOURS) + "\n")
     colours(folder / "colours" / "train", 12)
     colours(folder / "colours" / "test", 8, seed=1)
     squares(folder / "squares" / "train", 16)

@@ -66,6 +66,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of an inference (default: one for each processor)"
     )
+    _add_tester(parser)
+    parser.add_argument(
+        "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
+    )
+
+
+def _add_tester(parser: argparse.ArgumentParser) -> None:
+    """A student's own classes."""
     parser.add_argument(
         "--tester",
         type=Path,
@@ -74,9 +82,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "check what they make; needs --trust",
     )
     parser.add_argument("--trust", action="store_true", help="run the code of --tester")
-    parser.add_argument(
-        "--cache", metavar="DIR", type=Path, help="folder for conversions (default: QC_CACHE)"
-    )
 
 
 def _check_testers(made: Study, args: argparse.Namespace) -> tuple[Checked, ...]:

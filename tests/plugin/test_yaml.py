@@ -83,6 +83,7 @@ CONFIGURATIONS = {
     "onnx_colours_quantization": variant("colours", "quantization", ONNX),
     "colours": variant("colours", "chain_eqeb"),
     "squares": variant("squares", "chain_eqe"),
+    "version_4": variant("version_4", "chain_eqeb"),
 }
 DARK = {"quantization_split": "quantization_path: dark\n  quantization_split"}
 FAILING = {
@@ -172,7 +173,7 @@ def test_detectors_sounds_and_images_are_scored_as_such(finished: Finished) -> N
     assert score("people_eqe") == ("map", 1.0)
     assert score("squares") == ("map40", 1.0), "postprocessing.IoU_eval_thresh is 0.4"
     assert score("sounds_eqe") == score("onnx_sounds_eqe") == ("clip_accuracy", 1.0)
-    assert score("colours") == score("onnx_colours_eqeb") == ("accuracy", 1.0)
+    assert score("version_4") == score("colours") == score("onnx_colours_eqeb") == ("accuracy", 1.0)
     assert finished.outcomes("colours")["evaluate_quantized"] == "pass", "there is a max_drop"
     assert finished.outcomes("colours")["benchmark"] == "pass", "there is a budget"
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import ModelError, UsageError
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.workflows.model_zoo import modes
 from pytest_quantcheck.workflows.model_zoo.composition import Composed
@@ -17,7 +18,7 @@ from pytest_quantcheck.workflows.model_zoo.section import read, unknown_section
 from pytest_quantcheck.workflows.model_zoo.sections.boards import Benchmarking, Deployment, Tools
 from pytest_quantcheck.workflows.model_zoo.sections.dataset import AudioDataset, ImageDataset
 from pytest_quantcheck.workflows.model_zoo.sections.evaluation import Evaluation, Postprocessing, Prediction
-from pytest_quantcheck.workflows.model_zoo.sections.general import General
+from pytest_quantcheck.workflows.model_zoo.sections.general import General, Model
 from pytest_quantcheck.workflows.model_zoo.sections.preprocessing import (
     AudioPreprocessing,
     FeatureExtraction,
@@ -29,6 +30,7 @@ from pytest_quantcheck.workflows.model_zoo.sections.quantization import EDGES, Q
 IMAGES, DETECTION, AUDIO = "image_classification", "object_detection", "audio_event_detection"
 COCO_FILES = ("annotations.json", "_annotations.coco.json")
 """What a folder of images calls its boxes in the form of COCO."""
+MOST_BYTES = 1 << 20  # of a file of class names
 _AUDIO_KEYS = ("file_extension", "multi_label", "use_garbage_class", "expand_last_dim")
 _FLOAT_MODELS = (".h5", ".keras", ".onnx", ".tflite")
 _MODELS = {  # as the modes of the Model Zoo have it; what we read beyond that does no harm
@@ -74,6 +76,12 @@ class Configuration:
         """The model's file or folder."""
         assert self.general.model_path is not None, "checked when the configuration is read"
         return self.path(self.general.model_path)
+
+    @property
+    def model_key(self) -> tuple[str, str]:
+        """The key that names the model."""
+        section = "model" if self.composed.values.get("model") else "general"
+        return section, "model_path"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -124,7 +132,7 @@ def read_configuration(composed: Composed, working: Path) -> Configuration:
 
     quantcheck: Quantcheck = section(Quantcheck, "quantcheck")
     dataset = section(AudioDataset if audio else ImageDataset, "dataset")
-    general = section(General, "general")
+    general, model = section(General, "general"), section(Model, "model")
     for loose in ("training", "data_augmentation"):
         if not isinstance(values.get(loose) or {}, Mapping):
             raise UsageError(
@@ -151,10 +159,48 @@ def read_configuration(composed: Composed, working: Path) -> Configuration:
         mlflow=section(Mlflow, "mlflow"),
         quantcheck=quantcheck,
     )
+    found = _of_version_4(found, model)
     if found.task == IMAGES and quantcheck.task is None and _detects(found):
         found = replace(found, task=DETECTION)
     _check(found)
     return found
+
+
+def _of_version_4(config: Configuration, model: Model) -> Configuration:
+    """With what version 4 of the Model Zoo says elsewhere. ``UsageError`` for what is said in both places."""
+    general, data, prediction = config.general, config.dataset, config.prediction
+    for name in ("model_path", "model_type"):
+        given = getattr(model, name)
+        if given is not None and getattr(general, name) is not None:
+            raise config.error(f"general.{name} says it, too; leave one out", "model", name)
+        general = replace(general, **{name: getattr(general, name) if given is None else given})
+    if data.dataset_name is not None:
+        if "name" in config.composed.values["dataset"]:
+            raise config.error("dataset.name says it, too; leave one out", "dataset", "dataset_name")
+        data = replace(data, name=data.dataset_name)
+    if isinstance(data, ImageDataset) and data.classes_file_path:
+        if data.class_names:
+            text = "dataset.class_names says it, too; leave one out"
+            raise config.error(text, "dataset", "classes_file_path")
+        data = replace(data, class_names=_class_file(config, data.classes_file_path))
+    if data.prediction_path:
+        if prediction.test_files_path:
+            text = "prediction.test_files_path says it, too; leave one out"
+            raise config.error(text, "dataset", "prediction_path")
+        prediction = replace(prediction, test_files_path=data.prediction_path)
+    return replace(config, general=general, dataset=data, prediction=prediction)
+
+
+def _class_file(config: Configuration, text: str) -> tuple[str, ...]:
+    """The lines of a file that are not blank."""
+    try:
+        content = read_whole(config.path(text), MOST_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError, ModelError) as error:
+        raise config.error(f"{text!r} cannot be read: {error}", "dataset", "classes_file_path") from error
+    names = tuple(line.strip() for line in content.splitlines() if line.strip())
+    if not names:
+        raise config.error(f"{text!r} names no class", "dataset", "classes_file_path")
+    return names
 
 
 def _mode(composed: Composed) -> str:
@@ -215,10 +261,10 @@ def _check(config: Configuration) -> None:
 
 
 def _check_model(config: Configuration) -> None:
-    place = ("general", "model_path")
+    place = config.model_key
     if not config.general.model_path:
         raise UsageError(
-            f"{config.composed.place(*place)}: general.model_path is missing; allowed: a file that ends in "
+            f"{config.composed.place(*place)}: {'.'.join(place)} is missing; allowed: a file that ends in "
             f"{', '.join(_models(config))}"
         )
     text = _portable(config.general.model_path)
@@ -287,6 +333,7 @@ def _check_data(config: Configuration) -> None:
                 "prediction",
                 "test_files_path",
             )
+    used = [name for name in used if name != "classes_file_path"]
     if used and config.preprocessing is None and config.mode not in ("benchmarking", "deployment"):
         raise UsageError(
             f"{config.composed.place()}: the section preprocessing is missing: dataset names files"

@@ -35,7 +35,8 @@ def detector(config: Configuration) -> Task:
             (found,) = detection.decode(outputs, inputs)
         except UsageError as error:
             known = ", ".join(HEADS)
-            raise config.error(f"{error}. Heads are known for: {known}", "general", "model_type") from error
+            place = config.model_key[0], "model_type"
+            raise config.error(f"{error}. Heads are known for: {known}", *place) from error
         return (choice(found[..., :4], _scores(found)),)
 
     return replace(detection.TASK, decode=decode)

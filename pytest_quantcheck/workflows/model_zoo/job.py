@@ -52,8 +52,7 @@ class Job:
             raise self.config.error(
                 f"{self.config.model.name} computes in integers already; {self.config.mode} begins with a "
                 "float model",
-                "general",
-                "model_path",
+                *self.config.model_key,
             )
         return self.given
 

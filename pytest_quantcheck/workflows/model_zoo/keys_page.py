@@ -10,7 +10,7 @@ from pytest_quantcheck.workflows.model_zoo.section import alternatives, describe
 from pytest_quantcheck.workflows.model_zoo.sections.boards import Benchmarking, Deployment, Tools
 from pytest_quantcheck.workflows.model_zoo.sections.dataset import AudioDataset, ImageDataset
 from pytest_quantcheck.workflows.model_zoo.sections.evaluation import Evaluation, Postprocessing, Prediction
-from pytest_quantcheck.workflows.model_zoo.sections.general import General
+from pytest_quantcheck.workflows.model_zoo.sections.general import General, Model
 from pytest_quantcheck.workflows.model_zoo.sections.preprocessing import (
     AudioPreprocessing,
     FeatureExtraction,
@@ -21,6 +21,7 @@ from pytest_quantcheck.workflows.model_zoo.sections.quantization import Quantiza
 
 PAGES: dict[str, type[Any]] = {
     "general": General,
+    "model": Model,
     "dataset (images)": ImageDataset,
     "dataset (audio)": AudioDataset,
     "preprocessing (images)": ImagePreprocessing,

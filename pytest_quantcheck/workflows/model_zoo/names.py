@@ -5,6 +5,7 @@ from __future__ import annotations
 OPERATION_MODE = "operation_mode"
 SECTIONS = (
     "general",
+    "model",
     "dataset",
     "preprocessing",
     "feature_extraction",

@@ -7,7 +7,7 @@ import time
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from pytest_quantcheck.workflows.lab_study.testers.lab_data import LabData
 
@@ -50,7 +50,9 @@ class ModelTester:
 class _Module(ModuleType):
     """Has ``ModelTester``, ``PetDataset``, and, for everything else, a function that cannot be called."""
 
-    __path__: ClassVar[list[str]] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []  # a package: its modules are found, too
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

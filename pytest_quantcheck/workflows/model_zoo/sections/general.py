@@ -21,3 +21,16 @@ class General:
     display_figures: bool = key("", True, ignored="no window is opened; --qc-report=html has figures")
     gpu_memory_limit: float | None = key("", None, low=0, ignored=_CPU)
     num_threads_tflite: int = key("", 1, low=1, ignored=_CPU)
+    batch_size: int = key("", 32, low=1, ignored="no result depends on it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The model, in files of the Model Zoo's version 4: what ``general`` held before."""
+
+    model_path: str | None = key("as general.model_path", None)
+    model_type: str | None = key("as general.model_type", None)
+    model_name: str | None = key("", None, ignored="the file at model_path is the model")
+    input_shape: tuple[int, ...] | None = key("", None, ignored="the model has its own")
+    pretrained: bool = key("", False, ignored="nothing is downloaded or trained here")
+    framework: str | None = key("", None, ignored="the file at model_path says it")

@@ -70,8 +70,7 @@ def _integer_model(job: Job) -> QuantizedModel:
         raise job.config.error(
             f"{job.config.model.name} is a float model, and boards compute in integers; operation_mode: "
             "chain_qd quantizes it first",
-            "general",
-            "model_path",
+            *job.config.model_key,
         )
     return job.quantized
 

@@ -194,7 +194,7 @@ def test_the_data_offer_what_the_courses_classes_call() -> None:
     assert len(data.prepared) == 12
     assert not data.seen
     assert data.prepare_input_sample("t3").tolist() == [[3.0]]
-    assert data.seen == {"3"}
+    assert data.seen == {"000003"}
     data.evaluate(np.array([[0.1, 0.7, 0.2, 0.0]]), data.prepare_output_sample(1))
     assert (data.confusion_matrix[1, 1], data.top_5_count, data.total) == (1, 1, 1)
     assert data.get_class_names() == ["a", "b", "c", "d"]

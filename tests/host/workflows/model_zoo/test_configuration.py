@@ -151,3 +151,64 @@ def test_what_a_mode_cannot_judge_is_said(tmp_path: Path) -> None:
 def test_the_page_of_keys_is_what_the_sections_say() -> None:
     shown = (Path(__file__).parents[4] / "docs" / "model-zoo-keys.md").read_text(encoding="utf-8")
     assert shown == page(), "make it again: python -m pytest_quantcheck.workflows.model_zoo.keys_page"
+
+
+VERSION_4 = """\
+model: {model_path: model.h5, model_type: st_ssd_mobilenet_v1, model_name: x, input_shape: '(96, 96, 3)'}
+operation_mode: chain_eqe
+dataset:
+  {dataset_name: coco, format: tfs, classes_file_path: classes.txt, test_path: images,
+   quantization_path: images}
+preprocessing:
+  rescaling: {scale: 1/255, offset: 0}
+  resizing: {aspect_ratio: fit, interpolation: nearest}
+  color_mode: rgb
+quantization: {quantizer: TFlite_converter, quantization_type: PTQ}
+"""
+
+
+def test_version_4_says_the_same_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("person\n\n dog \n")
+    found = read(tmp_path, VERSION_4)
+    assert found.task == "object_detection"
+    assert (found.general.model_path, found.general.model_type) == ("model.h5", "st_ssd_mobilenet_v1")
+    assert (found.dataset.name, found.classes) == ("coco", ("person", "dog"))
+    files = VERSION_4.replace("chain_eqe", "prediction").replace("format: tfs", "prediction_path: images")
+    assert read(tmp_path, files).prediction.test_files_path == "images"
+    sounds = SOUNDS.replace("name: esc10", "dataset_name: esc10")
+    assert read(tmp_path, sounds).dataset.name == "esc10"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("model_path: model.h5, ", "", "c.yaml:1: model.model_path is missing; allowed: a file that ends in"),
+        ("model.h5", "gone.h5", "c.yaml:1: model.model_path: 'gone.h5': there is no such file"),
+        (
+            "operation",
+            "general: {model_path: model.h5}\noperation",
+            "model.model_path: general.model_path says",
+        ),
+        (
+            "dataset_name: coco",
+            "dataset_name: coco, name: x",
+            "dataset.dataset_name: dataset.name says it, too",
+        ),
+        ("format: tfs", "class_names: [a]", "dataset.classes_file_path: dataset.class_names says it, too"),
+        ("classes.txt", "none.txt", "dataset.classes_file_path: 'none.txt'"),
+        ("classes.txt", "empty.txt", "dataset.classes_file_path: 'empty.txt' names no class"),
+        (
+            "model_name: x",
+            "model_nmae: x",
+            "c.yaml:1: unknown key model.model_nmae (did you mean model_name?)",
+        ),
+    ],
+)
+def test_wrong_keys_of_version_4_are_precise_errors(
+    before: str, after: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "classes.txt").write_text("person\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    assert before in VERSION_4
+    with pytest.raises(UsageError, match=re.escape(told)):
+        read(tmp_path, VERSION_4.replace(before, after))
