@@ -14,6 +14,7 @@ from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.representative import Data
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole
+from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.models.files.mltk_archive import SUFFIX
 from pytest_quantcheck.models.load import load
 from pytest_quantcheck.quantizers.artefact import write_artefact
@@ -23,10 +24,11 @@ from pytest_quantcheck.workflows.mltk import specification
 from pytest_quantcheck.workflows.mltk.archive import Archive
 from pytest_quantcheck.workflows.mltk.embed import STALE, embed_parameters, hashes, read_parameters
 from pytest_quantcheck.workflows.mltk.samples import stacked
-from pytest_quantcheck.workflows.mltk.settings import Settings
+from pytest_quantcheck.workflows.mltk.settings import NAMES, Settings
 from pytest_quantcheck.workflows.mltk.specification import Specification
 
 OBJECT = "tflite_model"
+MOST_LINES = 5  # that a message names
 _WHAT = "an MLTK model's name, its archive (.mltk.zip) or its specification script (.py)"
 
 
@@ -127,6 +129,7 @@ def make(
     artefact = embed_parameters(model.artefact, parameters)
     manifest = {
         **model.manifest,
+        "findings": [*model.manifest["findings"], *_unread(given, override, f"{name}.py")],
         "mltk": {**{f"{k}_sha256": v for k, v in asdict(hashes(artefact)).items()}, "trusted": trust},
     }
     made = replace(model, artefact=artefact, manifest=manifest)
@@ -162,13 +165,29 @@ def _specification(
         return specification.run(source, name, most)
     given = specification.read(source, name)
     if given.unread and not override:
-        lines = ", ".join(map(str, given.unread[:5]))
+        lines = ", ".join(map(str, given.unread[:MOST_LINES]))
         raise UsageError(
             f"{name} sets converter settings in a way that only running it can tell (line {lines}). "
             "It was not run. Give the settings (--converter KEY=VALUE, tflite_converter_override), or trust "
             "it (--trust)"
         )
     return given
+
+
+def _unread(given: Specification, override: Mapping[str, Any], name: str) -> list[dict[str, str]]:
+    """The finding that a script sets more than could be read; none where all of it was."""
+    usual = [key for key in NAMES if key not in given.settings and key not in override]
+    if not given.unread or not usual:
+        return []
+    lines = ", ".join(map(str, given.unread[:MOST_LINES]))
+    finding = Finding(
+        "warning",
+        "settings_not_read",
+        f"{name} sets converter settings in line {lines}, which was not run: {', '.join(usual)} have MLTK's "
+        "defaults.",
+        "Give those that the script sets (--converter KEY=VALUE), or let it be run (--trust).",
+    )
+    return [finding.to_dict()]
 
 
 def _calibration(settings: Settings, given: Specification, data: Data | None, name: str) -> Data:

@@ -30,6 +30,8 @@ _ALLOWED: dict[str, tuple[object, ...]] = {
     "experimental_enable_resource_variables": (False,),
     "generate_quantization_report": (False,),
 }
+NAMES = tuple(_ALLOWED)
+"""All settings that there are."""
 _NUMBERS = ("representative_dataset_max_samples",)
 
 

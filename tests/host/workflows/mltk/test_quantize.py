@@ -226,6 +226,13 @@ def test_settings_that_only_running_could_tell_are_no_guess(here: Path, capsys) 
     write_archive(here, py=b"my_model.tflite_converter['inference_input_type'] = chosen()\n")
     assert main(["quantize", "net.mltk.zip", "--data", "digits.npz"]) == 2
     assert "that only running it can tell (line 1). It was not run" in capsys.readouterr().err
+    override = ["--converter", "inference_input_type=int8", "--converter", "generate_unquantized=False"]
+    assert main(["quantize", "net.mltk.zip", "-o", "o.tflite", "--data", "digits.npz", *override]) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "was not run" in line]
+    assert told.startswith("  warning: net.py sets converter settings in line 1, which was not run: optimi")
+    assert "inference_output_type, " in told
+    assert "inference_input_type" not in told
+    assert "generate_unquantized" not in told
     write_archive(here, py=b"my_model.tflite_converter['inference_inputtype'] = 'int8'\n")
     assert main(["quantize", "net.mltk.zip", "--data", "digits.npz"]) == 2
     assert "['inference_inputtype'] is not known" in capsys.readouterr().err
