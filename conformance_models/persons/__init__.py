@@ -1,9 +1,10 @@
 """Persons: a detector of SSD's kind for scenes with persons, and with posts and trees that are none.
 
-Two grids, 12 x 12 and 6 x 6, with two anchors a cell; the outputs are scores (360, 2), the background first,
-and offsets (360, 4). The host decodes them (``HEAD``). ``write`` leaves the same pictures as JPEG files with
-YOLO's text files, and in COCO's form. ``python -m conformance_models persons`` trains the weights in this
-folder again.
+Two grids, 12 x 12 and 6 x 6, with two anchors a cell. The outputs are those of the STM32 model zoo's
+``st_ssd_mobilenet_v1``: scores (360, 2), the background first, offsets (360, 4) of the corners, in widths and
+heights of the anchor, and the anchors (360, 4). The host decodes them (``HEAD``). ``write`` leaves the same
+pictures as PNG files with YOLO's text files, and in COCO's form. ``python -m conformance_models persons``
+trains the weights in this folder again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.tasks.detection import NO_BOX, detector
 from pytest_quantcheck.data.tasks.heads.anchors import anchors
 from pytest_quantcheck.data.tasks.heads.choice import Choice
-from pytest_quantcheck.data.tasks.heads.ssd import Ssd
+from pytest_quantcheck.data.tasks.heads.ssd import CORNERS, Ssd
 from pytest_quantcheck.numerics.boxes import iou
 
 if TYPE_CHECKING:
@@ -34,13 +35,27 @@ CLASSES = ("person",)
 TRAIN, CALIBRATION, TEST = range(0, 2400), range(0, 100), range(5000, 5250)  # numbers of scenes
 RESCALE = (1 / 127.5, -1.0)
 ANCHORS = anchors([(12, 12), (6, 6)], [[0.16, 0.24], [0.34, 0.5]], [[0.42], [0.42]])
-SCALES = (10.0, 10.0, 5.0, 5.0)
-HEAD = Ssd(ANCHORS, scales=SCALES, choice=Choice(least=0.05, threshold=0.45, most=10))
+HEAD = Ssd(offsets=CORNERS, choice=Choice(least=0.05, threshold=0.45, most=10))
 METRIC = "map50"
 
 
 def build() -> keras.Model:
-    """The untrained network: (96, 96, 3) in -1..1 to scores (360, 2) and offsets (360, 4)."""
+    """The untrained network: (96, 96, 3) in -1..1 to scores (360, 2), offsets (360, 4), anchors (360, 4)."""
+    return _with_anchors(_network())
+
+
+def _with_anchors(network: keras.Model) -> keras.Model:
+    """The same with a third output, which is constant: x1, y1, x2, y2 of each anchor."""
+    import keras
+
+    scores, offsets = network.outputs
+    corners = ANCHORS[:, [1, 0, 3, 2]].astype(np.float32)[np.newaxis]
+    placed = keras.ops.zeros_like(offsets) + corners
+    return keras.Model(network.input, [scores, offsets, placed], name="persons")
+
+
+def _network() -> keras.Model:
+    """Without the anchors, which are not trained."""
     import keras
     from keras import layers
 
@@ -133,10 +148,9 @@ def _wanted(y: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.ND
     positive[overlaps.argmax(axis=0)] = True
     scores[positive, 1] = 1
     scores[~positive & (overlaps.max(axis=1) < 0.4), 0] = 1
-    size, box = ANCHORS[:, 2:] - ANCHORS[:, :2], boxes[mine]
-    centre = ((box[:, :2] + box[:, 2:]) - (ANCHORS[:, :2] + ANCHORS[:, 2:])) / 2 / size * SCALES[:2]
-    extent = np.log((box[:, 2:] - box[:, :2]) / size) * SCALES[2:]
-    offsets[positive] = np.concatenate([centre, extent, np.ones((len(box), 1))], axis=1)[positive]
+    size = np.tile(ANCHORS[:, 2:] - ANCHORS[:, :2], 2)
+    moved = ((boxes[mine] - ANCHORS) / size)[:, [1, 0, 3, 2]]
+    offsets[positive] = np.column_stack([moved, np.ones(len(moved))])[positive]
     return scores, offsets
 
 
@@ -150,7 +164,7 @@ def train() -> keras.Model:
         return ops.sum(wanted * [[[1.0, 3.0]]] * ops.square(1 - found) * -ops.log(found), axis=(1, 2)) / 6
 
     def offset_loss(wanted: Any, found: Any) -> Any:
-        difference = ops.abs(wanted[..., :4] - found)
+        difference = 10 * ops.abs(wanted[..., :4] - found)
         huber = ops.where(difference < 1, 0.5 * ops.square(difference), difference - 0.5)
         return ops.sum(huber * wanted[..., 4:], axis=(1, 2)) / 12
 
@@ -161,9 +175,10 @@ def train() -> keras.Model:
     flipped[..., 4] = y[..., 4]
     targets = [np.stack(each) for each in zip(*map(_wanted, [*y, *flipped]), strict=True)]
     whole = np.concatenate([x, x[:, :, ::-1]])
-    return fit.fitted(build(), whole, targets, loss=[score_loss, offset_loss], epochs=14, batch=48, rate=6e-3)
+    losses = [score_loss, offset_loss]
+    return fit.fitted(_network(), whole, targets, loss=losses, epochs=10, batch=48, rate=6e-3)
 
 
 def float_model() -> keras.Model:
     """The network with the weights of this folder."""
-    return fit.restored(build(), WEIGHTS)
+    return _with_anchors(fit.restored(_network(), WEIGHTS))

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pytest_quantcheck.data.tasks.heads.finish import Finish
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole, write_whole
 from pytest_quantcheck.formats.c_array import read_model_file
@@ -14,6 +17,8 @@ from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 MOST_MANIFEST_BYTES = 1 << 26
+CONSTANTS = "constant_outputs"
+MOST_OUTPUTS = 256
 
 
 def manifest_path(path: Path) -> Path:
@@ -22,8 +27,14 @@ def manifest_path(path: Path) -> Path:
 
 
 def write_artefact(model: QuantizedModel, path: Path) -> Path:
-    """Write artefact and manifest (sorted JSON with the artefact's SHA-256); returns the manifest's path."""
+    """Write artefact and manifest (sorted JSON with the artefact's SHA-256); returns the manifest's path.
+
+    Constant outputs, which are cut off the artefact (``Finish``), are kept in the manifest.
+    """
     manifest = {**model.manifest, "artefact": {"bytes": len(model.artefact), "sha256": model.sha256}}
+    if model.finish is not None and model.finish.constants:
+        kept = {str(place): np.asarray(each).tolist() for place, each in model.finish.constants.items()}
+        manifest[CONSTANTS] = kept
     write_whole(path, model.artefact)
     write_whole(manifest_path(path), json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
     return manifest_path(path)
@@ -46,7 +57,21 @@ def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> Qu
             "Quantize again, or remove the manifest"
         )
     config = QuantConfig.from_dict(manifest["config"])
-    return QuantizedModel(name or manifest["name"], artefact, config, float_model, manifest, path)
+    finish = _finish(manifest_path(path), manifest.get(CONSTANTS))
+    return QuantizedModel(name or manifest["name"], artefact, config, float_model, manifest, path, finish)
+
+
+def _finish(path: Path, kept: object) -> Finish | None:
+    """What puts constant outputs back; None where there are none."""
+    if kept is None:
+        return None
+    try:
+        assert isinstance(kept, dict)
+        constants = {int(place): np.asarray(each, np.float32) for place, each in kept.items()}
+        assert all(0 <= place < MOST_OUTPUTS and np.isfinite(each).all() for place, each in constants.items())
+    except (AssertionError, ValueError, TypeError, OverflowError) as error:
+        raise ModelError(f"{path} is not a manifest of an artefact: {CONSTANTS} are no arrays") from error
+    return Finish(constants) if constants else None
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pytest_quantcheck.formats.summary import Summary
 from pytest_quantcheck.models.files.kind import file_kind
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import load
+from pytest_quantcheck.quantizers.artefact import read_artefact
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -39,7 +40,7 @@ class Job:
         """The model of ``general.model_path``: a float one, or one that computes in integers already."""
         path = self.config.model
         if file_kind(path) in ("tflite", "onnx") and _is_quantized(read_summary(read_whole(path))):
-            return QuantizedModel(path.stem, read_whole(path), path=path)
+            return read_artefact(path, name=path.stem)
         try:
             return load(path, cache=self.tools.cache)
         except QuantcheckError as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from pytest_quantcheck.data.tasks.heads.finish import Finish
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
 
@@ -47,6 +50,28 @@ def test_a_file_that_is_no_manifest_is_an_error(written, text):
     _, path, manifest = written
     manifest.write_text(text)
     with pytest.raises(ModelError, match="not a manifest"):
+        read_artefact(path)
+
+
+def test_constant_outputs_are_put_back_when_it_is_read_again(quantize_digits, tmp_path):
+    anchors = np.float32([[0.25, 0.5, -0.125, 1e-7]])
+    model = replace(quantize_digits(), finish=Finish({1: anchors}))
+    write_artefact(model, tmp_path / "digits.tflite")
+    again = read_artefact(tmp_path / "digits.tflite")
+    scores, found = again.finish((np.zeros((3, 10), np.float32),))
+    assert scores.shape == (3, 10)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, np.broadcast_to(anchors, (3, 1, 4)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [5, {"a": [1]}, {"-1": [1]}, {"0": [[1], [1, 2]]}, {"0": ["x"]}, {"0": [1e999]}]
+)
+def test_constant_outputs_that_are_no_arrays_are_an_error(written, wrong):
+    _, path, manifest = written
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "constant_outputs": wrong}))
+    with pytest.raises(ModelError, match="constant_outputs are no arrays"):
         read_artefact(path)
 
 
