@@ -98,7 +98,7 @@ def representative(
     findings = _check_range(seen, limits) if limits is not None else []
     inputs = seen if few is chosen else tuple(_checked(array, limits) for array in chosen.inputs)
     if isinstance(data, Dataset):
-        findings += _leaks(chosen, data.test, by_id=samples.named and data.test.named)
+        findings += leaks(chosen, data.test, by_id=samples.named and data.test.named)
     return Representative(calibration, inputs, chosen.names, tuple(findings))
 
 
@@ -196,9 +196,13 @@ def _check_range(inputs: Sequence[Float32], limits: tuple[float, float]) -> list
     ]
 
 
-def _leaks(chosen: Samples, test: Samples, *, by_id: bool) -> list[Finding]:
-    """Test samples among the calibration samples: by id, or by content where samples have no names."""
-    if by_id:
+def leaks(chosen: Samples, test: Samples, *, by_id: bool) -> list[Finding]:
+    """Test samples among the calibration samples: by id, or by content where samples have no names.
+
+    What is read from files goes by content always: two folders may hold different files of one name.
+    """
+    read = any(isinstance(a, Lazy) for a in (*chosen.inputs, *test.inputs))
+    if by_id and not read:
         shared = sorted(set(chosen.names) & set(test.names))
     else:
         held_out = set(_fingerprints(test))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -83,6 +85,12 @@ CONFIGURATIONS = {
     "onnx_colours_quantization": variant("colours", "quantization", ONNX),
     "colours": variant("colours", "chain_eqeb"),
     "squares": variant("squares", "chain_eqe"),
+    "squares_compat": variant(
+        "squares",
+        "chain_eqe",
+        {"test_path": "quantization_split: 0.4\n  seed: 0\n  test_path"},
+        {"max_drop: 0.1": "compat: modelzoo"},
+    ),
     "version_4": variant("version_4", "chain_eqeb"),
 }
 DARK = {"quantization_split": "quantization_path: dark\n  quantization_split"}
@@ -221,6 +229,32 @@ def test_everything_lands_where_the_configuration_says(finished: Finished) -> No
     assert {(each.shape, each.dtype.name) for each in inputs} == {
         ((9, 24, 24, 3), "int8"), ((9, 3, 24, 24), "float32")
     }, "evaluation.gen_npy_input; the last evaluated is the integer model"  # fmt: skip
+
+
+def test_the_model_zoos_own_choice_can_be_reproduced(finished: Finished) -> None:
+    """Its order is that of the file system, its seed 123 where 0 is given, and it rounds down."""
+    (folder,) = (path for name, path in finished.runs().items() if name == "squares_compat")
+    manifest = json.loads((folder / "quantized_models" / "quantized_model.tflite.json").read_text())
+    files = glob.glob("*.jpg", root_dir=finished.folder / "squares" / "train")  # noqa: PTH207  # its order
+    random.Random(123).shuffle(files)
+    assert sorted(manifest["calibration"]["ids"]) == sorted(files[:6]), "40 % of 16, rounded down"
+
+
+def test_test_samples_that_calibrate_are_told_by_their_content(tmp_path: Path) -> None:
+    same = {
+        "test_audio_path:": "test_audio_path: sounds/audio",
+        "test_csv_path:": "test_csv_path: sounds/esc.csv",
+    }
+    texts = {
+        "same": variant("sounds", "chain_eqe", ONNX, same),
+        "others_of_the_same_names": variant("sounds", "chain_eqe", ONNX, TEST["sounds"]),
+        "nothing_is_scored": variant("sounds", "chain_qb", ONNX, same),
+    }
+    done = run(tmp_path, *prepare(tmp_path, "onnx_sounds", texts))
+    told = {name: " ".join(done.rows[name, "quantize"]["findings"]) for name in texts}
+    assert "test_samples_in_calibration: 1 of 1 calibration samples are test samples too" in told["same"]
+    assert "test_samples_in_calibration" not in told["others_of_the_same_names"]
+    assert "test_samples_in_calibration" not in told["nothing_is_scored"]
 
 
 def test_mlflow_has_a_run_for_each_configuration(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.representative import leaks
 from pytest_quantcheck.errors import QuantcheckError, UsageError
 from pytest_quantcheck.files import read_whole
+from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.summary import Summary
 from pytest_quantcheck.models.files.kind import file_kind
@@ -107,7 +109,21 @@ class Job:
                 "model's input reaches from and to; give preprocessing.rescaling, or quantcheck.input_range: "
                 "[low, high]"
             )
-        return quantize(model, self.configuration, samples, cache=self.tools.cache, input_range=span)
+        made = quantize(model, self.configuration, samples, cache=self.tools.cache, input_range=span)
+        found = self._leaks(made, samples)
+        if not found:
+            return made
+        findings = [*made.manifest["findings"], *(each.to_dict() for each in found)]
+        return replace(made, manifest={**made.manifest, "findings": findings})
+
+    def _leaks(self, made: QuantizedModel, samples: Samples | None) -> list[Finding]:
+        """Test samples that calibrated, where a step scores the model with them."""
+        scoring = {modes.EVALUATE_QUANTIZED, modes.DEPLOY} & set(self.config.steps)
+        if samples is None or self.evaluation is None or not scoring:
+            return []
+        known = set(made.manifest["calibration"]["ids"])
+        chosen = samples.take([row for row, name in enumerate(samples.names) if name in known])
+        return leaks(chosen, self.evaluation.test, by_id=False)
 
     def samples(self) -> Samples:
         """Test samples for a board: few, chosen by name; random ones where the file names no data."""
