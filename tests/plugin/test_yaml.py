@@ -422,7 +422,7 @@ def test_a_yaml_file_of_somebody_else_is_left_alone(pytester: pytest.Pytester) -
         ("operation_mode=chain_eq", "override 'operation_mode=chain_eq': operation_mode: 'chain_eq' is not"),
         ("quantization.granuality=x", "unknown key quantization.granuality (did you mean granularity?)"),
         ("granularity=per_tensor", "in a configuration a key stands in a section, such as quantization."),
-        ("+other.key=1", "unknown key other; allowed: general, dataset"),
+        ("+other.key=1", "unknown key other; allowed: general, model, dataset"),
     ],
 )
 def test_overrides_that_are_wrong(pytester: pytest.Pytester, override: str, expected: str) -> None:
