@@ -21,7 +21,7 @@ def iou(first: Array, second: Array) -> npt.NDArray[np.float64]:
     high = np.minimum(a[:, np.newaxis, 2:], b[:, 2:])
     common = np.maximum(high - low, 0).prod(axis=-1)
     union = _area(a)[:, np.newaxis] + _area(b) - common
-    sound = (union > 0) & (common > 0)  # also false for what is not finite
+    sound = union > 0  # also false for what is not a number
     return np.where(sound, common / np.where(sound, union, 1.0), 0.0)
 
 

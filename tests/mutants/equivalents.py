@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 REASONS: dict[str, str] = {
-    "pytest_quantcheck/numerics/limits.py: module: 1 << 14 -> 2 << 14": (
-        "the fast requantization is left out for sums half as large: slower, the same integers"
-    ),
     "firmware/engine/kernels/qc_conv2d_s8.c: is_direct: && w->pad_top == 0 && w->pad_left == "
     "-> && w->pad_top == (-1) && w->pad_left ==": (
         "pixels are then copied to columns that could be read where they lie: slower, the same sums"

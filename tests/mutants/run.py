@@ -51,6 +51,9 @@ PYTHON_TESTS = (
     "tests/host/runners/test_prepare.py",
 )
 GRAPH_TESTS = (*PYTHON_TESTS[2:], ENGINE + "test_differential.py")
+LIMITS = "pytest_quantcheck/numerics/limits.py"
+# compared with the engine's; what the importers refuse
+LIMIT_TESTS = ("tests/firmware/test_format.py", "tests/host/graph/test_onnx.py", *PYTHON_TESTS)
 PATIENCE = 900.0  # seconds for the tests without a mutant
 ATTEMPTS = 3  # to have a crash twice
 OPTIONS = ("-x", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider")
@@ -250,6 +253,8 @@ def _tests_of(mutant: Mutant) -> tuple[str, ...]:
     """What the engine computes comes from its kernels and from the image made for it."""
     if _is_c(mutant) or mutant.file.startswith(IMAGE_COMPILER):
         return C_TESTS
+    if mutant.file == LIMITS:
+        return LIMIT_TESTS
     return GRAPH_TESTS if "/graph/" in mutant.file else PYTHON_TESTS
 
 
