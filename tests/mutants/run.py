@@ -53,7 +53,13 @@ PYTHON_TESTS = (
 GRAPH_TESTS = (*PYTHON_TESTS[2:], ENGINE + "test_differential.py")
 LIMITS = "pytest_quantcheck/numerics/limits.py"
 # compared with the engine's; what the importers refuse
-LIMIT_TESTS = ("tests/firmware/test_format.py", "tests/host/graph/test_onnx.py", *PYTHON_TESTS)
+LIMIT_TESTS = (
+    "tests/firmware/test_format.py",
+    "tests/host/graph/test_onnx.py",
+    "tests/host/graph/test_tflite.py",
+    *PYTHON_TESTS,
+    ENGINE + "test_differential.py",
+)
 PATIENCE = 900.0  # seconds for the tests without a mutant
 ATTEMPTS = 3  # to have a crash twice
 OPTIONS = ("-x", "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider")

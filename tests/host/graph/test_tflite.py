@@ -23,7 +23,6 @@ from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED
 from pytest_quantcheck.graph.model import Reshape
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.read import read_image
-from pytest_quantcheck.numerics.limits import MAX_TFLM_WINDOW
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
@@ -608,10 +607,10 @@ def test_what_tflm_holds_in_16_bits_is_exact_up_to_their_limit_and_refused_beyon
     build: Callable[[int], QuantizedModel],
 ) -> None:
     """TFLM takes a padding of 32,768 as -32,768 and pools nothing at all; found by ``make hostile``."""
-    model = build(MAX_TFLM_WINDOW)
+    model = build(32_767)
     shape = (3, *model.graph.tensors[model.graph.inputs[0]].shape[1:])
     vectors = Raw(np.random.default_rng(0).integers(-128, 128, shape, np.int8, endpoint=False))
     ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
     assert np.array_equal(ours, theirs)
     with pytest.raises(ModelError, match=r"32768.* 16 bits|16 bits.*32767"):
-        _ = build(MAX_TFLM_WINDOW + 1).graph
+        _ = build(32_768).graph
