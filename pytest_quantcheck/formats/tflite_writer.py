@@ -367,6 +367,12 @@ class TfliteWriter(TfliteFile):
         self.operator("HARD_SWISH", [x], [out])
         return out
 
+    def elu(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """ELU."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("ELU", [x], [out])
+        return out
+
     def abs(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
         """ABS."""
         out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)

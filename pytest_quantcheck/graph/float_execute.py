@@ -343,6 +343,7 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "LOGISTIC": lambda x: 1 / (1 + np.exp(-x)),
     "TANH": np.tanh,
     "HARD_SWISH": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "ELU": lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
 }
 
 

@@ -301,8 +301,10 @@ class SoftmaxInt16:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """LOGISTIC, TANH, HARD_SWISH and LEAKY_RELU for int8: ``values[x + 128]`` is the result for x, 256
-    entries."""
+    """LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, ELU and ABS for int8: ``values[x + 128]`` is the result for x.
+
+    256 entries.
+    """
 
     values: IntArray
 

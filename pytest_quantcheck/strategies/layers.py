@@ -14,7 +14,7 @@ from pytest_quantcheck.strategies.case import ModelCase
 from pytest_quantcheck.strategies.network import DTYPES, Network, known_dtype
 
 _INT8_ONLY = (
-    *("PRELU", "HARD_SWISH", "LEAKY_RELU"),
+    *("PRELU", "HARD_SWISH", "LEAKY_RELU", "ELU"),
     *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
 
@@ -221,6 +221,7 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "ABS": _unary(Network.abs),
     "HARD_SWISH": _unary(Network.hard_swish),
     "LEAKY_RELU": _unary(Network.leaky_relu),
+    "ELU": _unary(Network.elu),
     "RELU": _unary(lambda net, x: net.relu(x)),
     "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
     "QUANTIZE": _quantize_layer,

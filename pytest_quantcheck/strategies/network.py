@@ -242,6 +242,10 @@ class Network:
         scale = max(x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77)), _FINEST)
         return self.writer.hard_swish(x, scale=scale, zero_point=self.zero_point())
 
+    def elu(self, x: Value) -> Value:
+        scale = max(x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77)), _FINEST)
+        return self.writer.elu(x, scale=scale, zero_point=self.zero_point())
+
     def abs(self, x: Value) -> Value:
         scale = x.scale * self.choice((1.0, 1.0, 0.5, 0.77, 3.1))
         return self.writer.abs(x, scale=scale, zero_point=self.zero_point())

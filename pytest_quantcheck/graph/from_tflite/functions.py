@@ -1,4 +1,4 @@
-"""Functions of one value: LOGISTIC, TANH, LEAKY_RELU, ABS and HARD_SWISH. Those of int8 become tables."""
+"""Functions of one value: LOGISTIC, TANH, LEAKY_RELU, ELU, ABS and HARD_SWISH. Those of int8 are tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import SigmoidInt16, Table
 from pytest_quantcheck.numerics import fixed_point
+from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import rounding_divide_by_pot
 
 INT8_MIN, INT8_MAX = -128, 127
 
 SIGMOID_INTEGER_BITS = 4
+ELU_LIMIT = 2**24  # steps of the output: below, float32 holds each with its zero point
 
 
 def sigmoid(op: TfliteOperator) -> Table | SigmoidInt16:
@@ -93,6 +95,22 @@ def leaky_relu(op: TfliteOperator) -> Table:
     )
     values = fixed_point.wrap_int32(np.where(steps >= 0, identity, slope) + output_zero_point)
     return Table(np.clip(values, INT8_MIN, INT8_MAX))
+
+
+def elu(op: TfliteOperator) -> Table:
+    """``exp(x) - 1`` below zero, in float32 as the kernel computes it; ``exp`` is evaluated in float64 and
+    rounded once. Source: TFLM ``elu.cc``.
+    """
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    one = np.float32(1)
+    with np.errstate(all="ignore"):
+        inverse = one / output_scale
+    x = input_scale * (np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point).astype(np.float32)
+    below = np.exp(np.minimum(x, 0).astype(np.float64)).astype(np.float32) - one
+    steps = round_half_away(np.where(x < 0, below, x) * inverse)
+    if not np.abs(steps).max() < ELU_LIMIT:
+        op.fail(f"its output scale {output_scale:g} is too small for its input scale {input_scale:g}")
+    return Table(np.clip(steps.astype(np.int64) + output_zero_point, INT8_MIN, INT8_MAX))
 
 
 def absolute(op: TfliteOperator) -> Table:

@@ -63,6 +63,7 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
     "ABS": functions.absolute,
     "HARD_SWISH": functions.hard_swish,
     "LEAKY_RELU": functions.leaky_relu,
+    "ELU": functions.elu,
     "RELU": rescale.relu,
     "RELU6": rescale.relu6,
     "QUANTIZE": rescale.quantize,

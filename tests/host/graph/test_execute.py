@@ -93,6 +93,19 @@ def test_every_int8_gives_the_hard_swish_of_tflm(
     assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("zero_points", [(-128, 127), (-1, -5), (127, 0)])
+@pytest.mark.parametrize("scale", [0.0011, 3 / 128, 0.0471, 0.5, 7.0])
+@pytest.mark.parametrize("step", [0.0031, 0.31, 1.0, 1.7, 300.0])
+def test_every_int8_gives_the_elu_of_tflm(scale: float, step: float, zero_points: tuple[int, int]) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 256), scale=scale, zero_point=zero_points[0])
+    y = writer.elu(x, scale=scale * step, zero_point=zero_points[1])
+    model = QuantizedModel("every", writer.finish([x], [y]))
+    vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize(("bias", "rounding"), [(None, "reduced"), ("int64", "reduced"), ("int32", "double")])
 def test_the_sums_of_an_int16_convolution_follow_its_bias(bias: str | None, rounding: str) -> None:
     rng = np.random.default_rng(0)

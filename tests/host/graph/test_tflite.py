@@ -124,8 +124,8 @@ def transposed_relu(w: TfliteWriter, x: Value, zero_point: int) -> Value:
 
 REFUSED: dict[str, tuple[Build, str]] = {
     "unknown operator": (
-        raw_operator("ELU"),
-        r"operator 0 \(ELU\): .*not supported; supported: CONV_2D",
+        raw_operator("GELU"),
+        r"operator 0 \(GELU\): .*not supported; supported: CONV_2D",
     ),
     "state": (from_a_constant_of_state, r"operator 0 \(ADD\): tensor 1 .* is variable"),
     "scales along another axis": (two_scales, r"operator 0 \(CONV_2D\): .* along axis 3; it must be 0"),
@@ -210,6 +210,10 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "a negative leak": (
         lambda w, x: w.leaky_relu(x, -0.5, scale=0.1),
         r"operator 0 \(LEAKY_RELU\): alpha is -0.5; a finite number from 0 on",
+    ),
+    "elu onto a far finer scale": (
+        lambda w, x: w.elu(x, scale=1e-9),
+        r"operator 0 \(ELU\): its output scale 1e-09 is too small for its input scale 0.1",
     ),
     "hard swish onto a far finer scale": (
         lambda w, x: w.hard_swish(x, scale=1e-5),
