@@ -24,6 +24,7 @@ from pytest_quantcheck.models.schema import semantic_sha256
 from pytest_quantcheck.named_function import call_reference, is_reference
 from pytest_quantcheck.temporary import OwnFolder
 
+_RULES = 2  # counts up when a conversion here becomes another one
 Source = Union[FloatModel, str, Path, bytes, Any]  # Any: a Keras model, whose type costs an import to name
 
 
@@ -117,6 +118,7 @@ def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) 
         "tensorflow": converter.tensorflow_version(),
         "keras": converter.keras_version(),
         "legacy_keras": converter.legacy_keras_version(),
+        "rules": _RULES,
     }
     content = cache.get_or_make(facts, lambda: shared_worker().call(function, path=str(path.resolve())))
     return FloatModel.from_tflite(content, name, str(path), sha256)

@@ -29,7 +29,7 @@ from pytest_quantcheck.models.equalization import equalize
 from pytest_quantcheck.models.files import saved_model
 from pytest_quantcheck.models.files.keras_file import safe_copy
 from pytest_quantcheck.models.files.kind import SAVED_MODEL
-from pytest_quantcheck.models.rewriting import rewrite
+from pytest_quantcheck.models.rewriting import rewrite, splits
 from pytest_quantcheck.numerics.arrays import Float32
 
 
@@ -130,7 +130,7 @@ def keras_model_to_tflite(model: Any) -> bytes:
                 "rename the layer that it names"
             ) from error
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
-        return _convert(converter)
+        return splits.used_parts(_convert(converter))
 
 
 def _refuse_precision(model: Any) -> None:

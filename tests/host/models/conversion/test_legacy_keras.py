@@ -114,6 +114,22 @@ def test_a_recurrent_network_has_the_same_integers_in_every_exact_runner(tmp_pat
     assert np.array_equal(oracle, own)
 
 
+def test_no_samples_leave_a_step_of_an_lstm_in_float(tmp_path, cache):
+    """The first step uses three of four gates: TensorFlow's quantizer kept that SPLIT for some samples."""
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(0)
+    layers = _layers()
+    _sequential((12, 3), layers.LSTM(8), layers.Dense(4)).save(tmp_path / "net.h5")
+    source = load(tmp_path / "net.h5", cache=cache)
+    outputs = [i for operator in source.summary.operators for i in operator.outputs]
+    used = {i for operator in source.summary.operators for i in operator.inputs} | {*source.summary.outputs}
+    assert used.issuperset(outputs)
+    for seed in range(6):
+        config = QuantConfig(calibration=Calibration.parse("random:20", seed))
+        quantize(source, config, cache=cache, input_range=(-1, 1))
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_converting_leaves_the_callers_model_as_it_was(kind):
     import keras
