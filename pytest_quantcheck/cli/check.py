@@ -45,17 +45,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the model holds and the verdict; 0 when it will run, 1 when not."""
+    from pytest_quantcheck.formats.espdl import is_espdl
     from pytest_quantcheck.formats.read import read_summary
     from pytest_quantcheck.runners.board import ram_bytes
 
     memory = _target(args.target)
     artefact = _read(args.model)
+    size = len(artefact)
     try:
+        if is_espdl(artefact):
+            from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
+
+            artefact = qdq_of(artefact)
         summary = read_summary(artefact)
     except ModelError as error:
         raise ModelError(f"{args.model}: {error}") from error
     _refuse_float(summary, args.model)
-    print(f"{args.model}: {len(artefact)} bytes")
+    print(f"{args.model}: {size} bytes")
     _describe(summary)
     findings, image = examine(artefact, memory)
     if image is not None:

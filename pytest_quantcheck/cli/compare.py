@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantcheck.cli.document import data_sha256, write_document
+from pytest_quantcheck.cli.embedded import FILE, against_file
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.cli.rig import add_rig_options, progress
 from pytest_quantcheck.cli.runners import open_runner
@@ -37,15 +38,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=f"Exit code 1 when any raw output differs. {FORMAT}",
     )
     names = f"{', '.join(HOST_RUNNERS)} or a board of the inventory"
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite or .onnx file")
-    parser.add_argument("--a", required=True, metavar="RUNNER", help=f"the reference: {names}")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a quantized .tflite, .onnx or .espdl file")
+    told = f"the reference: {names}, or file: the test vector in an .espdl file"
+    parser.add_argument("--a", required=True, metavar="RUNNER", help=told)
     parser.add_argument(
         "--b",
         required=True,
         metavar="RUNNER",
         help=f"what is compared with it (or --a with it, where it alone is exact): {names}",
     )
-    parser.add_argument("--inputs", required=True, type=Path, metavar="X.npy")
+    parser.add_argument("--inputs", type=Path, metavar="X.npy", help="needed unless --a is file")
     parser.add_argument("--float", action="store_true", help=FLOAT_HELP)
     parser.add_argument("--json", type=Path, metavar="R.json", help="write the result as JSON")
     parser.add_argument(
@@ -62,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
     """0 when all raw outputs are equal, 1 when not."""
     if args.a == args.b:
         raise UsageError(f"--a and --b are both {args.a!r}; name two runners")
+    if args.a == FILE:
+        return against_file(args)
+    if args.inputs is None:
+        raise UsageError("--inputs X.npy is missing")
     model = read_model(args.model)
     vectors = read_inputs(args.inputs, model, floats=args.float)
     if args.json:

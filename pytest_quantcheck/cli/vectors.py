@@ -15,6 +15,8 @@ from pytest_quantcheck.data.numpy_file import NumpyFile
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import write_whole
 from pytest_quantcheck.formats.c_array import read_model_file
+from pytest_quantcheck.formats.espdl import is_espdl
+from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.prepare import quantize_inputs, summary_of
@@ -28,12 +30,16 @@ FLOAT_HELP = "the inputs are real numbers: quantize them with the input's own sc
 
 
 def read_model(path: Path) -> QuantizedModel:
-    """A quantized model as it is, ``.tflite`` or ``.onnx``. Raises ``UsageError`` and ``ModelError``."""
+    """A quantized ``.tflite`` or ``.onnx`` model, or the QDQ model that an ``.espdl`` file stands for.
+
+    Raises ``UsageError`` and ``ModelError``.
+    """
     try:
         artefact = read_model_file(path)
     except OSError as error:
         raise UsageError(f"model {path} cannot be read: {error.strerror or error}") from error
     try:
+        artefact = qdq_of(artefact) if is_espdl(artefact) else artefact
         summary_of(artefact)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

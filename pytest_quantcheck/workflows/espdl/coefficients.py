@@ -112,7 +112,7 @@ def _filter(node: Any, layer: Layer, title: str, setting: Setting) -> Source:
     if setting.target not in BLOCKED:
         flat = cells.reshape(-1)
     elif depthwise:
-        flat = _blocks(cells[:, :, :, 0], block)
+        flat = _blocks(cells[:, :, :, 0], block, side_by_side=True)
     else:
         flat = _blocks(cells, block)
     dilation = attributes(node).get("dilations", [1, 1]) if kind_of(node) == "Conv" else [1, 1]
@@ -147,12 +147,12 @@ def _cells(node: Any, layer: Layer) -> tuple[Array, bool]:
     return layer.weights.transpose(2, 3, 0, 1), True
 
 
-def _blocks(cells: Array, block: int) -> Array:
-    """Blocks of so many channels, the last axis; what is left over lies channel by channel."""
+def _blocks(cells: Array, block: int, *, side_by_side: bool = False) -> Array:
+    """Blocks of so many channels, the last axis; behind them the rest, channel by channel or side by side."""
     whole = cells.shape[-1] // block * block
     blocked = cells[..., :whole].reshape(*cells.shape[:-1], -1, block)
     order = (cells.ndim - 1, *range(cells.ndim - 1), cells.ndim)
-    rest = np.moveaxis(cells[..., whole:], -1, 0)
+    rest = cells[..., whole:] if side_by_side else np.moveaxis(cells[..., whole:], -1, 0)
     return np.concatenate([blocked.transpose(order).reshape(-1), rest.reshape(-1)])
 
 

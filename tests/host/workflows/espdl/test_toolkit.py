@@ -94,7 +94,7 @@ def elements(text: str, name: str) -> tuple[str, Array]:
     return found[1], np.asarray([int(word) for word in found[2].split(",")], np.int64)
 
 
-def unblocked(flat: Array, shape: tuple[int, ...], block: int) -> Array:
+def unblocked(flat: Array, shape: tuple[int, ...], block: int, depthwise: bool = False) -> Array:
     """Filters of the ESP32-S3 as (height, width, inputs, outputs) again."""
     height, width, inputs, outputs = shape
     whole = outputs // block * block
@@ -104,6 +104,8 @@ def unblocked(flat: Array, shape: tuple[int, ...], block: int) -> Array:
     for number in range(whole // block):
         cells[..., number * block : (number + 1) * block] = blocks[number]
     rest = flat[split:].reshape(outputs - whole, height, width, inputs)
+    if depthwise:
+        rest = np.moveaxis(flat[split:].reshape(height, width, inputs, outputs - whole), -1, 0)
     for number in range(outputs - whole):
         cells[..., whole + number] = rest[number]
     return cells
@@ -237,7 +239,7 @@ def test_convolutions_lie_in_blocks_and_the_rest_channel_by_channel(
             exponents = np.asarray(int(found[1]))
             assert exponents == np.ceil(np.log2(np.abs(cells).max() / (limit + 1)))
         expected = np.clip(np.rint(cells * 2.0**-exponents), -limit, limit)
-        np.testing.assert_array_equal(unblocked(flat, cells.shape, block), expected)
+        np.testing.assert_array_equal(unblocked(flat, cells.shape, block, number == 2), expected)
     assert "{3, 3, 3, 18}, {1, 1}" in text
     assert "{3, 3, 18, 1}, {1, 1}" in text  # depthwise
     assert "Conv_2_activation(LeakyReLU, Conv_2_activation_element" in text
