@@ -8,6 +8,7 @@
 # make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make catalogue  every known fault injected, and whether its cause is named; ten others that must not be
 # make hostile damaged models, malicious files, lying boards: no traceback, no hang, no wrong pass
+# make extras   each extra of the package alone, in an empty virtual environment
 # make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
 # Each does its whole set-up first; see tools/setup.sh.
@@ -20,7 +21,7 @@ JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test fuzz firmware bench models table mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
-        catalogue
+        catalogue extras
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +62,9 @@ faults: setup-dev
 
 catalogue: setup-dev
 	@$(PYTHON) -m tests.catalogue
+
+extras: setup-dev
+	@$(PYTHON) -m tests.nightly.extras
 
 hostile: setup-dev
 	@$(PYTHON) -m tests.hostile
