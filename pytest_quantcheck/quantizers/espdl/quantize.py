@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pytest_quantcheck.cache import Cache
-from pytest_quantcheck.data.representative import Data, Representative
+from pytest_quantcheck.data.representative import Data
 from pytest_quantcheck.errors import CombinationError, QuantizationError, UnsupportedOperatorError, UsageError
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.models.conversion.worker import shared_worker
-from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit.audit import audit, require
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.espdl.options import EspdlOptions
 from pytest_quantcheck.quantizers.manifest import manifest_of
-from pytest_quantcheck.quantizers.onnx.quantize import layout_findings, versions
+from pytest_quantcheck.quantizers.onnx.quantize import cache_facts, convert, layout_findings, versions
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.quantizers.samples import calibration_samples
 
@@ -60,7 +58,9 @@ def quantize(
             "--tflite net.tflite --output net.onnx)"
         )
     samples = calibration_samples(config, data, model, input_range)
-    artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
+    facts = cache_facts("quantize_espdl", model, config, samples, rules=RULES)
+    worker = shared_worker(CONVERT, "the espdl quantizer")
+    artefact = cache.get_or_make(facts, lambda: convert(worker, "quantize_espdl", model, config, samples))
     _require_integers(artefact, model.name)
     findings = [*samples.findings, *layout_findings(model), *require(audit(artefact, config), model.name)]
     manifest = manifest_of(
@@ -75,30 +75,3 @@ def _require_integers(artefact: bytes, name: str) -> None:
         read_onnx(artefact)
     except UnsupportedOperatorError as error:
         raise QuantizationError(f"the model '{name}' cannot be quantized for ESP-DL: {error}") from error
-
-
-def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> dict[str, Any]:
-    """The cache key: everything the artefact depends on, and nothing else."""
-    return {
-        "make": "quantize_espdl",
-        "rules": RULES,
-        "source": model.semantic_sha256,
-        "input_type": config.input_type,
-        "output_type": config.output_type,
-        "scheme": config.scheme,
-        "granularity": config.granularity,
-        "options": dict(config.options),
-        "samples": samples.sha256,
-        **versions(),
-    }
-
-
-def _convert(model: FloatModel, config: QuantConfig, samples: Representative) -> bytes:
-    """In a process of its own: onnxruntime takes as long and as much as a stranger's model wants."""
-    return shared_worker(CONVERT, "the espdl quantizer").call(
-        "quantize_espdl",
-        content=model.onnx,
-        arrays=samples.inputs,
-        name=model.name,
-        config=config.to_dict(),
-    )

@@ -11,7 +11,7 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.representative import Data, Representative
 from pytest_quantcheck.errors import MissingExtraError, UsageError
 from pytest_quantcheck.finding import Finding
-from pytest_quantcheck.models.conversion.worker import shared_worker
+from pytest_quantcheck.models.conversion.worker import Worker, shared_worker
 from pytest_quantcheck.models.float_model import FloatModel
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit.audit import audit, require
@@ -48,7 +48,9 @@ def quantize(
             "--tflite net.tflite --output net.onnx)"
         )
     samples = calibration_samples(config, data, model, input_range)
-    artefact = cache.get_or_make(_facts(model, config, samples), lambda: _convert(model, config, samples))
+    facts = cache_facts("quantize_onnx", model, config, samples)
+    worker = shared_worker(CONVERT, "onnxruntime's quantizer")
+    artefact = cache.get_or_make(facts, lambda: convert(worker, "quantize_onnx", model, config, samples))
     findings = [*samples.findings, *layout_findings(model), *require(audit(artefact, config), model.name)]
     manifest = manifest_of(
         model, config, calibration=samples.to_dict(), versions=versions(), findings=findings
@@ -80,10 +82,12 @@ def _version(package: str) -> str:
         raise MissingExtraError(package, "onnx", "Quantizing ONNX models") from None
 
 
-def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> dict[str, Any]:
-    """The cache key: everything the artefact depends on, and nothing else."""
+def cache_facts(
+    make: str, model: FloatModel, config: QuantConfig, samples: Representative, **more: object
+) -> dict[str, Any]:
+    """The cache key of what ``make`` makes: everything the artefact depends on, and nothing else."""
     return {
-        "make": "quantize_onnx",
+        "make": make,
         "source": model.semantic_sha256,
         "input_type": config.input_type,
         "output_type": config.output_type,
@@ -92,15 +96,14 @@ def _facts(model: FloatModel, config: QuantConfig, samples: Representative) -> d
         "options": dict(config.options),
         "samples": samples.sha256,
         **versions(),
+        **more,
     }
 
 
-def _convert(model: FloatModel, config: QuantConfig, samples: Representative) -> bytes:
+def convert(
+    worker: Worker, function: str, model: FloatModel, config: QuantConfig, samples: Representative
+) -> bytes:
     """In a process of its own: onnxruntime takes as long and as much as a stranger's model wants."""
-    return shared_worker(CONVERT, "onnxruntime's quantizer").call(
-        "quantize_onnx",
-        content=model.onnx,
-        arrays=samples.inputs,
-        name=model.name,
-        config=config.to_dict(),
+    return worker.call(
+        function, content=model.onnx, arrays=samples.inputs, name=model.name, config=config.to_dict()
     )

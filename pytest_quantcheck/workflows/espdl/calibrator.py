@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.errors import QuantcheckError, UsageError
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.onnx import graph_inputs
 from pytest_quantcheck.quantizers.espdl.calibration import exponent, observe
 from pytest_quantcheck.quantizers.espdl.exponents import Plan
 from pytest_quantcheck.quantizers.espdl.qdq import Builder
 from pytest_quantcheck.workflows.espdl.coefficients import write_coefficients
-from pytest_quantcheck.workflows.espdl.setting import Setting, checked
+from pytest_quantcheck.workflows.espdl.setting import Setting, check, checked
 from pytest_quantcheck.workflows.espdl.table import Table, read_table, write_table
 
 
@@ -42,12 +42,7 @@ class Calibrator:
 
     def check_model(self, model_proto: Any) -> int:
         """0 for a model that can be quantized, -1 for another, of which it prints why."""
-        try:
-            checked(model_proto)
-        except QuantcheckError as error:
-            print(f"current model is not supported by esp-dl: {error}")
-            return -1
-        return 0
+        return check(model_proto)
 
     def generate_quantization_table(
         self, model_proto: Any, calib_dataset: npt.ArrayLike, pickle_file_path: str | os.PathLike[str]

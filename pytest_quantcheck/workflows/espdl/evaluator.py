@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_quantcheck.errors import QuantcheckError, UsageError
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import QuantGraph
@@ -20,7 +20,7 @@ from pytest_quantcheck.quantizers.espdl.qdq import Builder, say
 from pytest_quantcheck.quantizers.onnx.edges import fold_edges
 from pytest_quantcheck.quantizers.onnx.rewrite import sort
 from pytest_quantcheck.workflows.espdl.calibrator import require_cpu
-from pytest_quantcheck.workflows.espdl.setting import Setting, checked
+from pytest_quantcheck.workflows.espdl.setting import Setting, check, checked
 from pytest_quantcheck.workflows.espdl.table import read_table
 
 
@@ -48,12 +48,7 @@ class Evaluator:
 
     def check_model(self, model_proto: Any) -> int:
         """0 for a model that can be quantized, -1 for another, of which it prints why."""
-        try:
-            checked(model_proto)
-        except QuantcheckError as error:
-            print(f"current model is not supported by esp-dl: {error}")
-            return -1
-        return 0
+        return check(model_proto)
 
     def generate_quantized_model(self, model_proto: Any, pickle_file_path: str | os.PathLike[str]) -> None:
         """The integer model that a table makes of a float one."""

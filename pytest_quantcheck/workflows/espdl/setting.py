@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_quantcheck.errors import CombinationError, UsageError
+from pytest_quantcheck.errors import CombinationError, QuantcheckError, UsageError
 from pytest_quantcheck.formats.onnx import damage_told, graph_inputs, load_onnx, opset, value_type
 from pytest_quantcheck.quantizers.espdl.convert import require_known
 from pytest_quantcheck.quantizers.espdl.layers import Rules
@@ -76,3 +76,13 @@ def checked(model: Any) -> Any:
                 info.type.tensor_type.shape.dim[0].dim_value = 1
         del copy.graph.value_info[:]
     return copy
+
+
+def check(model: Any) -> int:
+    """The toolkit's ``check_model``: 0 for a model that can be quantized, else -1, and why is printed."""
+    try:
+        checked(model)
+    except QuantcheckError as error:
+        print(f"current model is not supported by esp-dl: {error}")
+        return -1
+    return 0
