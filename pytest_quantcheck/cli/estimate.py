@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.board import BoardRunner
 from pytest_quantcheck.runners.estimate import Estimate
+from pytest_quantcheck.temporary import OwnFolder
 
 
 def estimate_without_a_board(model: QuantizedModel, target: str) -> Estimate:
@@ -26,7 +26,7 @@ def estimate_without_a_board(model: QuantizedModel, target: str) -> Estimate:
         np.zeros(tensor.shape, tensor.dtype) for tensor in prepare.summary_of(model.artefact).input_tensors
     ]
     with (
-        tempfile.TemporaryDirectory(prefix="quantcheck-") as logs,
+        OwnFolder("logs") as logs,
         BoardSession([entry], log_dir=Path(logs), ledger=FaultLedger(retries=0)) as session,
     ):
         estimate = BoardRunner(session).estimate(model, zeros, target)

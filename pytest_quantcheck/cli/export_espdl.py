@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pytest_quantcheck.cli.files import check_file
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.quantizers.espdl.options import TARGETS
 from pytest_quantcheck.quantizers.scheme import GRANULARITIES
+from pytest_quantcheck.temporary import OwnFolder
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     model = optimize(parse(read_whole(args.model, MAX_FILE_BYTES)))
     words = args.granularity.replace("_", "-")
     calibrator = Calibrator(f"int{args.bits}", words, args.calibration_method)
-    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder:
+    with OwnFolder("table") as folder:
         table = args.table or Path(folder) / "table.json"
         print("Generating the quantization table:")
         calibrator.generate_quantization_table(model, np.asarray(samples.x), table)

@@ -21,8 +21,8 @@ reports that it traces to.
 
 A cause is named with confidence only where something was computed again, or counted, that gives what was
 seen: the operator computed with the mistake gives the device's tensors bit for bit, in several samples; or a
-score on the float model or on the quantized network rises when the suspect is undone. Everything else is
-called a suspicion. Where nothing fits, the cause is *unknown*.
+score on the float model or on the quantized network rises when the suspect is undone, by half of what is
+missing or more. Everything else is called a suspicion. Where nothing fits, the cause is *unknown*.
 
 `make catalogue` injects the causes in three variants or more (layer, magnitude, model), other faults that
 must stay *unknown*, and sound runs. It prints who was named for whom.

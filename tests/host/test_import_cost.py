@@ -28,7 +28,9 @@ def test_importing_the_plug_in_brings_in_nothing_but_itself() -> None:
 def test_no_module_of_tests_imports_tensorflow_when_it_is_collected() -> None:
     """Every worker collects all modules: 3 seconds and 560 MB each."""
     pattern = r'^(?:\w+ = )?(?:pytest\.importorskip\("|import |from )(?:tensorflow|keras)\b'
-    modules = [path.read_text() for path in Path(__file__).parents[1].rglob("*.py")]
+    folder = Path(__file__).parents[1]
+    programs = {folder / "host/workflows/lab_study/solution.py"}  # read as text, never imported
+    modules = [path.read_text() for path in set(folder.rglob("*.py")) - programs]
     assert len(modules) > 100
     assert not [found for text in modules for found in re.findall(pattern, text, re.MULTILINE)]
 

@@ -102,4 +102,5 @@ def test_no_other_temporary_folder_is_made() -> None:
         "pytest_quantcheck/rig/serial_log.py",
         "pytest_quantcheck/models/conversion/converter.py",
         "pytest_quantcheck/quantizers/onnx/convert.py",
+        "pytest_quantcheck/quantizers/espdl/convert.py",
     }

@@ -407,6 +407,8 @@ class Core:
         elif address == AIRCR:
             if value >> 16 == 0x05FA and value & 5:  # SYSRESETREQ or VECTRESET
                 self.reset()
+            else:
+                self.write(address, value.to_bytes(4, "little"))
         elif address == DEMCR or address >> 12 in _LOCAL_PAGES:
             self._debug[address] = value
         else:

@@ -195,6 +195,8 @@ class Exceptions:
         elif offset == _AIRCR:
             if value >> 16 == 0x05FA:
                 self._group = value & 0x700
+                if value & 2:  # VECTCLRACTIVE, which a debugger writes for a reset without one
+                    self.active.clear()
                 if value & 5:  # SYSRESETREQ or VECTRESET
                     self._reset_core()
         elif offset == _SHCSR:

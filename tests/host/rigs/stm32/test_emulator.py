@@ -81,6 +81,16 @@ def test_inside_the_handler_the_number_of_the_exception_is_there(start) -> None:
     assert run_until(machine, HANDLER + 4)[0] == exc.SV_CALL
 
 
+def test_a_debugger_that_clears_the_active_exceptions_leaves_the_handler(start) -> None:
+    """VECTCLRACTIVE, as in pyOCD's emulated reset: else no such interrupt would ever come again."""
+    machine = start("01df" + "fee7", "eff30580" + "7047")  # svc 1; handler: mrs r0, ipsr; bx lr
+    run_until(machine, HANDLER + 4)
+    icsr, aircr = 0xE000ED04, 0xE000ED0C
+    assert int.from_bytes(machine.read(icsr, 4), "little") & 0x1FF == exc.SV_CALL
+    machine.write(aircr, (0x05FA0002).to_bytes(4, "little"))
+    assert int.from_bytes(machine.read(icsr, 4), "little") & 0x1FF == 0
+
+
 def test_floats_survive_a_handler_that_uses_them(start) -> None:
     # vmov s0,r0; svc; vmov r1,s0; b . -- handler: vmov s0,r2; bx lr
     machine = start("00ee100a" + "01df" + "10ee101a" + "fee7", "00ee102a" + "7047", {0: 0x3F800000, 2: 5})
