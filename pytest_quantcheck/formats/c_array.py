@@ -47,13 +47,14 @@ def model_in(text: str) -> bytes:
     """The one model among the arrays of bytes in C source. Raises ``ModelError``."""
     found: dict[str, bytes] = {}
     others = []
-    for name, declared, body in _arrays(_without_comments(text)):
+    text = _without_comments(text)
+    for name, declared, body in _arrays(text):
         content = _bytes_of(body)
         if isinstance(content, str):
             others.append(f"{name}, where {content} is no byte")
         elif not (is_tflite(content) or is_onnx(content)):
             others.append(f"{name} ({len(content)} bytes)")
-        elif declared not in (0, len(content)):
+        elif (declared := declared or _told_length(text, name)) not in (0, len(content)):
             raise ModelError(
                 f"the array {name} declares {declared} bytes and holds {len(content)}: the file was cut or "
                 "edited. Write it again, for example with xxd -i"
@@ -70,6 +71,12 @@ def model_in(text: str) -> bytes:
         f"no array of bytes in it is a .tflite model (arrays: {', '.join(others[:5]) or 'none'}). Expected: "
         "what xxd -i model.tflite writes: unsigned char name[] = {0x1c, 0x00, ...}"
     )
+
+
+def _told_length(text: str, name: str) -> int:
+    """The ``name_len`` that exporters write beside the array; 0 where there is none."""
+    told = re.search(rf"\b{re.escape(name.split()[-1])}_len\s*=\s*(\d{{1,12}})\b", text)
+    return int(told[1]) if told else 0
 
 
 def _without_comments(text: str) -> str:

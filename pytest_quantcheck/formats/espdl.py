@@ -20,6 +20,7 @@ HEADER_BYTES = 16
 UNIT = 16  # bytes: raw data are counted in them
 MAX_FILE_BYTES = 1 << 28
 MAX_RECORDS = 10_000
+_MOST_READINGS, _SPARE = 4, 1 << 20  # of each byte, on average; names may be read more often
 MAX_RANK = 8
 _DTYPES = {1: "float32", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
 _INT, _FLOAT, _STRING, _TENSOR, _FLOATS, _INTS = 2, 1, 3, 4, 6, 7
@@ -96,10 +97,23 @@ def parse(data: bytes) -> EspdlModel:
         raise ModelError(f"the .espdl file is damaged: {error}") from error
 
 
+class _Content(bytes):
+    """A file, and how much of it was handed out: records that share their bytes must not multiply them."""
+
+    spent = 0
+
+    def take(self, start: int, count: int) -> bytes:
+        """Bytes that lie in the file. Raises ``ModelError``."""
+        self.spent += count
+        if start + count > len(self) or self.spent > _MOST_READINGS * len(self) + _SPARE:
+            raise ModelError("the .espdl file is damaged: records lead out of it or share their bytes")
+        return self[start : start + count]
+
+
 class _Table:
     """A FlatBuffer table: fields by their number."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: _Content, at: int) -> None:
         self._data, self._at = data, at
         vtable = at - _read(data, "<i", at)
         size = _read(data, "<H", vtable)
@@ -133,6 +147,7 @@ class _Table:
         start, count = self._vector(number, 4)
         if count > MAX_RECORDS:
             raise ModelError(f"the .espdl file has {count} records of a kind; at most {MAX_RECORDS} are read")
+        self._data.take(start, 4 * count)
         places = range(start, start + 4 * count, 4)
         return [_Table(self._data, at + _read(self._data, "<I", at)) for at in places]
 
@@ -145,11 +160,11 @@ class _Table:
     def raw(self, number: int) -> bytes:
         """A vector of 16-byte units."""
         start, count = self._vector(number, UNIT)
-        return self._data[start : start + UNIT * count]
+        return self._data.take(start, UNIT * count)
 
     def text(self, number: int) -> str:
         start, count = self._vector(number, 1)
-        return self._data[start : start + count].decode("utf-8", "replace")
+        return self._data.take(start, count).decode("utf-8", "replace")
 
     def texts(self, number: int) -> tuple[str, ...]:
         start, count = self._vector(number, 4)
@@ -161,7 +176,7 @@ class _Table:
         for at in range(start, start + 4 * count, 4):
             place = at + _read(self._data, "<I", at)
             length = _read(self._data, "<I", place)
-            found.append(self._data[place + 4 : place + 4 + length].decode("utf-8", "replace"))
+            found.append(self._data.take(place + 4, length).decode("utf-8", "replace"))
         return tuple(found)
 
 
@@ -172,7 +187,7 @@ def _read(data: bytes, kind: str, at: int) -> Any:
 
 
 def _root(data: bytes) -> _Table:
-    return _Table(data, _read(data, "<I", 0))
+    return _Table(_Content(data), _read(data, "<I", 0))
 
 
 def _model(graph: _Table) -> EspdlModel:

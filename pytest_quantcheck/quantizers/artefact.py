@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import numpy as np
 from pytest_quantcheck.data.tasks.heads.finish import Finish
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole, write_whole
+from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.c_array import read_model_file
+from pytest_quantcheck.formats.detect import is_tflite
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
 MOST_MANIFEST_BYTES = 1 << 26
 CONSTANTS = "constant_outputs"
-MOST_OUTPUTS = 256
+_PLACES = frozenset(map(str, range(256)))
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def manifest_path(path: Path) -> Path:
@@ -58,6 +62,9 @@ def read_artefact(path: Path, *, name: str = "", float_model: bytes = b"") -> Qu
         )
     config = QuantConfig.from_dict(manifest["config"])
     finish = _finish(manifest_path(path), manifest.get(CONSTANTS))
+    if finish is not None:
+        _check_kept(finish, float_model, manifest_path(path))
+        manifest = {**manifest, "findings": [*manifest.get("findings", ()), _kept_note(finish)]}
     return QuantizedModel(name or manifest["name"], artefact, config, float_model, manifest, path, finish)
 
 
@@ -65,13 +72,39 @@ def _finish(path: Path, kept: object) -> Finish | None:
     """What puts constant outputs back; None where there are none."""
     if kept is None:
         return None
-    try:
-        assert isinstance(kept, dict)
-        constants = {int(place): np.asarray(each, np.float32) for place, each in kept.items()}
-        assert all(0 <= place < MOST_OUTPUTS and np.isfinite(each).all() for place, each in constants.items())
-    except (AssertionError, ValueError, TypeError, OverflowError) as error:
-        raise ModelError(f"{path} is not a manifest of an artefact: {CONSTANTS} are no arrays") from error
+    wrong = ModelError(f"{path} is not a manifest of an artefact: {CONSTANTS} are no arrays")
+    if not isinstance(kept, dict):
+        raise wrong
+    constants = {}
+    for place, each in kept.items():
+        if place not in _PLACES:
+            raise wrong
+        try:
+            wide = np.asarray(each)
+        except ValueError as error:
+            raise wrong from error
+        if wide.dtype.kind not in "if" or not wide.size or not (np.abs(wide) <= _LARGEST).all():
+            raise wrong
+        constants[int(place)] = wide.astype(np.float32)
     return Finish(constants) if constants else None
+
+
+def _check_kept(finish: Finish, float_model: bytes, path: Path) -> None:
+    """Constants that the float model does not have would stand in for the network in every score."""
+    if not is_tflite(float_model):
+        return
+    _, theirs = Finish.cut_off(float_model)
+    known = theirs.constants if theirs is not None else {}
+    if known.keys() != finish.constants.keys() or not all(
+        np.array_equal(known[place], kept) for place, kept in finish.constants.items()
+    ):
+        raise ModelError(f"{path}: {CONSTANTS} are not those of the float model. Quantize again")
+
+
+def _kept_note(finish: Finish) -> dict[str, str]:
+    places = ", ".join(map(str, sorted(finish.constants)))
+    sentence = f"The network does not compute the outputs at {places}: the manifest keeps them as constants."
+    return asdict(Finding("note", "constant_outputs", sentence, "Look at the float model's outputs."))
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import overload
 
 import numpy as np
 
-from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.errors import QuantcheckError, RigFault, UsageError
 from pytest_quantcheck.graph.model import QuantGraph, Tensor
 from pytest_quantcheck.image.compile import DeviceImage, compile_image
 from pytest_quantcheck.image.read import read_image
@@ -143,14 +144,21 @@ class BoardRunner:
             clock = board.meter(LOW, target)
             if clock is None:
                 return None
-            (low,) = session.infer(artefact, rows, operators=profile)
-            board.meter(HIGH, target)
-            (high,) = session.infer(artefact, rows, operators=profile)
+            try:
+                (low,) = session.infer(artefact, rows, operators=profile)
+                board.meter(HIGH, target)
+                (high,) = session.infer(artefact, rows, operators=profile)
+            except RigFault:
+                with suppress(QuantcheckError, OSError):  # the board may be gone
+                    board.meter(INSTRUCTIONS)
+                raise
             board.meter(INSTRUCTIONS)
             if session.statistics.retries == retries:  # a restarted board would have counted instructions
                 break
         else:
             return None
+        if not 0 < (low.counter or 0) <= (high.counter or 0):
+            return None  # nothing was counted: an empty interval would keep every limit
         return Estimate(
             target or self.target,
             clock.hz,

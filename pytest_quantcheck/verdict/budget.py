@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Union
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.verdict.criterion import NEEDS_SILICON, Criterion
+from pytest_quantcheck.wording import first_line
 
 if TYPE_CHECKING:
     from pytest_quantcheck.runners.estimate import Estimate
@@ -107,7 +108,10 @@ class Budget:
             limit = limit[run.target]
         measured = quantity.measure(run)
         if measured is None and key in _ESTIMATED:
-            estimate = run.estimate()
+            try:
+                estimate = run.estimate()
+            except RigFault as fault:  # what is known of the run already must not be lost to it
+                return Criterion(key, None, f"the board gave no estimate: {first_line(fault)}")
             if estimate is not None:
                 return _judge_estimate(key, limit, estimate)
         if measured is None:
@@ -128,7 +132,7 @@ def _judge_estimate(key: str, limit: float, estimate: Estimate) -> Criterion:
     """Of an interval: does all of it keep the limit, or none of it?"""
     low, high = _ESTIMATED[key](estimate)
     text = QUANTITIES[key].text
-    at = f"at {estimate.clock_hz / 1e6:g} MHz, estimated"
+    at = f"at {estimate.clock_hz / 1e6:g} MHz, estimated of the first vector"
     least, most, allowed = (text.format(each) for each in (low, high, limit))
     if high <= limit:
         return Criterion(key, True, f"at most {most} {at}, limit {allowed}")

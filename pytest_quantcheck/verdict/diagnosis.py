@@ -8,13 +8,13 @@ from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.runners.float_outputs import FloatSource
 from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.verdict.baseline import QUANTITIES
 from pytest_quantcheck.verdict.causes.catalogue import remedied
 from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.causes.counters import rig_causes
 from pytest_quantcheck.verdict.causes.upstream.upstream import upstream_causes
 from pytest_quantcheck.verdict.comparison import Comparison
 from pytest_quantcheck.verdict.criterion import Criterion
-from pytest_quantcheck.verdict.score import Score
 
 _OF_SCORE = ("min_score", "max_drop")
 _TRIES = 4  # layers undone one by one: quantcheck explain tries more
@@ -23,19 +23,22 @@ _TRIES = 4  # layers undone one by one: quantcheck explain tries more
 def low_score_causes(
     run: Run,
     criteria: Sequence[Criterion],
-    scores: Sequence[Score],
     compared: Comparison,
     data: Dataset | None,
     floats: FloatSource | None,
 ) -> tuple[Cause, ...]:
     """Why a score is too low where the integers are right; nothing where they are not, or no score is."""
-    of_score = (*_OF_SCORE, *(f"baseline {score.metric.name}" for score in scores))
-    low = any(each.passed is False and each.name.startswith(of_score) for each in criteria)
+    low = any(each.passed is False and _is_of_score(each.name) for each in criteria)
     if not low or compared.same is False or data is None or floats is None:
         return ()
     if not isinstance(run.vectors, Samples) or run.model.random_calibration:
         return ()
     return remedied(upstream_causes(run.model, data, floats, _TRIES))
+
+
+def _is_of_score(criterion: str) -> bool:
+    kind, _, metric = criterion.partition(" ")
+    return criterion.startswith(_OF_SCORE) or (kind == "baseline" and metric not in QUANTITIES)
 
 
 def rig_findings(run: Run) -> Iterator[Finding]:

@@ -145,7 +145,7 @@ class Gate:
             compared.divergence,
             (*_findings(run.model), *suspicious),
             changes,
-            low_score_causes(run, criteria, scores, compared, self.data, self.float_outputs),
+            low_score_causes(run, criteria, compared, self.data, self.float_outputs),
         )
 
     def _settle(self, verdict: Verdict, allow_unjudged: bool) -> Verdict:

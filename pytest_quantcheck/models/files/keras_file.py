@@ -105,7 +105,8 @@ def _copy_h5(path: Path, target: Path, *, mend: bool) -> None:
     _refuse_h5(path, path)
     with open_regular(path) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
-    _write_h5_config(target, _mended(config) if mend else config)
+    unchecked = _untrained(config)  # what _refuse_code does not look at must not reach Keras
+    _write_h5_config(target, _mended(unchecked) if mend else unchecked)
 
 
 def _h5py() -> Any:

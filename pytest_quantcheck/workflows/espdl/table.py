@@ -86,7 +86,7 @@ def _json(path: Path) -> dict[str, IntArray]:
         if named != (NAME, VERSION):
             raise ModelError(f"{path} is {named}, no quantization table of version {VERSION}")
         return {str(name): _checked(path, name, value) for name, value in document["exponents"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelError(f"{path} is no quantization table ({type(error).__name__}: {error})") from error
 
 

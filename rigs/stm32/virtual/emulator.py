@@ -257,7 +257,7 @@ class Emulator:
                 self._enter(number)
             self._plan_next_look()
             self._execute(count)
-        except exc.LockupError:
+        except (exc.LockupError, unicorn.UcError):  # nobody else would notice that this thread ended
             self._lost = True
 
     def _execute(self, count: int) -> None:

@@ -126,3 +126,9 @@ def test_a_model_is_taken_as_c_wherever_one_is_taken(tmp_path, monkeypatch, caps
 def test_any_other_file_is_read_as_it_is(tmp_path):
     (tmp_path / "m.tflite").write_bytes(FLOAT)
     assert read_model_file(tmp_path / "m.tflite") == FLOAT
+
+
+def test_an_array_of_another_length_than_its_file_says_is_refused() -> None:
+    told = xxd(INTEGERS).replace(f"= {len(INTEGERS)};", "= 9999;")
+    with pytest.raises(ModelError, match=f"declares 9999 bytes and holds {len(INTEGERS)}"):
+        model_in(told)

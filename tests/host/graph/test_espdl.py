@@ -21,6 +21,7 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, QuantcheckError
+from pytest_quantcheck.formats import espdl
 from pytest_quantcheck.formats.espdl import parse
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
@@ -199,6 +200,14 @@ def test_damaged_files_are_errors_and_nothing_else(name: str) -> None:
             assert graph.operators
     assert refused > 20
     onnx.checker.check_model(onnx.load_from_string(qdq_of(content)))
+
+
+def test_records_that_share_their_bytes_cannot_multiply_them() -> None:
+    content = espdl._Content(bytes(1 << 20))
+    for _ in range(5):
+        assert len(content.take(0, 1 << 20)) == 1 << 20
+    with pytest.raises(ModelError, match="share their bytes"):
+        content.take(0, 1 << 20)
 
 
 def test_a_copy_elsewhere_is_checked_like_any_model(

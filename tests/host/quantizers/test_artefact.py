@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.data.tasks.heads.finish import Finish
+from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
 
@@ -65,7 +66,19 @@ def test_constant_outputs_are_put_back_when_it_is_read_again(quantize_digits, tm
 
 
 @pytest.mark.parametrize(
-    "wrong", [5, {"a": [1]}, {"-1": [1]}, {"0": [[1], [1, 2]]}, {"0": ["x"]}, {"0": [1e999]}]
+    "wrong",
+    [
+        5,
+        {"a": [1]},
+        {"-1": [1]},
+        {"0": [[1], [1, 2]]},
+        {"0": ["x"]},
+        {"0": [1e999]},
+        {"0": [1e39]},
+        {"00": [1]},
+        {"256": [1]},
+        {"0": []},
+    ],
 )
 def test_constant_outputs_that_are_no_arrays_are_an_error(written, wrong):
     _, path, manifest = written
@@ -73,6 +86,19 @@ def test_constant_outputs_that_are_no_arrays_are_an_error(written, wrong):
     manifest.write_text(json.dumps({**content, "constant_outputs": wrong}))
     with pytest.raises(ModelError, match="constant_outputs are no arrays"):
         read_artefact(path)
+
+
+def test_constants_that_the_float_model_does_not_have_are_refused(written):
+    """They would stand in for the network in every score, the float model's among them."""
+    _, path, manifest = written
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "constant_outputs": {"0": [0, 1]}}))
+    with pytest.raises(ModelError, match="not those of the float model"):
+        read_artefact(path, float_model=(DATA / FLOAT_MODEL).read_bytes())
+    (note,) = (
+        each for each in read_artefact(path).manifest["findings"] if each["code"] == "constant_outputs"
+    )
+    assert note["sentence"].startswith("The network does not compute the outputs at 0: ")
 
 
 def test_a_wrong_value_in_a_manifest_is_an_error_that_names_it(written):

@@ -141,7 +141,7 @@ def test_equal_requests_give_equal_bytes_and_the_cache_answers(
 ) -> None:
     first = make(cache)
     assert make(Cache(tmp_path)).artefact == first.artefact
-    monkeypatch.setattr(quantizer, "_convert", None)
+    monkeypatch.setattr(quantizer, "convert", None)
     assert make(cache).artefact == first.artefact
 
 

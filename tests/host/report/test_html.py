@@ -100,7 +100,9 @@ def test_every_number_names_the_runtime_that_made_it() -> None:
 
 def test_an_estimate_that_leaves_a_budget_open_says_that_silicon_is_needed() -> None:
     found = Criterion(
-        "latency_ms", None, "needs silicon: between 10.000 ms and 12.500 ms at 168 MHz, estimated"
+        "latency_ms",
+        None,
+        "needs silicon: between 10.000 ms and 12.500 ms at 168 MHz, estimated of the first vector",
     )
     text = Page(render(Report((replace(BAD, criteria=(*BAD.criteria, found)),)))).text
     assert "latency_msneeds siliconbetween 10.000 ms and 12.500 ms" in text

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.runners.estimate import Estimate, Interval
 from pytest_quantcheck.verdict.baseline import measured
 from pytest_quantcheck.verdict.budget import Budget, latency_ms
@@ -54,6 +54,16 @@ def test_what_a_run_cannot_tell_is_not_judged_and_says_why(make_run, limits, fac
     assert reason in criterion.text
 
 
+def test_a_rig_fault_while_estimating_costs_no_other_verdict(make_run) -> None:
+    def fault() -> None:
+        raise RigFault("link", "the cable is gone")
+
+    run = replace(make_run(**INSTRUCTIONS), estimate=fault)
+    late, small = Budget({"latency_ms": 1, "arena_kib": 7.9}).judge(run)
+    assert (late.passed, small.passed) == (None, False)
+    assert late.text == "the board gave no estimate: link fault: the cable is gone"
+
+
 ESTIMATE = Estimate("virtual-stm32f405", 168_000_000, Interval(1_680_000, 2_100_000))  # 10 to 12.5 ms
 
 
@@ -63,18 +73,20 @@ ESTIMATE = Estimate("virtual-stm32f405", 168_000_000, Interval(1_680_000, 2_100_
         (
             {"latency_ms": 12.5},
             True,
-            "latency_ms: ok: at most 12.500 ms at 168 MHz, estimated, limit 12.500 ms",
+            "latency_ms: ok: at most 12.500 ms at 168 MHz, estimated of the first vector, limit 12.500 ms",
         ),
         (
             {"latency_ms": 9.9},
             False,
-            "latency_ms: FAILED: at least 10.000 ms at 168 MHz, estimated, exceed the limit of 9.900 ms: "
+            "latency_ms: FAILED: at least 10.000 ms at 168 MHz, estimated of the first vector, "
+            "exceed the limit of 9.900 ms: "
             "1.0% more",
         ),
         (
             {"latency_ms": 12},
             None,
-            "latency_ms: needs silicon: between 10.000 ms and 12.500 ms at 168 MHz, estimated; "
+            "latency_ms: needs silicon: between 10.000 ms and 12.500 ms at 168 MHz, "
+            "estimated of the first vector; "
             "the limit 12.000 ms lies inside",
         ),
         ({"latency_ms": 10}, None, "latency_ms: needs silicon: between 10.000 ms and"),

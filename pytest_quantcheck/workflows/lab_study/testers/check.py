@@ -140,8 +140,8 @@ def _check(study: Study, task: Task, answer: _Answer, made: Path) -> Checked:
     name, told = class_of(task.name), answer.told
     label = f"{name} ({task.name})"
     if told["missing"]:
-        criterion = Criterion("class", None, f"the file has no class {name} with the base ModelTester")
-        return Checked(task.name, name, Row(test=label, case=label, criteria=(criterion,)))
+        criterion = Criterion("class", False, f"the file has no class {name} with the base ModelTester")
+        return Checked(task.name, name, _row(label, [criterion]))
     criteria = []
     artefact = None
     if task.name != NATIVE:

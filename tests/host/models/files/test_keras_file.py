@@ -190,6 +190,15 @@ def test_what_training_needs_is_left_out_and_may_be_the_users_own(write_keras, f
         assert "compile_config" not in json.loads(archive.read("config.json"))
 
 
+def test_what_training_needs_never_reaches_keras_from_an_h5_file(write_h5, folder):
+    """Keras compiles nested models even where it is told not to."""
+    inner = {**sequential(layer("Dense", units=1)), "module": "keras"}
+    inner["compile_config"] = {"loss": {"module": "os", "class_name": "function", "config": "system"}}
+    copy = safe_copy(write_h5(sequential(inner)), folder)
+    with h5py.File(copy) as file:
+        assert "compile_config" not in str(file.attrs["model_config"])
+
+
 def test_of_two_architectures_in_one_archive_the_checked_one_is_loaded(write_keras, folder):
     path = write_keras(sequential(LAMBDA))
     with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:

@@ -314,6 +314,13 @@ class Evil:
             json.dumps({"format": "quantcheck.espdl_table", "version": 1, "exponents": {"x": 999}}).encode(),
             "-126 to 127 are allowed",
         ),
+        (
+            "t.json",
+            json.dumps(
+                {"format": "quantcheck.espdl_table", "version": 1, "exponents": {"x": 10**30}}
+            ).encode(),
+            "no quantization table",
+        ),
     ],
 )
 def test_what_is_no_table_is_refused(

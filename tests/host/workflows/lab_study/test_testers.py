@@ -147,9 +147,9 @@ def test_an_input_that_is_cut_off_is_told_and_passes(lab: Lab) -> None:
     assert "np.round is missing" in found[INT8].row.findings[0]
 
 
-def test_a_class_that_is_not_there_is_not_judged_and_none_at_all_is_an_error(lab: Lab) -> None:
+def test_a_class_that_is_not_there_fails_and_none_at_all_is_an_error(lab: Lab) -> None:
     found = lab.check(changed(("class ImbalancedINT8Model", "class Later")))
-    assert found[ONE].row.outcome == "unjudged"
+    assert found[ONE].row.outcome == "regression"
     with pytest.raises(UsageError, match="no class with the base ModelTester is called NativeModel, FP32"):
         lab.check("class FP32Model: pass\n")
 
