@@ -194,7 +194,7 @@ def test_what_training_needs_never_reaches_keras_from_an_h5_file(write_h5, folde
     """Keras compiles nested models even where it is told not to."""
     inner = {**sequential(layer("Dense", units=1)), "module": "keras"}
     inner["compile_config"] = {"loss": {"module": "os", "class_name": "function", "config": "system"}}
-    copy = safe_copy(write_h5(sequential(inner)), folder)
+    copy = safe_copy(write_h5(sequential(inner), {}), folder)
     with h5py.File(copy) as file:
         assert "compile_config" not in str(file.attrs["model_config"])
 
