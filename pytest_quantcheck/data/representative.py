@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_quantcheck.data.calibration import Calibration, choose
 from pytest_quantcheck.data.dataset import Dataset, Samples
-from pytest_quantcheck.data.lazy import Lazy
+from pytest_quantcheck.data.lazy import BLOCK, Lazy
 from pytest_quantcheck.data.subset import at_hand
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.finding import Finding
@@ -199,14 +199,15 @@ def _check_range(inputs: Sequence[Float32], limits: tuple[float, float]) -> list
 def leaks(chosen: Samples, test: Samples, *, by_id: bool) -> list[Finding]:
     """Test samples among the calibration samples: by id, or by content where samples have no names.
 
-    What is read from files goes by content always: two folders may hold different files of one name.
+    Of two sets that are read from files the files are compared: two folders may hold different ones of one
+    name. With one such set beside arrays it is the values, which are then read.
     """
-    read = any(isinstance(a, Lazy) for a in (*chosen.inputs, *test.inputs))
-    if by_id and not read:
+    files = [any(isinstance(a, Lazy) for a in each.inputs) for each in (chosen, test)]
+    if by_id and not all(files):
         shared = sorted(set(chosen.names) & set(test.names))
     else:
-        held_out = set(_fingerprints(test))
-        prints = zip(chosen.names, _fingerprints(chosen), strict=True)
+        held_out = set(_fingerprints(test, files=all(files)))
+        prints = zip(chosen.names, _fingerprints(chosen, files=all(files)), strict=True)
         shared = [name for name, fingerprint in prints if fingerprint in held_out]
     if not shared:
         return []
@@ -221,8 +222,13 @@ def leaks(chosen: Samples, test: Samples, *, by_id: bool) -> list[Finding]:
     ]
 
 
-def _fingerprints(samples: Samples) -> Sequence[bytes]:
-    if any(isinstance(a, Lazy) for a in samples.inputs):
+def _fingerprints(samples: Samples, *, files: bool) -> Sequence[bytes]:
+    if files:
         return samples.input_digests
-    arrays = [np.ascontiguousarray(a, dtype=np.float32).reshape(len(a), -1) for a in samples.inputs]
-    return [hashlib.sha256(b"".join(a[i].tobytes() for a in arrays)).digest() for i in range(len(samples))]
+    found = []
+    for start in range(0, len(samples), BLOCK):
+        block = [np.asarray(a[start : start + BLOCK], dtype=np.float32) for a in samples.inputs]
+        found += [
+            hashlib.sha256(b"".join(a[i].tobytes() for a in block)).digest() for i in range(len(block[0]))
+        ]
+    return found

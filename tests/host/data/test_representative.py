@@ -9,6 +9,7 @@ import pytest
 
 from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.data.representative import representative
 from pytest_quantcheck.errors import UsageError
 
@@ -132,6 +133,17 @@ def test_samples_without_names_are_compared_by_content():
     assert codes(representative(ALL, Dataset(Samples(x), Samples(other)), [SHAPE])) == []
     leaking = Dataset(Samples(x), Samples(np.concatenate([other, x[4:5]])))
     assert codes(representative(ALL, leaking, [SHAPE])) == ["test_samples_in_calibration"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_arrays_are_compared_with_what_is_read_from_files(named):
+    whole = samples(200)
+    read = Lazy(200, SHAPE, np.float32, lambda index: whole.x[index], lambda row: b"%d" % row)
+    names = whole.names if named else None
+    data = Dataset(Samples(read, None, names), Samples(whole.x[150:152], None, names and names[150:152]))
+    result = representative(ALL, data, [SHAPE])
+    assert codes(result) == ["test_samples_in_calibration"]
+    assert "2 of 200" in result.findings[0].sentence
 
 
 def test_a_test_sample_that_was_not_chosen_is_no_finding():
