@@ -20,6 +20,7 @@ from pytest_quantcheck.data.calibration import choose
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ModelError, QuantcheckError, UsageError
 from pytest_quantcheck.files import read_whole
+from pytest_quantcheck.models.conversion.watch import TIME_LIMIT, time_limit_s
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.audit.audit import audit
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -111,16 +112,23 @@ def _run(job: dict[str, Any], tasks: list[Task], file: Path, folder: Path) -> di
     for task in job["tasks"]:  # what an earlier run left is not this one's
         if task["original"] is not None:
             Path(task["path"]).unlink(missing_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", _RUN, str(job_file)],
-        cwd=job["base"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    limit = time_limit_s()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", _RUN, str(job_file)],
+            cwd=job["base"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(
+            f"--tester {file} did not end within {limit} s; raise the limit with the variable {TIME_LIMIT}"
+        ) from error
     if done.returncode or not all((folder / f"{task.name}.json").is_file() for task in tasks):
         last = visible(done.stdout.strip()[-_LAST_WORDS:])
         raise UsageError(f"--tester {file} failed (exit code {done.returncode}): {last}")

@@ -154,6 +154,12 @@ def test_a_class_that_is_not_there_fails_and_none_at_all_is_an_error(lab: Lab) -
         lab.check("class FP32Model: pass\n")
 
 
+def test_a_file_that_never_ends_is_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QC_CONVERSION_S", "2")
+    with pytest.raises(UsageError, match=r"did not end within 2 s; raise the limit .* QC_CONVERSION_S"):
+        lab.check("while True: pass\n")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
