@@ -234,7 +234,9 @@ def test_a_board_without_a_process_has_no_number_to_kill():
         process_of(SimpleNamespace(entry=BoardEntry("bench", "stm32", "x"), machine=machine))
 
 
-NEEDS_QEMU = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="needs QEMU")
+NEEDS_QEMU = pytest.mark.skipif(
+    shutil.which("qemu-system-arm") is None, reason="needs QEMU: apt-get install qemu-system-arm"
+)
 
 
 @pytest.mark.parametrize(

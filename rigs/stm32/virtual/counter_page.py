@@ -14,7 +14,7 @@ from typing import Any
 import unicorn
 from unicorn import arm_const as arm
 
-from rigs.common.counting import COUNT, CYCLES, NEXT, BlockCounter
+from rigs.common.counting import COUNT, COUNTDOWN, CYCLES, NEXT, STOP, BlockCounter
 from rigs.stm32.virtual.peripherals import COUNTER_PAGE, TIM2, Peripherals
 from rigs.stm32.virtual.registers import GENERAL
 
@@ -61,11 +61,14 @@ class CounterPage:
         ctypes.memmove(self._memory, page, len(page))
         self._core.mem_map_ptr(TIM2, COUNTER_PAGE, unicorn.UC_PROT_ALL, self._memory)
         end = pc + (4 if code[0] >= 0xE800 else 2)
-        self._counter.state[NEXT] = pc
+        state = self._counter.state
+        state[NEXT] = pc
+        blocks, state[COUNTDOWN], state[STOP] = int(state[COUNTDOWN]), 0, 0  # else it may never be executed
         self._core.ctl_remove_cache(pc, end)  # the block there would not end behind it
         try:
             self._core.emu_start(pc | 1, end)
         finally:
+            state[COUNTDOWN] = blocks
             self._core.mem_unmap(TIM2, COUNTER_PAGE)
         after = ctypes.string_at(self._memory, len(page))
         values = struct.unpack(f"<{len(before)}I", after)

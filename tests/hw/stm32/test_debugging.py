@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from pyocd.core.target import Target
 from rigs.stm32 import debugger
 from rigs.stm32.chips import FLASH_BASE
 from rigs.stm32.virtual_board import VirtualSTM32Board
-from tests.hw.stm32.conftest import connected, flash_firmware, open_board
+from tests.hw.stm32.conftest import connected
 
 
 @pytest.fixture
@@ -91,22 +89,12 @@ def test_an_address_with_nothing_behind_it_is_a_bus_fault_and_the_next_access_wo
     assert target.read32(0xE000ED00) == 0x410FC241
 
 
-@pytest.mark.parametrize("kind", ["SYSRESETREQ", "VECTRESET", "NSRST"])
+@pytest.mark.parametrize("kind", ["SYSRESETREQ", "VECTRESET", "NSRST", "EMULATED"])
 def test_each_kind_of_reset_starts_the_application(board: VirtualSTM32Board, target: Any, kind: str) -> None:
     target.reset(Target.ResetType[kind])
     assert target.get_state() == Target.State.RUNNING
     with connected(board) as device:
         assert device.hello().build_id == board.firmware.build_id
-
-
-def test_an_emulated_reset_starts_the_application_on_qemu(tmp_path: Path) -> None:
-    """On unicorn the core is sometimes silent after it, under load; not understood yet."""
-    with closing(open_board(tmp_path, engine="qemu")) as board:
-        flash_firmware(board)
-        with debugger._session(board._access()) as session:
-            session.target.reset(Target.ResetType.EMULATED)
-        with connected(board) as device:
-            assert device.hello().build_id == board.firmware.build_id
 
 
 def test_a_session_that_ends_leaves_the_core_running(board: VirtualSTM32Board) -> None:

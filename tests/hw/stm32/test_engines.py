@@ -22,7 +22,9 @@ def runs_on(engine: str, folder, models: list) -> list[Run]:
         return [runner.run(model, demo_samples().take(range(4)), operators=True) for model in models]
 
 
-@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="needs QEMU, the engine to compare with")
+@pytest.mark.skipif(
+    shutil.which("qemu-system-arm") is None, reason="needs QEMU: apt-get install qemu-system-arm"
+)
 def test_both_engines_give_the_same_integers_and_the_same_counts(tmp_path) -> None:
     models = demo_models()
     ours, qemu = (runs_on(engine, tmp_path, models) for engine in ("unicorn", "qemu"))

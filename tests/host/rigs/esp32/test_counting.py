@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-unicorn = pytest.importorskip("unicorn")
+unicorn = pytest.importorskip("unicorn", reason="needs the extra virtual")
 numba = pytest.importorskip("numba")
 
 from rigs.common import counting  # noqa: E402

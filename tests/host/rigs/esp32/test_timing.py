@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("unicorn")
+pytest.importorskip("unicorn", reason="needs the extra virtual")
 
 from rigs.common.cycle_table import HIGH, LOW
 from rigs.esp32.virtual import core as cpu

@@ -9,7 +9,7 @@ from mmap import mmap
 
 import pytest
 
-pytest.importorskip("unicorn")
+pytest.importorskip("unicorn", reason="needs the extra virtual")
 
 from rigs.stm32.virtual import exceptions as exc
 from rigs.stm32.virtual.emulator import Emulator, thumb_instructions
@@ -74,6 +74,14 @@ def test_an_interrupt_comes_when_it_is_unmasked_and_returns_where_it_was(start) 
     assert registers[3:7] == [1, 2, 1, 0]
     assert registers[13] == STACK
     assert registers[16] & 0x1FF == 0
+
+
+def test_a_register_of_the_counter_is_written_while_an_interrupt_is_held_back(start) -> None:
+    # cpsid i; str r1,[r0] (ISER); str r1,[r2] (ISPR); str r3,[r5] (TIM2_PSC); movs r4,#2; b .
+    main = "72b6" + "0160" + "1160" + "2b60" + "0224" + "fee7"
+    machine = start(main, "fee7", {0: 0xE000E104, 1: 1 << 6, 2: 0xE000E204, 3: 5, 5: 0x40000028})
+    run_until(machine, MAIN + 10)
+    assert machine.read(0x40000028, 4) == bytes([5, 0, 0, 0])
 
 
 def test_inside_the_handler_the_number_of_the_exception_is_there(start) -> None:

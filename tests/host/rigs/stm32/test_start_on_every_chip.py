@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-unicorn = pytest.importorskip("unicorn")
+unicorn = pytest.importorskip("unicorn", reason="needs the extra virtual")
 from unicorn import arm_const  # noqa: E402
 
 from rigs.stm32.firmware import IMAGE  # noqa: E402

@@ -13,7 +13,7 @@ from mmap import mmap
 
 import pytest
 
-pytest.importorskip("unicorn")
+pytest.importorskip("unicorn", reason="needs the extra virtual")
 
 from rigs.common.cycle_table import HIGH, LOW
 from rigs.stm32.virtual import timing
