@@ -33,3 +33,8 @@ def operator_macs(graph: QuantGraph, operator: Operator) -> int:
         shape = graph.tensors[operator.inputs[0]].shape
         return outputs * shape[-2 if operator.params.adj_x else -1]
     return 0
+
+
+def graph_macs(graph: QuantGraph) -> int:
+    """Of all operators."""
+    return sum(operator_macs(graph, operator) for operator in graph.operators)

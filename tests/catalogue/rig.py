@@ -8,13 +8,14 @@ from functools import partial
 
 import numpy as np
 
+from pytest_quantcheck.graph.macs import graph_macs
 from pytest_quantcheck.graph.model import Operator
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.device import Device as Described
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.causes.counters import multiplications, rig_causes
+from pytest_quantcheck.verdict.causes.counters import rig_causes
 from tests.catalogue import networks
 from tests.catalogue.device import Device, operators, with_constant, with_params
 from tests.catalogue.integers import SEEDS, WEIGHTED, _each, shuffled
@@ -141,9 +142,7 @@ def honest_run(seed: int) -> Run:
     model = networks.pictures(seed)
     run = IntegerRunner().run(model, networks.samples_of(model))
     rng = np.random.default_rng(seed)
-    counts = [
-        int(4 * multiplications(model.graph) + 20_000 + each) for each in rng.integers(0, 200, len(run))
-    ]
+    counts = [int(4 * graph_macs(model.graph) + 20_000 + each) for each in rng.integers(0, 200, len(run))]
     device = Described("stm32f407vg", "bench-1", "STM32F405/407", "aa55", "quantcheck 1", unit="cycles")
     return replace(run, runner="board", counters=tuple(counts), device=device)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from statistics import median
 
 from pytest_quantcheck.errors import ModelError
-from pytest_quantcheck.graph.model import Convolution, FullyConnected, QuantGraph, TransposedConvolution
+from pytest_quantcheck.graph.macs import graph_macs
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.causes.cause import Cause
 
@@ -28,28 +28,11 @@ def rig_causes(run: Run) -> list[Cause]:
     return found
 
 
-def multiplications(graph: QuantGraph) -> int:
-    """Products that the convolutions and dense layers of one inference need."""
-    total = 0
-    for op in graph.operators:
-        if isinstance(op.params, (Convolution, FullyConnected, TransposedConvolution)):
-            weights = graph.tensors[op.inputs[1]]
-            size = int(weights.nbytes / weights.dtype.itemsize)
-            shape = graph.output_of(op).shape
-            if isinstance(op.params, TransposedConvolution):
-                shape = graph.tensors[op.inputs[0]].shape
-            places = 1
-            for length in shape[:-1]:
-                places *= length
-            total += size * places
-    return total
-
-
 def _counter(run: Run) -> Iterator[Cause]:
     counts = run.counters
     if not counts or run.unit not in ("cycles", "instructions"):
         return
-    products = multiplications(run.model.graph)
+    products = graph_macs(run.model.graph)
     if max(counts) <= len(run.model.graph.operators) and min(counts) == max(counts):
         told = (
             f"each of {len(counts)} inferences took {counts[0]} {run.unit}, for {products:,} multiplications"

@@ -12,12 +12,12 @@ from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed
 from pytest_quantcheck.graph.float_execute import activations, run_float
+from pytest_quantcheck.graph.macs import graph_macs
 from pytest_quantcheck.graph.model import QuantGraph, Quantization
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.float_outputs import FloatSource
-from pytest_quantcheck.verdict.causes.counters import multiplications
 from pytest_quantcheck.verdict.metrics.classification import class_count, decisions
 from pytest_quantcheck.verdict.metrics.metric import Bools
 from pytest_quantcheck.verdict.metrics.paired import paired
@@ -42,7 +42,7 @@ class Study:
     def __init__(self, model: QuantizedModel, data: Dataset, floats: FloatSource) -> None:
         self.model, self.data = model, data
         self.graph: QuantGraph = model.graph
-        affordable = _PRODUCTS // max(multiplications(self.graph), 1)
+        affordable = _PRODUCTS // max(graph_macs(self.graph), 1)
         count = min(len(data.test), max(_FEWEST, min(_MOST, affordable)))
         self.samples: Samples = data.test.take(subset(data.test, count))
         found = floats(model, self.samples)
