@@ -28,6 +28,7 @@ TREE = (
     "firmware",
     "conformance_models",
     "tests",
+    "docs",
     "conftest.py",
     "pyproject.toml",
 )
