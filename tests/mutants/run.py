@@ -40,6 +40,7 @@ C_TESTS = (
     ENGINE + "test_network.py",
     ENGINE + "test_rare_values.py",
     ENGINE + "test_zero_points.py",
+    ENGINE + "test_ratio_rule.py",
     ENGINE + "test_properties.py",
     ENGINE + "test_differential.py",
 )
@@ -52,6 +53,7 @@ PYTHON_TESTS = (
     "tests/host/runners/test_prepare.py",
 )
 GRAPH_TESTS = (*PYTHON_TESTS[2:], ENGINE + "test_differential.py")
+POWERS_OF_TWO = "pytest_quantcheck/numerics/power_of_two.py"
 LIMITS = "pytest_quantcheck/numerics/limits.py"
 # compared with the engine's; what the importers refuse
 LIMIT_TESTS = (
@@ -262,6 +264,8 @@ def _tests_of(mutant: Mutant) -> tuple[str, ...]:
         return C_TESTS
     if mutant.file == LIMITS:
         return LIMIT_TESTS
+    if mutant.file == POWERS_OF_TWO:
+        return (*PYTHON_TESTS, ENGINE + "test_ratio_rule.py")
     return GRAPH_TESTS if "/graph/" in mutant.file else PYTHON_TESTS
 
 
