@@ -84,7 +84,7 @@ def test_ctrl_c_ends_it_at_once_with_130(tmp_path) -> None:
         took = time.monotonic() - began
     assert process.returncode == 130
     assert errors == "quantcheck demo: interrupted\n"
-    assert took < 4
+    assert took < 10
 
 
 def test_a_board_whose_tools_are_missing_is_named_and_the_others_go_on(tmp_path) -> None:

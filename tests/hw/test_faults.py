@@ -263,7 +263,7 @@ def test_the_death_of_its_process_is_seen_at_once_and_is_a_fault_of_the_board(
 
     session.progress = kill
     fault = fault_in(lambda: session.infer(image, rows(5)), "board")
-    assert time.monotonic() - killed[0] < 2.0
+    assert time.monotonic() - killed[0] < 5.0
     assert "has ended (SIGKILL)" in fault.reason
     assert "what to do:" in fault.reason
 

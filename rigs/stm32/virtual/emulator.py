@@ -48,8 +48,8 @@ _NEVER = 0xFFFFFFFE  # "run until": an address that is never executed
 _INTERRUPTS = {2: "svc", 3: "fetch", 4: "unaligned", 7: "bkpt", 8: "return"}  # unicorn's numbers
 _WFI, _WFE = 0xBF30, 0xBF20
 _BLOCKS_UNTIL_SENT = 2000  # what the firmware has written leaves so soon, if nothing else happens
-_TRUE_TIME = 15.0  # seconds of silence; longer than any timeout of the firmware
-_LONG_NAP = 0.02
+_TRUE_TIME = 12.0  # seconds of silence; longer than any timeout of the firmware
+_LONG_NAP = 0.1  # a wake costs about a millisecond of the processor
 _FETCH = (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT)
 
 

@@ -20,6 +20,7 @@ from rigs.esp32.chips import VIRTUAL, chip_of
 from rigs.esp32.virtual.port import open_virtual_port
 from rigs.esp32.virtual_board import VirtualEsp32Board
 from tests.hw.esp32.conftest import connected, flash_firmware, open_board
+from tests.hw.processes import comes_to_rest
 
 pytestmark = pytest.mark.hw
 
@@ -233,18 +234,10 @@ def test_a_wrong_token_gets_no_port(board: VirtualEsp32Board) -> None:
 def test_a_board_starts_quickly_and_rests_when_idle(board: VirtualEsp32Board) -> None:
     start = time.monotonic()
     board.power_cycle()
-    assert time.monotonic() - start < 10  # about 0.8 s on a quiet machine
+    assert time.monotonic() - start < 20  # about 0.8 s on a quiet machine
     with connected(board):
         pass
-    before = cpu_seconds(board.process.pid)
-    time.sleep(2)
-    assert cpu_seconds(board.process.pid) - before < 0.2
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert comes_to_rest({board.process.pid})
 
 
 def test_no_process_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_mute_board_is_a_link_fault_within_its_deadline(board: VirtualEsp32Boa
         start = time.monotonic()
         with pytest.raises(RigFault, match="link fault"):
             device.hello(deadline=1.0)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 8
 
 
 def test_a_link_that_dies_while_flashing_is_a_flash_fault(blank_board: VirtualEsp32Board) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rigs.stm32.virtual_board import VirtualSTM32Board
+from tests.hw.processes import comes_to_rest
 
 OPEN_AND_WAIT = """
 import json, sys, time
@@ -32,11 +33,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("victim", ["parent", "supervisor"])
@@ -68,11 +64,7 @@ def test_nothing_is_left_after_kill_9(tmp_path: Path, victim: str) -> None:
 
 
 def test_an_idle_board_takes_hardly_any_cpu(board: VirtualSTM32Board) -> None:
-    pids = {board.machine.call("status")["pid"], board.machine.pid}
-    time.sleep(1.5)  # the firmware rests more deeply after a second of silence
-    before = sum(map(cpu_seconds, pids))
-    time.sleep(2)
-    assert sum(map(cpu_seconds, pids)) - before < 0.1
+    assert comes_to_rest({board.machine.call("status")["pid"], board.machine.pid})
 
 
 def test_where_no_board_runs_pyocd_finds_no_virtual_probe() -> None:
