@@ -176,8 +176,11 @@ def _execute(graph: QuantGraph, op: Operator, values: Values) -> Array:
     return np.ascontiguousarray(np.broadcast_to(per_sample, (samples, *output.shape)), output.dtype)
 
 
-def _requantize(x: IntArray, rule: Requantize) -> IntArray:
-    """Per-channel entries run along the last axis."""
+def requantize(x: IntArray, rule: Requantize) -> IntArray:
+    """Sums ``x`` as steps of the output, by the rule; per-channel entries run along the last axis.
+
+    Nothing is saturated but what leaves an int32 by far.
+    """
     if rule.rounding == "reduced":
         return wrap_int32(multiply_by_reduced_multiplier(x, rule.multiplier, rule.shift))
     if rule.rounding in DIVIDING:
@@ -190,7 +193,7 @@ def _requantize(x: IntArray, rule: Requantize) -> IntArray:
 
 def _rescaled(x: IntArray, rule: Requantize, zero_point: int) -> IntArray:
     """Requantized, plus the output's zero point: an ``int32_t`` sum, which wraps at the far end."""
-    return wrap_int32(_requantize(x, rule) + zero_point)
+    return wrap_int32(requantize(x, rule) + zero_point)
 
 
 def _clamp(x: Array, low: int, high: int) -> Array:
@@ -314,7 +317,7 @@ def _add(call: _Call, p: Add) -> Array:
     scaled = []
     rules = ((p.input1_zero_point, p.input1), (p.input2_zero_point, p.input2))
     for position, (zero_point, rule) in enumerate(rules):
-        scaled.append(_requantize((_aligned(call, position) - zero_point) << p.left_shift, rule))
+        scaled.append(requantize((_aligned(call, position) - zero_point) << p.left_shift, rule))
     total = scaled[0] - scaled[1] if call.kind == "SUB" else scaled[0] + scaled[1]
     result = _rescaled(total, p.output, p.output_zero_point)
     return _clamp(result, p.act_min, p.act_max)
@@ -332,8 +335,8 @@ def _extremum(call: _Call, _: Extremum) -> Array:
 
 def _prelu(call: _Call, p: Prelu) -> Array:
     x = _aligned(call, 0) - p.input_zero_point
-    negative = _requantize(x * (_aligned(call, 1) - p.slope_zero_point), p.slope)
-    result = np.where(x >= 0, _requantize(x, p.identity), negative) + p.output_zero_point
+    negative = requantize(x * (_aligned(call, 1) - p.slope_zero_point), p.slope)
+    result = np.where(x >= 0, requantize(x, p.identity), negative) + p.output_zero_point
     return _clamp(wrap_int32(result), *call.limits)
 
 
@@ -418,7 +421,7 @@ def _softmax(call: _Call, p: Softmax) -> Array:
 def _softmax_int16(call: _Call, p: SoftmaxInt16) -> Array:
     """Source: TFLM ``reference_ops::SoftmaxInt16``."""
     x = call.input(0).astype(np.int64)
-    steps = _requantize(x - x.max(axis=-1, keepdims=True), p.requantize) + 32767
+    steps = requantize(x - x.max(axis=-1, keepdims=True), p.requantize) + 32767
     exponentials = tables.interpolate(np.clip(steps, -32768, 32767), tables.exp_table())
     total = exponentials.sum(axis=-1, keepdims=True)  # Q16.15
     headroom = 31 - np.frexp(total.astype(np.float64))[1].astype(np.int64)

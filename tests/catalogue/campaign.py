@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pytest_quantcheck.verdict.causes.catalogue import CATALOGUE
 from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant
 
-PARTS = ("integers", "data", "rig", "foreign", "clean")
+PARTS = ("integers", "espdl", "data", "rig", "foreign", "clean")
 RIGHT = 0.9
 """Of the variants, the right cause is among the first two."""
 

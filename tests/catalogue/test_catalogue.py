@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_quantcheck.verdict.causes.catalogue import CATALOGUE
-from tests.catalogue import campaign, clean, data, foreign, integers, rig
+from tests.catalogue import campaign, clean, data, espdl, foreign, integers, rig
 from tests.catalogue.campaign import Result, judged
 from tests.catalogue.page import PAGE, render
 from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant
@@ -42,6 +42,13 @@ def first_of(variants: Sequence[Variant], code: str) -> Variant:
 @pytest.mark.parametrize("code", FEW)
 def test_an_injected_fault_is_named(code: str) -> None:
     found = first_of([*integers.variants(), *rig.variants()], code).find()
+    assert found.detected
+    assert code in found.ranking[:2], found.said
+
+
+@pytest.mark.parametrize("code", ["exponent_sign", "exponent_shift", "half_rounding", "int8_int16"])
+def test_a_fault_with_powers_of_two_is_named(code: str) -> None:
+    found = first_of(list(espdl.variants()), code).find()
     assert found.detected
     assert code in found.ranking[:2], found.said
 

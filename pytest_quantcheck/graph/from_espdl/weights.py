@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.formats.espdl import EspdlTensor
+from pytest_quantcheck.formats.filter_blocks import unblocked
 from pytest_quantcheck.numerics.arrays import Array, IntArray
 
 _BLOCKED = re.compile(r"\(N/(8|16)\)HWC(?:8|16)(?:_UNALIGNED)?")
@@ -25,12 +26,12 @@ def filter_of(tensor: EspdlTensor) -> Array:
     height, width, inputs, outputs = tensor.shape
     count = height * width * inputs * outputs
     flat = tensor.data[:count]
-    blocked = _BLOCKED.fullmatch(tensor.layout)
-    if blocked:
+    blocks = _BLOCKED.fullmatch(tensor.layout)
+    if blocks:
         depthwise = outputs == 1 and inputs > 1
         if depthwise:  # the channels are in blocks
             inputs, outputs = 1, inputs
-        cells = _unblocked(flat, (height, width, inputs, outputs), int(blocked[1]), depthwise)
+        cells = unblocked(flat, (outputs, height, width, inputs), int(blocks[1]), depthwise)
     elif tensor.layout == "NHWC":
         cells = flat.reshape(outputs, height, width, inputs)
     elif tensor.layout == "HWCN":
@@ -39,20 +40,6 @@ def filter_of(tensor: EspdlTensor) -> Array:
         told = "supported: (N/16)HWC16, (N/8)HWC8, NHWC, HWCN"
         raise UnsupportedOperatorError(f"filter '{tensor.name}' has the layout {tensor.layout!r}; {told}")
     return np.ascontiguousarray(cells.transpose(0, 3, 1, 2))
-
-
-def _unblocked(flat: Array, shape: tuple[int, int, int, int], block: int, depthwise: bool) -> Array:
-    """As (outputs, height, width, inputs)."""
-    height, width, inputs, outputs = shape
-    whole = outputs // block * block
-    split = whole * height * width * inputs
-    blocks = flat[:split].reshape(-1, height, width, inputs, block)
-    full = blocks.transpose(0, 4, 1, 2, 3).reshape(whole, height, width, inputs)
-    if depthwise:
-        rest = flat[split:].reshape(height, width, 1, outputs - whole).transpose(3, 0, 1, 2)
-    else:
-        rest = flat[split:].reshape(outputs - whole, height, width, inputs)
-    return np.concatenate([full, rest])
 
 
 def bias_of(tensor: EspdlTensor, channels: int) -> tuple[Array, IntArray]:

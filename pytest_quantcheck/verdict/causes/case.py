@@ -12,6 +12,7 @@ from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Requantize, Tensor
 from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.power_of_two import DIVIDING
 
 _IDENTITY = Requantize(np.array([1 << 30]), np.array([1]), "single")
 """Multiplies by 1, so that what comes out are the sums themselves."""
@@ -52,6 +53,12 @@ class Case:
     def name(self) -> str:
         """How evidence calls what is computed again."""
         return self.operator.kind
+
+    @property
+    def divides(self) -> bool:
+        """Whether one requantization divides by a power of two: scales are powers of two."""
+        rule = getattr(self.operator.params, "requantize", None)
+        return isinstance(rule, Requantize) and rule.rounding in DIVIDING
 
     @property
     def active(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_quantcheck.formats.filter_blocks import BLOCK_BYTES, blocked, unblocked
 from pytest_quantcheck.graph.model import Convolution, FullyConnected, Requantize
 from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.verdict.causes.case import Case, Witness
@@ -76,6 +77,8 @@ def _weights(case: Case) -> Changed:
 
 def _layouts(case: Case, weights: Array) -> Iterator[tuple[str, Array]]:
     """The same bytes read in another order of axes."""
+    if case.divides:
+        yield from _block_orders(case, weights)
     if weights.ndim == 2:
         rows, columns = weights.shape
         yield "weights read as (depth, outputs)", weights.reshape(columns, rows).T
@@ -94,6 +97,22 @@ def _layouts(case: Case, weights: Array) -> Iterator[tuple[str, Array]]:
     if h == w:
         yield "kernel rows and columns exchanged", weights.transpose(0, 2, 1, 3)
     yield "kernels turned by 180 degrees (true convolution)", weights[:, ::-1, ::-1]
+
+
+def _block_orders(case: Case, weights: Array) -> Iterator[tuple[str, Array]]:
+    """Blocks of channels, which ESP-DL has on some chips, and the plain order taken for each other."""
+    depthwise = bool(getattr(case.params, "depth_multiplier", 0))
+    cells = weights.transpose(3, 1, 2, 0) if depthwise else weights.reshape(len(weights), 1, 1, -1)
+    block = BLOCK_BYTES // weights.itemsize
+    for text, flat in (
+        (f"weights in blocks of {block} channels read in plain order", blocked(cells, block, depthwise)),
+        (
+            f"weights in plain order read in blocks of {block} channels",
+            unblocked(cells.reshape(-1), cells.shape, block, depthwise).reshape(-1),
+        ),
+    ):
+        other = flat.reshape(cells.shape)
+        yield text, other.transpose(3, 1, 2, 0) if depthwise else other.reshape(weights.shape)
 
 
 def _flipped_bits(case: Case, first: Witness) -> Iterator[Hypothesis]:

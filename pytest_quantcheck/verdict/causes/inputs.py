@@ -10,6 +10,7 @@ from pytest_quantcheck.graph.model import FloatEdge, Tensor
 from pytest_quantcheck.numerics.affine import quantize
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.verdict.causes.case import Case, Witness
+from pytest_quantcheck.verdict.causes.exponents import other_factors, other_widths
 from pytest_quantcheck.verdict.causes.hypothesis import Hypothesis
 from pytest_quantcheck.verdict.causes.places import cut_places
 
@@ -34,6 +35,8 @@ def changes(tensor: Tensor, number: int, first: Witness) -> Iterator[tuple[str, 
     if tensor.dtype.kind in "iu" and first.floats is not None and tensor.quantization is not None:
         for code, text, how in quantizations(tensor):
             yield code, text, _of_floats(tensor, number, how)
+        for text, how in other_widths(tensor):
+            yield "int8_int16", text, _of_floats(tensor, number, how)
     if tensor.dtype.itemsize == 1:
         yield "input_int8_uint8", "the input shifted by 128 (int8 and uint8 mistaken)", _int8_uint8(number)
     for code, text, order in orders(tensor.shape):
@@ -91,9 +94,18 @@ def quantizations(tensor: Tensor) -> Iterator[tuple[str, str, Callable[[Array], 
         "input values that wrap instead of saturating",
         lambda x: wrapped(np.rint(x / scale) + zero),
     )
+    for code, text, factor in other_factors(tensor):
+        yield code, text, _times(factor, np.rint, kept)
+        yield code, f"{text}, cut towards zero", _times(factor, np.trunc, kept)
     yield "input_scale", "the input multiplied by its scale", lambda x: kept(np.rint(x * scale) + zero)
     yield "input_scale", "the input with the scale 1/128", lambda x: kept(np.rint(x * 128))
     yield "input_scale", "the input with the scale 1/127", lambda x: kept(np.rint(x * 127))
+
+
+def _times(
+    factor: float, rounded: Callable[[Array], Array], kept: Callable[[Array], Array]
+) -> Callable[[Array], Array]:
+    return lambda x: kept(rounded(x.astype(np.float64) * factor))
 
 
 def _cut(
@@ -119,6 +131,10 @@ def orders(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Callable[[Array],
             yield "input_layout", text, lambda x: x.transpose(0, 3, 1, 2).reshape(shape)
             text = "the input as NHWC where its values are in the order NCHW"
             yield "input_layout", text, lambda x: x.reshape(n, c, h, w).transpose(0, 2, 3, 1)
+            text = "the input as NHWC where NCHW is wanted"
+            yield "input_layout", text, lambda x: x.transpose(0, 2, 3, 1).reshape(shape)
+            text = "the input as NCHW where its values are in the order NHWC"
+            yield "input_layout", text, lambda x: x.reshape(n, w, c, h).transpose(0, 3, 1, 2)
             text = "the input's channels in reverse order (RGB and BGR)"
             yield "channel_order", text, lambda x: x[..., ::-1]
     else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pytest_quantcheck.verdict.causes.case import Case, Whole, Witness
 from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.causes.constants import constant_hypotheses
+from pytest_quantcheck.verdict.causes.exponents import width_hypotheses
 from pytest_quantcheck.verdict.causes.hypothesis import Hypothesis, prove
 from pytest_quantcheck.verdict.causes.inputs import input_hypotheses
 from pytest_quantcheck.verdict.causes.memory import memory_hypotheses
@@ -27,6 +28,7 @@ def hypotheses(case: Case, first: Witness) -> Iterator[Hypothesis]:
         yield from parameter_hypotheses(case, first)
         yield from sum_hypotheses(case, first)
         yield from constant_hypotheses(case, first)
+        yield from width_hypotheses(case)
     yield from input_hypotheses(case, first)
     if not isinstance(case, Whole):
         yield from memory_hypotheses(case, first)

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from pytest_quantcheck.graph.model import Convolution, Pad, Requantize, Window
 from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.numerics.power_of_two import DIVIDING
 from pytest_quantcheck.verdict.causes.case import Case, Witness
+from pytest_quantcheck.verdict.causes.exponents import other_exponents
 from pytest_quantcheck.verdict.causes.hypothesis import Hypothesis
 
 _NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
@@ -146,7 +148,12 @@ def _scales(case: Case, names: list[str]) -> Changed:
     for name, value in rules.items():
         words = name.replace("_", " ")
         label = words if words.startswith("requant") else f"{words} requantization"
-        for code, text, changed in (*_other_roundings(value), *_other_shifts(value), *_other_channels(value)):
+        for code, text, changed in (
+            *_other_roundings(value),
+            *(other_exponents(case, value) if case.divides else ()),
+            *_other_shifts(value),
+            *_other_channels(value),
+        ):
             yield code, f"{label}: {text}", replace(params, **{name: changed}), 1
 
 
@@ -158,6 +165,10 @@ def _other_roundings(value: Requantize) -> Iterator[tuple[str, str, Requantize]]
             f"{other} rounding instead of {value.rounding}",
             replace(value, rounding=other),
         )
+    for rounding in DIVIDING if value.rounding in DIVIDING else ():
+        code = "truncated_rounding" if rounding == "floor" else "half_rounding"
+        if rounding != value.rounding:
+            yield code, f"{rounding} instead of {value.rounding}", replace(value, rounding=rounding)
 
 
 def _other_shifts(value: Requantize) -> Iterator[tuple[str, str, Requantize]]:

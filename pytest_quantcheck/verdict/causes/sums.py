@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.graph.execute import requantize
 from pytest_quantcheck.graph.model import Requantize
 from pytest_quantcheck.numerics.arrays import Array, IntArray
-from pytest_quantcheck.numerics.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier
+from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.numerics.float_scale import float_multiplier
+from pytest_quantcheck.numerics.power_of_two import divide_by_ratio
+from pytest_quantcheck.numerics.rounding import Rounding
 from pytest_quantcheck.verdict.causes.case import Case, Witness
 from pytest_quantcheck.verdict.causes.hypothesis import Hypothesis
 
@@ -27,25 +30,20 @@ def sum_hypotheses(case: Case, first: Witness) -> Iterator[Hypothesis]:
     if sums is None:
         return
     yield from _narrow_sums(case)
-    yield from _other_scaling(case)
+    yield from _other_division(case) if case.divides else _other_scaling(case)
     yield from _wrapping(case)
     yield from _factor(case, first, sums)
 
 
 def factors(rule: Requantize) -> npt.NDArray[np.float64]:
-    """The real multipliers of a requantization, one or one per channel."""
+    """The real multipliers of a requantization in fixed point, one or one per channel."""
     fixed: npt.NDArray[np.float64] = np.ldexp(rule.multiplier / 2.0**31, rule.shift)
     return fixed
 
 
 def rescaled(case: Case, sums: IntArray, rule: Requantize) -> IntArray:
     """Sums times the multipliers by the graph's own rules, the zero point added; not clamped."""
-    params = case.params
-    if rule.rounding in ("single", "double"):
-        steps = multiply_by_quantized_multiplier(sums, rule.multiplier, rule.shift, rule.rounding)
-    else:
-        steps = np.rint(sums.astype(np.float32) * factors(rule).astype(np.float32)).astype(np.int64)
-    result: IntArray = steps + params.output_zero_point
+    result: IntArray = requantize(sums, rule) + case.params.output_zero_point
     return result
 
 
@@ -129,6 +127,23 @@ def _other_scaling(case: Case) -> Iterator[Hypothesis]:
 
     if (rule.shift <= 7).all():
         yield Hypothesis("scale_wrong", "multipliers of 16 bits", _finished(case, half_up))
+
+
+def _other_division(case: Case) -> Iterator[Hypothesis]:
+    """Scales that are powers of two; rules that look at the sign only through the magnitude."""
+    rule: Requantize = case.params.requantize
+
+    def by_magnitude(rounding: Rounding) -> Scale:
+        def scale(s: IntArray) -> IntArray:
+            steps = divide_by_ratio(np.abs(s), rule.multiplier, rule.shift, rounding)
+            return np.asarray(np.sign(s) * steps)
+
+        return scale
+
+    text = "sums cut towards zero instead of rounded"
+    yield Hypothesis("truncated_rounding", text, _finished(case, by_magnitude("floor")))
+    text = f"halves away from zero instead of {rule.rounding}"
+    yield Hypothesis("half_rounding", text, _finished(case, by_magnitude("half_up")))
 
 
 def _from_scales(case: Case) -> Array | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from pytest_quantcheck.errors import QuantizationError, UsageError
 from pytest_quantcheck.files import write_whole
+from pytest_quantcheck.formats.filter_blocks import BLOCK_BYTES, blocked
 from pytest_quantcheck.formats.onnx import attributes, kind_of
 from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.numerics.power_of_two import quantize
@@ -20,7 +21,6 @@ from pytest_quantcheck.quantizers.espdl.layers import Layer, quantize_layer, whe
 from pytest_quantcheck.workflows.espdl.setting import Setting
 from pytest_quantcheck.workflows.espdl.table import Table
 
-BLOCK_BYTES = 16  # of a register of the ESP32-S3
 BLOCKED = ("esp32s3",)  # chips whose order of elements is known
 LINE = 16  # elements in one line of a file
 NO_ORDER = (
@@ -111,10 +111,9 @@ def _filter(node: Any, layer: Layer, title: str, setting: Setting) -> Source:
     block = BLOCK_BYTES // np.dtype(setting.bit).itemsize
     if setting.target not in BLOCKED:
         flat = cells.reshape(-1)
-    elif depthwise:
-        flat = _blocks(cells[:, :, :, 0], block, side_by_side=True)
     else:
-        flat = _blocks(cells, block)
+        order = (2, 0, 1, 3) if depthwise else (3, 0, 1, 2)
+        flat = blocked(cells.transpose(order), block, side_by_side=depthwise)
     dilation = attributes(node).get("dilations", [1, 1]) if kind_of(node) == "Conv" else [1, 1]
     kind = f"{setting.bit}_t"
     element = _array(kind, f"{title}_filter_element", flat, aligned=True)
@@ -145,15 +144,6 @@ def _cells(node: Any, layer: Layer) -> tuple[Array, bool]:
             f"{where(node)} has {groups} groups; ESP-DL 1.1 has one, or one for each channel"
         )
     return layer.weights.transpose(2, 3, 0, 1), True
-
-
-def _blocks(cells: Array, block: int, *, side_by_side: bool = False) -> Array:
-    """Blocks of so many channels, the last axis; behind them the rest, channel by channel or side by side."""
-    whole = cells.shape[-1] // block * block
-    blocked = cells[..., :whole].reshape(*cells.shape[:-1], -1, block)
-    order = (cells.ndim - 1, *range(cells.ndim - 1), cells.ndim)
-    rest = cells[..., whole:] if side_by_side else np.moveaxis(cells[..., whole:], -1, 0)
-    return np.concatenate([blocked.transpose(order).reshape(-1), rest.reshape(-1)])
 
 
 def _bias(layer: Layer, title: str, setting: Setting) -> Source:

@@ -97,6 +97,14 @@ INTEGERS = (
         "espressif/esp-dl#66",
     ),
     _entry(
+        "exponent_shift",
+        "A shift by a negative number of bits, such as 1 << -exponent with an exponent above 0.",
+        "Use ldexpf(x, -exponent), or shift the other way where the exponent is above 0: in C such a shift "
+        "has no meaning, and processors take it modulo 32 or as 0.",
+        "freeswitch/spandsp#114",
+        "DMTF/libspdm#996",
+    ),
+    _entry(
         "scale_power_of_two",
         "A requantization is off by a power of two.",
         "Check shift and exponent of the operator: one bit too many or too few.",
@@ -131,6 +139,14 @@ INTEGERS = (
         "Add half of the divisor before the right shift.",
         "tenstorrent/tt-metal#51304",
         "apache/tvm#15929",
+    ),
+    _entry(
+        "half_rounding",
+        "Halves are rounded to another side: up, to even, or away from zero; or the reference rounds down.",
+        "Quantize for the chip, and the generation of its library, that computes: ESP32-P4 rounds to even, "
+        "ESP32-S3 up, ESP-DL 1.1 down.",
+        "tenstorrent/tt-metal#56525",
+        "ROCm/aiter#3992",
     ),
     _entry(
         "float_requantization",
@@ -230,7 +246,8 @@ INTEGERS = (
     _entry(
         "weights_layout",
         "Weights are read in another order of axes, or from another place.",
-        "Convert weights to what the kernel wants: TFLite has OHWI, depthwise 1HWC, dense (outputs, depth).",
+        "Convert weights to what the kernel wants: TFLite has OHWI, depthwise 1HWC, dense (outputs, depth); "
+        "ESP-DL blocks of channels on some chips.",
         "apache/tvm#12970",
         "ARM-software/ComputeLibrary#567",
     ),
@@ -239,6 +256,13 @@ INTEGERS = (
         "int8 weights are read as uint8, or the other way round.",
         "Declare the weights as int8_t.",
         "ARM-software/armnn#557",
+    ),
+    _entry(
+        "int8_int16",
+        "int8 values stand where int16 ones are wanted, or the reverse: a file or buffer of the other width.",
+        "Export coefficients, model class and input buffer with one width.",
+        "kraiskil/onnx2c#29",
+        "tensorflow/tensorflow#41065",
     ),
     _entry(
         "softmax_scale",
