@@ -148,7 +148,7 @@ class BoardRunner:
                 (low,) = session.infer(artefact, rows, operators=profile)
                 board.meter(HIGH, target)
                 (high,) = session.infer(artefact, rows, operators=profile)
-            except RigFault:
+            except BaseException:
                 with suppress(QuantcheckError, OSError):  # the board may be gone
                     board.meter(INSTRUCTIONS)
                 raise

@@ -183,7 +183,7 @@ class Core:
             self._write_back_flash()
 
     def meter(self, bound: str, wait_states: int) -> None:
-        """As ``Machine.meter``, until the next power cycle."""
+        """As ``Machine.meter``, until the next reset."""
         with self._quiet():
             self.machine.meter(bound, wait_states)
 

@@ -39,6 +39,7 @@ from rigs.stm32.virtual.frames import enter_exception, leave_exception
 from rigs.stm32.virtual.machine import XPSR, StubError, TargetLostError
 from rigs.stm32.virtual.peripherals import COUNTER_PAGE, TIM2, Cable, Peripherals
 from rigs.stm32.virtual.registers import GENERAL, unicorn_register
+from rigs.stm32.virtual.traps import Traps
 
 CLOCK_HZ = 168_000_000  # an instruction a cycle, for SysTick
 PERIPHERAL_BASE, PERIPHERAL_BYTES = 0x40001000, 0x7F000
@@ -51,15 +52,6 @@ _BLOCKS_UNTIL_SENT = 2000  # what the firmware has written leaves so soon, if no
 _TRUE_TIME = 12.0  # seconds of silence; longer than any timeout of the firmware
 _LONG_NAP = 0.1  # a wake costs about a millisecond of the processor
 _FETCH = (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT)
-
-
-def thumb_instructions(code: bytes | bytearray) -> int:
-    """How many instructions lie in ``code``: 4 bytes where the first half-word says so (DDI 0403 A5.1)."""
-    count = at = 0
-    while at < len(code):
-        at += 4 if code[at + 1] >= 0xE8 else 2
-        count += 1
-    return count
 
 
 class Emulator:
@@ -86,6 +78,7 @@ class Emulator:
         self._peripherals = Peripherals(lambda: self._counter.counted, self._notice_byte)
         self._exceptions = self._new_exceptions()
         self._core = self._new_core()
+        self._traps = Traps(self._core, lambda address: self._stop_at("trap", address))
         self._page = CounterPage(
             self._core, self._counter, self._peripherals, self._ram + RAM_SIZE, self._load_cycles
         )
@@ -150,8 +143,7 @@ class Emulator:
         self._peripherals.reset()
         self._exceptions = self._new_exceptions()
         self._event = None
-        self._counter.forget_code()
-        self._core.ctl_flush_tb()
+        self.meter("", 0)
         for register in (arm.UC_ARM_REG_PRIMASK, arm.UC_ARM_REG_FAULTMASK, arm.UC_ARM_REG_BASEPRI):
             self._core.reg_write(register, 0)
         self._core.reg_write(arm.UC_ARM_REG_CONTROL, 0)
@@ -190,8 +182,7 @@ class Emulator:
             self._core.mem_write(address, data)
         except unicorn.UcError as error:
             raise StubError(f"no memory at {address:#010x}") from error
-        self._counter.forget_code()
-        self._core.ctl_flush_tb()
+        self._forget_code()
 
     def registers(self) -> list[int]:
         values = [int(self._core.reg_read(register)) for register in GENERAL]
@@ -256,29 +247,39 @@ class Emulator:
             if number:
                 self._enter(number)
             self._plan_next_look()
+            self._rearm()
             self._execute(count)
         except (exc.LockupError, unicorn.UcError):  # nobody else would notice that this thread ended
             self._lost = True
 
     def _execute(self, count: int) -> None:
-        core = self._core
-        self._event = None
         if not self._in_thumb_state():
             self._enter(self._exceptions.fault(exc.USAGE_FAULT, exc.INVSTATE))
             return
-        failed = False
-        try:
-            core.emu_start(self._pc | 1, _NEVER, count=count)
-        except unicorn.UcError:
-            failed = True
+        failed = self._run(count)
+        while self._event is not None and self._event[0] == "traps":
+            block = self._event[1]  # counted, and not executed yet
+            self._uncount(block)
+            self._traps.add(block, self._core.mem_read(block, int(self._state[BLOCK]) >> 32))
+            self._core.ctl_flush_tb()
+            failed = self._run(count)
         event, self._event = self._event, None
-        self._pc = int(core.reg_read(arm.UC_ARM_REG_PC)) & ~1
         if event is None and not failed:
             if not count and self._has_waited():
                 self._idle()
             return
         kind, address, pc = event or ("undefined", self._pc, self._pc)
         self._take(kind, address, pc)
+
+    def _run(self, count: int) -> bool:
+        """Until something ends the stretch; whether it failed."""
+        self._event, failed = None, False
+        try:
+            self._core.emu_start(self._pc | 1, _NEVER, count=count)
+        except unicorn.UcError:
+            failed = True
+        self._pc = int(self._core.reg_read(arm.UC_ARM_REG_PC)) & ~1
+        return failed
 
     def _take(self, kind: str, address: int, pc: int) -> None:
         """What ended a stretch; ``pc`` is the instruction that did."""
@@ -306,6 +307,8 @@ class Emulator:
                 self._enter(self._exceptions.fault(exc.BUS_FAULT, exc.IBUSERR))
         elif kind == "unaligned":
             self._enter(self._exceptions.fault(exc.USAGE_FAULT, exc.UNALIGNED))
+        elif kind == "trap":
+            self._enter(self._exceptions.fault(exc.USAGE_FAULT, self._traps.status(address)))
         elif kind == "access":
             self._enter(self._exceptions.fault(exc.BUS_FAULT, exc.PRECISERR, address))
 
@@ -322,6 +325,16 @@ class Emulator:
             int(read(arm.UC_ARM_REG_BASEPRI)),
             int(read(arm.UC_ARM_REG_FAULTMASK)),
         )
+
+    def _rearm(self) -> None:
+        """What traps has changed: look again at all code."""
+        if self._traps.armed != self._exceptions.armed:
+            self._traps.rearm(self._exceptions.armed)
+            self._forget_code()
+
+    def _forget_code(self) -> None:
+        self._counter.forget_code()
+        self._core.ctl_flush_tb()
 
     def _plan_next_look(self) -> None:
         """Stop in time for SysTick, and for what waits to be sent."""
@@ -432,12 +445,17 @@ class Emulator:
         self._event = (_INTERRUPTS.get(number, "undefined"), pc, pc)
         core.emu_stop()
 
-    def _on_breakpoint(self, core: Any, address: int, _size: int, _user: object) -> None:
+    def _on_breakpoint(self, _core: Any, address: int, _size: int, _user: object) -> None:
         if address == self._skip:
             self._skip = -1
         else:
-            self._event = ("halt", 0, address)
-            core.emu_stop()
+            self._stop_at("halt", address)
+
+    def _stop_at(self, kind: str, pc: int) -> None:
+        """From a hook. In an IT block unicorn stops only where the counter stops it: behind the block."""
+        self._event = (kind, pc, pc)
+        self._counter.stop()
+        self._core.emu_stop()
 
     def _on_invalid_access(
         self, core: Any, kind: int, address: int, _size: int, _value: int, _user: object
@@ -457,15 +475,21 @@ class Emulator:
     def _ask(self, address: int, size: int) -> int:
         """What a block holds, as the counter wants it."""
         code = self._core.mem_read(address, size)
+        if self._traps.miss(address, code):
+            self._event = ("traps", address, address)
+            self._core.emu_stop()
+        return self._held(code)
+
+    def _held(self, code: bytes | bytearray) -> int:
         cycles = timing.cycles(code, self._bound) if self._bound else 0
-        return thumb_instructions(code) | cycles << PACKED
+        return timing.instructions(code) | cycles << PACKED
 
     def _uncount(self, pc: int) -> None:
         """What the block holds from ``pc`` on is counted, and not executed yet."""
         block = int(self._state[BLOCK])
         start, end = block & 0xFFFFFFFF, (block & 0xFFFFFFFF) + (block >> 32)
         if start <= pc < end:
-            self._counter.uncount(self._ask(pc, end - pc))
+            self._counter.uncount(self._held(self._core.mem_read(pc, end - pc)))
 
     def _word(self, address: int) -> int:
         return int.from_bytes(self._core.mem_read(address, 4), "little")

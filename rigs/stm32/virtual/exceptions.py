@@ -11,7 +11,8 @@ HARD_FAULT, MEM_FAULT, BUS_FAULT, USAGE_FAULT, SV_CALL, PEND_SV, SYS_TICK = 3, 4
 FIRST_INTERRUPT, INTERRUPTS = 16, 96
 IACCVIOL = 1 << 0  # CFSR
 IBUSERR, PRECISERR, STKERR, BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 15
-UNDEFINSTR, INVSTATE, UNALIGNED = 1 << 16, 1 << 17, 1 << 24
+UNDEFINSTR, INVSTATE, INVPC, NOCP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
+UNALIGNED, DIVBYZERO = 1 << 24, 1 << 25
 FORCED, DEBUGEVT = 1 << 30, 1 << 31  # HFSR
 _SHCSR_ENABLE = {MEM_FAULT: 1 << 16, BUS_FAULT: 1 << 17, USAGE_FAULT: 1 << 18}
 _FIXED = {1: -3, 2: -2, HARD_FAULT: -1}  # priorities
@@ -19,7 +20,9 @@ LOWEST = 256
 
 _ICSR, _VTOR, _AIRCR, _SHPR, _SHCSR = 0xD04, 0xD08, 0xD0C, 0xD18, 0xD24
 _CFSR, _HFSR, _BFAR, _CPUID = 0xD28, 0xD2C, 0xD38, 0xD00
-_STORED = {0xD10: 0, 0xD14: 0x200, 0xD88: 0, 0xF34: 0xC0000000}  # SCR, CCR, CPACR, FPCCR
+_CCR, _CPACR = 0xD14, 0xD88
+_STORED = {0xD10: 0, _CCR: 0x200, _CPACR: 0, 0xF34: 0xC0000000}  # the first is SCR, the last FPCCR
+_DIV_0_TRP, _FPU_ON = 1 << 4, 1 << 20  # CCR; CPACR: code that is privileged may use it
 _CSR, _RVR, _CVR = 0x010, 0x014, 0x018
 _ENABLE, _TICKINT, _COUNTFLAG = 1, 2, 1 << 16
 _HARMLESS = {_RVR, _CVR, _CFSR, _HFSR}  # writing them makes no exception due
@@ -141,6 +144,12 @@ class Exceptions:
         chosen = min(ready, key=lambda each: (self._priority.get(each, -1), each))
         priority = self._priority.get(chosen, -1)
         return chosen if priority < min(self.priority_now(), basepri or LOWEST) else 0
+
+    @property
+    def armed(self) -> int:
+        """The statuses that instructions may set which execute otherwise: ``NOCP``, ``DIVBYZERO``."""
+        floats = 0 if self._stored[_CPACR] & _FPU_ON else NOCP
+        return floats | (DIVBYZERO if self._stored[_CCR] & _DIV_0_TRP else 0)
 
     def enter(self, number: int) -> None:
         self._pending.discard(number)

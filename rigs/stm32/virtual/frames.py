@@ -15,6 +15,8 @@ _SINGLES = tuple(arm.UC_ARM_REG_S0 + i for i in range(16))
 _BASIC, _EXTENDED = 8 * 4, 26 * 4  # bytes of a frame
 _ALIGNED = 1 << 9  # xPSR: the stack pointer was moved by four
 _FPCA, _SPSEL = 4, 2  # CONTROL
+_TO_HANDLER = (0xFFFFFFF1, 0xFFFFFFE1)  # EXC_RETURN (B1.5.8); the other one of each has stacked floats
+_TO_THREAD = (0xFFFFFFF9, 0xFFFFFFE9, 0xFFFFFFFD, 0xFFFFFFED)
 
 
 def enter_exception(core: Any, exceptions: exc.Exceptions, number: int, pc: int) -> int:
@@ -39,6 +41,11 @@ def enter_exception(core: Any, exceptions: exc.Exceptions, number: int, pc: int)
     write(arm.UC_ARM_REG_XPSR, 0x01000000 | number)
     write(arm.UC_ARM_REG_CONTROL, control & ~(_FPCA | _SPSEL))
     write(arm.UC_ARM_REG_LR, link & ~0x10 if floats else link)
+    return _begin(core, exceptions, number)
+
+
+def _begin(core: Any, exceptions: exc.Exceptions, number: int) -> int:
+    """The address of the handler of ``number``, which is active now."""
     exceptions.enter(number)
     try:
         handler = int.from_bytes(core.mem_read(exceptions.vector_table + 4 * number, 4), "little")
@@ -50,9 +57,19 @@ def enter_exception(core: Any, exceptions: exc.Exceptions, number: int, pc: int)
 
 
 def leave_exception(core: Any, exceptions: exc.Exceptions, link: int) -> int:
-    """Undo it; ``link`` is EXC_RETURN without its lowest bit. Returns where to go on."""
+    """Undo it; ``link`` is EXC_RETURN without its lowest bit. Returns where to go on.
+
+    A value that the architecture does not know, or that leads elsewhere than the exceptions which are
+    active say, is a usage fault on the frame that is there (INVPC).
+    """
     read, write = core.reg_read, core.reg_write
+    to_handler = len(exceptions.active) > 1
     exceptions.leave()
+    if link | 1 not in (_TO_HANDLER if to_handler else _TO_THREAD):
+        number = exceptions.fault(exc.USAGE_FAULT, exc.INVPC)
+        write(arm.UC_ARM_REG_XPSR, 0x01000000 | number)
+        write(arm.UC_ARM_REG_LR, link | 0xF0000001)
+        return _begin(core, exceptions, number)
     if exceptions.active:
         write(arm.UC_ARM_REG_XPSR, 0x01000000 | exceptions.active[-1])
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import selectors
 import socket
 import threading
@@ -13,6 +15,7 @@ from rigs.stm32.virtual.machine import Wire
 
 TO_BOARD, FROM_BOARD = DIRECTIONS
 _CHUNK = 4096
+_PATIENCE = 1.0  # seconds for a host whose buffers are full
 
 
 class Line(threading.Thread):
@@ -31,6 +34,7 @@ class Line(threading.Thread):
         self._board: Wire | None = None
         self._next_board: Wire | None = None
         self._changed = self._stopping = self._broken = False
+        self._deaf = False  # the host does not read
 
     def connect_board(self, board: Wire | None) -> None:
         """The USART from now on; None while the board has no power."""
@@ -123,7 +127,8 @@ class Line(threading.Thread):
             return
         self._drop_host(selector)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._host = connection
+        connection.setblocking(False)
+        self._host, self._deaf = connection, False
         selector.register(connection, selectors.EVENT_READ)
 
     def _drop_host(self, selector: selectors.BaseSelector) -> None:
@@ -149,14 +154,25 @@ class Line(threading.Thread):
 
     def _send(self, direction: str, data: bytes, selector: selectors.BaseSelector) -> None:
         """Bytes for nobody are lost, as on a wire."""
-        receiver = self._board if direction == TO_BOARD else self._host
-        if receiver is None or not data:
-            return
-        try:
-            receiver.sendall(data)
-        except OSError:
-            if direction == FROM_BOARD:
+        if direction == TO_BOARD and self._board is not None:
+            with contextlib.suppress(OSError):
+                self._board.sendall(data)
+        elif direction == FROM_BOARD and self._host is not None:
+            try:
+                self._send_to_host(self._host, data)
+            except OSError:
                 self._drop_host(selector)
+
+    def _send_to_host(self, host: socket.socket, data: bytes) -> None:
+        """A host that does not read loses bytes: a board that had to wait could not be reset either."""
+        while data:
+            try:
+                data = data[host.send(data) :]
+                self._deaf = False
+            except BlockingIOError:
+                if self._deaf or not select.select([], [host], [], _PATIENCE)[1]:
+                    self._deaf = True
+                    return
 
 
 def _receive(connection: Wire | None) -> bytes:

@@ -26,6 +26,15 @@ class Instruction:
     address: tuple[int, ...] = ()
 
 
+def instructions(code: bytes | bytearray) -> int:
+    """How many instructions lie in ``code``: 4 bytes where the first half-word says so (DDI 0403 A5.1)."""
+    count = at = 0
+    while at < len(code):
+        at += 4 if code[at + 1] >= 0xE8 else 2
+        count += 1
+    return count
+
+
 def cycles(code: bytes | bytearray, bound: str) -> int:
     """Of instructions one after the other, branches not taken; ``bound`` is ``low`` or ``high``."""
     table = TABLE[bound]

@@ -11,8 +11,10 @@ import pytest
 
 pytest.importorskip("unicorn", reason="needs the extra virtual")
 
+from rigs.common.counting import COUNT, METERING
 from rigs.stm32.virtual import exceptions as exc
-from rigs.stm32.virtual.emulator import Emulator, thumb_instructions
+from rigs.stm32.virtual import timing
+from rigs.stm32.virtual.emulator import Emulator
 from rigs.stm32.virtual.flash_controller import FLASH_BASE, FLASH_SIZE
 from rigs.stm32.virtual.machine import D0, StubError, TargetLostError
 
@@ -20,6 +22,9 @@ pytestmark = pytest.mark.host
 
 STACK, MAIN, HANDLER = 0x20001000, 0x100, 0x200
 BKPT = "00be"
+CPACR, CCR = 0xE000ED88, 0xE000ED14
+FPU_ON, DIV_0_TRP = (0xF << 20).to_bytes(4, "little"), (1 << 4).to_bytes(4, "little")
+NUMBER = "eff30583" + "fee7"  # a handler: mrs r3, ipsr; b .
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def run_until(machine: Emulator, offset: int) -> list[int]:
     [("00bf", 1), ("aff30080", 1), ("00bfaff3008000bf", 3), ("fee7fee7", 2), ("00f000f800bf", 2)],
 )
 def test_instructions_are_two_or_four_bytes(code: str, count: int) -> None:
-    assert thumb_instructions(bytes.fromhex(code)) == count
+    assert timing.instructions(bytes.fromhex(code)) == count
 
 
 def test_an_interrupt_comes_when_it_is_unmasked_and_returns_where_it_was(start) -> None:
@@ -102,6 +107,7 @@ def test_a_debugger_that_clears_the_active_exceptions_leaves_the_handler(start) 
 def test_floats_survive_a_handler_that_uses_them(start) -> None:
     # vmov s0,r0; svc; vmov r1,s0; b . -- handler: vmov s0,r2; bx lr
     machine = start("00ee100a" + "01df" + "10ee101a" + "fee7", "00ee102a" + "7047", {0: 0x3F800000, 2: 5})
+    machine.write(CPACR, FPU_ON)
     assert run_until(machine, MAIN + 10)[1] == 0x3F800000
     assert machine.register(D0) & 0xFFFFFFFF == 0x3F800000
 
@@ -123,6 +129,88 @@ def test_a_fault_goes_to_its_handler_or_becomes_a_hard_fault(start, main, enable
     assert int.from_bytes(machine.read(0xE000ED28, 4), "little") == status
     frame = struct.unpack("<8I", machine.read(STACK - 32, 32))
     assert frame[6] == (0x60000000 if status == exc.INVSTATE else FLASH_BASE + MAIN)
+
+
+@pytest.mark.parametrize(
+    ("main", "offset", "register", "trapping", "status"),
+    [
+        ("0124" + "00ee100a" + "fee7", 2, CPACR, bytes(4), exc.NOCP),  # movs r4,#1; vmov s0,r0
+        ("0124" + "90ed000a" + "fee7", 2, CPACR, bytes(4), exc.NOCP),  # movs r4,#1; vldr s0,[r0]
+        ("0124" + "b4fbf0f5" + "fee7", 2, CCR, DIV_0_TRP, exc.DIVBYZERO),  # movs r4,#1; udiv r5,r4,r0
+        ("0124" + "94fbf0f5" + "fee7", 2, CCR, DIV_0_TRP, exc.DIVBYZERO),  # movs r4,#1; sdiv r5,r4,r0
+        # movs r4,#1; cmp r4,#1; ite ne; udivne r5,r4,r4; udiveq r5,r4,r0
+        ("0124" + "012c" + "14bf" + "b4fbf4f5" + "b4fbf0f5" + "fee7", 10, CCR, DIV_0_TRP, exc.DIVBYZERO),
+    ],
+    ids=["vmov", "vldr", "udiv", "sdiv", "in an IT block"],
+)
+def test_what_the_firmware_has_not_enabled_or_has_asked_to_trap_is_a_usage_fault(
+    start, main, offset, register, trapping, status
+) -> None:
+    machine = start(main, NUMBER, {0: 0})
+    machine.write(0xE000ED24, (7 << 16).to_bytes(4, "little"))
+    machine.write(register, trapping)
+    registers = run_until(machine, HANDLER + 4)
+    assert (registers[3], registers[4]) == (exc.USAGE_FAULT, 1)
+    assert int.from_bytes(machine.read(0xE000ED28, 4), "little") == status
+    assert struct.unpack("<8I", machine.read(STACK - 32, 32))[6] == FLASH_BASE + MAIN + offset
+
+
+def test_floats_run_once_the_firmware_has_enabled_them_and_not_after_it_has_not(start) -> None:
+    # str r1,[r0]; dsb; isb; vmov s0,r1; vmov r2,s0; str r5,[r0]; dsb; isb; vmov s0,r1
+    on, off, barriers = "0160", "0560", "bff34f8f" + "bff36f8f"
+    main = on + barriers + "00ee101a" + "10ee102a" + off + barriers + "00ee101a" + "fee7"
+    machine = start(main, NUMBER, {0: CPACR, 1: 0xF << 20, 5: 0})
+    registers = run_until(machine, HANDLER + 4)
+    assert (registers[2], registers[3]) == (0xF << 20, exc.HARD_FAULT)
+    assert struct.unpack("<26I", machine.read(STACK - 104, 104))[6] == FLASH_BASE + MAIN + 28
+
+
+def test_a_division_that_is_not_executed_or_not_by_zero_does_not_trap(start) -> None:
+    # movs r4,#1; cmp r4,#1; it ne; udivne r5,r4,r0; udiv r6,r4,r4; b .
+    machine = start("0124" + "012c" + "18bf" + "b4fbf0f5" + "b4fbf4f6" + "fee7", NUMBER, {0: 0, 5: 9})
+    machine.write(CCR, DIV_0_TRP)
+    assert run_until(machine, MAIN + 14)[5:7] == [9, 1]
+
+
+def test_a_breakpoint_inside_an_it_block_stops_there(start) -> None:
+    # movs r4,#1; cmp r4,#1; ite ne; movne r5,#2; moveq r5,#3; b .
+    assert (
+        run_until(start("0124" + "012c" + "14bf" + "0225" + "0325" + "fee7"), MAIN + 8)[15]
+        == FLASH_BASE + MAIN + 8
+    )
+
+
+def test_a_reset_counts_instructions_again(start) -> None:
+    machine = start("0124" + "fee7")
+    machine.meter("high", 5)
+    assert machine._state[METERING]
+    machine.system_reset()
+    assert not machine._state[METERING]
+
+
+def test_a_division_by_zero_gives_zero_where_nothing_traps(start) -> None:
+    assert run_until(start("b4fbf0f5" + "fee7", NUMBER, {0: 0, 4: 7}), MAIN + 4)[5] == 0
+
+
+def test_an_instruction_that_may_trap_is_counted_once(start) -> None:
+    # movs r4,#1; udiv r5,r4,r4; nop; bkpt
+    counts = []
+    for trapping in (bytes(4), DIV_0_TRP):
+        machine = start("0124" + "b4fbf4f5" + "00bf" + BKPT, NUMBER, {})
+        machine.write(CCR, trapping)
+        run_until(machine, HANDLER + 4)
+        counts.append(int(machine._state[COUNT]))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("link", [0xFFFFFFF5, 0xFFFFFFF1], ids=["unknown", "to a handler, where none waits"])
+def test_a_return_that_does_not_fit_what_is_active_is_a_usage_fault(start, link) -> None:
+    # svc 1 -- handler: mrs r3, ipsr; cmp r3,#11; it eq; bxeq r2; b .
+    machine = start("01df" + "fee7", "eff30583" + "0b2b" + "08bf" + "1047" + "fee7", {2: link})
+    machine.write(0xE000ED24, (7 << 16).to_bytes(4, "little"))
+    assert run_until(machine, HANDLER + 10)[3] == exc.USAGE_FAULT
+    assert int.from_bytes(machine.read(0xE000ED28, 4), "little") == exc.INVPC
+    assert machine.register(14) == link
 
 
 def test_a_fault_in_the_hard_fault_handler_is_a_lockup(start) -> None:
