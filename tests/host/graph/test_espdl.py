@@ -1,7 +1,7 @@
 """``.espdl`` files that esp-ppq exports are read, their test vectors reproduced; damaged ones are refused.
 
 The files beside this one were exported by esp-ppq 1.3.12 (calibration ``minmax``, ``export_test_values``)
-from ``network()`` with ``samples()``. Our own quantizer must choose the same integers for them.
+from ``network(SEED)`` with ``samples(SEED)``. Our own quantizer must choose the same integers for them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.cli import main
-from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, QuantcheckError
 from pytest_quantcheck.formats import espdl
 from pytest_quantcheck.formats.espdl import parse
@@ -28,6 +26,8 @@ from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantize import quantize
+from tests.espdl_networks import network, samples
+from tests.nightly.esp_ppq.biases import half_up_in_float32, with_float32_biases
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -35,62 +35,6 @@ Array = npt.NDArray[Any]
 FILES = Path(__file__).with_name("espdl_files")
 NAMES = sorted(path.stem for path in FILES.glob("*.espdl"))
 SEED = 2
-
-
-def network() -> bytes:
-    """NCHW (3, 16, 16) to 10 values: convolutions, depthwise too, a residual, pools, a dense layer."""
-    rng = np.random.default_rng(SEED)
-    constants: list[Any] = []
-    nodes: list[Any] = []
-
-    def constant(values: Array, name: str) -> str:
-        constants.append(numpy_helper.from_array(np.asarray(values, np.float32), name))
-        return name
-
-    def conv(
-        x: str, outputs: int, inputs: int, kernel: int, name: str, group: int = 1, stride: int = 1
-    ) -> str:
-        depth = inputs // group
-        scale = (2 / (depth * kernel * kernel)) ** 0.5
-        weights = constant(rng.normal(0, scale, (outputs, depth, kernel, kernel)), f"{name}_w")
-        bias = constant(rng.normal(0, 0.2, outputs), f"{name}_b")
-        how = {
-            "kernel_shape": [kernel] * 2,
-            "pads": [kernel // 2] * 4,
-            "strides": [stride] * 2,
-            "group": group,
-        }
-        nodes.append(helper.make_node("Conv", [x, weights, bias], [f"{name}_c"], name, **how))
-        return f"{name}_c"
-
-    def relu(x: str, name: str) -> str:
-        nodes.append(helper.make_node("Relu", [x], [f"{name}_r"], f"{name}_relu"))
-        return f"{name}_r"
-
-    a = relu(conv("x", 8, 3, 3, "c1"), "c1")
-    b = relu(conv(a, 8, 8, 3, "d1", group=8), "d1")
-    c = conv(b, 8, 8, 1, "p1")
-    nodes.append(helper.make_node("Add", [a, c], ["a1"], "a1"))
-    nodes.append(helper.make_node("MaxPool", ["a1"], ["m1"], "m1", kernel_shape=[2, 2], strides=[2, 2]))
-    d = relu(conv("m1", 16, 8, 3, "c2", stride=2), "c2")
-    nodes.append(helper.make_node("GlobalAveragePool", [d], ["g1"], "g1"))
-    nodes.append(helper.make_node("Flatten", ["g1"], ["f1"], "f1"))
-    w = constant(rng.normal(0, 0.3, (10, 16)), "fc_w")
-    bias = constant(rng.normal(0, 0.3, 10), "fc_b")
-    nodes.append(helper.make_node("Gemm", ["f1", w, bias], ["y"], "fc", transB=1))
-    x, y = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("x", [1, 3, 16, 16]), ("y", [1, 10]))
-    )
-    graph = helper.make_graph(nodes, "n", [x], [y], constants)
-    opsets = [helper.make_opsetid("", 17)]
-    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-
-
-def samples() -> Samples:
-    rng = np.random.default_rng(100 + SEED)
-    rows = [rng.normal(0, 1, (1, 3, 16, 16)).astype(np.float32) for _ in range(16)]
-    return Samples(np.concatenate(rows))
 
 
 def vector(content: bytes) -> tuple[Array, Array]:
@@ -121,7 +65,7 @@ def test_our_quantizer_chooses_the_same_integers(name: str, tmp_path: Path) -> N
     )
     content = (FILES / f"{name}.espdl").read_bytes()
     file = parse(content)
-    graph = quantize(network(), config, samples(), cache=Cache(tmp_path)).graph
+    graph = quantize(network(SEED), config, samples(SEED), cache=Cache(tmp_path)).graph
     ours = {t.name.removesuffix("_q"): t for t in graph.tensors if t.quantization is not None}
     for value in file.values.values():
         if value.name in ours:
@@ -132,6 +76,25 @@ def test_our_quantizer_chooses_the_same_integers(name: str, tmp_path: Path) -> N
     found = execute.run(graph, [np.ascontiguousarray(x.transpose(0, 3, 1, 2))])[graph.outputs[0]]
     assert found is not None
     np.testing.assert_array_equal(found, y)
+
+
+def test_biases_are_rounded_as_in_its_files_and_not_as_by_its_executor(tmp_path: Path) -> None:
+    """``python -m tests.nightly.esp_ppq`` finds two outputs in which its executor differs: this is why."""
+    assert half_up_in_float32(np.array([10229653, 10229654, -10229653, 8388607])).tolist() == [
+        *(10229654, 10229654, -10229652, 8388607)
+    ]
+    config = QuantConfig(quantizer="espdl", scheme="int16", options={"target": "esp32s3"})
+    graph = quantize(network(SEED), config, samples(SEED), cache=Cache(tmp_path)).graph
+    other, biases = with_float32_biases(graph)
+    assert biases == 4
+    x = np.asarray(samples(SEED).inputs[0]) / graph.tensors[graph.inputs[0]].quantization.scale[0]
+    inputs = [np.floor(x + 0.5).astype(np.int16)[:, None]]
+    found, changed = (execute.run_batch(g, inputs)[g.outputs[0]] for g in (graph, other))
+    assert found is not None
+    assert int((found != changed).sum()) == 2
+    held = parse((FILES / "esp32s3_int16.espdl").read_bytes()).constants["d1_b"].data
+    assert 10229653 in held
+    assert any(t.data is not None and t.data.shape == (8,) and 10229653 in t.data for t in graph.tensors)
 
 
 def test_the_command_runs_the_vector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
