@@ -30,6 +30,11 @@ def shortened(names: Sequence[str], most: int) -> str:
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
+def clipped(text: str, most: int) -> str:
+    """``text``; of more than ``most`` characters the first, and three dots."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def visible(text: str) -> str:
     """Control characters, marks that turn the direction of text, and lone surrogates as ``\\x1b``; newlines
     and tabs stay.

@@ -42,9 +42,17 @@ typedef struct {
   uint8_t sha256[QC_SHA256_BYTES];
 } qc_transfer_t;
 
+/* A sample that comes as text, into the copy of the model's input. */
+typedef struct {
+  uint32_t bytes; /* announced; 0: none was */
+  uint32_t at;    /* came so far */
+  uint8_t mask;   /* every byte is changed by it */
+} qc_sample_t;
+
 typedef struct {
   uint8_t record;    /* keep a record per operator */
   uint8_t may_stop;  /* stop after `stop_source` */
+  uint8_t silent;    /* no BUSY: the host reads text */
   uint8_t stopped;   /* ... and it did */
   uint8_t done;      /* results can be read */
   uint8_t disturbed; /* bytes came in during the counted window */
@@ -86,6 +94,7 @@ typedef struct {
   qc_link_t link;
   qc_model_t model;
   qc_transfer_t transfer;
+  qc_sample_t sample;
   qc_run_t run;
   qc_baud_t baud;
   qc_retained_t retained; /* the copy in use; written through to the port's place */

@@ -1,5 +1,6 @@
 /* The main loop: a request comes, its answer goes; in silence, rates that nobody uses end. */
 #include "qc_context.h"
+#include "qc_mlperf.h"
 #include "qc_model.h"
 #include "qc_requests.h"
 #include "qc_retained.h"
@@ -45,6 +46,9 @@ void qc_harness_main(void) {
     case QC_LINK_REQUEST:
       context->baud.silence_ms = 0;
       qc_answer_request(context);
+      break;
+    case QC_LINK_TEXT:
+      qc_mlperf_answer(context);
       break;
     case QC_LINK_NOISE:
       break;

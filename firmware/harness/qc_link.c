@@ -40,9 +40,16 @@ static qc_link_event_t judge(qc_link_t *link) {
 }
 
 qc_link_event_t qc_link_poll(qc_link_t *link) {
-  if (link->input_at == link->input_bytes && qc_link_pull(link) == 0) return QC_LINK_IDLE;
+  if (link->input_at == link->input_bytes && qc_link_pull(link) == 0) {
+    qc_text_silence(&link->text);
+    return QC_LINK_IDLE;
+  }
   while (link->input_at < link->input_bytes) {
     uint8_t byte = link->input[link->input_at++];
+    if (qc_text_push(&link->text, byte)) {
+      link->cobs = (qc_cobs_t){0}; /* what came was no frame */
+      return QC_LINK_TEXT;
+    }
     switch (qc_cobs_push(&link->cobs, byte, link->frame, sizeof link->frame)) {
     case QC_COBS_FRAME:
       if (judge(link) == QC_LINK_REQUEST) return QC_LINK_REQUEST;

@@ -8,6 +8,7 @@
 #include "qc_cobs.h"
 #include "qc_messages.h"
 #include "qc_status.h"
+#include "qc_text.h"
 
 #define QC_FRAME_OVERHEAD 6u /* type, sequence number, CRC-32 */
 #define QC_FRAME_MAX (QC_PAYLOAD_MAX + QC_FRAME_OVERHEAD)
@@ -18,6 +19,7 @@ typedef struct {
   uint32_t input_bytes;
   uint32_t input_at;
   qc_cobs_t cobs;
+  qc_text_t text;              /* a command between frames */
   uint8_t frame[QC_FRAME_MAX]; /* the frame in work: type, sequence number, payload, CRC */
   uint32_t frame_bytes;
   uint8_t answer[QC_FRAME_MAX]; /* the last answer, for a repeated request */
@@ -28,10 +30,10 @@ typedef struct {
   uint32_t bad_frames; /* received with a wrong CRC, cut off or too long */
 } qc_link_t;
 
-typedef enum { QC_LINK_IDLE, QC_LINK_NOISE, QC_LINK_REQUEST } qc_link_event_t;
+typedef enum { QC_LINK_IDLE, QC_LINK_NOISE, QC_LINK_REQUEST, QC_LINK_TEXT } qc_link_event_t;
 
 /* Waits at most about a millisecond. QC_LINK_REQUEST: a new request is in `frame`. A repeated one
- * has been answered already and is reported as noise. */
+ * has been answered already and is reported as noise. QC_LINK_TEXT: a command is in `text`. */
 qc_link_event_t qc_link_poll(qc_link_t *link);
 /* Takes what the port holds into `input`; returns how many bytes came. */
 uint32_t qc_link_pull(qc_link_t *link);

@@ -8,10 +8,12 @@
 
 #include "qc_crc32.h"
 #include "qc_store.h"
+#include "qc_text.h"
 
 static void forget(qc_context_t *context) {
   memset(&context->model, 0, sizeof context->model);
   memset(&context->run, 0, sizeof context->run);
+  memset(&context->sample, 0, sizeof context->sample);
 }
 
 /* Bytes that inputs and records need. Fills in the sizes of the inputs. */
@@ -94,12 +96,6 @@ qc_status_t qc_model_load_ram(qc_context_t *context) {
   return QC_OK;
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
 /* A runtime with its model compiled in says "builtin:<SHA-256 of the artefact in hex>". */
 qc_status_t qc_model_load_builtin(qc_context_t *context) {
   static const char word[] = "builtin";
@@ -113,8 +109,8 @@ qc_status_t qc_model_load_builtin(qc_context_t *context) {
   context->model.place = QC_PLACE_BUILTIN;
   if (*name++ != ':') return QC_OK;
   for (uint32_t i = 0; i < QC_SHA256_BYTES; i++, name += 2) {
-    int high = hex_digit(name[0]);
-    int low = high < 0 ? -1 : hex_digit(name[1]);
+    int high = qc_text_hex_digit(name[0]);
+    int low = high < 0 ? -1 : qc_text_hex_digit(name[1]);
     if (low < 0) break;
     context->model.sha256[i] = (uint8_t)(high << 4 | low);
   }

@@ -33,7 +33,7 @@ static uint64_t close_window(qc_context_t *context, uint64_t now) {
 
 static void tell_host(qc_context_t *context, uint64_t now) {
   uint32_t patience = context->port.clock_hz != 0 ? context->port.clock_hz / 5 : BUSY_COUNTS;
-  if (now - context->run.last_busy < patience) return;
+  if (context->run.silent || now - context->run.last_busy < patience) return;
   qc_busy(context);
   context->run.last_busy = now;
 }
@@ -78,6 +78,7 @@ qc_status_t qc_run(qc_context_t *context, uint32_t flags, uint32_t stop_source) 
   qc_run_t *run = &context->run;
   *run = (qc_run_t){.record = (flags & QC_RUN_RECORD) != 0,
                     .may_stop = (flags & QC_RUN_STOP) != 0,
+                    .silent = (flags & QC_RUN_SILENT) != 0,
                     .stop_source = stop_source};
   for (uint32_t i = 0; i < model->input_count; i++) {
     qc_status_t status =

@@ -4,6 +4,8 @@
 
 #include "qc_context.h"
 
+#define QC_RUN_SILENT 0x100u /* beside the flags of RUN: say nothing while it runs */
+
 /* What an empty counted window counts. */
 uint32_t qc_run_window_cost(void);
 /* Runs the model on its inputs; `flags` as in RUN, `stop_source` with QC_RUN_STOP. The result is

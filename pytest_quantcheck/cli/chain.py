@@ -19,7 +19,7 @@ from pytest_quantcheck.verdict.row import Row
 if TYPE_CHECKING:
     from pytest_quantcheck.cache import Cache
     from pytest_quantcheck.data.dataset import Dataset
-    from pytest_quantcheck.runners.board import BoardRunner
+    from pytest_quantcheck.runners.boards import AnyBoard
     from pytest_quantcheck.runners.float_outputs import FloatOutputs
     from pytest_quantcheck.runners.run import Runner
     from pytest_quantcheck.verdict.budget import Budget
@@ -209,17 +209,16 @@ class _Tools:
         self.rows.append(row)
 
     @cached_property
-    def _boards(self) -> dict[str, BoardRunner]:
+    def _boards(self) -> dict[str, AnyBoard]:
         return {}
 
-    def board(self, wanted: str) -> BoardRunner:
+    def board(self, wanted: str) -> AnyBoard:
         from pytest_quantcheck.rig.deadlines import Deadlines
         from pytest_quantcheck.rig.faults import FaultLedger
-        from pytest_quantcheck.rig.session import BoardSession
-        from pytest_quantcheck.runners.board import BoardRunner
+        from pytest_quantcheck.runners.boards import board_runner
 
         if wanted not in self._boards:
-            session = BoardSession(
+            runner = board_runner(
                 read_inventory(self.args).choice(wanted),
                 log_dir=self.args.log_dir,
                 who=purpose(self.args),
@@ -229,5 +228,6 @@ class _Tools:
                 deadlines=Deadlines.of_runs(self.args.run_timeout),
                 progress=self.stack.enter_context(progress()),
             )
-            self._boards[wanted] = BoardRunner(self.stack.enter_context(session))
+            self.stack.callback(runner.session.close)
+            self._boards[wanted] = runner
         return self._boards[wanted]

@@ -10,8 +10,8 @@ from pytest_quantcheck.cli.rig import Progress, purpose, read_inventory
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.faults import FaultLedger
-from pytest_quantcheck.rig.session import BoardSession
-from pytest_quantcheck.runners.board import ArtefactMaker, BoardRunner
+from pytest_quantcheck.runners.board import ArtefactMaker
+from pytest_quantcheck.runners.boards import AnyBoard, board_runner
 from pytest_quantcheck.runners.registry import HOST_RUNNERS, host_runner
 from pytest_quantcheck.runners.run import Runner
 
@@ -22,9 +22,9 @@ def open_board(
     progress: Progress,
     stack: ExitStack,
     makers: Mapping[str, ArtefactMaker] | None = None,
-) -> BoardRunner:
+) -> AnyBoard:
     """The board called ``name``, leased until ``stack`` closes; ``makers`` as in ``BoardRunner``."""
-    session = BoardSession(
+    runner = board_runner(
         [read_inventory(args).board(name)],
         log_dir=args.log_dir,
         who=purpose(args),
@@ -33,8 +33,10 @@ def open_board(
         storage=args.storage,
         deadlines=Deadlines.of_runs(args.run_timeout),
         progress=progress,
+        makers=makers,
     )
-    return BoardRunner(stack.enter_context(session), makers=makers)
+    stack.callback(runner.session.close)
+    return runner
 
 
 def open_runner(

@@ -16,8 +16,7 @@ from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.serial_log import log_folder
-from pytest_quantcheck.rig.session import BoardSession
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.boards import AnyBoard, board_runner
 
 _LONGEST_NAME = 200
 _HAND_OVER_SECONDS = 0.3  # somebody who waits for a lease looks every 0.1 s
@@ -39,10 +38,10 @@ class BoardPool:
         self._shared = shared
         self._since = 0.0
         self._wanted, self._storage = "", "auto"
-        self._runner: BoardRunner | None = None
+        self._runner: AnyBoard | None = None
         self.ledger = FaultLedger(retries=settings.infra_retries)
 
-    def take(self, wanted: str, *, test: str, storage: str = "auto") -> BoardRunner:
+    def take(self, wanted: str, *, test: str, storage: str = "auto") -> AnyBoard:
         """A board of the target (or the board of the name) ``wanted``, running and proven. ``RigFault``.
 
         ``storage`` is where models go on it (see ``BoardSession``).
@@ -50,15 +49,13 @@ class BoardPool:
         if (self._wanted, self._storage) != (wanted, storage):
             self.release()
         if self._runner is None:
-            self._runner = BoardRunner(
-                BoardSession(
-                    self._pool(wanted),
-                    log_dir=self._logs,
-                    lease_timeout=self._settings.lease_timeout,
-                    ledger=self.ledger,
-                    storage=storage,
-                    deadlines=Deadlines.of_runs(self._settings.run_timeout),
-                )
+            self._runner = board_runner(
+                self._pool(wanted),
+                log_dir=self._logs,
+                lease_timeout=self._settings.lease_timeout,
+                ledger=self.ledger,
+                storage=storage,
+                deadlines=Deadlines.of_runs(self._settings.run_timeout),
             )
             self._wanted, self._storage = wanted, storage
             self._since = 0.0

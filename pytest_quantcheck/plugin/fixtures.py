@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_quantcheck.plugin.session_state import SessionState
     from pytest_quantcheck.quantizers.config import QuantConfig
     from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
-    from pytest_quantcheck.runners.board import BoardRunner
+    from pytest_quantcheck.runners.boards import AnyBoard
     from pytest_quantcheck.runners.run import Runner
     from pytest_quantcheck.verdict.gate import Gate
     from pytest_quantcheck.verdict.verdict import Verdict
@@ -107,7 +107,7 @@ def quant_board(request: pytest.FixtureRequest, quantcheck_session: SessionState
 
 
 @pytest.fixture
-def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: SessionState) -> BoardRunner:
+def board(request: pytest.FixtureRequest, quant_board: str, quantcheck_session: SessionState) -> AnyBoard:
     """A leased board with proven firmware: a ``Runner`` that loads the model where need be."""
     pool = quantcheck_session.boards
     item_notes(request.node).log = pool.log_path(request.node.nodeid)

@@ -23,7 +23,7 @@ from pytest_quantcheck.plugin.items import BOARD, SESSION
 from pytest_quantcheck.plugin.notes import ZooJob, item_notes, run_notes
 from pytest_quantcheck.plugin.session_state import SessionState
 from pytest_quantcheck.plugin.settings import inventory, settings
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.boards import AnyBoard
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
@@ -198,7 +198,7 @@ class _ItemTools:
         made.data, made.device = data, device
         return made
 
-    def board(self, _wanted: str) -> BoardRunner:
+    def board(self, _wanted: str) -> AnyBoard:
         assert self.item is not None, "set before a step runs"
         pool = self._state.boards
         item_notes(self.item).log = pool.log_path(self.item.nodeid)

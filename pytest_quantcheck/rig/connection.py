@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.files import read_whole
-from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
-from pytest_quantcheck.rig.families import family
 from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.link.link import Link
 from pytest_quantcheck.rig.messages.hello import Hello
-from pytest_quantcheck.rig.protocols.process import ProcessBoard
-from pytest_quantcheck.rig.protocols.transport import Transport
-from pytest_quantcheck.rig.serial_log import SerialLog
+from pytest_quantcheck.rig.open_board import OpenBoard
 
 _REMEDIES = {
-    "board": "its log says why: something ended it (the system, because memory ran out?), or it is broken",
-    "flash": "look at the wiring and power of probe or port; the chip may be worn out or write-protected",
-    "boot": "look at power, boot straps and console wiring; quantcheck boards --check NAME tests each step",
-    "link": "look at console wiring, ground and baud; quantcheck boards --check NAME counts line errors",
+    **OpenBoard.REMEDIES,
     "protocol": "the board must run the firmware that belongs to this version of pytest-quantcheck",
     "crash": "the record says where the firmware was; the serial log has what went before",
 }
@@ -36,19 +27,6 @@ _OF_OWN_FIRMWARE = {
     "build's, so build both again; the firmware's port must name exactly the bytes that are flashed "
     "(docs/porting.md)",
 }
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_MAKE_ROOM = "make room on that disk, or name another folder: TMPDIR, or --log-dir for logs"
-_OF_A_DEAD_BOARD = ("flash", "boot", "link")  # what is seen first when its process is gone
-
-
-@dataclass
-class BoardStatistics:
-    """What was done to a board: flash writes (they wear it out) and retries after faults."""
-
-    firmware_flashes: int = 0
-    image_flashes: int = 0
-    erased_sectors: int = 0
-    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,35 +38,15 @@ class _Answer:
     silent: bool = False
 
 
-class Connection:
-    """Opens the family's board of ``entry`` (its lease is held) and keeps a link to it.
+class Connection(OpenBoard):
+    """A board whose firmware has our harness, and the link to it."""
 
-    Every fault that leaves here is a ``RigFault`` with kind, board, stage, remedy and log.
-    """
-
-    def __init__(
-        self,
-        entry: BoardEntry,
-        *,
-        log_dir: Path,
-        log: SerialLog,
-        statistics: BoardStatistics,
-        deadlines: Deadlines = USUAL,
-    ) -> None:
-        self.entry = entry
-        self.deadlines = deadlines
-        self.log = log
-        self.statistics = statistics
+    def __init__(self, entry: BoardEntry, **how: Any) -> None:
+        """Arguments as of ``OpenBoard``."""
         self._hello: Hello | None = None
         self._device: RemoteDevice | None = None
-        self._transport: Transport | None = None
         self._firmware_flashed = False
-        self._last_fault: RigFault | None = None
-        self._process: ProcessBoard | None = None
-        with self.stage("open the board", kind="boot"):
-            self.board = family(entry.family).open(entry, log_dir)
-        if isinstance(self.board, ProcessBoard):
-            self._process = self.board
+        super().__init__(entry, **how)
 
     @property
     def hello(self) -> Hello:
@@ -148,60 +106,20 @@ class Connection:
         self.log.note(f"{doing}: {sum(len(data) for _, data in segments)} bytes, {erased} sectors erased")
         return erased
 
-    def restart(self, *, power: bool = False) -> None:
-        """Reset, or power-cycle what cannot be reset (or at once); ``bring_up`` afterwards."""
-        try:
-            self._restart(self.board.power_cycle if power else self.board.reset)
-        except RigFault:
-            if power:
-                raise
-            self._restart(self.board.power_cycle)
-
     def disconnect(self) -> None:
-        """Close the console, so that a flash tool can have the port."""
-        transport, self._transport = self._transport, None
+        """Close the console, and the link with it."""
         self._device = None
-        if transport is not None:
-            with suppress(OSError):
-                transport.close()
+        super().disconnect()
 
-    def close(self) -> None:
-        """Give the board back to its family."""
-        self.disconnect()
-        self.board.close()
+    def restart(self, *, power: bool = False) -> None:
+        """As ``OpenBoard``; what HELLO said before is not believed any more."""
+        self._hello = None
+        super().restart(power=power)
 
-    @contextmanager
-    def stage(self, doing: str, kind: str = "link") -> Iterator[None]:
-        """Errors inside become faults of this board that say what was being done and what to do."""
-        try:
-            yield
-        except RigFault as fault:
-            if fault is self._last_fault:  # an inner stage has said it all
-                raise
-            raise self.fault(
-                fault.kind, fault.reason, doing, log=fault.log, explained=bool(fault.board)
-            ) from fault
-        except OSError as error:  # pyserial's errors are OSErrors, too
-            remedy = _MAKE_ROOM if error.errno in _NO_ROOM else ""
-            raise self.fault(kind, str(error), doing, remedy=remedy) from error
-
-    def fault(
-        self, kind: str, seen: str, doing: str, *, log: str = "", explained: bool = False, remedy: str = ""
-    ) -> RigFault:
-        """A fault of this board: what was being done, what was seen, what to do, where the log is.
-
-        ``explained``: the family has said already what to do. ``remedy``: better than the usual one.
-        """
-        if kind in _OF_A_DEAD_BOARD and self._process is not None and (end := self._process.ended()):
-            kind, seen, explained = "board", f"{end} ({seen})", False
-        self.log.note(f"{kind} fault, {doing}: {seen}")
-        usual = {**_REMEDIES, **(_OF_OWN_FIRMWARE if self.own_firmware else {})}
-        remedy = "" if explained else remedy or usual.get(kind, "")
-        told = f"{seen}\nwhat to do: {remedy}" if remedy else seen
-        self._last_fault = RigFault(
-            kind, f"{doing}: {told}", board=self.entry.name, log=log or str(self.log.path)
-        )
-        return self._last_fault
+    @property
+    def remedies(self) -> Mapping[str, str]:
+        """What to do after a fault of this board, by its kind."""
+        return {**_REMEDIES, **(_OF_OWN_FIRMWARE if self.own_firmware else {})}
 
     @property
     def own_firmware(self) -> bool:
@@ -211,11 +129,9 @@ class Connection:
 
     def _connect(self, seconds: float) -> _Answer:
         """Open the console and say HELLO for at most ``seconds``."""
-        self.disconnect()
-        with self.stage("open the port", kind="boot"):
-            self._transport = self.board.open_port()
+        transport = self.open_console()
         try:
-            self._device = RemoteDevice(Link(self._transport, log=self.log), self.deadlines)
+            self._device = RemoteDevice(Link(transport, log=self.log), self.deadlines)
             self._hello = self._device.hello(deadline=seconds)
         except RigFault as fault:
             self.disconnect()
@@ -260,12 +176,6 @@ class Connection:
         )
         self._firmware_flashed = True
         self.statistics.firmware_flashes += 1
-
-    def _restart(self, restart: Callable[[], None]) -> None:
-        self.disconnect()
-        self._hello = None
-        with self.stage("restart the board", kind="boot"):
-            restart()
 
     def _forget_old_crash(self) -> None:
         """A record from before must not explain a restart that is still to come."""

@@ -21,12 +21,14 @@ class BoardEntry:
     baud: int = 115200
     tags: tuple[str, ...] = ()
     firmware: str = "quantcheck"
+    protocol: str = "quantcheck"
     reset: str = ""
     power_cycle: str = ""
     console: str = "uart"
     virtual: bool = False
     source: str = ""  # where it was read, for error messages
     settings: Mapping[str, str] = field(default_factory=dict)
+    protocol_settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def built_in(cls, name: str, family: str, core: str) -> BoardEntry:

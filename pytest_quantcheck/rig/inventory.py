@@ -17,6 +17,7 @@ from pytest_quantcheck.errors import ModelError, PluginError, UsageError
 from pytest_quantcheck.formats.toml import read_toml
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family, family_names, sound_families
+from pytest_quantcheck.rig.spoken import QUANTCHECK, check_pool, check_protocol
 
 VIRTUAL = "virtual"
 FILE_NAME = "boards.toml"
@@ -31,14 +32,17 @@ _TYPES: dict[str, type] = {
     "baud": int,
     "tags": list,
     "firmware": str,
+    "protocol": str,
     "reset": str,
     "power_cycle": str,
     "console": str,
     "settings": dict,
+    "protocol_settings": dict,
 }
 _REQUIRED = ("name", "family", "target")
 _TYPE_NAMES = {str: "a string", int: "a whole number", list: "a list of strings", dict: "a table of strings"}
 _CONSOLES = ("uart", "usb")
+_TABLES = ("settings", "protocol_settings")
 _BAUD_RANGE = (1200, 6_000_000)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -167,6 +171,7 @@ def merge(boards: Iterable[BoardEntry]) -> Inventory:
                 f"give each board a name of its own"
             )
         seen[board.name] = board
+    check_pool(tuple(seen.values()))
     return Inventory(tuple(seen.values()))
 
 
@@ -178,11 +183,12 @@ def dumps(boards: Iterable[BoardEntry]) -> str:
         lines = ["[[board]]"]
         for key in _TYPES:
             value = getattr(board, key)
-            if key in _REQUIRED or (value != getattr(plain, key) and key != "settings"):
+            if key in _REQUIRED or (value != getattr(plain, key) and key not in _TABLES):
                 lines.append(f"{key} = {_toml(value)}")
-        if board.settings:
-            lines.append("[board.settings]")
-            lines += [f"{_toml(key)} = {_toml(value)}" for key, value in board.settings.items()]
+        for name in _TABLES:
+            if table := getattr(board, name):
+                lines.append(f"[board.{name}]")
+                lines += [f"{_toml(key)} = {_toml(value)}" for key, value in table.items()]
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
 
@@ -220,8 +226,11 @@ def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
-    values["firmware"] = _firmware(where, file, table.get("firmware", "quantcheck"))
-    return BoardEntry(**values, virtual=own, source=str(file))
+    usual = "quantcheck" if table.get("protocol", QUANTCHECK) == QUANTCHECK else "external"
+    values["firmware"] = _firmware(where, file, table.get("firmware", usual))
+    entry = BoardEntry(**values, virtual=own, source=str(file))
+    check_protocol(entry, where)
+    return entry
 
 
 def _check_type(where: str, key: str, value: object) -> None:

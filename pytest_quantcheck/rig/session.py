@@ -9,34 +9,27 @@ Nothing here knows a chip, and nothing compares numbers.
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from pytest_quantcheck.errors import ImageError, RigFault, UsageError
-from pytest_quantcheck.rig.connection import BoardStatistics, Connection
-from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
+from pytest_quantcheck.rig.connection import Connection
 from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
-from pytest_quantcheck.rig.faults import FaultLedger
-from pytest_quantcheck.rig.lease import Lease, acquire
+from pytest_quantcheck.rig.leased import LeasedBoard, LeaseOptions
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.messages.hello import Hello
 from pytest_quantcheck.rig.messages.model import ModelInfo
 from pytest_quantcheck.rig.messages.numbers import STATUS_TEXT, Place, Status
 from pytest_quantcheck.rig.messages.run import OperatorResult
 from pytest_quantcheck.rig.messages.store import StoreListing
-from pytest_quantcheck.rig.protocols.board import Board
-from pytest_quantcheck.rig.serial_log import SerialLog, log_folder
 from pytest_quantcheck.rig.store import StoreLayout, plan_slot
 
-Result = TypeVar("Result")
-Progress = Callable[[str, int, int], None]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 STORAGES = ("auto", "ram", "flash")
 _PLACES = {"auto": tuple(Place), "ram": (Place.RAM,), "flash": (Place.STORE,)}
@@ -89,13 +82,11 @@ class Inference:
     operators: tuple[OperatorResult, ...] = ()
 
 
-class BoardSession:
+class BoardSession(LeasedBoard[Connection]):
     """One board of a pool, from its lease to its release.
 
-    ``pool``: boards of one target, of which any free one is taken. ``who`` is shown to those who
-    wait for it. ``ledger`` carries retries and quarantine and is shared by all sessions of a run.
-    ``storage``: ``auto`` (RAM where image and arena fit, else flash), ``ram`` or ``flash``.
-    ``progress(stage, done, total)`` is called during long work.
+    ``pool``: boards of one target, of which any free one is taken. ``storage``: ``auto`` (RAM where image
+    and arena fit, else flash), ``ram`` or ``flash``. Further arguments as of ``LeaseOptions``.
 
     All methods raise ``RigFault`` with kind, board, what was seen and the serial log's path, and
     ``ImageError`` for a model that does not fit the board. Not for two threads at once.
@@ -105,45 +96,13 @@ class BoardSession:
         self,
         pool: Sequence[BoardEntry],
         *,
-        log_dir: Path,
-        who: str = "",
-        lease_timeout: float = 60.0,
-        ledger: FaultLedger | None = None,
         storage: str = "auto",
-        deadlines: Deadlines = USUAL,
-        progress: Progress | None = None,
+        **options: Unpack[LeaseOptions],
     ) -> None:
         if storage not in STORAGES:
             raise UsageError(f"storage={storage!r} is not known; allowed: {', '.join(STORAGES)}")
-        if not pool:
-            raise UsageError("a session needs at least one board")
-        self.pool = tuple(pool)
-        self.ledger = ledger if ledger is not None else FaultLedger()
-        self.statistics = BoardStatistics()
-        self.who = who
-        self.progress: Progress = progress or _no_progress
-        self._lease_timeout = lease_timeout
+        super().__init__(pool, opened=Connection, **options)
         self._storage = storage
-        self._deadlines = deadlines
-        self._log_dir = log_folder(log_dir)
-        self._log = SerialLog(self._log_dir / f"{self.target}-{os.getpid()}.log")
-        self._lease: Lease | None = None
-        self._connection: Connection | None = None
-
-    @property
-    def target(self) -> str:
-        """The target that all boards of the pool share."""
-        return self.pool[0].target
-
-    @property
-    def entry(self) -> BoardEntry:
-        """The board that is leased."""
-        return self.connection.entry
-
-    @property
-    def board(self) -> Board:
-        """The board in use, for what only its family can do (``misbehave``, ``power_cycle``)."""
-        return self.connection.board
 
     @property
     def device(self) -> RemoteDevice:
@@ -155,51 +114,10 @@ class BoardSession:
         """The last answer to HELLO."""
         return self.connection.hello
 
-    @property
-    def connection(self) -> Connection:
-        """The board in use; ``UsageError`` before ``start``."""
-        if self._connection is None:
-            raise UsageError("the session has no board: call start() first")
-        return self._connection
-
-    @property
-    def log(self) -> Path:
-        """The serial log that is written now."""
-        return self._log.path
-
-    def log_to(self, path: Path) -> None:
-        """From here on append the serial log to ``path``: one file per test."""
-        self._log.switch(path)
-
     def start(self) -> Hello:
         """Lease a board, have it prove its firmware, and return its HELLO. Harmless when repeated."""
         self._guarded(lambda: None)
         return self.hello
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a board is in its hands."""
-        return self._connection is not None
-
-    def close(self) -> None:
-        """Give the board back: link, port, process, lease. Harmless when repeated."""
-        connection, self._connection = self._connection, None
-        lease, self._lease = self._lease, None
-        try:
-            if connection is not None:
-                connection.close()
-        finally:
-            if lease is not None:
-                lease.release()
-            self._log.close()
-
-    def __enter__(self) -> BoardSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def load(self, artefact: BoardArtefact) -> ModelInfo:
         """Make ``artefact`` the board's model and have the board prove it, now."""
@@ -243,38 +161,6 @@ class BoardSession:
             result = device.infer(inputs, operators=operators)
             records = device.operator_results() if operators else ()
         return Inference(result.outputs, result.counter, result.stack_bytes, records)
-
-    def _guarded(self, work: Callable[[], Result]) -> Result:
-        """Do ``work`` with a board that is up; retry after faults; give a broken board back."""
-        if self._lease is None:
-            self._lease = acquire(self.ledger.usable(self.pool), who=self.who, timeout=self._lease_timeout)
-        entry = self._lease.entry
-
-        def attempt() -> Result:
-            if self._connection is None:
-                self._connection = Connection(
-                    entry,
-                    log_dir=self._log_dir,
-                    log=self._log,
-                    statistics=self.statistics,
-                    deadlines=self._deadlines,
-                )
-            self._connection.bring_up()
-            return work()
-
-        try:
-            return self.ledger.attempt(entry.name, attempt, self._recover)
-        except BaseException as error:
-            if isinstance(error, RigFault) or self._connection is None:
-                with suppress(RigFault, OSError):
-                    self.close()
-            raise
-
-    def _recover(self, retry: int) -> None:
-        """Between a fault and the next try: restart the board, and believe nothing it said before."""
-        self.statistics.retries += 1
-        if self._connection is not None:
-            self._connection.restart(power=retry > 1)
 
     def _load(self, artefact: BoardArtefact) -> ModelInfo:
         connection = self.connection
@@ -362,10 +248,6 @@ class BoardSession:
         self.statistics.image_flashes += 1
         self.connection.bring_up()
         self.progress("model to flash", len(plan.data), len(plan.data))
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Nobody watches."""
 
 
 def _refusal(fault: RigFault) -> int:

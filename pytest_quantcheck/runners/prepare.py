@@ -80,11 +80,7 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
 
 def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> Float32:
     """Raw outputs (N, ...) of the model's output number ``output`` in the float domain, float32."""
-    tensor = summary_of(model.artefact).output_tensors[output]
-    if raw.dtype.kind == "f":
-        return raw.astype(np.float32)
-    scale, zero_point = _parameters(tensor)
-    return dequantize(raw, scale, zero_point)
+    return _real_values(summary_of(model.artefact).output_tensors[output], raw)
 
 
 def model_inputs(model: QuantizedModel, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -107,6 +103,18 @@ def model_outputs(model: QuantizedModel, outputs: Sequence[Array]) -> tuple[Arra
     return tuple(
         x.reshape(len(x), *sample_shape(tensor.shape)) for tensor, x in zip(tensors, outputs, strict=True)
     )
+
+
+def dequantize_input(model: QuantizedModel, raw: Array, number: int = 0) -> Float32:
+    """Raw inputs (N, ...) of the model's input ``number`` in the float domain, float32."""
+    return _real_values(summary_of(model.artefact).input_tensors[number], raw)
+
+
+def _real_values(tensor: TensorSummary, raw: Array) -> Float32:
+    if raw.dtype.kind == "f":
+        return raw.astype(np.float32)
+    scale, zero_point = _parameters(tensor)
+    return dequantize(raw, scale, zero_point)
 
 
 def _shaped(model: QuantizedModel, tensor: TensorSummary, x: Array) -> Array:
@@ -171,6 +179,11 @@ def _quantized(tensor: TensorSummary, x: Array, rounding: Rounding) -> Array:
         return real
     scale, zero_point = _parameters(tensor)
     return quantize(real, scale, zero_point, tensor.dtype, rounding=rounding)
+
+
+def on_grid(tensor: TensorSummary, real: Array) -> Array:
+    """Numbers (N, ...) of the float domain as ``tensor`` holds them, the nearest integers."""
+    return _quantized(tensor, real, "half_away")
 
 
 def _parameters(tensor: TensorSummary) -> tuple[np.float32, int]:

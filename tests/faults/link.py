@@ -22,12 +22,13 @@ from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.image.compile import compile_image
-from pytest_quantcheck.rig.connection import BoardStatistics, Connection
+from pytest_quantcheck.rig.connection import Connection
 from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.link.frame import FRAME_OVERHEAD
 from pytest_quantcheck.rig.link.link import Link
 from pytest_quantcheck.rig.messages.numbers import Kind, Place
+from pytest_quantcheck.rig.open_board import BoardStatistics
 from pytest_quantcheck.rig.serial_log import SerialLog
 from pytest_quantcheck.runners.prepare import quantize_inputs
 from rigs.posix.line import FAULTS, FaultyLine

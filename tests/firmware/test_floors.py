@@ -29,12 +29,12 @@ FLOORS = {  # the units of a floor include those of lower floors only
         {"qc_engine"},
     ),
     "harness": (
-        {"qc_bytes", "qc_crc32", "qc_cobs", "qc_messages", "qc_build"},
-        {"qc_mem", "qc_link", "qc_store"},
+        {"qc_bytes", "qc_crc32", "qc_cobs", "qc_messages", "qc_build", "qc_text"},
+        {"qc_mem", "qc_link", "qc_store", "qc_say"},
         {"qc_context"},
-        {"qc_retained", "qc_busy", "qc_model"},
+        {"qc_retained", "qc_busy", "qc_model", "qc_scores"},
         {"qc_run", "qc_crash"},
-        {"qc_requests"},
+        {"qc_requests", "qc_mlperf"},
         {"qc_harness"},
     ),
 }

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset
-from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.boards import AnyBoard
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
@@ -29,7 +29,7 @@ class Tools(Protocol):
     def gate(self, data: Dataset | None, budget: Budget | None, device: Runner | None) -> Gate:
         """A gate that records its verdicts; it knows the reference and, unless None, the board."""
 
-    def board(self, wanted: str, /) -> BoardRunner:
+    def board(self, wanted: str, /) -> AnyBoard:
         """A board of that name or target, running, which stores models in flash. Empty: any board."""
 
     def record(self, row: Row) -> None:

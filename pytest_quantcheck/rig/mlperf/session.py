@@ -1,0 +1,119 @@
+"""A board with somebody else's firmware that speaks MLPerf Tiny's protocol, from its lease to its release.
+
+Nothing is flashed, and the protocol has no proof of the model: what the device says it holds is compared with
+what the inventory expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.leased import LeasedBoard, LeaseOptions
+from pytest_quantcheck.rig.mlperf.device import Identity, MlperfDevice, Scores
+from pytest_quantcheck.rig.mlperf.settings import MlperfSettings
+from pytest_quantcheck.rig.open_board import OpenBoard
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class MlperfBoard(OpenBoard):
+    """A board whose firmware answers ``name%`` and ``profile%``."""
+
+    REMEDIES: ClassVar[Mapping[str, str]] = {
+        **OpenBoard.REMEDIES,
+        "link": "look at console wiring, ground and baud (the inventory's: this protocol agrees on none)",
+        "protocol": "the board must run a firmware for MLPerf Tiny's runner, and hold the model under test; "
+        "try the commands in a terminal (docs/mlperf-tiny.md)",
+        "crash": "its power may be weak, or opening the port resets it; the serial log has what went before",
+    }
+
+    def __init__(self, entry: BoardEntry, **how: Any) -> None:
+        """Arguments as of ``OpenBoard``."""
+        self._device: MlperfDevice | None = None
+        self._identity: Identity | None = None
+        super().__init__(entry, **how)
+
+    @property
+    def device(self) -> MlperfDevice:
+        """Its commands."""
+        assert self._device is not None, "bring_up() comes first"
+        return self._device
+
+    @property
+    def identity(self) -> Identity:
+        """Who answered."""
+        assert self._identity is not None, "bring_up() comes first"
+        return self._identity
+
+    def bring_up(self) -> None:
+        """Ask who is there; restart a silent board once."""
+        if self._device is not None:
+            return
+        try:
+            self._connect(self.deadlines.reset)
+        except RigFault as fault:
+            if fault.kind != "link":
+                raise
+            self.restart()
+            self._connect(self.deadlines.boot)
+
+    def disconnect(self) -> None:
+        """Close the console."""
+        self._device = None
+        super().disconnect()
+
+    def _connect(self, seconds: float) -> None:
+        transport = self.open_console()
+        try:
+            with self.stage("ask name and profile"):
+                if hasattr(transport, "baudrate"):
+                    transport.baudrate = self.entry.baud
+                device = MlperfDevice(transport, self.log, self.deadlines)
+                self._identity = device.identify(silence=seconds)
+                self._check_model(self._identity)
+        except BaseException:
+            self.disconnect()
+            raise
+        self._device = device
+
+    def _check_model(self, identity: Identity) -> None:
+        wanted = MlperfSettings.of(self.entry).model
+        if wanted and identity.model != wanted:
+            raise RigFault(
+                "protocol",
+                f"the device says it holds {identity.model!r}, the inventory expects model = {wanted!r}",
+            )
+
+
+class MlperfSession(LeasedBoard[MlperfBoard]):
+    """One board of a pool. Arguments as of ``LeaseOptions``; methods raise ``RigFault``."""
+
+    def __init__(self, pool: Sequence[BoardEntry], **options: Unpack[LeaseOptions]) -> None:
+        super().__init__(pool, opened=MlperfBoard, **options)
+
+    def start(self) -> Identity:
+        """Lease a board and ask who is there. Harmless when repeated."""
+        self._guarded(lambda: None)
+        return self.connection.identity
+
+    def infer(self, samples: Sequence[bytes]) -> list[Scores]:
+        """Scores of each sample, after as many iterations and warm-ups as the inventory says.
+
+        After a fault the board is restarted and goes on with the sample it failed at.
+        """
+        done: list[Scores] = []
+
+        def go_on() -> list[Scores]:
+            settings = MlperfSettings.of(self.entry)
+            for sample in samples[len(done) :]:
+                with self.connection.stage("inference"):
+                    self.connection.device.load(sample)
+                    done.append(self.connection.device.infer(settings.iterations, settings.warmups))
+                self.progress("inferences", len(done), len(samples))
+            return done
+
+        return self._guarded(go_on)

@@ -1,0 +1,157 @@
+"""Runs a model on a board that speaks MLPerf Tiny's protocol, with whatever firmware it has.
+
+The protocol gives scores to three decimals, so the integers of an output are known where its scale is above a
+thousandth, as that of an int8 SOFTMAX is (1/256); of finer ones only to half a thousandth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.rig.mlperf.device import Identity, Scores
+from pytest_quantcheck.rig.mlperf.session import MlperfSession
+from pytest_quantcheck.rig.mlperf.settings import FLOAT, PICTURE, MlperfSettings
+from pytest_quantcheck.runners import prepare
+from pytest_quantcheck.runners.device import Device, Effort
+from pytest_quantcheck.runners.estimate import Estimate
+from pytest_quantcheck.runners.run import Run, Vectors
+from pytest_quantcheck.wording import first_line
+
+_MICROSECONDS = 1_000_000  # the clock of the protocol's time stamps
+
+
+class MlperfRunner:
+    """A ``Runner`` on the board of ``session``. Raises ``RigFault``, and ``UsageError`` for a model that the
+    protocol cannot feed or whose outputs it does not give.
+    """
+
+    name = "board"
+
+    def __init__(self, session: MlperfSession) -> None:
+        self.session = session
+        self._told = session.statistics.retries, len(session.ledger.faults)
+
+    @property
+    def target(self) -> str:
+        """The target of the session's board."""
+        return self.session.target
+
+    @property
+    def runtime(self) -> str:
+        """The protocol, and the model and vendor that the device names."""
+        return _runtime(self.session.start())
+
+    def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:  # noqa: ARG002
+        """One sample per vector. ``counters`` are microseconds per inference, as cycles of 1 MHz; there are
+        no records of operators.
+        """
+        session = self.session
+        identity = session.start()
+        inputs = prepare.quantize_inputs(model, vectors)
+        samples = _samples(model, vectors, inputs, self._kind(identity))
+        results = session.infer(samples)
+        settings = MlperfSettings.of(session.entry)
+        return Run(
+            runner=self.name,
+            runtime=_runtime(identity),
+            model=model,
+            vectors=vectors,
+            inputs=inputs,
+            outputs=prepare.model_outputs(model, self._outputs(model, results)),
+            counters=_counters(results, settings.iterations),
+            device=Device(
+                target=self.target,
+                board=session.entry.name,
+                chip=identity.vendor,
+                runtime=_runtime(identity),
+                clock_hz=_MICROSECONDS,
+                unit="cycles",
+            ),
+            effort=self._effort(),
+            log=str(session.log),
+        )
+
+    def estimate(self, model: QuantizedModel, inputs: Sequence[Array], target: str = "") -> Estimate | None:  # noqa: ARG002
+        """None: the board has no model of cycles."""
+        return None
+
+    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:  # noqa: ARG002
+        """``UsageError``: the protocol has no such command."""
+        raise UsageError("the protocol mlperf_tiny cannot return the output of one operator")
+
+    def _kind(self, identity: Identity) -> str:
+        return MlperfSettings.of(self.session.entry).samples_of(identity.model)
+
+    def _outputs(self, model: QuantizedModel, results: Sequence[Scores]) -> tuple[Array, ...]:
+        """Raw outputs (N, *shape): the scores on the grid of each output's own scale."""
+        tensors = prepare.summary_of(model.artefact).output_tensors
+        sizes = [int(np.prod(tensor.shape, dtype=np.int64)) for tensor in tensors]
+        for each in results:
+            if len(each.results) != sum(sizes):
+                raise RigFault(
+                    "protocol",
+                    f"the model under test has {sum(sizes)} output values, the device gave "
+                    f"{len(each.results)}: it holds another model, or gives a score of its own (ad01 does)",
+                    board=self.session.entry.name,
+                    log=str(self.session.log),
+                )
+        scores = np.asarray([each.results for each in results], np.float32)
+        parts = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
+        return tuple(
+            prepare.on_grid(tensor, part).reshape(len(scores), *tensor.shape)
+            for part, tensor in zip(parts, tensors, strict=True)
+        )
+
+    def _effort(self) -> Effort:
+        session, (before, known) = self.session, self._told
+        self._told = session.statistics.retries, len(session.ledger.faults)
+        return Effort(
+            retries=session.statistics.retries - before,
+            faults=tuple(
+                first_line(each) for each in session.ledger.faults[known:] if each.board == session.entry.name
+            ),
+        )
+
+
+def _runtime(identity: Identity) -> str:
+    return f"mlperf_tiny {identity.model} ({identity.vendor})"
+
+
+def _counters(results: Sequence[Scores], iterations: int) -> tuple[int, ...]:
+    """One per sample; none where a device has no clock, or one that stood still."""
+    times = [each.microseconds for each in results]
+    if any(each is None for each in times):
+        return ()
+    counters = tuple(round(each / iterations) for each in times if each is not None)
+    return counters if all(counters) else ()
+
+
+def _samples(model: QuantizedModel, vectors: Vectors, inputs: Sequence[Array], kind: str) -> list[bytes]:
+    """What is sent for each sample."""
+    if len(inputs) != 1:
+        raise UsageError(f"model {model.name} has {len(inputs)} inputs; the protocol mlperf_tiny sends one")
+    x = np.asarray(inputs[0])
+    if kind == PICTURE:
+        if x.dtype.name not in ("int8", "uint8"):
+            raise UsageError(
+                f"model {model.name} takes {x.dtype.name}; as uint8 (a picture) the protocol mlperf_tiny "
+                'sends int8 and uint8 models only. Give samples = "raw" or "float32" in '
+                "[board.protocol_settings]"
+            )
+        x = x if x.dtype == np.uint8 else (x.view(np.uint8) ^ np.uint8(0x80))
+    elif kind == FLOAT:
+        x = _real(model, vectors, x)
+    return [row.astype(row.dtype.newbyteorder("<")).tobytes() for row in x]
+
+
+def _real(model: QuantizedModel, vectors: Vectors, raw: Array) -> Array:
+    """The samples before they were quantized: the device does that itself."""
+    if isinstance(vectors, Samples):
+        return np.asarray(vectors.inputs[0], np.float32).reshape(raw.shape)
+    return prepare.dequantize_input(model, raw)
