@@ -100,6 +100,7 @@ typedef struct {
   qc_retained_t retained; /* the copy in use; written through to the port's place */
   uint32_t window_cost;   /* what an empty counted window counts; taken off every one */
   uint8_t running;
+  uint8_t announced; /* the banner has been sent */
 } qc_context_t;
 
 /* The one context of this firmware. */

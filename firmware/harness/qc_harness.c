@@ -6,7 +6,11 @@
 #include "qc_retained.h"
 #include "qc_run.h"
 
+/* After a crash at once, since somebody waits; else in front of the first answer, so that hosts of
+ * text never see it. */
 static void announce(qc_context_t *context) {
+  if (context->announced) return;
+  context->announced = 1;
   const qc_banner_t banner = {
       .protocol = QC_PROTOCOL,
       .crashed = (uint8_t)context->retained.held,
@@ -40,11 +44,12 @@ void qc_harness_main(void) {
   qc_retained_boot(context);
   context->window_cost = qc_run_window_cost();
   (void)qc_model_load_builtin(context);
-  announce(context);
+  if (context->retained.held) announce(context);
   for (;;) {
     switch (qc_link_poll(&context->link)) {
     case QC_LINK_REQUEST:
       context->baud.silence_ms = 0;
+      announce(context);
       qc_answer_request(context);
       break;
     case QC_LINK_TEXT:

@@ -68,7 +68,8 @@ static void help(qc_context_t *context, char *rest) {
 static uint64_t microseconds(const qc_context_t *context, uint64_t counted) {
   const uint64_t hz = context->port.clock_hz;
   if (hz == 0) return counted;
-  return counted / hz * 1000000u + counted % hz * 1000000u / hz;
+  const uint64_t seconds = counted / hz;
+  return seconds * 1000000u + (counted - seconds * hz) * 1000000u / hz;
 }
 
 static void timestamp(qc_context_t *context, char *rest) {

@@ -15,8 +15,9 @@ void qc_say_number(uint64_t value) {
   char *at = digits + sizeof digits - 1;
   *at = '\0';
   do {
-    *--at = (char)('0' + value % 10);
-    value /= 10;
+    const uint64_t rest = value / 10; /* no remainder of 64 bits: that costs a chip 1 KiB */
+    *--at = (char)('0' + (value - 10 * rest));
+    value = rest;
   } while (value != 0);
   qc_say(at);
 }
@@ -41,11 +42,12 @@ static void say_binary(int negative, uint64_t mantissa, int32_t exponent) {
   } else {
     thousandths = 0;
   }
-  const uint32_t decimals = (uint32_t)(thousandths % 1000);
+  const uint64_t ones = thousandths / 1000;
+  const uint32_t decimals = (uint32_t)(thousandths - 1000 * ones);
   const char tail[] = {'.', (char)('0' + decimals / 100), (char)('0' + decimals / 10 % 10),
                        (char)('0' + decimals % 10), '\0'};
   if (negative) qc_say("-");
-  qc_say_number(thousandths / 1000);
+  qc_say_number(ones);
   qc_say(tail);
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 HOST_TARGET = "host"
+MICROSECOND_CLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Device:
     clock_hz: int = 0
     unit: str = ""
     storage: str = ""
+
+    @property
+    def counts_time(self) -> bool:
+        """Whether its cycles are microseconds, the time stamps of a protocol, and none of the core's."""
+        return self.unit == "cycles" and self.clock_hz == MICROSECOND_CLOCK
 
 
 HOST = Device()

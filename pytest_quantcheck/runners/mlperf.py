@@ -18,12 +18,10 @@ from pytest_quantcheck.rig.mlperf.device import Identity, Scores
 from pytest_quantcheck.rig.mlperf.session import MlperfSession
 from pytest_quantcheck.rig.mlperf.settings import FLOAT, PICTURE, MlperfSettings
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.device import Device, Effort
+from pytest_quantcheck.runners.device import MICROSECOND_CLOCK, Device, Effort
 from pytest_quantcheck.runners.estimate import Estimate
 from pytest_quantcheck.runners.run import Run, Vectors
 from pytest_quantcheck.wording import first_line
-
-_MICROSECONDS = 1_000_000  # the clock of the protocol's time stamps
 
 
 class MlperfRunner:
@@ -70,7 +68,7 @@ class MlperfRunner:
                 board=session.entry.name,
                 chip=identity.vendor,
                 runtime=_runtime(identity),
-                clock_hz=_MICROSECONDS,
+                clock_hz=MICROSECOND_CLOCK,
                 unit="cycles",
             ),
             effort=self._effort(),

@@ -51,12 +51,10 @@ class SerialBoard:
         if not run_lab_command(self.entry, key):
             raise RigFault(
                 "boot",
-                f'nobody here knows how to restart this board; name a command in the inventory: {key} = "..."',
+                f'nobody here knows how to restart it; name a command in the inventory: {key} = "..."',
                 board=self.entry.name,
             )
         self._absent = BACK_SECONDS
 
     def _unknown(self) -> UsageError:
-        return UsageError(
-            f"{self.entry.where}: board {self.entry.name!r} of the family serial is not flashed"
-        )
+        return UsageError(f"{self.entry.where}: board {self.entry.name!r} has no flash tool")

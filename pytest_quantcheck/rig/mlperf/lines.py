@@ -15,7 +15,7 @@ from pytest_quantcheck.wording import clipped
 
 READY = "m-ready"
 _STARTED = "m-init-done"
-_MOST_BYTES = 1 << 20  # of one answer
+_MOST_BYTES = 1 << 16  # of one answer
 _QUIET_SECONDS = 0.1
 _DRAIN_SECONDS = 3.0
 _SHOWN = 80

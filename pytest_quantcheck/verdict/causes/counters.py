@@ -30,7 +30,7 @@ def rig_causes(run: Run) -> list[Cause]:
 
 def _counter(run: Run) -> Iterator[Cause]:
     counts = run.counters
-    if not counts or run.unit not in ("cycles", "instructions"):
+    if not counts or run.unit not in ("cycles", "instructions") or run.device.counts_time:
         return
     products = graph_macs(run.model.graph)
     if max(counts) <= len(run.model.graph.operators) and min(counts) == max(counts):

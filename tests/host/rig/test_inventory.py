@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -165,3 +166,50 @@ def test_the_rig_is_searched_on_the_command_line_then_environment_then_ini_then_
     assert names([], environment={}) is None
     named("boards")
     assert names([], environment={}) == ["boards"]
+
+
+THEIRS = """
+[[board]]
+name = "theirs"
+family = "serial"
+target = "l4r5"
+port = "/dev/ttyACM1"
+protocol = "mlperf_tiny"
+[board.protocol_settings]
+model = "kws01"
+iterations = "20"
+"""
+
+
+def test_a_board_of_another_protocol_has_external_firmware(boards_toml):
+    (entry,) = inventory.read(boards_toml(THEIRS))
+    assert (entry.protocol, entry.firmware) == ("mlperf_tiny", "external")
+    assert entry.protocol_settings == {"model": "kws01", "iterations": "20"}
+    assert list(inventory.read(boards_toml(inventory.dumps([entry]), "again.toml"))) == [
+        replace(entry, source=entry.source.replace("boards.toml", "again.toml"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("mlperf_tiny", "mlperf", "protocol = 'mlperf'; allowed: quantcheck, mlperf_tiny"),
+        ("mlperf_tiny", "quantcheck", "goes with another protocol than 'quantcheck'"),
+        ('model = "kws01"', 'modle = "kws01"', "modle = 'kws01' is not known to the protocol mlperf_tiny"),
+        ('"20"', '"0"', "iterations = '0'; allowed: \"1\" to"),
+        ('"20"', '"2e3"', "iterations = '2e3'"),
+        ("iterations", "samples", "samples = '20'; allowed: raw, uint8, float32"),
+        ("[board.prot", 'firmware = "quantcheck"\n[board.prot', "allowed: external"),
+    ],
+)
+def test_a_wrong_word_about_another_protocol_is_named(boards_toml, old, new, words):
+    with pytest.raises(UsageError) as caught:
+        inventory.read(boards_toml(THEIRS.replace(old, new)))
+    assert words in str(caught.value)
+    assert "theirs" in str(caught.value)
+
+
+def test_boards_of_one_target_speak_alike(boards_toml):
+    other = NUCLEO.replace("stm32f446re", "l4r5")
+    with pytest.raises(UsageError, match="of the same target 'l4r5' has 'mlperf_tiny'"):
+        inventory.read(boards_toml(THEIRS + other))
