@@ -28,6 +28,7 @@ COMMANDS = {
     "chain": "run the steps of a Model-Zoo configuration",
     "study": "compare float, quantized and badly calibrated models of one network",
     "export-espdl": "write the coefficients of a float ONNX model as C++ for ESP-DL 1.1",
+    "write-espdl": "write a quantized model with test vectors as an .espdl file",
     "input-espdl": "say how bytes become the input of a model for ESP-DL",
     "verdict": "turn a JSON report of pytest into an exit code",
     "diff": "say what changed between two JSON reports",

@@ -1,4 +1,4 @@
-"""The test vector that an ``.espdl`` file holds, as one side of ``quantcheck compare``."""
+"""The test vectors that an ``.espdl`` file holds, as one side of ``quantcheck compare``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pytest_quantcheck.cli.vectors import read_model
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole
-from pytest_quantcheck.formats.espdl import EspdlTensor, is_espdl, parse
-from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.formats.espdl import is_espdl, parse, stacked
+from pytest_quantcheck.wording import counted
 
 FILE = "file"  # what stands for the vector on the command line
 
@@ -32,35 +32,25 @@ def against_file(args: argparse.Namespace) -> int:
     file = parse(content)
     if not file.test_inputs or not file.test_outputs:
         raise UsageError(f"--a file: {args.model} holds no test vector; export it with export_test_values")
-    inputs = [_values(each) for each in _ordered(file.test_inputs, [v.name for v in file.inputs])]
-    expected = [_values(each) for each in _ordered(file.test_outputs, [v.name for v in file.outputs])]
+    inputs = stacked(file.test_inputs, [value.name for value in file.inputs])
+    expected = stacked(file.test_outputs, [value.name for value in file.outputs])
+    if len(inputs[0]) != len(expected[0]):
+        raise ModelError(f"the .espdl file holds {len(inputs[0])} inputs and {len(expected[0])} outputs")
     with ExitStack() as stack:
         runner = open_runner(args.b, args, stack.enter_context(progress()), stack)
-        run = runner.run(model, Raw(tuple(x[None] for x in inputs)))
-    print(f"a: {FILE} (the test vector in {args.model.name})\nb: {args.b} ({run.runtime})")
+        run = runner.run(model, Raw(tuple(inputs)))
+    vectors = counted(len(inputs[0]), "test vector")
+    print(f"a: {FILE} ({vectors} in {args.model.name})\nb: {args.b} ({run.runtime})")
     different = 0
     for value, found, wanted in zip(file.outputs, run.outputs, expected, strict=True):
         got = np.asarray(found).reshape(wanted.shape).astype(np.int64)
-        wrong = np.flatnonzero(got != wanted)
+        wrong = np.argwhere((got != wanted).reshape(len(wanted), -1))
         different += len(wrong)
         if len(wrong):
-            first = int(wrong[0])
-            print(
-                f"output '{value.name}': {len(wrong)} of {wanted.size} values differ; value {first} is "
-                f"{int(got.reshape(-1)[first])}, in the file {int(wanted.reshape(-1)[first])}"
-            )
+            sample, first = (int(n) for n in wrong[0])
+            mine, its = (int(each[sample].reshape(-1)[first]) for each in (got, wanted))
+            told = f"in vector {sample} value {first} is {mine}, in the file {its}"
+            print(f"output '{value.name}': {len(wrong)} of {wanted.size} values differ; {told}")
     if not different:
         print("the file's outputs are reproduced, bit for bit")
     return 1 if different else 0
-
-
-def _ordered(tensors: tuple[EspdlTensor, ...], names: list[str]) -> list[EspdlTensor]:
-    known = {each.name: each for each in tensors}
-    if missing := [name for name in names if name not in known]:
-        raise ModelError(f"the test vector of the .espdl file has nothing for '{missing[0]}'")
-    return [known[name] for name in names]
-
-
-def _values(tensor: EspdlTensor) -> Array:
-    count = int(np.prod(tensor.shape, dtype=np.int64))
-    return np.array(tensor.data[:count].reshape(tensor.shape)).astype(tensor.data.dtype.newbyteorder("="))

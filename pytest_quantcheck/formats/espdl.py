@@ -7,6 +7,7 @@ checked against the file; nothing is followed that the file does not hold.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,8 @@ MAX_FILE_BYTES = 1 << 28
 MAX_RECORDS = 10_000
 _MOST_READINGS, _SPARE = 4, 1 << 20  # of each byte, on average; names may be read more often
 MAX_RANK = 8
-_DTYPES = {1: "float32", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
-_INT, _FLOAT, _STRING, _TENSOR, _FLOATS, _INTS = 2, 1, 3, 4, 6, 7
+DTYPES = {1: "float32", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
+INT, FLOAT, STRING, TENSOR, FLOATS, INTS = 2, 1, 3, 4, 6, 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,9 @@ class EspdlNode:
 
 @dataclass(frozen=True, eq=False)
 class EspdlModel:
-    """The graph; ``values`` and ``constants`` by name. ``test_inputs`` and ``test_outputs`` may be empty."""
+    """The graph; ``values`` and ``constants`` by name. ``test_inputs`` and ``test_outputs`` hold a tensor for
+    each vector and name, or none.
+    """
 
     nodes: tuple[EspdlNode, ...]
     inputs: tuple[EspdlValue, ...]
@@ -95,6 +98,26 @@ def parse(data: bytes) -> EspdlModel:
         return _model(graph)
     except (struct.error, ValueError, OverflowError, RecursionError) as error:
         raise ModelError(f"the .espdl file is damaged: {error}") from error
+
+
+def stacked(tensors: Sequence[EspdlTensor], names: Sequence[str]) -> list[Array]:
+    """Test vectors of the named inputs or outputs, (N, ...) each: a file holds a tensor per name and vector.
+
+    Raises ``ModelError`` where they do not fit together.
+    """
+    found = []
+    for name in names:
+        its = [each for each in tensors if each.name == name]
+        if not its:
+            raise ModelError(f"the test vector of the .espdl file has nothing for '{name}'")
+        if len({(each.shape, each.data.dtype) for each in its}) > 1:
+            raise ModelError(f"the test vectors for '{name}' in the .espdl file have several shapes or types")
+        count = int(np.prod(its[0].shape, dtype=np.int64))
+        rows = np.stack([each.data[:count].reshape(each.shape) for each in its])
+        found.append(rows.astype(rows.dtype.newbyteorder("=")))
+    if len({len(rows) for rows in found}) > 1:
+        raise ModelError(f"the .espdl file holds {', '.join(str(len(rows)) for rows in found)} test vectors")
+    return found
 
 
 class _Content(bytes):
@@ -211,17 +234,17 @@ def _node(table: _Table) -> EspdlNode:
 
 def _attribute(table: _Table) -> Any:
     kind = table.scalar(3, "i")
-    if kind == _INT:
+    if kind == INT:
         return table.scalar(5, "q")
-    if kind == _FLOAT:
+    if kind == FLOAT:
         return table.scalar(4, "f")
-    if kind == _STRING:
+    if kind == STRING:
         return table.array(6, "u1").tobytes().decode("utf-8", "replace")
-    if kind == _INTS:
+    if kind == INTS:
         return [int(n) for n in table.array(11, "<i8")]
-    if kind == _FLOATS:
+    if kind == FLOATS:
         return [float(n) for n in table.array(10, "<f4")]
-    if kind == _TENSOR and (tensor := table.table(7)) is not None:
+    if kind == TENSOR and (tensor := table.table(7)) is not None:
         return _tensor(tensor)
     return None
 
@@ -238,9 +261,9 @@ def _shape(sizes: list[int]) -> tuple[int, ...]:
 
 def _tensor(table: _Table) -> EspdlTensor:
     name, kind = table.text(6), table.scalar(1, "i")
-    if kind not in _DTYPES:
+    if kind not in DTYPES:
         raise ModelError(f"tensor '{name}' of the .espdl file has the unknown type {kind}")
-    dtype = np.dtype(_DTYPES[kind]).newbyteorder("<")
+    dtype = np.dtype(DTYPES[kind]).newbyteorder("<")
     raw = table.raw(8)
     data: Array = np.frombuffer(raw[: len(raw) // dtype.itemsize * dtype.itemsize], dtype)
     shape = _shape([int(n) for n in table.array(0, "<i8")])
@@ -260,5 +283,5 @@ def _value(table: _Table) -> EspdlValue:
     for each in shape.tables(0):
         size = each.table(0)
         sizes.append(size.scalar(1, "q") if size is not None and size.scalar(0, "b") == 1 else 0)
-    dtype = _DTYPES.get(tensor.scalar(0, "i"), "")
+    dtype = DTYPES.get(tensor.scalar(0, "i"), "")
     return EspdlValue(name, _shape(sizes), dtype, _exponents(table, 3))

@@ -34,6 +34,13 @@ class Quantization:
     def per_channel(self) -> bool:
         return len(self.scale) > 1
 
+    @property
+    def exponents(self) -> IntArray | None:
+        """Where every scale is a power of two and there are no zero points: one, or one per channel."""
+        fraction, exponent = np.frexp(self.scale.astype(np.float64))
+        whole = bool((fraction == 0.5).all()) and not self.zero_point.any()
+        return exponent.astype(np.int64) - 1 if whole else None
+
 
 @dataclass(frozen=True, eq=False)
 class Tensor:

@@ -20,12 +20,8 @@ _SEARCHED = 3  # elements that must differ
 
 
 def exponents_of(tensor: Tensor) -> IntArray | None:
-    """Where all scales are powers of two without zero points: one, or one per channel."""
-    quantization = tensor.quantization
-    if quantization is None or quantization.zero_point.any():
-        return None
-    fraction, exponent = np.frexp(quantization.scale.astype(np.float64))
-    return exponent.astype(np.int64) - 1 if (fraction == 0.5).all() else None
+    """Those of its quantization, where it has one."""
+    return tensor.quantization.exponents if tensor.quantization is not None else None
 
 
 def other_factors(tensor: Tensor) -> Iterator[tuple[str, str, float]]:

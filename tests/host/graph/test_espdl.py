@@ -108,7 +108,7 @@ def test_the_command_runs_the_vector(tmp_path: Path, capsys: pytest.CaptureFixtu
     wrong = tmp_path / "wrong.espdl"
     wrong.write_bytes(bytes(content))
     assert main(["compare", str(wrong), "--a", "file", "--b", "integer"]) == 1
-    assert "output 'y': 1 of 10 values differ; value 3 is " in capsys.readouterr().out
+    assert "output 'y': 1 of 10 values differ; in vector 0 value 3 is " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 esp-ppq and torch go into a virtual environment of their own, which this command makes (Python below 3.13, a
 package index, 1.3 GB) in ``--venv`` or, without it, in a temporary folder. Compared are: the outputs of
 esp-ppq's executor, of int16 in its float64 mode; the test vector of each ``.espdl`` file that it exports,
-read by our reader; and the integers in that file with ours.
+read by our reader; and what esp-ppq's own classes read from the file that we write of our model.
 
 One difference is known and looked for by name: its executor rounds biases as ``floor(v + 0.5)`` in float32,
 which takes odd integers from 2^23 to 2^24 to the next even one. Its files hold the right integer; so do we.
@@ -31,6 +31,7 @@ from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.espdl.convert import quantize_espdl
+from pytest_quantcheck.workflows.espdl.file_export import with_vectors
 from tests.espdl_networks import network, samples
 from tests.nightly.esp_ppq.biases import with_float32_biases
 
@@ -79,7 +80,8 @@ def theirs(python: Path, folder: Path, jobs: list[Job]) -> None:
         raise SystemExit(f"esp-ppq failed:\n{done.stderr[-3000:]}")
 
 
-def ours(job: Job) -> QuantGraph:
+def ours(job: Job) -> bytes:
+    """The artefact."""
     config = QuantConfig(
         quantizer="espdl",
         scheme=f"int{job.bits}",
@@ -87,7 +89,7 @@ def ours(job: Job) -> QuantGraph:
         options={"target": TARGETS[job.target]},
     )
     x = np.asarray(samples(job.seed).inputs[0])
-    return read_onnx(quantize_espdl(network(job.seed), [x], config=config.to_dict(), name=job.name))
+    return quantize_espdl(network(job.seed), [x], config=config.to_dict(), name=job.name)
 
 
 def output(graph: QuantGraph, inputs: Array) -> Array:
@@ -109,9 +111,10 @@ def quantized_input(job: Job, graph: QuantGraph) -> Array:
     return integers
 
 
-def problems(job: Job, folder: Path) -> Iterator[str]:
+def problems(job: Job, folder: Path, python: Path) -> Iterator[str]:
     """What is not the same; a line that starts with ``explained`` is a known exception."""
-    graph = ours(job)
+    artefact = ours(job)
+    graph = read_onnx(artefact)
     result = np.load(folder / f"{job.name}.npy").astype(np.float64)
     quantization = graph.tensors[graph.outputs[0]].quantization
     assert quantization is not None
@@ -128,6 +131,7 @@ def problems(job: Job, folder: Path) -> Iterator[str]:
         else:
             yield f"{told} differ"
     yield from _file_problems(folder / f"{job.name}.espdl", graph)
+    yield from _reading_problems(with_vectors(artefact, [x[:, None]]), folder, python)
 
 
 def _file_problems(path: Path, graph: QuantGraph) -> Iterator[str]:
@@ -146,6 +150,21 @@ def _file_problems(path: Path, graph: QuantGraph) -> Iterator[str]:
             yield f"{differing} of {wanted.size} values of the vector in its file differ, {words}"
 
 
+def _reading_problems(content: bytes, folder: Path, python: Path) -> Iterator[str]:
+    """Our file, with all samples as vectors, by its classes."""
+    path = folder / "ours.espdl"
+    path.write_bytes(content)
+    done = subprocess.run([str(python), str(HERE / "read.py"), str(path)], capture_output=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    file = parse(content)
+    if found["nodes"] != [[each.kind, list(each.inputs), list(each.outputs)] for each in file.nodes]:
+        yield "it reads other operators from our file"
+    tensors = (*file.constants.values(), *file.test_inputs, *file.test_outputs)
+    held = [[t.name, list(t.shape), list(t.exponents), t.data.tobytes().hex()] for t in tensors]
+    if found["tensors"] != held:
+        yield "it reads other tensors from our file"
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.nightly.esp_ppq", description=__doc__)
     parser.add_argument("--venv", type=Path, help="made where it does not exist, and kept")
@@ -155,9 +174,10 @@ def main(arguments: list[str]) -> int:
     failed = explained = 0
     with tempfile.TemporaryDirectory(prefix="quantcheck-esp-ppq-") as name:
         folder = Path(name)
-        theirs(environment(args.venv or folder / "venv"), folder, jobs)
+        python = environment((args.venv or folder / "venv").absolute())
+        theirs(python, folder, jobs)
         for job in jobs:
-            found = list(problems(job, folder))
+            found = list(problems(job, folder, python))
             wrong = [each for each in found if not each.startswith("explained")]
             failed, explained = failed + bool(wrong), explained + len(found) - len(wrong)
             print(f"{job.name:<20} {'; '.join(found) or 'the same integers'}", flush=True)
