@@ -22,7 +22,8 @@ from pytest_quantcheck.runners.board import ArtefactMaker, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.registry import HOST_RUNNERS
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.divergence import Divergence, exact_run, locate
+from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.locate import exact_run, locate
 
 BREAKS: dict[str, Callable[[bytes], bytes]] = {
     "weight": lambda image: patch_weight(image, delta=64),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.plugin.settings import Settings
@@ -16,7 +17,9 @@ from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.serial_log import log_folder
-from pytest_quantcheck.runners.boards import AnyBoard, board_runner
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.runners.boards import AnyBoard
 
 _LONGEST_NAME = 200
 _HAND_OVER_SECONDS = 0.3  # somebody who waits for a lease looks every 0.1 s
@@ -49,6 +52,8 @@ class BoardPool:
         if (self._wanted, self._storage) != (wanted, storage):
             self.release()
         if self._runner is None:
+            from pytest_quantcheck.runners.boards import board_runner  # most runs have no board
+
             self._runner = board_runner(
                 self._pool(wanted),
                 log_dir=self._logs,

@@ -79,13 +79,12 @@ def quant_data(quant_case: Case, quantcheck_session: SessionState) -> Dataset | 
 @pytest.fixture
 def quantized_model(
     quant_case: Case,
-    quant_config: QuantConfig | None,
     float_model: FloatModel | None,
     quant_data: Dataset | None,
     quantcheck_session: SessionState,
 ) -> QuantizedModel:
-    """The model quantized as ``quant_config`` asks, or the marker's ``artefact`` as it is."""
-    return quantcheck_session.quantized(quant_case, quant_config, float_model, quant_data)
+    """The model quantized as its configuration asks, or the marker's ``artefact`` as it is."""
+    return quantcheck_session.quantized(quant_case, float_model, quant_data)
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_vectors(quant_data: Dataset | None, quantcheck_session: SessionState) -
     return quantcheck_session.vectors(quant_data)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reference(quantcheck_session: SessionState) -> Runner:
     """The host runner whose integers are right: TFLM where it is installed, else our interpreter."""
     return quantcheck_session.reference
@@ -122,7 +121,7 @@ def gate(request: pytest.FixtureRequest, quantcheck_session: SessionState) -> It
     notes = item_notes(request.node)
 
     def record(verdict: Verdict) -> None:
-        outcome.record(request.node, verdict.row())
+        outcome.record(request.node, verdict.row(detailed=quantcheck_session.reporting))
 
     notes.book = quantcheck_session.book(request.node)
     made = quantcheck_session.gate(markers.budget(markers.marks(request.node, "budget")), notes.book, record)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,12 +15,9 @@ from pytest_quantcheck.baselines.policy import Policy
 from pytest_quantcheck.baselines.source import Source, source_of
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Dataset, Samples
-from pytest_quantcheck.data.readers.source import is_source, read_source
 from pytest_quantcheck.data.subset import subset
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.c_array import read_model_file
-from pytest_quantcheck.models.float_model import FloatModel
-from pytest_quantcheck.models.load import load
 from pytest_quantcheck.named_function import call_reference, is_reference
 from pytest_quantcheck.plugin.board_pool import BoardPool
 from pytest_quantcheck.plugin.cases import Case
@@ -27,7 +25,6 @@ from pytest_quantcheck.plugin.items import case_without_board, function_key
 from pytest_quantcheck.plugin.notes import Function, run_notes
 from pytest_quantcheck.plugin.settings import in_ci, inventory, settings
 from pytest_quantcheck.quantizers.config import QuantConfig
-from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.float_outputs import FloatOutputs
@@ -35,9 +32,12 @@ from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
-from pytest_quantcheck.verdict.predecessor import Predecessor
 from pytest_quantcheck.verdict.sanity.check import Sanity
 from pytest_quantcheck.verdict.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pytest_quantcheck.models.float_model import FloatModel
+    from pytest_quantcheck.verdict.predecessor import Predecessor
 
 
 class SessionState:
@@ -48,6 +48,7 @@ class SessionState:
         self._vectors = wanted.vectors
         self._strict = wanted.strict
         self.cache = Cache(wanted.cache)
+        self.reporting = bool(wanted.reports)
         self._loaded: dict[tuple[str, str], Any] = {}
         self._reference: Runner | None = None
         self._float_outputs = FloatOutputs()
@@ -67,6 +68,8 @@ class SessionState:
         """The marker's model; None when it names none."""
         if not case.model:
             return None
+        from pytest_quantcheck.models.load import load
+
         folder = Path(case.folder)
         found: FloatModel = self._once(
             case.model, folder, lambda: load(case.model, base=folder, cache=self.cache)
@@ -78,8 +81,7 @@ class SessionState:
         if not case.data:
             return None
         folder = Path(case.folder)
-        read = read_source if is_source(case.data, folder) else call_reference
-        found = self._once(case.data, folder, lambda: read(case.data, folder))
+        found = self._once(case.data, folder, lambda: _read_data(case.data, folder))
         if not isinstance(found, Dataset):
             raise UsageError(
                 f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset, such as "
@@ -87,9 +89,7 @@ class SessionState:
             )
         return found
 
-    def quantized(
-        self, case: Case, config: QuantConfig | None, model: FloatModel | None, data: Dataset | None
-    ) -> QuantizedModel:
+    def quantized(self, case: Case, model: FloatModel | None, data: Dataset | None) -> QuantizedModel:
         """The artefact of a case: the file it names, or the result of quantizing."""
         if case.artefact:
             return self._artefact(case, model)
@@ -97,12 +97,15 @@ class SessionState:
             raise UsageError(
                 'there is no model: give quant(model="model.h5"), or override the fixture float_model'
             )
-        return quantize(model, config or QuantConfig(), data, cache=self.cache)
+        from pytest_quantcheck.quantizers.quantize import quantize
+
+        return quantize(model, case.config or QuantConfig(), data, cache=self.cache)
 
     def _artefact(self, case: Case, model: FloatModel | None) -> QuantizedModel:
         folder = Path(case.folder)
+        key = case.artefact, str(folder)
         made: object = folder / case.artefact
-        if is_reference(case.artefact) and not (folder / case.artefact).exists():
+        if key in self._loaded or (is_reference(case.artefact) and not (folder / case.artefact).exists()):
             made = self._once(case.artefact, folder, lambda: call_reference(case.artefact, folder))
         if isinstance(made, QuantizedModel):
             return made
@@ -116,7 +119,7 @@ class SessionState:
                 f"artefact={case.artefact!r} returned a {type(made).__name__}; allowed: a file name, bytes, "
                 f"or a QuantizedModel"
             )
-        return QuantizedModel(case.name, made, None, model.content if model else b"")
+        return _artefact_model(case.name, made, model.content if model else b"")
 
     def vectors(self, data: Dataset | None) -> Samples:
         """The test samples; N of them, chosen by id across all classes, under ``--qc-vectors N``."""
@@ -150,15 +153,13 @@ class SessionState:
 
     def _cases(self, item: pytest.Item, function: Function) -> frozenset[str] | None:
         """All cases of a test function in this run; None where options left some out."""
-        if function not in self._cases_of:
-            whole = function not in run_notes(item.config).partial
-            whole &= not any("[" in argument for argument in item.config.args)
+        if not self._cases_of:
+            chosen = any("[" in argument for argument in item.config.args)
             cases: dict[Function, set[str]] = {}
             for each in item.session.items:
                 cases.setdefault(function_key(each), set()).add(case_without_board(each))
-            self._cases_of.update({key: frozenset(found) for key, found in cases.items()})
-            if not whole:
-                self._cases_of[function] = None
+            partial = cases.keys() if chosen else run_notes(item.config).partial
+            self._cases_of = {key: None if key in partial else frozenset(cases[key]) for key in cases}
         return self._cases_of[function]
 
     def _content(self, source: Source, file: str) -> Content:
@@ -187,8 +188,21 @@ class SessionState:
         return self._loaded[key]
 
 
+def _read_data(data: str, folder: Path) -> object:
+    from pytest_quantcheck.data.readers.source import is_source, read_source
+
+    return (read_source if is_source(data, folder) else call_reference)(data, folder)
+
+
+@lru_cache(maxsize=16)  # every test asks for its own, and making one reads the whole file
+def _artefact_model(name: str, content: bytes, float_content: bytes) -> QuantizedModel:
+    return QuantizedModel(name, content, None, float_content)
+
+
 def _predecessor(path: Path | None, float_outputs: FloatOutputs) -> Predecessor | None:
     """The model of ``--qc-compare``."""
     if path is None:
         return None
+    from pytest_quantcheck.verdict.predecessor import Predecessor
+
     return Predecessor(QuantizedModel(path.stem, read_model_file(path), path=path), float_outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from pytest_quantcheck.data.calibration import NONE, Calibration
@@ -79,7 +80,7 @@ class QuantConfig:
         if getattr(self, key) not in (allowed or ("",)):
             raise _impossible(self, key, f"scheme={self.scheme!r}", allowed)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Reads like a sentence and holds no hash: ``tflite-i8-i8-perchannel-cal10pct``."""
         return self.id_with({})

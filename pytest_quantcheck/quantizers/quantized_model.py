@@ -41,7 +41,7 @@ class QuantizedModel:
                 object.__setattr__(self, key, content)
                 object.__setattr__(self, "finish", finish)
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"{self.name}-{self.config.id}" if self.config else self.name
 

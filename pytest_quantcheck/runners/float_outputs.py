@@ -81,6 +81,7 @@ class FloatOutputs:
         return self._onnx if is_onnx(model.float_model) else self._tflite
 
 
+@lru_cache(maxsize=16)  # every check asks
 def _is_quantized(content: bytes) -> bool:
     """Whether a model computes with integers."""
     summary = summary_of(content)

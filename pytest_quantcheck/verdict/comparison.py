@@ -12,7 +12,8 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.criteria import Limits
 from pytest_quantcheck.verdict.criterion import Criterion
-from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, locate
+from pytest_quantcheck.verdict.differing import differing_samples
+from pytest_quantcheck.verdict.divergence import Divergence
 from pytest_quantcheck.verdict.metrics.integers import differing_elements, max_lsb
 
 
@@ -50,6 +51,8 @@ def compare(
     divergence = None
     if promised:
         if differing and device is not None:
+            from pytest_quantcheck.verdict.locate import locate  # few runs differ
+
             divergence = locate(run, expected, device, reference_runner=reference, others=others)
         criteria.append(_judge_exact(run, expected, differing, divergence))
     criteria += _judge_distance(run, expected, differing, limits)

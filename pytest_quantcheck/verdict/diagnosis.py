@@ -12,7 +12,6 @@ from pytest_quantcheck.verdict.baseline import QUANTITIES
 from pytest_quantcheck.verdict.causes.catalogue import remedied
 from pytest_quantcheck.verdict.causes.cause import Cause
 from pytest_quantcheck.verdict.causes.counters import rig_causes
-from pytest_quantcheck.verdict.causes.upstream.upstream import upstream_causes
 from pytest_quantcheck.verdict.comparison import Comparison
 from pytest_quantcheck.verdict.criterion import Criterion
 
@@ -33,6 +32,8 @@ def low_score_causes(
         return ()
     if not isinstance(run.vectors, Samples) or run.model.random_calibration:
         return ()
+    from pytest_quantcheck.verdict.causes.upstream.upstream import upstream_causes  # few scores are low
+
     return remedied(upstream_causes(run.model, data, floats, _TRIES))
 
 

@@ -16,9 +16,10 @@ from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Run
 from pytest_quantcheck.verdict.metrics.bootstrap import Drops, paired_drops
-from pytest_quantcheck.verdict.metrics.metric import Bools, Metric, Observations
+from pytest_quantcheck.verdict.metrics.metric import Bools, Metric, Observations, mean
 from pytest_quantcheck.verdict.metrics.paired import paired
 from pytest_quantcheck.verdict.score import Score
+from pytest_quantcheck.verdict.table import Table
 
 
 def measure(
@@ -80,6 +81,7 @@ class _Scoring:
         metric, seen = self.metric, self._observe(outputs, truth)
         of_float = None if floats is None else self._observe(floats, truth).outputs
         right = metric.per_sample(seen.outputs, seen.truth) if metric.per_sample is not None else None
+        float_right: Bools | None = None
         pair, lost, gained = None, np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_)
         if of_float is not None and metric.per_sample is not None and right is not None:
             float_right = metric.per_sample(of_float, seen.truth)
@@ -88,8 +90,8 @@ class _Scoring:
             metric=metric,
             samples=len(seen.names),
             vectors=len(self.samples),
-            value=_number(metric, seen.outputs, seen.truth),
-            float_value=None if of_float is None else _number(metric, of_float, seen.truth),
+            value=_value(metric, seen.outputs, seen.truth, right),
+            float_value=None if of_float is None else _value(metric, of_float, seen.truth, float_right),
             paired=pair,
             inherited=self.inherited,
             output=output,
@@ -98,9 +100,13 @@ class _Scoring:
             lost=_chosen(seen.names, lost),
             gained=_chosen(seen.names, gained),
             observation=self._observation,
-            detail=metric.detail(seen.outputs, seen.truth, self.classes) if metric.detail is not None else (),
+            tables=self._tables(seen),
             drops=None if of_float is None else self._drops(seen, of_float),
         )
+
+    def _tables(self, seen: Observations) -> Callable[[], tuple[Table, ...]] | None:
+        detail = self.metric.detail
+        return None if detail is None else lambda: detail(seen.outputs, seen.truth, self.classes)
 
     def _observe(self, outputs: Array, truth: Array) -> Observations:
         names = self.samples.names
@@ -124,9 +130,12 @@ def _chosen(names: Sequence[str], chosen: Bools) -> tuple[str, ...]:
     return tuple(names[int(at)] for at in np.flatnonzero(chosen))
 
 
-def _number(metric: Metric, outputs: Array, truth: Array) -> float:
-    """The score as a plain finite number; a user's metric may return any kind of number."""
-    score = metric.score(outputs, truth)
+def _value(metric: Metric, outputs: Array, truth: Array, right: Bools | None) -> float:
+    """The score as a plain finite number; a user's metric may return any kind of number.
+
+    Where observations are ``right`` or wrong it is their mean (see ``Metric``), and not computed again.
+    """
+    score = metric.score(outputs, truth) if right is None else mean(right)
     try:
         value = float(score)
     except (TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.verdict.metrics.bootstrap import Drops
@@ -22,7 +23,7 @@ class Score:
     run's vectors are a part of the test set and its outputs are the reference's: the score is then over the
     whole test set. ``of`` are the observations; ``right`` says per observation whether it was right, where
     the metric knows; ``lost`` and ``gained`` are the names of those that only the float model, or only this
-    run, got right. ``detail`` holds the numbers behind ``value``. ``drops`` draws the drop many times, where
+    run, got right. ``tables`` computes ``detail``. ``drops`` draws the drop many times, where
     there is a float model. ``judged``: limits are for it; a task's further metrics are only shown.
     """
 
@@ -40,8 +41,13 @@ class Score:
     judged: bool = True
     vectors: int = 0
     observation: str = "sample"
-    detail: tuple[Table, ...] = field(default=(), repr=False)
+    tables: Callable[[], tuple[Table, ...]] | None = field(default=None, repr=False, compare=False)
     drops: Callable[[], Drops] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def detail(self) -> tuple[Table, ...]:
+        """The numbers behind ``value``, computed when they are first asked for."""
+        return self.tables() if self.tables is not None else ()
 
     @property
     def name(self) -> str:

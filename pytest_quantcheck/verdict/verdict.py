@@ -85,8 +85,8 @@ class Verdict:
             lines += _indent(f"serial log: {self.run.log}")
         return "\n".join(lines)
 
-    def row(self) -> Row:
-        """Plain values for reports."""
+    def row(self, *, detailed: bool = True) -> Row:
+        """Plain values for reports; unless ``detailed`` without the tables behind a score."""
         run, cost = self.run, self.run.counters
         return Row(
             name=self.name,
@@ -100,7 +100,7 @@ class Verdict:
             build_id=run.device.build_id,
             data_sha256=run.vectors.digest.hex(),
             samples=len(run),
-            scores=tuple(map(_score_row, self.scores)),
+            scores=tuple(_score_row(score, detailed) for score in self.scores),
             exact=self.exact,
             criteria=self.criteria,
             divergence=self.divergence,
@@ -138,7 +138,7 @@ class Verdict:
         return tuple(found.values())[:_PICTURES]
 
 
-def _score_row(score: Score) -> ScoreRow:
+def _score_row(score: Score, detailed: bool) -> ScoreRow:
     return ScoreRow(
         metric=score.metric.name,
         value=score.value,
@@ -152,7 +152,7 @@ def _score_row(score: Score) -> ScoreRow:
         lost=score.lost,
         gained=score.gained,
         observation=score.observation,
-        detail=score.detail,
+        detail=score.detail if detailed else (),
     )
 
 

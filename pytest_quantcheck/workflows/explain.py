@@ -23,7 +23,9 @@ from pytest_quantcheck.verdict.causes.counters import rig_causes
 from pytest_quantcheck.verdict.causes.upstream.study import RISE, Study
 from pytest_quantcheck.verdict.causes.upstream.upstream import upstream_causes
 from pytest_quantcheck.verdict.causes.upstream.weights import float_weights
-from pytest_quantcheck.verdict.divergence import Divergence, differing_samples, locate
+from pytest_quantcheck.verdict.differing import differing_samples
+from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.locate import locate
 from pytest_quantcheck.verdict.metrics.metric import Bools
 from pytest_quantcheck.verdict.metrics.paired import paired
 from pytest_quantcheck.verdict.metrics.regression import sqnr

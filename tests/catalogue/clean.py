@@ -9,7 +9,7 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
 from pytest_quantcheck.verdict.causes.counters import rig_causes
-from pytest_quantcheck.verdict.divergence import locate
+from pytest_quantcheck.verdict.locate import locate
 from tests.catalogue import networks
 from tests.catalogue.device import Device
 from tests.catalogue.integers import SEEDS

@@ -11,7 +11,8 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Runner
 from pytest_quantcheck.verdict.causes.cause import UNKNOWN
-from pytest_quantcheck.verdict.divergence import differing_samples, locate
+from pytest_quantcheck.verdict.differing import differing_samples
+from pytest_quantcheck.verdict.locate import locate
 
 FOREIGN, CLEAN = "(outside the catalogue)", "(no fault)"
 

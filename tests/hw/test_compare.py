@@ -20,7 +20,7 @@ from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.runners.board import BoardRunner, board_artefact
 from pytest_quantcheck.runners.integer import IntegerRunner
-from pytest_quantcheck.verdict.divergence import locate
+from pytest_quantcheck.verdict.locate import locate
 from tests import documents
 
 if sys.version_info >= (3, 11):

@@ -19,7 +19,8 @@ from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.run import Run, Vectors
 from pytest_quantcheck.runners.tflm import TflmRunner
-from pytest_quantcheck.verdict.divergence import Divergence, locate
+from pytest_quantcheck.verdict.divergence import Divergence
+from pytest_quantcheck.verdict.locate import locate
 
 pytestmark = pytest.mark.host
 
