@@ -17,7 +17,7 @@ from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.espdl.convert import quantize_espdl
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.integer import IntegerRunner
-from pytest_quantcheck.verdict.divergence import locate
+from pytest_quantcheck.verdict.locate import locate
 from tests.catalogue.device import Device, operators, with_constant, with_params
 from tests.catalogue.integers import shuffled
 from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant, judge
