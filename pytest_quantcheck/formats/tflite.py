@@ -226,5 +226,6 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "DEPTH_TO_SPACE": ("DepthToSpaceOptions", ("BlockSize",)),
     "SPACE_TO_DEPTH": ("SpaceToDepthOptions", ("BlockSize",)),
     "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
+    "REVERSE_V2": ("ReverseV2Options", ()),
     "REDUCE_PROD": ("ReducerOptions", ("KeepDims",)),
 }

@@ -295,6 +295,26 @@ class TfliteWriter(TfliteFile):
         self.operator(kind, [x], [out], BlockSize=block)
         return out
 
+    def gather(self, x: Value, indices: int | Sequence[int], axis: int) -> Value:
+        """GATHER of constant ``indices`` along ``axis``; a single number takes the axis away."""
+        axis %= len(x.shape)
+        kept = () if isinstance(indices, int) else (len(indices),)
+        out = self._like(x, (*x.shape[:axis], *kept, *x.shape[axis + 1 :]))
+        self.operator("GATHER", [x, self.constant(indices)], [out], Axis=axis)
+        return out
+
+    def broadcast_to(self, x: Value, shape: Sequence[int]) -> Value:
+        """BROADCAST_TO."""
+        out = self._like(x, shape)
+        self.operator("BROADCAST_TO", [x, self.constant(list(shape))], [out])
+        return out
+
+    def reverse(self, x: Value, axes: Sequence[int]) -> Value:
+        """REVERSE_V2 along ``axes``."""
+        out = self._like(x, x.shape)
+        self.operator("REVERSE_V2", [x, self.constant(list(axes))], [out])
+        return out
+
     def unpack(self, x: Value, axis: int) -> list[Value]:
         """UNPACK along ``axis``."""
         axis %= len(x.shape)
@@ -371,6 +391,12 @@ class TfliteWriter(TfliteFile):
         """ELU."""
         out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
         self.operator("ELU", [x], [out])
+        return out
+
+    def rsqrt(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
+        """RSQRT."""
+        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
+        self.operator("RSQRT", [x], [out])
         return out
 
     def abs(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:

@@ -246,8 +246,8 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Slice:
-    """TRANSPOSE, SLICE, STRIDED_SLICE, DEPTH_TO_SPACE, SPACE_TO_DEPTH and each output of SPLIT, SPLIT_V and
-    UNPACK: a view of the input, copied.
+    """TRANSPOSE, SLICE, STRIDED_SLICE, GATHER, BROADCAST_TO, REVERSE_V2, DEPTH_TO_SPACE, SPACE_TO_DEPTH and
+    each output of SPLIT, SPLIT_V and UNPACK: a view of the input, copied.
 
     Output element ``(i, j, ...)`` is the input's element number ``offset + i * strides[0] +
     j * strides[1] + ...`` in row-major order, where the output is seen with ``shape``, or else its own.
@@ -308,7 +308,7 @@ class SoftmaxInt16:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, ELU and ABS for int8: ``values[x + 128]`` is the result for x.
+    """LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, ELU, ABS and RSQRT for int8: ``values[x + 128]`` belongs to x.
 
     256 entries.
     """

@@ -181,6 +181,29 @@ def reciprocal(x: npt.ArrayLike, integer_bits: int) -> tuple[IntArray, IntArray]
     return _one_over_one_plus(fraction), integer_bits - leading_zeros
 
 
+def reciprocal_square_root(x: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+    """``(multiplier, shift)`` with ``1 / sqrt(x) ~= multiplier / 2**31 * 2**shift`` for whole ``x`` from 1 to
+    2**29 - 1; 1 gives 2**31 - 1.
+
+    ``x`` is shifted left by pairs of bits into [1/2, 2), in Q3.28, then goes through five Newton-Raphson
+    steps. Source: TFLite ``GetInvSqrtQuantizedMultiplierExp``.
+    """
+    mul, value = saturating_rounding_doubling_high_mul, int64(x)
+    leading_zeros = 32 - np.frexp(value.astype(np.float64))[1].astype(np.int64)
+    pairs = (leading_zeros - 1) // 2 - 1
+    number = (value << 2 * pairs) >> 1
+    half = rounding_divide_by_pot(number, 1)
+    root = np.full_like(number, 1 << 28)
+    for _ in range(5):
+        cube = saturating_shift_left(mul(mul(root, root), root), 6)
+        root = saturating_shift_left(mul((1 << 28) + (1 << 27), root) - mul(half, cube), 3)
+    root = mul(root, 1518500250)  # sqrt(1/2) in Q0.31
+    shift = 11 - pairs
+    known = value > 1
+    multiplier = np.where(known, root << np.maximum(-shift, 0), INT32_MAX)
+    return multiplier, np.where(known, -np.maximum(shift, 0), 0)
+
+
 def _one_over_one_plus(a: IntArray) -> IntArray:
     """``1 / (1 + a)`` in Q0.31 for Q0.31 ``a`` in [0, 1)."""
     return saturating_shift_left(_inverse_of_half(a), 1)

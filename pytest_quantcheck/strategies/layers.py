@@ -14,7 +14,7 @@ from pytest_quantcheck.strategies.case import ModelCase
 from pytest_quantcheck.strategies.network import DTYPES, Network, known_dtype
 
 _INT8_ONLY = (
-    *("PRELU", "HARD_SWISH", "LEAKY_RELU", "ELU"),
+    *("PRELU", "HARD_SWISH", "LEAKY_RELU", "ELU", "RSQRT", "GATHER"),
     *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
 
@@ -156,6 +156,21 @@ def _softmax_layer(net: Network) -> tuple[list[Value], Value]:
     return [x], net.writer.softmax(x, beta, dtype)
 
 
+def _broadcast_layer(net: Network) -> tuple[list[Value], Value]:
+    """Some axes of one position are repeated; axes in front may be new."""
+    shape = tuple(net.choice((1, n)) for n in net.shape4()[net.integer(0, 3) :])
+    x = net.source(shape)
+    wanted = [net.integer(1, 4) if n == 1 else n for n in (*(1,) * net.integer(0, 4 - len(shape)), *shape)]
+    return [x], net.writer.broadcast_to(x, wanted)
+
+
+def _rsqrt_layer(net: Network) -> tuple[list[Value], Value]:
+    """Of what is not below 0, onto finer and onto coarser scales."""
+    x = net.writer.tensor(net.shape4(), net.dtype, scale=net.scale(), zero_point=-128, name="input")
+    scale = 2.0 ** net.integer(-12, 4) / math.sqrt(x.scale) * net.choice((1.0, 0.77))
+    return [x], net.writer.rsqrt(x, scale=scale, zero_point=net.zero_point())
+
+
 def _quantize_layer(net: Network) -> tuple[list[Value], Value]:
     source, x = net.edge_input(net.shape4())
     if x is source:
@@ -211,6 +226,9 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "DEPTH_TO_SPACE": _blocks_layer("DEPTH_TO_SPACE"),
     "SPACE_TO_DEPTH": _blocks_layer("SPACE_TO_DEPTH"),
     "UNPACK": _unary(Network.unpack),
+    "GATHER": _unary(Network.gather),
+    "BROADCAST_TO": _broadcast_layer,
+    "REVERSE_V2": _unary(Network.reverse),
     "PACK": _pack_layer,
     "CONCATENATION": _concatenation_layer,
     "RESIZE_NEAREST_NEIGHBOR": _unary(lambda net, x: net.resize("RESIZE_NEAREST_NEIGHBOR", x)),
@@ -222,6 +240,7 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "HARD_SWISH": _unary(Network.hard_swish),
     "LEAKY_RELU": _unary(Network.leaky_relu),
     "ELU": _unary(Network.elu),
+    "RSQRT": _rsqrt_layer,
     "RELU": _unary(lambda net, x: net.relu(x)),
     "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
     "QUANTIZE": _quantize_layer,

@@ -327,6 +327,21 @@ class Network:
         size = [self.choice((-1, self.integer(1, n - b))) for n, b in zip(x.shape, begin, strict=True)]
         return self.writer.slice(x, begin, size)
 
+    def gather(self, x: Value) -> Value:
+        """One position, the same one several times, or some at regular distances, in either direction."""
+        axis = self.integer(0, len(x.shape) - 1)
+        size = x.shape[axis]
+        first, last, step = self.integer(0, size - 1), self.integer(0, size - 1), self.integer(1, 3)
+        many = [first] * 3 if first == last else list(range(first, last, step if last > first else -step))
+        indices = first if self.draw(st.booleans()) and len(x.shape) > 1 else many
+        return self.writer.gather(x, indices, axis - len(x.shape) * self.integer(0, 1))
+
+    def reverse(self, x: Value) -> Value:
+        """Neighbouring axes, in any order."""
+        first = self.integer(0, len(x.shape) - 1)
+        axes = list(range(first, self.integer(first, len(x.shape) - 1) + 1))
+        return self.writer.reverse(x, self.draw(st.permutations(axes)))
+
     def split_v(self, x: Value) -> list[Value]:
         axis = self.integer(0, len(x.shape) - 1)
         cuts = sorted({self.integer(0, x.shape[axis]) for _ in range(3)} | {0, x.shape[axis]})

@@ -1,4 +1,4 @@
-"""Functions of one value: LOGISTIC, TANH, LEAKY_RELU, ELU, ABS and HARD_SWISH. Those of int8 are tables."""
+"""Functions of one value: LOGISTIC, TANH, LEAKY_RELU, ELU, ABS, RSQRT, HARD_SWISH; tables for int8."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pytest_quantcheck.numerics.fixed_point import rounding_divide_by_pot
 INT8_MIN, INT8_MAX = -128, 127
 
 SIGMOID_INTEGER_BITS = 4
+RSQRT_SHIFT = 20  # of the root of an integer, so that it is one itself
 ELU_LIMIT = 2**24  # steps of the output: below, float32 holds each with its zero point
 
 
@@ -121,6 +122,25 @@ def absolute(op: TfliteOperator) -> Table:
         rule = op.requantize(float(input_scale) / float(output_scale))
         steps = fixed_point.multiply_by_quantized_multiplier(steps, rule.multiplier[0], rule.shift[0])
     return Table(np.clip(fixed_point.wrap_int32(steps + output_zero_point), INT8_MIN, INT8_MAX))
+
+
+def rsqrt(op: TfliteOperator) -> Table:
+    """``1 / sqrt(x)``; of 0 the largest value. TFLM ends an inference that meets a value below 0, so the
+    input's zero point must leave none. Source: TFLM ``elementwise.cc``, ``RsqrtEvalQuantized``.
+    """
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    if input_zero_point != INT8_MIN:
+        op.fail(f"its input's zero point is {input_zero_point}; {INT8_MIN} is allowed: no value below 0")
+    with np.errstate(all="ignore"):
+        rule = op.requantize(np.float32(1.0 / float(np.sqrt(input_scale) * output_scale)))
+    multiplier, shift = int(rule.multiplier[0]), int(rule.shift[0])
+    if not RSQRT_SHIFT - 31 <= shift <= RSQRT_SHIFT:
+        op.fail(f"its scales, {input_scale:g} and {output_scale:g}, do not fit its arithmetic")
+    roots, shifts = fixed_point.reciprocal_square_root(np.arange(1, INT8_MAX - INT8_MIN + 1))
+    fine = fixed_point.multiply_by_quantized_multiplier(np.ones_like(roots), roots, shifts + RSQRT_SHIFT)
+    steps = fixed_point.multiply_by_quantized_multiplier(fine, multiplier, shift - RSQRT_SHIFT)
+    values = fixed_point.wrap_int32(steps + output_zero_point)
+    return Table(np.concatenate([[INT8_MAX], np.clip(values, INT8_MIN, INT8_MAX)]))
 
 
 def hard_swish(op: TfliteOperator) -> Table:

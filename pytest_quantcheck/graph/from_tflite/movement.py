@@ -48,9 +48,7 @@ def reshape(op: TfliteOperator) -> Reshape:
     return Reshape()
 
 
-def _view(
-    op: TfliteOperator, output: Tensor, offset: int, axes: Sequence[tuple[int, int]]
-) -> Slice | Reshape:
+def view(op: TfliteOperator, output: Tensor, offset: int, axes: Sequence[tuple[int, int]]) -> Slice | Reshape:
     """A view with ``(size, stride)`` along each of its axes; RESHAPE where it is the input as it lies."""
     op.require_one_scale((op.input(0), output))
     op.require_shape(output, [size for size, _ in axes])
@@ -70,7 +68,7 @@ def transpose(op: TfliteOperator) -> Slice | Reshape:
     if sorted(order) != list(range(len(shape))):
         op.fail(f"its permutation {order} does not fit the {len(shape)} dimensions of its input")
     strides = row_major(shape)
-    return _view(op, op.output, 0, [(shape[axis], strides[axis]) for axis in order])
+    return view(op, op.output, 0, [(shape[axis], strides[axis]) for axis in order])
 
 
 def strided_slice(op: TfliteOperator) -> Slice | Reshape:
@@ -99,7 +97,7 @@ def strided_slice(op: TfliteOperator) -> Slice | Reshape:
             op.fail(f"takes nothing of axis {axis} of {shape}")
         offset += chosen[0] * strides[axis]
         axes.append((len(chosen), step * strides[axis]))
-    return _view(op, op.output, offset, axes)
+    return view(op, op.output, offset, axes)
 
 
 def plain_slice(op: TfliteOperator) -> Slice | Reshape:
@@ -114,10 +112,11 @@ def plain_slice(op: TfliteOperator) -> Slice | Reshape:
         if begin < 0 or size < 1 or begin + size > n:
             op.fail(f"{sizes} elements from {begins} on do not lie within {shape}")
     offset = sum(begin * stride for begin, stride in zip(begins, strides, strict=True))
-    return _view(op, op.output, offset, list(zip(sizes, strides, strict=True)))
+    return view(op, op.output, offset, list(zip(sizes, strides, strict=True)))
 
 
-def _axis(op: TfliteOperator, value: int, rank: int) -> int:
+def axis_of(op: TfliteOperator, value: int, rank: int) -> int:
+    """An axis counted from the front, of ``rank`` dimensions of the input."""
     if not -rank <= value < rank:
         op.fail(f"axis {value} lies outside the {rank} dimensions of its input")
     return value % rank
@@ -129,14 +128,14 @@ def split(op: TfliteOperator) -> tuple[Slice | Reshape, ...]:
     op.arity(2, outputs=count)
     shape, strides = op.input(0).shape, row_major(op.input(0).shape)
     given = op.constant(1, "int32").reshape(-1)
-    axis = _axis(op, int(given[0]), len(shape)) if given.size == 1 else op.fail("needs one axis")
+    axis = axis_of(op, int(given[0]), len(shape)) if given.size == 1 else op.fail("needs one axis")
     if count < 1 or shape[axis] % count:
         op.fail(f"axis {axis} of {shape} has no {count} equal parts")
     part = shape[axis] // count
     axes = [
         (part if i == axis else n, stride) for i, (n, stride) in enumerate(zip(shape, strides, strict=True))
     ]
-    return tuple(_view(op, output, i * part * strides[axis], axes) for i, output in enumerate(op.outputs))
+    return tuple(view(op, output, i * part * strides[axis], axes) for i, output in enumerate(op.outputs))
 
 
 def split_v(op: TfliteOperator) -> tuple[Slice | Reshape, ...]:
@@ -145,7 +144,7 @@ def split_v(op: TfliteOperator) -> tuple[Slice | Reshape, ...]:
     shape, strides = op.input(0).shape, row_major(op.input(0).shape)
     sizes = [int(size) for size in op.constant(1, "int32").reshape(-1)]
     given = op.constant(2, "int32").reshape(-1)
-    axis = _axis(op, int(given[0]), len(shape)) if given.size == 1 else op.fail("needs one axis")
+    axis = axis_of(op, int(given[0]), len(shape)) if given.size == 1 else op.fail("needs one axis")
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = shape[axis] - sum(sizes) - 1
     if len(sizes) != len(op.outputs) or min(sizes) < 1 or sum(sizes) != shape[axis]:
@@ -156,7 +155,7 @@ def split_v(op: TfliteOperator) -> tuple[Slice | Reshape, ...]:
             (size if i == axis else n, stride)
             for i, (n, stride) in enumerate(zip(shape, strides, strict=True))
         ]
-        views.append(_view(op, output, first * strides[axis], axes))
+        views.append(view(op, output, first * strides[axis], axes))
         first += size
     return tuple(views)
 
@@ -203,12 +202,12 @@ def _block(op: TfliteOperator, source: Tensor) -> tuple[int, tuple[int, ...]]:
 def unpack(op: TfliteOperator) -> tuple[Slice | Reshape, ...]:
     """UNPACK: a view for each position of the axis."""
     shape, strides = op.input(0).shape, row_major(op.input(0).shape)
-    axis = _axis(op, op.option("Axis"), len(shape))
+    axis = axis_of(op, op.option("Axis"), len(shape))
     op.arity(1, outputs=shape[axis])
     if op.option("Num") != shape[axis]:  # TFLM goes by it
         op.fail(f"Num {op.option('Num')} is not the {shape[axis]} of axis {axis}")
     axes = [pair for i, pair in enumerate(zip(shape, strides, strict=True)) if i != axis]
-    return tuple(_view(op, output, i * strides[axis], axes) for i, output in enumerate(op.outputs))
+    return tuple(view(op, output, i * strides[axis], axes) for i, output in enumerate(op.outputs))
 
 
 def pack(op: TfliteOperator) -> Concatenation:
@@ -216,7 +215,7 @@ def pack(op: TfliteOperator) -> Concatenation:
     op.arity(max(1, op.option("ValuesCount")))
     sources = [op.input(i) for i in range(len(op.inputs))]
     op.require_one_scale(sources)
-    axis = _axis(op, op.option("Axis"), len(op.output.shape))
+    axis = axis_of(op, op.option("Axis"), len(op.output.shape))
     shape = list(sources[0].shape)
     for source in sources:
         if source.shape != sources[0].shape:

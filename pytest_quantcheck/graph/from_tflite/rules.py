@@ -17,6 +17,7 @@ from pytest_quantcheck.graph.from_tflite import (
     rescale,
     resize,
     softmax,
+    views,
 )
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import Params
@@ -53,6 +54,9 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
     "DEPTH_TO_SPACE": movement.depth_to_space,
     "SPACE_TO_DEPTH": movement.space_to_depth,
     "UNPACK": movement.unpack,
+    "GATHER": views.gather,
+    "BROADCAST_TO": views.broadcast_to,
+    "REVERSE_V2": views.reverse,
     "PACK": movement.pack,
     "CONCATENATION": movement.concatenation,
     "RESIZE_NEAREST_NEIGHBOR": resize.resize,
@@ -64,6 +68,7 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
     "HARD_SWISH": functions.hard_swish,
     "LEAKY_RELU": functions.leaky_relu,
     "ELU": functions.elu,
+    "RSQRT": functions.rsqrt,
     "RELU": rescale.relu,
     "RELU6": rescale.relu6,
     "QUANTIZE": rescale.quantize,

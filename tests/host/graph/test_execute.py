@@ -106,6 +106,19 @@ def test_every_int8_gives_the_elu_of_tflm(scale: float, step: float, zero_points
     assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("scale", [0.0011, 3 / 128, 0.0471, 0.5, 7.0])
+@pytest.mark.parametrize("step", [0.001, 0.031, 0.7])
+def test_every_int8_gives_the_rsqrt_of_tflm(scale: float, step: float, zero_point: int) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 256), scale=scale, zero_point=-128)
+    y = writer.rsqrt(x, scale=step, zero_point=zero_point)
+    model = QuantizedModel("every", writer.finish([x], [y]))
+    vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
+    ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
+    assert np.array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize(("bias", "rounding"), [(None, "reduced"), ("int64", "reduced"), ("int32", "double")])
 def test_the_sums_of_an_int16_convolution_follow_its_bias(bias: str | None, rounding: str) -> None:
     rng = np.random.default_rng(0)

@@ -215,6 +215,34 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda w, x: w.elu(x, scale=1e-9),
         r"operator 0 \(ELU\): its output scale 1e-09 is too small for its input scale 0.1",
     ),
+    "root of values below 0": (
+        lambda w, x: w.rsqrt(x, scale=0.1),
+        r"operator 0 \(RSQRT\): its input's zero point is 3; -128 is allowed: no value below 0",
+    ),
+    "uneven gather": (
+        lambda w, x: w.gather(x, [0, 1, 3], 1),
+        r"operator 0 \(GATHER\): its indices \[0, 1, 3\] are not evenly spaced; cut the parts out",
+    ),
+    "gather behind the end": (
+        lambda w, x: w.gather(x, [3, 4], 1),
+        r"operator 0 \(GATHER\): its indices \[3, 4\] do not lie within axis 1 of \(1, 4, 5, 2\)",
+    ),
+    "gather from the end": (
+        lambda w, x: w.gather(x, -1, 1),
+        r"operator 0 \(GATHER\): its indices \[-1\] do not lie within axis 1",
+    ),
+    "broadcast of a longer axis": (
+        lambda w, x: w.broadcast_to(x, (1, 4, 10, 2)),
+        r"operator 0 \(BROADCAST_TO\): \(1, 4, 5, 2\) does not broadcast to \[1, 4, 10, 2\]",
+    ),
+    "broadcast to fewer axes": (
+        lambda w, x: w.broadcast_to(x, (4, 5, 2)),
+        r"operator 0 \(BROADCAST_TO\): \(1, 4, 5, 2\) does not broadcast to \[4, 5, 2\]",
+    ),
+    "reverse along two axes with one between": (
+        lambda w, x: w.reverse(x, [1, 3]),
+        r"operator 0 \(REVERSE_V2\): its axes are \[1, 3\]; neighbouring ones are allowed",
+    ),
     "hard swish onto a far finer scale": (
         lambda w, x: w.hard_swish(x, scale=1e-5),
         r"operator 0 \(HARD_SWISH\): its scales, 0.1 and 1e-05, do not fit",
