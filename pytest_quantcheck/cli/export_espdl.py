@@ -34,6 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "-o", "--output", required=True, metavar="NAME", type=Path, help="NAME.cpp and NAME.hpp are written"
     )
     parser.add_argument(
+        "--model-class", metavar="CLASS", help="also write NAME_model.hpp: a class that uses the coefficients"
+    )
+    parser.add_argument(
         "--table", metavar="FILE", type=Path, help="also write the exponents: .json, or the toolkit's .pickle"
     )
 
@@ -49,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_quantcheck.quantizers.espdl.optimize import optimize
     from pytest_quantcheck.workflows.espdl import Calibrator
 
-    for suffix in (".cpp", ".hpp"):
+    for suffix in (".cpp", ".hpp", *(("_model.hpp",) if args.model_class else ())):
         check_file("--output", args.output.with_name(args.output.name + suffix), args.model)
     if not args.model.is_file():
         raise UsageError(f"there is no model {args.model}")
@@ -64,4 +67,8 @@ def run(args: argparse.Namespace) -> int:
         calibrator.generate_quantization_table(model, np.asarray(samples.x), table)
         folder_out = args.output.parent
         calibrator.export_coefficient_to_cpp(model, table, args.target, folder_out, args.output.name, True)
+        if args.model_class:
+            where = (args.target, folder_out, args.output.name)
+            written = calibrator.export_model_class(model, table, *where, args.model_class)
+            print(f"The class {args.model_class} is in {written}")
     return 0

@@ -89,6 +89,15 @@ def _values(
         yield from ((name, fed[name]) for name in inputs if name in names)
 
 
+def float_values(model: Any, samples: Sequence[Float32], names: Sequence[str]) -> dict[str, Array]:
+    """What a float ``ModelProto`` computes for the tensors ``names`` of ``samples``, (N, ...) each."""
+    session, inputs = _session(model, list(names))
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    for name, values in _values(session, inputs, samples, names):
+        found[name].append(values)
+    return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
 def exponent(seen: Range, dtype: str, cover: Cover, options: EspdlOptions) -> int:
     """The exponent for a tensor by the method that was asked for."""
     if options.calibration_method == "minmax" or seen.largest == 0 or seen.counts is None:

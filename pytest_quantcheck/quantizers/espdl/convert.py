@@ -35,16 +35,7 @@ def quantize_espdl(content: bytes, samples: Sequence[Float32], *, config: dict[s
     options = EspdlOptions.read(dict(wanted.options))
     rules = Rules.of(wanted.scheme, wanted.granularity == "per_channel", options)
     onnx = load_onnx()
-    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder, silence():
-        try:
-            opset = OPSET_INT16 if rules.dtype == "int16" else OPSET
-            simple = optimize(parse(content)).SerializeToString()
-            model = optimize(onnx.load(prepared(simple, opset, Path(folder))))
-        except QuantizationError:
-            raise
-        except Exception as error:  # the packages raise whatever their steps raise
-            raise QuantizationError(f"the model '{name}' cannot be prepared: {short(error)}") from error
-    require_known(model.graph)
+    model = simplified(content, rules.dtype, name)
     plan = Plan(model.graph)
     rounded = with_quantized_weights(model, plan, rules) if rules.generation == 2 else model
     seen = observe(rounded, samples, plan.quantized, options.calibration_method != "minmax")
@@ -63,6 +54,22 @@ def quantize_espdl(content: bytes, samples: Sequence[Float32], *, config: dict[s
     except Exception as error:  # ValidationError has no public base
         raise QuantizationError(f"ONNX's checker refuses the quantized model: {short(error)}") from error
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def simplified(content: bytes, dtype: str, name: str) -> Any:
+    """The float ``ModelProto`` whose tensors are quantized to ``dtype``. Raises ``QuantizationError``."""
+    onnx = load_onnx()
+    with tempfile.TemporaryDirectory(prefix="quantcheck-") as folder, silence():
+        try:
+            opset = OPSET_INT16 if dtype == "int16" else OPSET
+            simple = optimize(parse(content)).SerializeToString()
+            model = optimize(onnx.load(prepared(simple, opset, Path(folder))))
+        except QuantizationError:
+            raise
+        except Exception as error:  # the packages raise whatever their steps raise
+            raise QuantizationError(f"the model '{name}' cannot be prepared: {short(error)}") from error
+    require_known(model.graph)
+    return model
 
 
 def require_known(graph: Any) -> None:

@@ -16,6 +16,7 @@ from pytest_quantcheck.quantizers.espdl.calibration import exponent, observe
 from pytest_quantcheck.quantizers.espdl.exponents import Plan
 from pytest_quantcheck.quantizers.espdl.qdq import Builder
 from pytest_quantcheck.workflows.espdl.coefficients import write_coefficients
+from pytest_quantcheck.workflows.espdl.model_class import write_model_class
 from pytest_quantcheck.workflows.espdl.setting import Setting, check, checked
 from pytest_quantcheck.workflows.espdl.table import Table, read_table, write_table
 
@@ -82,6 +83,25 @@ class Calibrator:
         print(f"Exporting finish, the output files are: {shown}")
         if print_model_info:
             _print_info(graph, plan, table)
+
+    def export_model_class(
+        self,
+        model_proto: Any,
+        pickle_file_path: str | os.PathLike[str],
+        target_chip: str,
+        output_path: str | os.PathLike[str],
+        file_name: str,
+        class_name: str,
+    ) -> Path:
+        """Write ``file_name_model.hpp``: a class of ESP-DL 1.1 that uses the files of
+        ``export_coefficient_to_cpp``; the toolkit has no such method. Raises ``QuantizationError`` for a
+        layer that is not known here.
+        """
+        graph = checked(model_proto).graph
+        plan = Plan(graph)
+        table = read_table(pickle_file_path, set(plan.quantized))
+        setting = self._setting.but(target=target_chip)
+        return write_model_class(graph, plan, table, setting, Path(output_path), file_name, class_name)
 
 
 def require_cpu(providers: Sequence[str]) -> None:

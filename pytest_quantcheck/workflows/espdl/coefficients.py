@@ -55,8 +55,8 @@ def write_coefficients(
         if kind_of(node) not in COMPUTING:
             continue
         layer = quantize_layer(node, plan, exponents, setting.rules, table.constants)
-        title = _identifier(node.name or node.output[0], taken)
-        _require_order(graph, node)
+        title = identifier(node.name or node.output[0], taken)
+        require_order(graph, node)
         parts.append(_filter(node, layer, title, setting))
         if layer.bias is not None:
             parts.append(_bias(layer, title, setting))
@@ -76,7 +76,7 @@ def _write(parts: Iterable[Source], folder: Path, name: str, setting: Setting) -
     return cpp, hpp
 
 
-def _identifier(name: str, taken: set[str]) -> str:
+def identifier(name: str, taken: set[str]) -> str:
     """A name for C++ that no other layer has."""
     word = re.sub(r"\W", "_", name, flags=re.ASCII)
     word = f"_{word}" if word[0].isdigit() else word
@@ -86,7 +86,7 @@ def _identifier(name: str, taken: set[str]) -> str:
     return word
 
 
-def _require_order(graph: Any, node: Any) -> None:
+def require_order(graph: Any, node: Any) -> None:
     """ESP-DL flattens height, width, channel; a Gemm behind a Flatten of NCHW has its rows otherwise."""
     makers = {name: each for each in graph.node for name in each.output}
     maker = makers.get(node.input[0])
@@ -161,12 +161,18 @@ def _bias(layer: Layer, title: str, setting: Setting) -> Source:
     )
 
 
+def merged_activation(plan: Plan, node: Any) -> Any:
+    """The Relu, LeakyRelu or Clip that alone reads a layer's result and becomes a part of it, or None."""
+    readers = plan.readers.get(node.output[0], [])
+    alone = len(readers) == 1 and node.output[0] not in plan.outputs
+    return readers[0] if alone and kind_of(readers[0]) in ("Relu", "LeakyRelu", "Clip") else None
+
+
 def _activation(plan: Plan, node: Any, title: str, setting: Setting) -> list[Source]:
     """The one directly behind a layer, where ESP-DL has it."""
-    readers = plan.readers.get(node.output[0], [])
-    if len(readers) != 1 or node.output[0] in plan.outputs:
+    reader = merged_activation(plan, node)
+    if reader is None:
         return []
-    (reader,) = readers
     kind = f"{setting.bit}_t"
     if kind_of(reader) == "Relu":
         return [_getter("Activation", kind, title, "activation", "", f"{title}_activation(ReLU)")]
