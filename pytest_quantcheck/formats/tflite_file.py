@@ -16,6 +16,7 @@ from pytest_quantcheck.formats.tflite import OPTIONS
 from pytest_quantcheck.numerics.arrays import Array
 
 _SCHEMA_VERSION = 3
+_VERSIONS = {"BROADCAST_TO": 3}  # LiteRT has no earlier one for 16 bits
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def _operator_code(builder: Any, kind: str) -> int:
     tflite.OperatorCodeStart(builder)
     tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(code, 127))
     tflite.OperatorCodeAddBuiltinCode(builder, code)
-    tflite.OperatorCodeAddVersion(builder, 1)
+    tflite.OperatorCodeAddVersion(builder, _VERSIONS.get(kind, 1))
     return int(tflite.OperatorCodeEnd(builder))
 
 
