@@ -30,6 +30,14 @@ def shortened(names: Sequence[str], most: int) -> str:
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of as many cells each, one below the other, two spaces apart."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
 def clipped(text: str, most: int) -> str:
     """``text``; of more than ``most`` characters the first, and three dots."""
     return text if len(text) <= most else f"{text[: most - 3]}..."

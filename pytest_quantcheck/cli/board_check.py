@@ -1,21 +1,27 @@
-"""``quantcheck boards --check NAME``: is a board fit for tests? One line per step, a remedy where not."""
+"""``quantcheck boards --check NAME|all``: is a board fit for tests? One line per step, a remedy where not."""
 
 from __future__ import annotations
 
 import argparse
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pytest_quantcheck.cli.rig import purpose
 from pytest_quantcheck.errors import QuantcheckError, RigFault
 from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
+from pytest_quantcheck.rig.leased import LeasedBoard, LeaseOptions
 from pytest_quantcheck.rig.link.line import BASE_BAUD
+from pytest_quantcheck.rig.mlperf.session import MlperfSession
+from pytest_quantcheck.rig.presence import absence
 from pytest_quantcheck.rig.session import BoardSession
-from pytest_quantcheck.wording import first_line
+from pytest_quantcheck.rig.spoken import MLPERF_TINY
+from pytest_quantcheck.wording import columns, first_line
 
 RATES = (BASE_BAUD, 230400, 460800, 921600)
 _ECHOES = 24
@@ -24,6 +30,10 @@ _ROUNDS = 10_000
 _CLOCK_TRIES, _CLOCK_SECONDS = 5, 0.2
 _CLOCK_TOLERANCE = 0.01  # an internal RC oscillator of an STM32F4 is trimmed to 1 %
 _SAMPLES = 10
+_STEPS = ("lease", "flash", "boot", "link", "counter", "model")
+_USAGE = "usage"
+
+Session = TypeVar("Session", bound=LeasedBoard[Any])
 
 
 @dataclass(frozen=True)
@@ -35,37 +45,84 @@ class Result:
     remedy: str = ""
 
     def __str__(self) -> str:
-        line = f"{'FAIL' if self.remedy else 'ok':5}{self.step:10}{self.text}"
+        word = "FAIL" if self.remedy else "" if self.step == "log" else "ok"
+        line = f"{word:5}{self.step:10}{self.text}"
         return f"{line}\n{'':15}what to do: {self.remedy}" if self.remedy else line
 
 
-def check_board(entry: BoardEntry, args: argparse.Namespace) -> int:
-    """Check ``entry`` step by step, printing as it goes; 0 when it is fit, 3 when not."""
-    ledger = FaultLedger(retries=args.retries)
-    failed = False
-    with BoardSession(
-        [entry],
-        log_dir=args.log_dir,
-        who=purpose(args),
-        lease_timeout=args.lease_timeout,
-        ledger=ledger,
-        storage=args.storage,
-        deadlines=Deadlines.of_runs(args.run_timeout),
-    ) as session:
-        for step in (_bring_up, _link, _counter, _model):
-            for result in _results(step, session):
+def check_boards(boards: Sequence[BoardEntry], args: argparse.Namespace) -> int:
+    """Check each of ``boards``, step by step, printing as it goes; of several a table at the end.
+
+    0 when all are fit, 3 when not; 2 when the only ones that are not are wrong in the inventory.
+    """
+    found: dict[str, list[Result]] = {}
+    for entry in boards:
+        if len(boards) > 1:
+            print(f"{entry.name}:", flush=True)
+        found[entry.name] = []
+        try:
+            for result in _checked(entry, args):
                 print(result, flush=True)
-                failed |= bool(result.remedy)
-            if ledger.quarantined:
-                break
-        if ledger.faults and not ledger.quarantined:
-            overcome = "; ".join(first_line(fault) for fault in ledger.faults)
-            print(Result("retries", f"{len(ledger.faults)} used, to overcome: {overcome}"))
-        print(f"{'':5}{'log':10}{session.log}")
+                found[entry.name].append(result)
+        except QuantcheckError as error:
+            if len(boards) == 1:
+                raise
+            found[entry.name].append(Result(_USAGE, str(error), "correct what the text says"))
+            print(found[entry.name][-1], flush=True)
+    if len(boards) > 1:
+        print(f"\n{_table(found)}")
+    failed = {result.step for results in found.values() for result in results if result.remedy}
+    if failed == {_USAGE}:
+        return QuantcheckError.exit_code
     return RigFault.exit_code if failed else 0
 
 
-def _results(step: Callable[[BoardSession], Iterator[Result]], session: BoardSession) -> Iterator[Result]:
+def _table(found: Mapping[str, Sequence[Result]]) -> str:
+    """A row per board, a column per step; a step that was not reached has a dash."""
+    rows = [("BOARD", *(step.upper() for step in _STEPS), "FIT")]
+    for name, results in found.items():
+        failed = {result.step for result in results if result.remedy}
+        seen = {result.step for result in results}
+        cells = ["FAIL" if step in failed else "ok" if step in seen else "-" for step in _STEPS]
+        others = sorted(failed - set(_STEPS))
+        rows.append((name, *cells, f"no: {', '.join(others)}" if others else "no" if failed else "yes"))
+    return columns(rows)
+
+
+def _checked(entry: BoardEntry, args: argparse.Namespace) -> Iterator[Result]:
+    """What each step of one board finds; a fault ends it."""
+    if missing := absence(entry):
+        yield Result("link", f"{entry.name} is absent: {missing}", "plug it in, or correct its port")
+        return
+    ledger = FaultLedger(retries=args.retries)
+    options: LeaseOptions = {
+        "log_dir": args.log_dir,
+        "who": purpose(args),
+        "lease_timeout": args.lease_timeout,
+        "ledger": ledger,
+        "deadlines": Deadlines.of_runs(args.run_timeout),
+    }
+    if entry.protocol == MLPERF_TINY:
+        with MlperfSession([entry], **options) as theirs:
+            yield from _ended(ledger, theirs.log, _results(_identity, theirs))
+        return
+    with BoardSession([entry], storage=args.storage, **options) as session:
+        yield from _ended(ledger, session.log, *(_results(step, session) for step in _OURS))
+
+
+def _ended(ledger: FaultLedger, log: Path, *steps: Iterator[Result]) -> Iterator[Result]:
+    """The results of ``steps`` until the board is out of service, what was overcome, and the log."""
+    for results in steps:
+        yield from results
+        if ledger.quarantined:
+            break
+    if ledger.faults and not ledger.quarantined:
+        overcome = "; ".join(first_line(fault) for fault in ledger.faults)
+        yield Result("retries", f"{len(ledger.faults)} used, to overcome: {overcome}")
+    yield Result("log", str(log))
+
+
+def _results(step: Callable[[Session], Iterator[Result]], session: Session) -> Iterator[Result]:
     """The results of a step; a fault that ends it is the last one. Without a board no step can follow:
     a wrong inventory is an error of usage.
     """
@@ -75,9 +132,9 @@ def _results(step: Callable[[BoardSession], Iterator[Result]], session: BoardSes
         text, _, remedy = fault.reason.partition("\nwhat to do: ")
         yield Result(fault.kind, text, remedy or "look at the text above")
     except QuantcheckError as error:
-        if step is _bring_up:
+        if step in (_bring_up, _identity):
             raise
-        yield Result("usage", str(error), "correct what the text says and check again")
+        yield Result(_USAGE, str(error), "correct what the text says and check again")
 
 
 def _bring_up(session: BoardSession) -> Iterator[Result]:
@@ -94,6 +151,17 @@ def _bring_up(session: BoardSession) -> Iterator[Result]:
         "boot",
         f"{chip}, {hello.runtime} {hello.version}, firmware {hello.build_id} "
         f"(CRC-32 {hello.firmware_crc32:08x} computed now), after {time.monotonic() - began:.1f} s",
+    )
+
+
+def _identity(session: MlperfSession) -> Iterator[Result]:
+    began = time.monotonic()
+    identity = session.start()
+    yield Result("lease", f"{session.entry.name} is ours")
+    yield Result(
+        "boot",
+        f"{identity.vendor} answers mlperf_tiny, holds {identity.model} ({identity.profile}), "
+        f"after {time.monotonic() - began:.1f} s",
     )
 
 
@@ -211,3 +279,6 @@ def _model(session: BoardSession) -> Iterator[Result]:
         f"{run.counters[0]:,} {run.unit}",
         "find the operator: quantcheck compare MODEL --a integer --b NAME --inputs X.npy" if wrong else "",
     )
+
+
+_OURS = (_bring_up, _link, _counter, _model)

@@ -8,8 +8,10 @@ import sys
 from pytest_quantcheck.cli.rig import add_rig_options, read_inventory
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import sound_families
-from pytest_quantcheck.rig.inventory import FILE_NAME, Inventory, dumps
+from pytest_quantcheck.rig.inventory import ALL, FILE_NAME, Inventory, dumps
 from pytest_quantcheck.rig.lease import holder
+from pytest_quantcheck.rig.presence import absence, sharing
+from pytest_quantcheck.wording import columns
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,22 +27,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     what.add_argument(
         "--check",
-        metavar="NAME",
-        help="lease, flash, boot, link errors by baud rate, counter against the host's clock, a known model",
+        metavar="NAME|all",
+        help="lease, flash, boot, link errors by baud rate, counter against the host's clock, a known "
+        "model; all: every board, and a table",
     )
     add_rig_options(parser)
     parser.set_defaults(retries=0)  # a check that repeats itself would hide what it looks for
 
 
 def run(args: argparse.Namespace) -> int:
-    """List, scan or check; 0, or 3 when a check met a fault of the rig."""
+    """List, scan or check; 0, or what ``check_boards`` returns."""
     if args.scan:
         return _scan()
     inventory = read_inventory(args)
     if args.check:
-        from pytest_quantcheck.cli.board_check import check_board
+        from pytest_quantcheck.cli.board_check import check_boards
 
-        return check_board(inventory.board(args.check), args)
+        boards = list(inventory) if args.check == ALL else [inventory.board(args.check)]
+        return check_boards(boards, args)
     _list(inventory)
     return 0
 
@@ -63,16 +67,19 @@ def _scan() -> int:
 def _list(inventory: Inventory) -> None:
     rows = [("NAME", "FAMILY", "TARGET", "PORT", "TAGS", "STATE")]
     rows += [
-        (b.name, b.family, b.target, b.port or b.probe or "-", ",".join(b.tags) or "-", _state(b))
+        (b.name, b.family, b.target, b.port or b.probe or "-", ",".join(b.tags) or "-", _state(b, inventory))
         for b in inventory
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(columns(rows))
 
 
-def _state(board: BoardEntry) -> str:
+def _state(board: BoardEntry, inventory: Inventory) -> str:
     if board.virtual:
         return "virtual: a process of its own for everybody"
     held = holder(board)
-    return f"held by {held}" if held else "free"
+    found = [f"held by {held}" if held else "free"]
+    if missing := absence(board):
+        found = [f"absent: {missing}"]
+    if others := sharing(board, inventory):
+        found.append(f"one port or probe with {', '.join(others)}: whoever takes one has both")
+    return "; ".join(found)

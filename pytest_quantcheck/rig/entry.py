@@ -58,6 +58,6 @@ class BoardEntry:
         """``UsageError`` for a key of ``[board.settings]`` that nobody reads; ``named``: what is allowed."""
         if unknown := sorted(key for key in self.settings if key not in known):
             raise UsageError(
-                f"{self.where}: [board.settings] {unknown[0]} = {self.settings[unknown[0]]!r} "
-                f"is not known to the family {self.family}; allowed: {named}"
+                f"{self.where}: board {self.name!r}: [board.settings] {unknown[0]} = "
+                f"{self.settings[unknown[0]]!r} is not known to the family {self.family}; allowed: {named}"
             )

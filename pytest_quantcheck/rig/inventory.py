@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from pytest_quantcheck.errors import ModelError, PluginError, UsageError
 from pytest_quantcheck.formats.toml import read_toml
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family, family_names, sound_families
+from pytest_quantcheck.rig.protocols.checking import Checking
 from pytest_quantcheck.rig.spoken import QUANTCHECK, check_pool, check_protocol
 
 VIRTUAL = "virtual"
 FILE_NAME = "boards.toml"
 ENVIRONMENT = "QC_RIG"
+ALL = "all"
+"""Every board of an inventory, where a command wants a name."""
 
 _TYPES: dict[str, type] = {
     "name": str,
@@ -230,7 +234,16 @@ def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
     values["firmware"] = _firmware(where, file, table.get("firmware", usual))
     entry = BoardEntry(**values, virtual=own, source=str(file))
     check_protocol(entry, where)
+    _check_by_family(entry)
     return entry
+
+
+def _check_by_family(entry: BoardEntry) -> None:
+    """What only its family knows to be wrong; a broken plug-in is told when the board is opened."""
+    with suppress(PluginError):
+        found = family(entry.family)
+        if isinstance(found, Checking):
+            found.check(entry)
 
 
 def _check_type(where: str, key: str, value: object) -> None:
@@ -250,6 +263,10 @@ def _check_values(where: str, table: Mapping[str, Any]) -> None:
         raise UsageError(
             f"{where}: name = {table['name']!r}; allowed: letters, digits, '_', '.', '-', "
             f"the first a letter or digit (it becomes part of file names)"
+        )
+    if table["name"] == ALL:
+        raise UsageError(
+            f"{where}: name = {ALL!r} is taken: quantcheck boards --check {ALL} means every board"
         )
     if table["family"] not in family_names():
         raise UsageError(

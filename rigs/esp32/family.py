@@ -54,14 +54,19 @@ class Esp32Family:
                 )
         return found
 
-    def open(self, entry: BoardEntry, log_dir: Path) -> Board:
-        """Take a board into use; for the virtual one, start its process."""
+    def check(self, entry: BoardEntry) -> None:
+        """The chip must be one that our firmware runs on."""
         if entry.target not in self.targets():
             raise UsageError(
-                f"{entry.where}: target={entry.target!r} is not known to the family esp32; "
-                f"allowed: {', '.join(self.targets())}. Other ESP32 chips need firmware of your own"
+                f"{entry.where}: board {entry.name!r}: target = {entry.target!r} is not known to the "
+                f"family esp32; allowed: {', '.join(self.targets())}. Other ESP32 chips need firmware "
+                "of your own"
             )
         entry.check_settings(("flash_baud",), "flash_baud")
+
+    def open(self, entry: BoardEntry, log_dir: Path) -> Board:
+        """Take a board into use; for the virtual one, start its process."""
+        self.check(entry)
         if entry.virtual or entry.target == VIRTUAL:
             from rigs.esp32.virtual_board import VirtualEsp32Board
 

@@ -30,12 +30,16 @@ class PosixFamily:
     def scan(self) -> Sequence[BoardEntry]:
         return ()
 
+    def check(self, entry: BoardEntry) -> None:
+        """Its settings; the name of a target costs nothing before the board is opened."""
+        known = ("flash", "max_baud", "pool", "runtime")
+        entry.check_settings(known, ", ".join(known))
+
     def open(self, entry: BoardEntry, log_dir: Path) -> Board:
         """Compile the firmware where that is needed, then start it; its console is a pty."""
         from rigs.posix.board import PosixBoard
 
         if entry.target != TARGET:
             raise UsageError(f"{entry.where}: target {entry.target!r} is not known; allowed: {TARGET}")
-        known = ("flash", "max_baud", "pool", "runtime")
-        entry.check_settings(known, ", ".join(known))
+        self.check(entry)
         return PosixBoard(entry, log_dir)

@@ -28,14 +28,18 @@ class SerialFamily:
         """None: a port does not say what is behind it."""
         return ()
 
-    def open(self, entry: BoardEntry, log_dir: Path) -> Board:  # noqa: ARG002
-        """Nothing is opened before the console is."""
-        from rigs.serial.board import SerialBoard
-
+    def check(self, entry: BoardEntry) -> None:
+        """Nothing can be flashed, nothing set."""
         if entry.firmware != "external":
             raise UsageError(
                 f'{entry.where}: board {entry.name!r} of the family serial needs firmware = "external": '
                 "nobody here knows how to flash it"
             )
         entry.check_settings((), "none")
+
+    def open(self, entry: BoardEntry, log_dir: Path) -> Board:  # noqa: ARG002
+        """Nothing is opened before the console is."""
+        from rigs.serial.board import SerialBoard
+
+        self.check(entry)
         return SerialBoard(entry)

@@ -14,6 +14,7 @@ from pytest_quantcheck.rig.protocols.board import Board
 from rigs.common.stable_name import stable_name
 from rigs.stm32.chips import CHIPS, PROGRAM, ST_VENDOR, STLINKS_WITH_CONSOLE, VIRTUAL, VIRTUAL_CHIP
 
+_SETTINGS = frozenset({"flash", "usart", "engine"})
 UNKNOWN_TARGET = "unknown"  # what `scan` prints: the person at the bench knows the chip
 
 
@@ -51,23 +52,36 @@ class STM32Family:
         known = {entry.probe for entry in found}
         return (*found, *(entry for entry in _other_probes(self.name) if entry.probe not in known))
 
-    def open(self, entry: BoardEntry, log_dir: Path) -> Board:
-        """Take a board into use; for the virtual one, start its process."""
-        if entry.settings:
+    def check(self, entry: BoardEntry) -> None:
+        """Settings must be ours or pyOCD's, a target one that pyOCD can flash; where pyOCD is not installed,
+        only what needs no pyOCD to be known is told.
+        """
+        names = ", ".join(chip.target for chip in CHIPS)
+        if entry.target == UNKNOWN_TARGET:
+            raise UsageError(
+                f"{entry.where}: board {entry.name!r}: replace target = {UNKNOWN_TARGET!r} by the "
+                f"chip's name: {names}, or any other that `pyocd list --targets` shows"
+            )
+        if find_spec("pyocd") is None:
+            return
+        if set(entry.settings) - _SETTINGS:
             from pyocd.core.options import OPTIONS_INFO
 
-            known = {"flash", "usart", "engine", *OPTIONS_INFO}
+            known = {*_SETTINGS, *OPTIONS_INFO}
             entry.check_settings(known, "flash, usart, engine (virtual boards), pyOCD's session options")
+        flashed = entry.firmware != "external" and entry.target not in self.targets()
+        if flashed and "pack" not in entry.settings:
+            from rigs.stm32.targets import check_target
+
+            check_target(entry)
+
+    def open(self, entry: BoardEntry, log_dir: Path) -> Board:
+        """Take a board into use; for the virtual one, start its process."""
+        self.check(entry)
         if entry.virtual or entry.target == VIRTUAL:
             from rigs.stm32.virtual_board import VirtualSTM32Board
 
             return VirtualSTM32Board(entry, log_dir)
-        if entry.target == UNKNOWN_TARGET:
-            names = ", ".join(chip.target for chip in CHIPS)
-            raise UsageError(
-                f"{entry.where}: replace target = {UNKNOWN_TARGET!r} by the chip's name: "
-                f"{names}, or any other that `pyocd list --targets` shows"
-            )
         from rigs.stm32.board import STM32Board
 
         return STM32Board(entry, log_dir)

@@ -6,9 +6,12 @@ same in the whole family (RM0090 3, RM0368 3, RM0383 3, RM0390 3, RM0402 3).
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
 
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig.entry import BoardEntry
 from rigs.stm32.chips import CHIPS, KIB, RAM_BASE, Chip, sectors
 
 _PAGE = 0x1000
@@ -25,6 +28,31 @@ def register_targets() -> None:
     for chip in CHIPS:
         if chip.target not in TARGET:
             TARGET[chip.target] = _target_class(chip)
+
+
+def check_target(entry: BoardEntry) -> None:
+    """``UsageError`` for a target that neither we, nor pyOCD, nor a pack that is installed, knows."""
+    from pyocd.target import TARGET, normalise_target_type_name
+
+    wanted = normalise_target_type_name(entry.target)
+    known = {*(chip.target for chip in CHIPS), *TARGET}
+    if wanted in known or wanted in (packed := _targets_of_packs()):
+        return
+    near = get_close_matches(wanted, sorted(known | packed), n=3)
+    raise UsageError(
+        f"{entry.where}: board {entry.name!r}: target = {entry.target!r} is not known to pyOCD"
+        + (f"; did you mean {' or '.join(near)}?" if near else "")
+        + f" A chip of a CMSIS pack needs it: pyocd pack install {entry.target}"
+    )
+
+
+def _targets_of_packs() -> set[str]:
+    try:
+        from pyocd.target.pack.pack_target import ManagedPacks
+
+        return {str(device.part_number).lower() for device in ManagedPacks.get_installed_targets()}
+    except Exception:  # pyOCD's cache of packs is not ours: a damaged one must not hide a board
+        return set()
 
 
 def _target_class(chip: Chip) -> type[Any]:

@@ -1,0 +1,106 @@
+"""``quantcheck boards``: present or absent, one board under two names, a whole lab in one table."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_quantcheck.cli import main
+from tests.mlperf_device import MlperfTinyDevice
+
+pytestmark = pytest.mark.host
+
+THEIRS = """
+[[board]]
+name = "{name}"
+family = "serial"
+target = "any"
+port = "{port}"
+protocol = "mlperf_tiny"
+"""
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """``lab(text)`` writes ``boards.toml`` in a folder of its own, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QC_RIG", "boards.toml")
+    monkeypatch.setenv("QC_LEASE_DIR", str(tmp_path / "leases"))
+    return lambda text: (tmp_path / "boards.toml").write_text(text)
+
+
+def test_the_list_says_absent_and_names_who_shares_a_port(lab, tmp_path, capsys):
+    (tmp_path / "tty").touch()
+    lab(
+        THEIRS.format(name="one", port=tmp_path / "tty")
+        + THEIRS.format(name="two", port=tmp_path / "tty")
+        + THEIRS.format(name="gone", port=tmp_path / "none")
+    )
+    assert main(["boards"]) == 0
+    said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert said["one"].endswith("free; one port or probe with two: whoever takes one has both")
+    assert said["two"].endswith("free; one port or probe with one: whoever takes one has both")
+    assert said["gone"].endswith(f"absent: there is no {tmp_path / 'none'}")
+
+
+def test_check_all_ends_in_a_table_of_all_boards(lab, tmp_path, capsys):
+    device = MlperfTinyDevice(lambda sample: [1.0])
+    lab(THEIRS.format(name="theirs", port=device.url) + THEIRS.format(name="gone", port=tmp_path / "none"))
+    assert main(["boards", "--check", "all", "--rig", "boards.toml"]) == 3
+    printed = capsys.readouterr().out
+    assert "unit test answers mlperf_tiny, holds kws01" in printed
+    assert [line.split() for line in printed.splitlines()[-3:]] == [
+        ["BOARD", "LEASE", "FLASH", "BOOT", "LINK", "COUNTER", "MODEL", "FIT"],
+        ["theirs", "ok", "-", "ok", "-", "-", "-", "yes"],
+        ["gone", "-", "-", "-", "FAIL", "-", "-", "no"],
+    ]
+    device.close()
+
+
+def test_a_lab_whose_boards_are_fit_ends_with_0(lab, capsys):
+    device = MlperfTinyDevice(lambda sample: [1.0])
+    lab(THEIRS.format(name="a", port=device.url))
+    assert main(["boards", "--check", "all", "--rig", "boards.toml"]) == 0
+    assert "FAIL" not in capsys.readouterr().out
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "settings", "words"),
+    [
+        ("stm32", "unknown", "", "replace target = 'unknown' by the chip's name: stm32f4"),
+        (
+            "stm32",
+            "stm32f446rx",
+            "",
+            "target = 'stm32f446rx' is not known to pyOCD; did you mean stm32f446xe or stm32f446re",
+        ),
+        ("esp32", "esp32s3", "", "target = 'esp32s3' is not known to the family esp32; allowed: esp32c3"),
+        (
+            "stm32",
+            "stm32f446re",
+            'conect_mode = "halt"',
+            "conect_mode = 'halt' is not known to the family stm32",
+        ),
+        ("esp32", "esp32c3", 'flash_buad = "1"', "flash_buad = '1' is not known to the family esp32"),
+        ("posix", "posix", 'max_buad = "1"', "max_buad = '1' is not known to the family posix"),
+        ("serial", "any", 'flash = "x"', "flash = 'x' is not known to the family serial"),
+    ],
+)
+def test_wrong_targets_and_settings_are_told_when_the_file_is_read(
+    lab, capsys, family, target, settings, words
+):
+    external = 'firmware = "external"\n' if family == "serial" else ""
+    lab(
+        f'[[board]]\nname = "b1"\nfamily = "{family}"\ntarget = "{target}"\nport = "/dev/null"\n{external}'
+        f"[board.settings]\n{settings}\n"
+    )
+    assert main(["boards"]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "board 'b1'" in said
+
+
+def test_a_board_cannot_be_called_all(lab, capsys):
+    lab(THEIRS.format(name="all", port="/dev/null"))
+    assert main(["boards"]) == 2
+    assert "name = 'all' is taken" in capsys.readouterr().err
