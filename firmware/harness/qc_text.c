@@ -4,13 +4,15 @@
 
 int qc_text_push(qc_text_t *text, uint8_t byte) {
   text->silence_ms = 0;
-  if (text->whole || byte == 0) *text = (qc_text_t){0};
-  if (byte == 0 || byte == '\r' || byte == '\n') return 0;
-  if (byte < 0x20 || byte > 0x7e) text->spoiled = 1;
+  if (text->whole || byte == 0) *text = (qc_text_t){.behind_text = byte != 0};
+  if (byte == 0) return 0;
+  /* Not elsewhere: two types of frames have the values of CR and LF. */
+  if (text->behind_text && text->bytes == 0 && (byte == '\r' || byte == '\n')) return 0;
+  if (byte < 0x20 || byte > 0x7e || (byte == '%' && text->bytes == 0)) text->spoiled = 1;
   if (text->spoiled) return 0;
   if (byte == '%') {
     text->whole = 1;
-    return text->bytes != 0;
+    return 1;
   }
   if (text->bytes < QC_TEXT_MAX) text->line[text->bytes++] = (char)byte;
   return 0;

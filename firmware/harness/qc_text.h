@@ -12,8 +12,9 @@ typedef struct {
   char line[QC_TEXT_MAX + 1];
   uint32_t bytes;
   uint32_t silence_ms;
-  uint8_t whole;   /* `line` has been handed out: the next byte begins another */
-  uint8_t spoiled; /* not text but a frame, or noise: until a zero, or silence */
+  uint8_t behind_text; /* a command went before: the end of its line may follow */
+  uint8_t whole;       /* `line` has been handed out: the next byte begins another */
+  uint8_t spoiled;     /* not text but a frame, or noise: until a zero, or silence */
 } qc_text_t;
 
 /* Returns 1 when `byte` ends a command; `line` holds it until the next byte is pushed. The second

@@ -118,7 +118,7 @@ def test_what_is_written_is_read_back_the_same(boards_toml):
         port='/dev/serial/by-id/usb-"é"',
         tags=("a", "b"),
         reset="uhubctl -a cycle",
-        settings={"flash mode": "dio"},
+        settings={"flash_baud": "115200"},
         source="scan",
     )
     path = boards_toml(inventory.dumps([entry, BoardEntry("b-2", "stm32", "stm32f405xg", port="COM7")]))
@@ -210,6 +210,6 @@ def test_a_wrong_word_about_another_protocol_is_named(boards_toml, old, new, wor
 
 
 def test_boards_of_one_target_speak_alike(boards_toml):
-    other = NUCLEO.replace("stm32f446re", "l4r5")
+    other = NUCLEO.replace("stm32f446re", "l4r5").replace('"stm32"', '"serial"\nfirmware = "external"')
     with pytest.raises(UsageError, match="of the same target 'l4r5' has 'mlperf_tiny'"):
         inventory.read(boards_toml(THEIRS + other))
