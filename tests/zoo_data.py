@@ -162,6 +162,23 @@ def onnx_colour_model() -> bytes:
     ).SerializeToString()
 
 
+def onnx_square_model() -> bytes:
+    """``anchored_model`` as ONNX: NCHW in; the anchor is repeated for each sample, as exporters write it."""
+    from conformance_models.onnx_nets import Net
+
+    net = Net()
+    mean = net.op("Flatten", net.op("GlobalAveragePool", net.input("image", 1, 3, SIZE, SIZE)))
+    kind = [net.constant([[-10, 10], [5, -5], [5, -5]]), net.constant([2, -2])]
+    place = [net.constant(np.full((3, 4), 1e-3)), net.constant(np.zeros(4))]
+    scores = net.op("Reshape", net.op("Gemm", mean, *kind), net.constant([1, 1, 2], np.int64))
+    offsets = net.op("Reshape", net.op("Gemm", mean, *place), net.constant([1, 1, 4], np.int64))
+    samples = net.op("Slice", net.op("Shape", offsets), *(net.constant([n], np.int64) for n in (0, 1)))
+    times = net.op("Concat", samples, net.constant([1, 1], np.int64), axis=0)
+    anchor = net.op("Tile", net.constant([[[0.25, 0.25, 0.75, 0.75]]]), times)
+    shapes = {net.op("Softmax", scores, axis=-1): (1, 1, 2), offsets: (1, 1, 4), anchor: (1, 1, 4)}
+    return net.model(shapes)
+
+
 def onnx_tone_model(bands: int = 64, frames: int = 96) -> bytes:
     """The tone model as ONNX: patches (1, bands, frames) in."""
     from onnx import TensorProto, helper, numpy_helper
@@ -220,6 +237,7 @@ def everything(folder: Path) -> None:
     colours(folder / "colours" / "test", 8, seed=1)
     squares(folder / "squares" / "train", 16)
     squares(folder / "squares" / "test", 10, seed=1)
+    (folder / "squares.onnx").write_bytes(onnx_square_model())
     onnx_sounds(folder)
     (folder / "colours.onnx").write_bytes(onnx_colour_model())
     colour_model().save(folder / "colours.h5")

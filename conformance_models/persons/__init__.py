@@ -179,6 +179,19 @@ def train() -> keras.Model:
     return fit.fitted(_network(), whole, targets, loss=losses, epochs=10, batch=48, rate=6e-3)
 
 
+def network() -> keras.Model:
+    """The network with the weights of this folder, without the anchors."""
+    return fit.restored(_network(), WEIGHTS)
+
+
 def float_model() -> keras.Model:
     """The network with the weights of this folder."""
-    return _with_anchors(fit.restored(_network(), WEIGHTS))
+    return _with_anchors(network())
+
+
+def single_output() -> keras.Model:
+    """The same with one output (360, 10), all three side by side: what the Model Zoo trains."""
+    import keras
+
+    whole = float_model()
+    return keras.Model(whole.input, keras.layers.Concatenate(axis=2)(whole.outputs), name="persons")

@@ -55,10 +55,10 @@ class FloatModel:
     def from_onnx(cls, content: bytes, name: str, source: str, folder: Path | None = None) -> FloatModel:
         """The model of an ``.onnx`` file (see ``onnx_file.float_onnx``); raises ``ModelError``."""
         try:
-            ready = float_onnx(content, folder)
+            ready, finish = Finish.cut_off(float_onnx(content, folder))
         except ModelError as error:
             raise ModelError(f"{source}: {error}") from error
-        return cls(name, b"", source, hashlib.sha256(content).hexdigest(), ready)
+        return cls(name, b"", source, hashlib.sha256(content).hexdigest(), ready, finish)
 
     @property
     def content(self) -> bytes:

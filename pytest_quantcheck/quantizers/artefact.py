@@ -15,7 +15,7 @@ from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole, write_whole
 from pytest_quantcheck.finding import Finding
 from pytest_quantcheck.formats.c_array import read_model_file
-from pytest_quantcheck.formats.detect import is_tflite
+from pytest_quantcheck.formats.detect import is_onnx, is_tflite
 from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 
@@ -91,7 +91,7 @@ def _finish(path: Path, kept: object) -> Finish | None:
 
 def _check_kept(finish: Finish, float_model: bytes, path: Path) -> None:
     """Constants that the float model does not have would stand in for the network in every score."""
-    if not is_tflite(float_model):
+    if not (is_tflite(float_model) or is_onnx(float_model)):
         return
     _, theirs = Finish.cut_off(float_model)
     known = theirs.constants if theirs is not None else {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conformance_models import audio_events, persons
+from conformance_models.onnx_nets.from_keras import from_keras
 from tests.plugin.test_yaml import FILES, Finished, run
 
 pytestmark = pytest.mark.hw
@@ -44,6 +46,17 @@ SOUNDS = (FILES / "sounds.yaml").read_text().replace(
 ).replace("./experiments_outputs/${now:%Y_%m_%d_%H_%M_%S}", "out/sounds_MODE").replace(
     "mlflow:\n  uri: ./experiments_outputs/mlruns\n", ""
 ) + "quantcheck: { max_drop: 0.05, board: virtual-esp32c3, vectors: 6 }\n"
+ONNX = (
+    PERSONS.replace("persons.keras", "persons.onnx")
+    .replace("TFlite_converter", "Onnx_quantizer")
+    .replace("out/persons", "out/onnx")
+    .replace("virtual-stm32f405, vectors: 6", "virtual-esp32c3, vectors: 2, integer_edges: true")
+)
+SINGLE = (
+    PERSONS.replace("persons.keras", "single.keras")
+    .replace("out/persons", "out/single")
+    .replace("vectors: 6", "vectors: 2")
+)
 DEPLOYED = "general: { model_path: out/persons_chain_qd/quantized_models/quantized_model.tflite, model_type: "
 
 
@@ -51,6 +64,9 @@ DEPLOYED = "general: { model_path: out/persons_chain_qd/quantized_models/quantiz
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("trained")
     persons.float_model().save(made / "persons.keras")
+    persons.single_output().save(made / "single.keras")
+    anchors = persons.ANCHORS[:, [1, 0, 3, 2]].astype(np.float32)[np.newaxis]
+    (made / "persons.onnx").write_bytes(from_keras(persons.network(), constants=[anchors]))
     persons.write(made / "persons" / "train", range(40))
     persons.write(made / "persons" / "test", range(5000, 5020))
     audio_events.float_model().save(made / "audio_events.keras")
@@ -61,10 +77,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(folder: Path) -> Finished:
-    for name, text in (("persons", PERSONS), ("sounds", SOUNDS)):
+    texts = {"persons": PERSONS, "sounds": SOUNDS, "onnx": ONNX, "single": SINGLE}
+    for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text.replace("MODE", "chain_qd"))
         (folder / f"{name}_eqe.yaml").write_text(text.replace("MODE", "chain_eqe"))
-    names = ("persons.yaml", "persons_eqe.yaml", "sounds.yaml", "sounds_eqe.yaml")
+    names = [f"{name}{chain}.yaml" for name in texts for chain in ("", "_eqe")]
     return run(folder, *names, "--qc-rig=virtual")
 
 
@@ -73,6 +90,8 @@ def finished(folder: Path) -> Finished:
     [
         ("persons", "virtual-stm32f405", "map50", 0.85),
         ("sounds", "virtual-esp32c3", "clip_accuracy", 0.9),
+        ("onnx", "virtual-esp32c3", "map50", 0.85),
+        ("single", "virtual-stm32f405", "map50", 0.85),
     ],
 )
 def test_trained_models_score_on_the_board_what_they_score_here(

@@ -48,6 +48,7 @@ ONNX = {
     "TFlite_converter": "Onnx_quantizer",
     "tones.h5": "tones.onnx",
     "colours.h5": "colours.onnx",
+    "squares.h5": "squares.onnx",
     "optimize: True": "optimize: False",
 }
 
@@ -79,6 +80,9 @@ def documented(name: str) -> dict[str, str]:
 CONFIGURATIONS = {
     **documented("people"),
     **documented("sounds"),
+    "onnx_people_quantization": variant("people", "quantization", ONNX),
+    "onnx_people_eqe": variant("people", "chain_eqe", ONNX, TEST["people"]),
+    "onnx_people_qb_random": variant("people", "chain_qb", ONNX, NOTHING["people"]),
     "onnx_sounds_eqe": variant("sounds", "chain_eqe", ONNX),
     "onnx_sounds_qb_random": variant("sounds", "chain_qb", ONNX, NOTHING["sounds"]),
     "onnx_colours_eqeb": variant("colours", "chain_eqeb", ONNX),
@@ -178,7 +182,7 @@ def test_detectors_sounds_and_images_are_scored_as_such(finished: Finished) -> N
         (first, *_) = finished.rows[file, "evaluate_quantized"]["scores"]
         return first["metric"], first["value"]
 
-    assert score("people_eqe") == ("map", 1.0)
+    assert score("people_eqe") == score("onnx_people_eqe") == ("map", 1.0)
     assert score("squares") == ("map40", 1.0), "postprocessing.IoU_eval_thresh is 0.4"
     assert score("sounds_eqe") == score("onnx_sounds_eqe") == ("clip_accuracy", 1.0)
     assert score("version_4") == score("colours") == score("onnx_colours_eqeb") == ("accuracy", 1.0)

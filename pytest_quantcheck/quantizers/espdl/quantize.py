@@ -66,7 +66,7 @@ def quantize(
     manifest = manifest_of(
         model, config, calibration=samples.to_dict(), versions=versions(), findings=findings
     )
-    return QuantizedModel(model.name, artefact, config, model.onnx, manifest)
+    return QuantizedModel(model.name, artefact, config, model.onnx, manifest, finish=model.finish)
 
 
 def _require_integers(artefact: bytes, name: str) -> None:

@@ -55,7 +55,7 @@ def quantize(
     manifest = manifest_of(
         model, config, calibration=samples.to_dict(), versions=versions(), findings=findings
     )
-    return QuantizedModel(model.name, artefact, config, model.onnx, manifest)
+    return QuantizedModel(model.name, artefact, config, model.onnx, manifest, finish=model.finish)
 
 
 def layout_findings(model: FloatModel) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_quantcheck.data.tasks.heads.post_process import PostProcess
-from pytest_quantcheck.formats.detect import is_tflite
+from pytest_quantcheck.formats import onnx_cut
+from pytest_quantcheck.formats.detect import is_onnx, is_tflite
 from pytest_quantcheck.formats.tflite_cut import cut_constant_outputs
 from pytest_quantcheck.numerics.arrays import Array
 
@@ -30,11 +31,19 @@ class Finish:
 
     @classmethod
     def cut_off(cls, content: bytes) -> tuple[bytes, Finish | None]:
-        """A ``.tflite`` file without what the host does, and that; anything else as it is, and
+        """A ``.tflite`` or ``.onnx`` file without what the host does, and that; anything else as it is, and
         None. Raises ``ModelError`` for damaged files.
         """
-        if not is_tflite(content):
-            return content, None
+        if is_tflite(content):
+            return cls._of_tflite(content)
+        if is_onnx(content):
+            content, values = onnx_cut.cut_constant_outputs(content)
+            kept = {place: _of_one_sample(each.astype(np.float32)) for place, each in values.items()}
+            return content, cls(kept) if kept else None
+        return content, None
+
+    @classmethod
+    def _of_tflite(cls, content: bytes) -> tuple[bytes, Finish | None]:
         content, post = PostProcess.cut_off(content)
         content, constants = cut_constant_outputs(content)
         if post is None and not constants:
@@ -44,6 +53,10 @@ class Finish:
             real = tensor.values.astype(np.float32)
             if len(tensor.scales):
                 real = tensor.scales[0] * (real - np.float32(tensor.zero_points[0]))
-            shape = tensor.shape[1:] if len(tensor.shape) > 1 and tensor.shape[0] == 1 else tensor.shape
-            values[place] = real.reshape(shape)
+            values[place] = _of_one_sample(real.reshape(tensor.shape))
         return content, cls(values, post)
+
+
+def _of_one_sample(constant: Array) -> Array:
+    """Without the axis of samples, where there is one."""
+    return constant[0] if constant.ndim > 1 and len(constant) == 1 else constant

@@ -22,7 +22,8 @@ class Ssd:
     ``offsets``: ``centres`` are ty, tx, th, tw times ``scales`` (Liu et al., *SSD*, 2016, equation 2, in the
     form of TensorFlow's detection models); ``corners`` move x1, y1, x2, y2 by fractions of the anchor's width
     and height, as the STM32 model zoo has it. Without ``anchors`` a third output (N, M, 4) holds them, as x1,
-    y1, x2, y2. ``background``: the first class is none. ``activation`` makes scores of what the outputs are.
+    y1, x2, y2; one output (N, M, classes + 8) holds all three in that order. ``background``: the first class
+    is none. ``activation`` makes scores of what the outputs are.
     Boxes are cut off at the edge of the picture.
     """
 
@@ -55,6 +56,9 @@ class Ssd:
     def _told_apart(self, outputs: tuple[Array, ...]) -> tuple[Array, Array, Corners]:
         """Scores, offsets and anchors, by their shapes; the anchors are the same for every sample."""
         flat = [each.reshape(len(each), -1, each.shape[-1]) for each in outputs if each.ndim > 1]
+        if self.anchors is None and len(flat) == 1 and flat[0].shape[2] > 8:
+            whole = flat[0]
+            return whole[..., :-8], whole[..., -8:-4], _corners(whole[..., -4:])
         wide = [each for each in flat if each.shape[2] == 4]
         others = [each for each in flat if each.shape[2] != 4]
         wanted = 2 if self.anchors is None else 1
@@ -66,7 +70,7 @@ class Ssd:
             same = [each for each in wide if (each == each[:1]).all()]
             given = wide[1] if len(same) != 1 else same[0]
             offsets = next(each for each in wide if each is not given)
-            return others[0], offsets, given[0].astype(np.float64)[:, [1, 0, 3, 2]]
+            return others[0], offsets, _corners(given)
         if len(self.anchors) != wide[0].shape[1]:
             self._refuse(outputs)
         return others[0], wide[0], self.anchors
@@ -77,6 +81,11 @@ class Ssd:
             f"outputs {[list(each.shape[1:]) for each in outputs]} are not those of an SSD: allowed: scores "
             f"[anchors, classes] and offsets [anchors, 4], with {anchors}"
         )
+
+
+def _corners(given: Array) -> Corners:
+    """Anchors (N, M, 4) x1, y1, x2, y2, the same for every sample, as corners."""
+    return np.asarray(given[0][:, [1, 0, 3, 2]], dtype=np.float64)
 
 
 def moved_centres(offsets: Array, anchors: Corners, scales: tuple[float, ...]) -> Array:

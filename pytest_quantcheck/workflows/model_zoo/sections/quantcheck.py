@@ -21,6 +21,9 @@ class Quantcheck:
     task: str | None = key(
         "what the model is for, where the other sections leave it open", None, choices=TASKS
     )
+    integer_edges: bool = key(
+        "Onnx_quantizer gives input and output the types of the section quantization, too", False
+    )
     input_range: tuple[float, ...] | None = key("[low, high] that random calibration draws from", None)
     compat: str | None = key(
         "modelzoo: choose the files that the Model Zoo chooses", None, choices=("modelzoo",)

@@ -64,6 +64,17 @@ def test_ssd_takes_the_anchors_from_a_third_output():
         assert found[1, 0, :4] == pytest.approx(GRID[9].clip(0, 1))
 
 
+def test_ssd_may_have_all_three_in_one_output():
+    scores = np.float32([[[0.1, 0.9, 0.0], [0.7, 0.1, 0.2]], [[0.2, 0.2, 0.6], [0.0, 0.5, 0.5]]])
+    offsets = np.random.default_rng(0).normal(0, 0.2, (2, 2, 4)).astype(np.float32)
+    anchors = np.float32([[[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 0.8, 0.9]]] * 2)
+    head = Ssd(offsets="corners")
+    (apart,) = head((scores, offsets, anchors), ())
+    (side_by_side,) = head((np.concatenate([scores, offsets, anchors], axis=2),), ())
+    np.testing.assert_array_equal(side_by_side, apart)
+    assert (apart[..., 4] > 0.5).sum() == 2
+
+
 def test_ssd_scores_may_be_logits():
     moves = np.zeros((1, len(GRID), 4))
     logits = np.full((1, len(GRID), 2), -20.0)
