@@ -8,7 +8,7 @@
 # make faults   the link and the rig under fire: every fault at every stage, kill -9, 100,000 bad frames
 # make catalogue  every known fault injected, and whether its cause is named; ten others that must not be
 # make hostile damaged models, malicious files, lying boards: no traceback, no hang, no wrong pass
-# make extras   each extra of the package alone, in an empty virtual environment
+# make extras   each extra of the package alone, in an empty virtual environment; MLflow's page in a browser
 # make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
 # Each does its whole set-up first; see tools/setup.sh.
@@ -65,6 +65,7 @@ catalogue: setup-dev
 
 extras: setup-dev
 	@$(PYTHON) -m tests.nightly.extras
+	@$(PYTHON) -m tests.nightly.mlflow_page build/mlflow.png
 
 hostile: setup-dev
 	@$(PYTHON) -m tests.hostile

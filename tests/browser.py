@@ -47,9 +47,15 @@ class Browser:
             self.events.append(answer)
 
     def open(
-        self, page: Path, *, width: int = 1280, height: int = 800, media: str = "", scheme: str = "light"
+        self,
+        page: Path | str,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        media: str = "",
+        scheme: str = "light",
     ) -> None:
-        """Load a page as a window of that size shows it, and wait until it is there."""
+        """Load a file or an address as a window of that size shows it, and wait until it is there."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -60,7 +66,7 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 

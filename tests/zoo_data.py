@@ -120,6 +120,14 @@ def anchored_model() -> Any:
     return model
 
 
+def single_output_model() -> Any:
+    """The same with one output (1, 10), all three side by side: what the Model Zoo trains."""
+    import keras
+
+    whole = anchored_model()
+    return keras.Model(whole.input, keras.layers.Concatenate(axis=2)(whole.outputs))
+
+
 def tone_model(bands: int = 64, frames: int = 96) -> Any:
     """Keras: low mel bands against high ones."""
     import keras
@@ -243,4 +251,5 @@ def everything(folder: Path) -> None:
     colour_model().save(folder / "colours.h5")
     square_model().save(folder / "squares.h5")
     anchored_model().save(folder / "anchored.keras")
+    single_output_model().save(folder / "single.keras")
     tone_model().save(folder / "tones.h5")

@@ -187,11 +187,3 @@ def network() -> keras.Model:
 def float_model() -> keras.Model:
     """The network with the weights of this folder."""
     return _with_anchors(network())
-
-
-def single_output() -> keras.Model:
-    """The same with one output (360, 10), all three side by side: what the Model Zoo trains."""
-    import keras
-
-    whole = float_model()
-    return keras.Model(whole.input, keras.layers.Concatenate(axis=2)(whole.outputs), name="persons")

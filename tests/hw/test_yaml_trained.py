@@ -52,11 +52,6 @@ ONNX = (
     .replace("out/persons", "out/onnx")
     .replace("virtual-stm32f405, vectors: 6", "virtual-esp32c3, vectors: 2, integer_edges: true")
 )
-SINGLE = (
-    PERSONS.replace("persons.keras", "single.keras")
-    .replace("out/persons", "out/single")
-    .replace("vectors: 6", "vectors: 2")
-)
 DEPLOYED = "general: { model_path: out/persons_chain_qd/quantized_models/quantized_model.tflite, model_type: "
 
 
@@ -64,7 +59,6 @@ DEPLOYED = "general: { model_path: out/persons_chain_qd/quantized_models/quantiz
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("trained")
     persons.float_model().save(made / "persons.keras")
-    persons.single_output().save(made / "single.keras")
     anchors = persons.ANCHORS[:, [1, 0, 3, 2]].astype(np.float32)[np.newaxis]
     (made / "persons.onnx").write_bytes(from_keras(persons.network(), constants=[anchors]))
     persons.write(made / "persons" / "train", range(40))
@@ -77,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(folder: Path) -> Finished:
-    texts = {"persons": PERSONS, "sounds": SOUNDS, "onnx": ONNX, "single": SINGLE}
+    texts = {"persons": PERSONS, "sounds": SOUNDS, "onnx": ONNX}
     for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text.replace("MODE", "chain_qd"))
         (folder / f"{name}_eqe.yaml").write_text(text.replace("MODE", "chain_eqe"))
@@ -91,7 +85,6 @@ def finished(folder: Path) -> Finished:
         ("persons", "virtual-stm32f405", "map50", 0.85),
         ("sounds", "virtual-esp32c3", "clip_accuracy", 0.9),
         ("onnx", "virtual-esp32c3", "map50", 0.85),
-        ("single", "virtual-stm32f405", "map50", 0.85),
     ],
 )
 def test_trained_models_score_on_the_board_what_they_score_here(

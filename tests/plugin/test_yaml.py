@@ -89,6 +89,7 @@ CONFIGURATIONS = {
     "onnx_colours_quantization": variant("colours", "quantization", ONNX),
     "colours": variant("colours", "chain_eqeb"),
     "squares": variant("squares", "chain_eqe"),
+    "squares_single": variant("squares", "chain_eqe", {"anchored.keras": "single.keras"}),
     "squares_compat": variant(
         "squares",
         "chain_eqe",
@@ -183,7 +184,9 @@ def test_detectors_sounds_and_images_are_scored_as_such(finished: Finished) -> N
         return first["metric"], first["value"]
 
     assert score("people_eqe") == score("onnx_people_eqe") == ("map", 1.0)
-    assert score("squares") == ("map40", 1.0), "postprocessing.IoU_eval_thresh is 0.4"
+    assert score("squares") == score("squares_single") == ("map40", 1.0), (
+        "postprocessing.IoU_eval_thresh is 0.4"
+    )
     assert score("sounds_eqe") == score("onnx_sounds_eqe") == ("clip_accuracy", 1.0)
     assert score("version_4") == score("colours") == score("onnx_colours_eqeb") == ("accuracy", 1.0)
     assert finished.outcomes("colours")["evaluate_quantized"] == "pass", "there is a max_drop"

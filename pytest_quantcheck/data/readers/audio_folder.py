@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.data.progress import tracked
 from pytest_quantcheck.data.readers import table
 from pytest_quantcheck.data.readers.listing import listed
@@ -170,7 +171,13 @@ def _samples(
             file.write(np.ascontiguousarray(made, dtype=np.float32).tobytes())
             counts.append(len(made))
         file.flush()
-        x = np.memmap(file, np.float32, "r", shape=(sum(counts), *shape))
+        kept = np.memmap(file, np.float32, "r", shape=(sum(counts), *shape))
+
+    def content(row: int) -> bytes:
+        """Two folders may hold different clips of one name."""
+        return bytes(kept[row].tobytes())
+
+    x = Lazy(len(kept), shape, np.float32, lambda index: np.array(kept[index]), content)
     ids = [f"{name}#{i:04d}" for name, count in zip(clips.names, counts, strict=True) for i in range(count)]
     if clips.kinds is None:
         return Samples(x, None, ids)

@@ -403,6 +403,9 @@ def edges(config: Configuration) -> tuple[str, str]:
     """Data types of input and output, as ``QuantConfig`` calls them."""
     wanted = config.quantization
     assert wanted is not None, "checked: there is a step that quantizes"
-    if wanted.quantizer == "Onnx_quantizer" and not config.quantcheck.integer_edges:
-        return "float32", "float32"
-    return EDGES[wanted.quantization_input_type], EDGES[wanted.quantization_output_type]
+    types = EDGES[wanted.quantization_input_type], EDGES[wanted.quantization_output_type]
+    if wanted.quantizer != "Onnx_quantizer":
+        return types
+    integer = "int8" if config.quantcheck.integer_edges else "float32"
+    first, last = (integer if each != "float32" else each for each in types)
+    return first, last

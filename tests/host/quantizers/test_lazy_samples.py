@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import weakref
+
 import numpy as np
 import pytest
 
 from pytest_quantcheck.cache import Cache
+from pytest_quantcheck.data import image_folder
 from pytest_quantcheck.data.dataset import Dataset, Samples
-from pytest_quantcheck.data.lazy import Lazy
+from pytest_quantcheck.data.lazy import BLOCK, Lazy
+from pytest_quantcheck.data.readers.pixels import Pixels
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL, demo_samples
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.formats.tflite import read_tflite_summary
@@ -103,3 +108,38 @@ def test_a_row_that_is_no_number_is_refused_by_a_runner(digits, eager):
     lazy = Counting(digits.x, bad=(399, np.inf)).samples(digits)
     with pytest.raises(UsageError, match="a sample holds inf"):
         host_runner("tflm").run(eager, lazy)
+
+
+@pytest.fixture
+def alive(monkeypatch):
+    """How many pictures of those that were read are in memory, after each reading."""
+    blocks, counts = [], []
+    read = Pixels._several
+
+    def counted(self, files):
+        made = read(self, files)
+        blocks.append(weakref.ref(made if made.base is None else made.base))
+        counts.append(sum(len(block) for each in blocks if (block := each()) is not None))
+        return made
+
+    monkeypatch.setattr(Pixels, "_several", counted)
+    return counts
+
+
+def test_of_a_folder_of_pictures_few_are_in_memory_at_once(alive, tmp_path):
+    """However many there are; ``python -m tests.bench.readers`` does it with thousands."""
+    from PIL import Image
+
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "picture.png")
+    count = 8 * BLOCK
+    for number in range(count):
+        (tmp_path / "all" / str(number % 10)).mkdir(parents=True, exist_ok=True)
+        os.link(tmp_path / "picture.png", tmp_path / "all" / str(number % 10) / f"{number:04d}.png")
+    data = image_folder(tmp_path / "all", size=8, color_mode="grayscale", split=0)
+    config = QuantConfig(input_type="int8", output_type="int8", calibration="all")
+    made = quantize(CONTENT, config, data, cache=Cache(tmp_path / "cache"))
+    assert made.manifest["calibration"]["samples"] == count
+    run = host_runner("tflm").run(made, data.test)
+    assert len(run.outputs[0]) == count
+    assert max(alive) <= 4 * BLOCK, "a block that is used, the next one, and those they replace"
+    assert len(alive) >= 2 * count // BLOCK

@@ -22,7 +22,8 @@ class Quantcheck:
         "what the model is for, where the other sections leave it open", None, choices=TASKS
     )
     integer_edges: bool = key(
-        "Onnx_quantizer gives input and output the types of the section quantization, too", False
+        "Onnx_quantizer gives int8 to the edges that the section quantization wants int8 or uint8",
+        False,
     )
     input_range: tuple[float, ...] | None = key("[low, high] that random calibration draws from", None)
     compat: str | None = key(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.workflows.model_zoo.configuration import Configuration
+from pytest_quantcheck.workflows.model_zoo.configuration import Configuration, edges
 from pytest_quantcheck.workflows.model_zoo.keys_page import page
 from pytest_quantcheck.workflows.model_zoo.load import gates, load_configurations
 from pytest_quantcheck.workflows.model_zoo.sections.dataset import AudioDataset
@@ -146,6 +146,14 @@ def test_what_a_mode_cannot_judge_is_said(tmp_path: Path) -> None:
     text = IMAGES + "  budget: {flash_kib: 100}\n"
     assert "budget is not judged: chain_eqe neither benchmarks nor deploys" in gates(read(tmp_path, text))
     assert gates(read(tmp_path, text, "operation_mode=chain_eqeb")) == ""
+
+
+def test_an_onnx_model_has_float_edges_unless_integers_are_wanted(tmp_path: Path) -> None:
+    text = IMAGES.replace("TFlite_converter", "Onnx_quantizer").replace("model.h5", "model.onnx")
+    types = "quantization.quantization_input_type=uint8", "quantization.quantization_output_type=float"
+    assert edges(read(tmp_path, text, *types)) == ("float32", "float32"), "as the Model Zoo documents it"
+    assert edges(read(tmp_path, text, *types, "+quantcheck.integer_edges=true")) == ("int8", "float32")
+    assert edges(read(tmp_path, IMAGES, *types)) == ("uint8", "float32")
 
 
 def test_the_page_of_keys_is_what_the_sections_say() -> None:
