@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,30 @@ class PostProcess:
             int(options.get("max_classes_per_detection", 1)),
             int(options.get("detections_per_class", 100)),
             bool(options.get("use_regular_nms", False)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a manifest: the settings, under the operator's names where it has one."""
+        return {each.name: np.asarray(getattr(self, each.name)).tolist() for each in fields(self)}
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> PostProcess:
+        """What ``to_dict`` gave. Raises ``ValueError`` or ``TypeError`` for anything else."""
+        anchors = np.asarray(settings["anchors"], dtype=np.float32).reshape(-1, 4)
+        scales = tuple(float(each) for each in settings["scales"])
+        if len(scales) != 4 or settings.keys() != {each.name for each in fields(cls)}:
+            raise ValueError(f"the settings are {', '.join(settings)}, and {len(scales)} scales")
+        counts = {
+            key: int(settings[key])
+            for key in ("max_detections", "num_classes", "max_classes_per_detection", "detections_per_class")
+        }
+        return cls(
+            anchors,
+            nms_score_threshold=float(settings["nms_score_threshold"]),
+            nms_iou_threshold=float(settings["nms_iou_threshold"]),
+            scales=(scales[0], scales[1], scales[2], scales[3]),
+            use_regular_nms=bool(settings["use_regular_nms"]),
+            **counts,
         )
 
     def __post_init__(self) -> None:

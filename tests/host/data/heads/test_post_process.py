@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import numpy as np
 import pytest
@@ -14,11 +15,14 @@ from pytest_quantcheck.data.tasks.registry import task
 from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.quantizers.artefact import read_artefact, write_artefact
+from pytest_quantcheck.quantizers.config import QuantConfig
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.registry import host_runner
 
 pytestmark = pytest.mark.host
+MANIFEST = {"name": "detector", "config": QuantConfig().to_dict()}
 ANCHORS, CLASSES = 40, 3
 """Of the detector in these tests; its classes are one background and three."""
 
@@ -150,6 +154,43 @@ def test_the_model_without_it_runs_on_a_board_and_the_file_stays():
     ) == 4
     assert len(model.artefact) == len(content)
     np.testing.assert_array_equal(model.finish.post.anchors, anchors())
+
+
+def test_the_manifest_keeps_its_settings_for_an_artefact_alone(tmp_path):
+    """The operator is cut off what a quantizer sees; the artefact's own file has no trace of it."""
+    whole = QuantizedModel("detector", detector(use_regular_nms=True, y_scale=7.0), QuantConfig())
+    bare = QuantizedModel("detector", whole.artefact, QuantConfig(), manifest=MANIFEST, finish=whole.finish)
+    write_artefact(bare, tmp_path / "d.tflite")
+    again = read_artefact(tmp_path / "d.tflite")
+    samples = vectors()
+    given = [np.asarray(each) for each in samples.inputs]
+    for mine, theirs in zip(again.finish(given), whole.finish(given), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert again.finish.post.scales == (7.0, 10.0, 5.0, 5.0)
+    assert "ends before TFLite_Detection_PostProcess" in again.manifest["findings"][0]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("anchors", [[1, 2, 3]]),
+        ("anchors", [[0, 0, 1, float("inf")]]),
+        ("max_detections", 10**9),
+        ("scales", [1, 2]),
+        ("scales", [10, 10, 0, 5]),
+        ("nms_score_threshold", "high"),
+        ("more", 1),
+    ],
+)
+def test_a_manifest_with_other_settings_is_refused(tmp_path, key, value):
+    whole = QuantizedModel("detector", detector(), QuantConfig())
+    bare = QuantizedModel("detector", whole.artefact, QuantConfig(), manifest=MANIFEST, finish=whole.finish)
+    path = write_artefact(bare, tmp_path / "d.tflite")
+    manifest = json.loads(path.read_text())
+    manifest["detection_postprocess"][key] = value
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="detection_postprocess"):
+        read_artefact(tmp_path / "d.tflite")
 
 
 def test_a_model_that_does_not_end_so_stays_as_it_is():
