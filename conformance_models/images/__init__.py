@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).with_name("weights.npz")
 CLASSES = ("ball", "bars", "bolt", "chain", "cross", "dotted", "frame", "ring", "star", "wheel")
 TRAIN, CALIBRATION, TEST = (
-    range(0, 260),
+    range(0, 500),
     range(0, 20),
-    range(7000, 7040),
+    range(7000, 7080),
 )  # numbers of pictures, of each class
 METRIC = "accuracy"
 SIDE = 32
@@ -68,7 +68,7 @@ def picture(kind: str, number: int) -> npt.NDArray[np.uint8]:
         random.uniform(0, 0.4) * canvas.stripes(random.uniform(0.1, 0.4), random.uniform(0, 3)),
         colour(random),
     )
-    for _ in range(random.randint(4)):
+    for _ in range(random.randint(3)):
         canvas.fill(canvas.line(*random.uniform(0, 1, 4), random.uniform(0.02, 0.08)), colour(random))
     mask = _shape(canvas, random, kind)
     paint = colour(random)
@@ -77,7 +77,7 @@ def picture(kind: str, number: int) -> npt.NDArray[np.uint8]:
         paint = (behind + 0.5) % 1.0
     canvas.fill(mask, paint)
     canvas.fill(0.35 * mask * canvas.clouds(5), colour(random))
-    return canvas.lit(random.uniform(0.55, 1.15), random.uniform(0.02, 0.07))
+    return canvas.lit(random.uniform(0.55, 1.15), random.uniform(0.02, 0.05))
 
 
 def _shape(canvas: Canvas, random: Random, kind: str) -> npt.NDArray[np.float64]:
@@ -95,19 +95,20 @@ def _shape(canvas: Canvas, random: Random, kind: str) -> npt.NDArray[np.float64]
         return canvas.ellipse(y + along * dy, x + along * dx, size / 4, size / 4)
 
     disc = canvas.ellipse(y, x, size, size)
+    core = canvas.ellipse(y, x, size / 2, size / 2)
     ring = disc * (1 - canvas.ellipse(y, x, size - 2 * thick, size - 2 * thick))
-    corners = [turn + quarter * np.pi / 2 for quarter in range(5)]
+    corners = [turn + angle for angle in (-0.5, 0.5, np.pi - 0.5, np.pi + 0.5, -0.5)]
     at = [(y + np.sin(a) * size / 2, x + np.cos(a) * size / 2) for a in corners]
     masks = {
         "ball": lambda: disc,
         "bars": lambda: disc * (canvas.stripes(random.uniform(0.2, 0.27), turn) > 0.5),
         "bolt": lambda: np.max([spoke(0, 1, 0.1), spoke(1.2, -0.5, 0.5), spoke(0, -0.1, -1)], axis=0),
         "chain": lambda: np.max([bead(-0.9), bead(0.0), bead(0.9)], axis=0),
-        "cross": lambda: np.maximum(spoke(0, -1, 1), spoke(np.pi / 2, -1, 1)),
+        "cross": lambda: np.maximum(spoke(0, -1, 1, 0.18), spoke(np.pi / 2, -1, 1, 0.18)),
         "dotted": lambda: disc * (canvas.stripes(0.24, turn) * canvas.stripes(0.24, turn + np.pi / 2) > 0.4),
         "frame": lambda: np.max([canvas.line(*at[i], *at[i + 1], thick) for i in range(4)], axis=0),
         "ring": lambda: ring,
-        "star": lambda: np.max([spoke(k * 2 * np.pi / 5, 0, 1) for k in range(5)], axis=0),
+        "star": lambda: np.max([core, *(spoke(k * 2 * np.pi / 5, 0, 1, 0.06) for k in range(5))], axis=0),
         "wheel": lambda: np.max([ring, spoke(0, -1, 1, 0.07), spoke(np.pi / 2, -1, 1, 0.07)], axis=0),
     }  # fmt: skip
     mask: npt.NDArray[np.float64] = masks[kind]()
@@ -123,7 +124,7 @@ def samples(numbers: range) -> Samples:
 
 
 def dataset() -> Dataset:
-    """20 pictures of every class to calibrate with, of those that train, and 40 others to test."""
+    """20 pictures of every class to calibrate with, of those that train, and 80 others to test."""
     return Dataset(samples(CALIBRATION), samples(TEST), "classification", CLASSES, (0.0, 1.0))
 
 
@@ -132,7 +133,7 @@ def train() -> keras.Model:
     data = samples(TRAIN)
     x, y = np.asarray(data.x), np.asarray(data.y)
     x, y = np.concatenate([x, x[:, :, ::-1]]), np.concatenate([y, y])  # and in a mirror
-    return fit.fitted(build(), x, y, loss="sparse_categorical_crossentropy", epochs=12, batch=24, rate=5e-3)
+    return fit.fitted(build(), x, y, loss="sparse_categorical_crossentropy", epochs=8, batch=32, rate=5e-3)
 
 
 def float_model() -> keras.Model:
