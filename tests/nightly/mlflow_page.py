@@ -49,7 +49,9 @@ def logged(folder: Path) -> list[Run]:
     texts = {
         name: variant("sounds", "chain_eqe", ONNX, TEST["sounds"]) for name in ("per_channel", "per_tensor")
     }
-    texts["per_tensor"] = texts["per_tensor"].replace("quantizer:", "granularity: per_tensor\n  quantizer:")
+    texts["per_tensor"] = texts["per_tensor"].replace(
+        "quantization_type:", "granularity: per_tensor\n   quantization_type:", 1
+    )
     done = run(folder, *prepare(folder, "onnx_sounds", texts))
     assert done.code == 0, done.text
     client = MlflowClient(str(folder / STORE))
