@@ -47,6 +47,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
             r"out\.onnx: \d+ bytes",
         ),
     ),
+    "espdl": (Step(QUANTIZE.replace(".tflite", ".onnx") + " --quantizer espdl", 0, r"out\.onnx: \d+ bytes"),),
     "properties": (CHECK, Step("python -c 'import pytest_quantcheck.properties'", 0, "")),
     "mlflow": (CHECK, Step("python -c 'import mlflow.tracking'", 0, "")),
     "zoo": (CHECK, Step("python -c 'import hydra, librosa, soundfile'", 0, "")),

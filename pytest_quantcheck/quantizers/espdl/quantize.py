@@ -1,4 +1,4 @@
-"""Post-training quantization of ``.onnx`` models with power-of-two scales for ESP-DL, audited and cached."""
+"""Post-training quantization of float models with power-of-two scales for ESP-DL, audited and cached."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.representative import Data
-from pytest_quantcheck.errors import CombinationError, QuantizationError, UnsupportedOperatorError, UsageError
+from pytest_quantcheck.errors import CombinationError, QuantizationError, UnsupportedOperatorError
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
+from pytest_quantcheck.models.conversion.to_onnx import as_onnx
 from pytest_quantcheck.models.conversion.worker import shared_worker
 from pytest_quantcheck.models.load import Source, load
 from pytest_quantcheck.quantizers.audit.audit import audit, require
@@ -32,11 +33,11 @@ def quantize(
     cache: Cache | None = None,
     input_range: tuple[float, float] | None = None,
 ) -> QuantizedModel:
-    """Quantize an ONNX model as ``config`` asks, with ``data`` in the model's own layout to calibrate.
+    """Quantize a float model as ``config`` asks, with ``data`` in the model's own layout to calibrate.
 
-    As ``quantizers.onnx.quantize``. Raises ``CombinationError`` for int16 with another calibration than
-    minmax, in generation 1 also per channel, ``QuantizationError`` for a model with an
-    operator that has no integer version.
+    As ``quantizers.onnx.quantize``, but Keras and TFLite models are converted first (``to_onnx``). Raises
+    ``CombinationError`` for int16 with another calibration than minmax, in generation 1 also per channel,
+    ``QuantizationError`` for a model with an operator that has no integer version.
     """
     options = EspdlOptions.read(dict(config.options))
     if config.scheme == "int16" and options.calibration_method != "minmax":
@@ -51,12 +52,7 @@ def quantize(
         )
     cache = cache or Cache()
     model = load(source, base=base, cache=cache, name=name)
-    if not model.onnx:
-        raise UsageError(
-            f"{model.source} is no ONNX model, and quantizer='espdl' takes no other; export it to ONNX "
-            "(Keras: model.export('net.onnx', format='onnx'); TFLite: python -m tf2onnx.convert "
-            "--tflite net.tflite --output net.onnx)"
-        )
+    model = model if model.onnx else as_onnx(model, cache)
     samples = calibration_samples(config, data, model, input_range)
     facts = cache_facts("quantize_espdl", model, config, samples, rules=RULES)
     worker = shared_worker(CONVERT, "the espdl quantizer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,15 @@ from onnx import numpy_helper
 
 from conformance_models import onnx_nets as nets
 from pytest_quantcheck.cache import Cache
-from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.errors import CombinationError, ModelError, QuantizationError, UsageError
+from pytest_quantcheck.data.dataset import Dataset, Samples
+from pytest_quantcheck.demo.artefacts import DATA, demo_samples
+from pytest_quantcheck.errors import (
+    CombinationError,
+    MissingExtraError,
+    ModelError,
+    QuantizationError,
+    UsageError,
+)
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.numerics.power_of_two import CHIP_RULES
@@ -100,6 +108,34 @@ def test_the_targets_are_those_with_a_rule() -> None:
 def test_what_is_not_known_is_refused_by_name(how: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         config(**how)
+
+
+def digits(tmp_path: Path) -> QuantizedModel:
+    samples = demo_samples()
+    data = Dataset(samples.take(range(100)), samples.take(range(100, 300)), "classification")
+    return quantize(DATA / "digits.tflite", config(), data, cache=Cache(tmp_path), name="digits")
+
+
+def test_what_is_no_onnx_model_needs_a_package_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == "tf2onnx":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    with pytest.raises(MissingExtraError, match=r"'tf2onnx'.*pip install \"pytest-quantcheck\[espdl\]\""):
+        digits(tmp_path)
+
+
+def test_a_tflite_network_is_converted_and_stays_as_good(tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx")
+    model = digits(tmp_path)
+    assert model.graph.tensors[model.graph.inputs[0]].shape == (1, 8, 8, 1)
+    samples = demo_samples().take(range(100, 300))
+    found = IntegerRunner().run(model, samples).outputs[0].argmax(1)
+    assert float(np.mean(found == np.asarray(samples.y))) > 0.97
 
 
 def test_int16_takes_the_largest_value_only(cache: Cache) -> None:
