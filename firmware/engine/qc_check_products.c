@@ -119,6 +119,35 @@ static qc_status_t check_conv_params(const qc_conv_params_t *p, const qc_tensor_
   return QC_OK;
 }
 
+/* Whether the products of every odd row stay below QC_PAIRED_SUM; short columns need no look. A
+ * word holds two halfwords of one pair of rows, then come those of the other pair. */
+static int are_pairs_exact(const qc_image_t *image, const qc_conv_params_t *p, uint32_t column) {
+  if ((uint64_t)column * QC_PRODUCT_LIMIT < QC_PAIRED_SUM) return 1;
+  const int16_t *at = (const void *)(image->constants + p->weights_offset);
+  for (uint32_t block = 0; block < p->channels / 4; block++) {
+    uint32_t sum[2] = {0, 0};
+    for (uint32_t i = 0; i < 2 * column; i++, at++) {
+      int32_t odd = (*at - (int8_t)*at) / 256;
+      sum[i / 2 % 2] += (uint32_t)(odd < 0 ? -odd : odd);
+    }
+    if (sum[0] >= QC_PAIRED_SUM / 128 || sum[1] >= QC_PAIRED_SUM / 128) return 0;
+  }
+  return 1;
+}
+
+/* Blocks of weights and their channels: `outputs` rows of `column`, of which `products` count. */
+static qc_status_t check_blocks(const qc_image_t *image, const qc_conv_params_t *p,
+                                uint32_t outputs, uint32_t column, uint64_t products) {
+  int paired = p->packing == QC_PACKING_PAIRED4X4;
+  QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4 || paired, QC_ERR_TYPE);
+  QC_REQUIRE(!paired || p->weight_zero_point == 0, QC_ERR_PARAM);
+  QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(outputs, 4) * column, QC_ERR_SIZE);
+  qc_status_t status = check_channels(image, p, outputs, products);
+  if (status != QC_OK) return status;
+  QC_REQUIRE(!paired || are_pairs_exact(image, p, column), QC_ERR_PARAM);
+  return QC_OK;
+}
+
 qc_status_t qc_check_conv2d(const qc_image_t *image, const qc_operator_t *op,
                             const qc_conv_params_t *p, const qc_tensor_t *in,
                             const qc_tensor_t *out) {
@@ -126,16 +155,14 @@ qc_status_t qc_check_conv2d(const qc_image_t *image, const qc_operator_t *op,
   if (status != QC_OK) return status;
   QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
   QC_REQUIRE(qc_window_fits(&p->window, out), QC_ERR_PARAM);
-  QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4, QC_ERR_TYPE);
   QC_REQUIRE(p->depth_multiplier == 0 && p->weight_zero_point == 0, QC_ERR_PARAM);
   uint64_t products = (uint64_t)p->window.kernel_h * p->window.kernel_w * in->shape[3];
   QC_REQUIRE(products < QC_PRODUCTS, QC_ERR_SIZE);
   uint32_t column = qc_column_length(&p->window, in->shape[3]);
-  QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(out->shape[3], 4) * column, QC_ERR_SIZE);
   uint32_t run = qc_run_length(&p->window, in->shape[3]);
   uint32_t pixels = out->shape[0] * out->shape[1] * out->shape[2];
   QC_REQUIRE(op->scratch_bytes >= qc_column_scratch(column, run, pixels), QC_ERR_SIZE);
-  return check_channels(image, p, out->shape[3], products);
+  return check_blocks(image, p, out->shape[3], column, products);
 }
 
 qc_status_t qc_check_depthwise(const qc_image_t *image, const qc_operator_t *op,
@@ -180,13 +207,11 @@ qc_status_t qc_check_fully_connected(const qc_image_t *image, const qc_operator_
   uint32_t units = out->shape[out->rank - 1], batches = out->bytes / units;
   uint32_t depth = in->bytes / batches;
   QC_REQUIRE(depth * batches == in->bytes && depth > 0, QC_ERR_SHAPE);
-  QC_REQUIRE(p->packing == QC_PACKING_BLOCK4X4, QC_ERR_TYPE);
   QC_REQUIRE(p->depth_multiplier == 0, QC_ERR_PARAM);
   QC_REQUIRE(depth < QC_PRODUCTS, QC_ERR_SIZE);
   uint32_t column = qc_round_up(depth, 4);
-  QC_REQUIRE(p->weights_bytes == (uint64_t)qc_round_up(units, 4) * column, QC_ERR_SIZE);
   QC_REQUIRE(op->scratch_bytes >= qc_batch_scratch(column, batches), QC_ERR_SIZE);
-  return check_channels(image, p, units, depth);
+  return check_blocks(image, p, units, column, depth);
 }
 
 qc_status_t qc_check_matmul(const qc_matmul_params_t *p, const qc_tensor_t *a, const qc_tensor_t *b,

@@ -121,6 +121,8 @@ _Static_assert(sizeof(qc_operator_t) == 32, "operator record");
  * the sums stay below QC_FAST_SUM either way. */
 #define QC_FAST_SHIFT 20
 #define QC_FAST_SUM (1u << 30)
+/* PAIRED4X4: the products of an odd output's weights stay below it either way, without the bias. */
+#define QC_PAIRED_SUM (1u << 23)
 /* Sums of 48 bits (int16 activations) have a multiplier of 15 bits and a shift to the right. */
 #define QC_WIDE_SHIFT_MIN 8
 #define QC_WIDE_SHIFT_MAX 46
@@ -159,12 +161,14 @@ typedef struct {
 _Static_assert(sizeof(qc_window_t) == 16, "window");
 
 /* How weights lie: BLOCK4X4 [outputs / 4][K / 4][4 outputs][4 k], PLANES [output][kernel_h]
- * [kernel_w], PLAIN as in the source, PLAIN16 the same with int16 weights. */
+ * [kernel_w], PLAIN as in the source, PLAIN16 the same with int16 weights, PAIRED4X4
+ * [outputs / 4][K / 4][k % 2][2 pairs of outputs][k / 2 % 2] halfwords 256 * odd + even. */
 enum {
   QC_PACKING_BLOCK4X4 = 1,
   QC_PACKING_PLANES = 2,
   QC_PACKING_PLAIN = 3,
-  QC_PACKING_PLAIN16 = 4
+  QC_PACKING_PLAIN16 = 4,
+  QC_PACKING_PAIRED4X4 = 5
 };
 enum { QC_CONV_FAST = 1u, QC_CONV_WIDE = 2u };
 

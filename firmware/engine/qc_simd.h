@@ -108,6 +108,22 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
 #define QC_STORE_PAIR(a, b, p, step)                                                               \
   __asm__ volatile("strd %1, %2, [%0], %3" : "+r"(p) : "r"(a), "r"(b), "i"(step) : "memory")
 
+/* Words that are loaded together: each but the first takes one cycle. Two from `p` and two from
+ * `q`; four that lie together from `p` and one from `q`. All are word aligned, offsets in bytes;
+ * the last one may lie anywhere. */
+#define QC_LOAD_FOUR(a, b, p, i, j, c, d, q, k, l)                                                 \
+  __asm__ volatile("ldr %0, [%4, %6]\n\tldr %1, [%4, %7]\n\t"                                      \
+                   "ldr %2, [%5, %8]\n\tldr %3, [%5, %9]"                                          \
+                   : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d)                                        \
+                   : "r"(p), "r"(q), "i"(i), "i"(j), "i"(k), "i"(l)                                \
+                   : "memory")
+#define QC_LOAD_FIVE(a, b, c, d, p, i, e, q, j)                                                    \
+  __asm__ volatile("ldr %0, [%5, %7]\n\tldr %1, [%5, %7+4]\n\tldr %2, [%5, %7+8]\n\t"              \
+                   "ldr %3, [%5, %7+12]\n\tldr %4, [%6, %8]"                                       \
+                   : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d), "=&r"(e)                              \
+                   : "r"(p), "r"(q), "i"(i), "i"(j)                                                \
+                   : "memory")
+
 /* (a * b + 2^31) >> 32 */
 QC_INLINE int32_t qc_high_rounded(int32_t a, int32_t b) {
   int32_t r;
@@ -177,6 +193,11 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
 #define QC_LOAD_PAIR_AT(a, b, p, offset)                                                           \
   ((a) = (__typeof__(a))qc_load32((const uint8_t *)(p) + (offset)),                                \
    (b) = (__typeof__(b))qc_load32((const uint8_t *)(p) + (offset) + 4))
+#define QC_LOAD_AT(a, p, offset) ((a) = qc_load32((const uint8_t *)(p) + (offset)))
+#define QC_LOAD_FOUR(a, b, p, i, j, c, d, q, k, l)                                                 \
+  (QC_LOAD_AT(a, p, i), QC_LOAD_AT(b, p, j), QC_LOAD_AT(c, q, k), QC_LOAD_AT(d, q, l))
+#define QC_LOAD_FIVE(a, b, c, d, p, i, e, q, j)                                                    \
+  (QC_LOAD_FOUR(a, b, p, i, (i) + 4, c, d, p, (i) + 8, (i) + 12), QC_LOAD_AT(e, q, j))
 #define QC_LOAD_PAIR(a, b, p, step)                                                                \
   (QC_LOAD_PAIR_AT(a, b, p, 0), (p) = (const void *)((const uint8_t *)(p) + (step)))
 #define QC_STORE_PAIR(a, b, p, step)                                                               \

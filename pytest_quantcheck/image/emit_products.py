@@ -35,7 +35,7 @@ def convolution(source: SourceOperator, p: Convolution) -> KernelCall:
     else:
         weights = _dense_weights(source, channels)
         runs, run = layout.runs(window, channels)
-        blob, packing = _pack_block4x4(weights.reshape(len(weights), runs, run)), "block4x4"
+        blob, packing = _pack_dense(weights.reshape(len(weights), runs, run))
         pixels = math.prod(output.shape[:3])
         scratch = layout.column_scratch(runs * layout.up4(run), run, pixels)
     flat = weights.reshape(len(weights), -1).astype(np.int64)
@@ -51,8 +51,8 @@ def fully_connected(source: SourceOperator, p: FullyConnected) -> KernelCall:
     weights = source.constant(1).astype(np.int8)
     outputs, depth = weights.shape
     batches = source.output.nbytes // outputs
-    blob = _pack_block4x4(weights.reshape(outputs, 1, depth))
-    params = _conv_params(source, p, Window(1, 1), weights.astype(np.int64), blob, "block4x4", 0)
+    blob, packing = _pack_dense(weights.reshape(outputs, 1, depth), p.weight_zero_point)
+    params = _conv_params(source, p, Window(1, 1), weights.astype(np.int64), blob, packing, 0)
     scratch = layout.batch_scratch(layout.up4(depth), batches)
     return KernelCall(source.op.kind, params, source.op.inputs[:1], scratch)
 
@@ -193,10 +193,22 @@ def _dense_weights(source: SourceOperator, channels: int) -> npt.NDArray[np.int8
     return dense
 
 
-def _pack_block4x4(rows: npt.NDArray[np.int8]) -> bytes:
-    """Weights (outputs, runs, run) -> [outputs / 4][K / 4][4][4], runs and outputs zero-padded."""
+def _pack_dense(rows: npt.NDArray[np.int8], zero_point: int = 0) -> tuple[bytes, str]:
+    """Weights (outputs, runs, run), runs and outputs zero-padded to multiples of 4, and their packing:
+    ``paired4x4`` where both sums of a pair come out of it exactly, else ``block4x4``."""
     outputs, runs, run = rows.shape
     padded = np.zeros((layout.up4(outputs), runs, layout.up4(run)), np.int8)
     padded[:outputs, :, :run] = rows
-    blocks = padded.reshape(layout.up4(outputs) // 4, 4, runs * layout.up4(run) // 4, 4)
-    return blocks.transpose(0, 2, 1, 3).tobytes()
+    padded = padded.reshape(len(padded), -1)
+    if zero_point == 0 and _can_be_paired(padded):
+        return layout.pack_paired4x4(padded), "paired4x4"
+    return layout.pack_block4x4(padded), "block4x4"
+
+
+def _can_be_paired(rows: npt.NDArray[np.int8]) -> bool:
+    """Whether every pair of rows fits into halfwords and no sum of an odd row, without its bias, needs more
+    than 24 bits, whatever the inputs are."""
+    even, odd = rows[0::2].astype(np.int64), rows[1::2].astype(np.int64)
+    largest = np.abs(odd).sum(axis=1) * -np.iinfo(np.int8).min
+    halfwords = 256 * odd + even
+    return bool(np.all(largest < limits.PAIRED_SUM_LIMIT) and halfwords.min() >= np.iinfo(np.int16).min)

@@ -10,6 +10,7 @@ import struct
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_quantcheck.graph.model import Window
 
@@ -21,7 +22,7 @@ RECORDS_LIMIT = 1 << 16  # tensors, operators, list entries: they are counted in
 MAX_INPUTS = 255
 DTYPES = ("int8", "uint8", "int16", "int32", "float32")
 STATES = ("executed", "elided", "fused")
-PACKINGS = ("", "block4x4", "planes", "plain", "plain16")
+PACKINGS = ("", "block4x4", "planes", "plain", "plain16", "paired4x4")
 ARENA, CONSTANT = 0, 1  # where a tensor lies
 
 FAST, WIDE = 1, 2  # flags of a convolution
@@ -121,6 +122,22 @@ def depthwise_scratch(window: Window, out_w: int) -> int:
     width = (out_w - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1
     rows = (window.kernel_h - 1) * window.dilation_h + 1
     return 2 * DEPTHWISE_GROUP * (rows * width + window.kernel_h * window.kernel_w)
+
+
+def pack_block4x4(rows: npt.NDArray[np.int8]) -> bytes:
+    """Weights (outputs, K), both multiples of 4, as ``[outputs / 4][K / 4][4 outputs][4 k]``."""
+    return _blocks(rows).tobytes()
+
+
+def pack_paired4x4(rows: npt.NDArray[np.int8]) -> bytes:
+    """The same as ``[outputs / 4][K / 4][k % 2][2 pairs][k / 2 % 2]`` halfwords, 256 * odd row + even row."""
+    blocks = _blocks(rows).astype(np.int16)
+    pairs = (256 * blocks[:, :, 1::2] + blocks[:, :, 0::2]).reshape(*blocks.shape[:2], 2, 2, 2)
+    return pairs.transpose(0, 1, 4, 2, 3).astype("<i2").tobytes()
+
+
+def _blocks(rows: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    return rows.reshape(len(rows) // 4, 4, -1, 4).transpose(0, 2, 1, 3)
 
 
 def with_crc(image: bytearray) -> bytes:

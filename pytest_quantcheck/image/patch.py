@@ -27,13 +27,22 @@ def patch_weight(
     Operators with equal weights share them in the image and change together.
     """
     image = read_image(data)
-    at = _weights(image, _find(image, source_index)).at
-    if not 0 <= output < at.shape[0] or not 0 <= k < at.shape[1]:
-        raise ImageError(
-            f"weight ({output}, {k}) does not exist; the operator has {at.shape[0]} x {at.shape[1]}"
-        )
-    patched = bytearray(data)
-    patched[at[output, k]] = (patched[at[output, k]] + delta) & 0xFF
+    weights = _weights(data, image, _find(image, source_index))
+    outputs, count = weights.at.shape
+    if not 0 <= output < outputs or not 0 <= k < count:
+        raise ImageError(f"weight ({output}, {k}) does not exist; the operator has {outputs} x {count}")
+    value = int(weights.values[output, k])
+    changed = (value + delta + 128) % 256 - 128
+    patched, at = bytearray(data), int(weights.at[output, k])
+    if not weights.paired:
+        patched[at] = changed & 0xFF
+    else:
+        both = struct.unpack_from("<h", data, at)[0] + (changed - value) * (256 if output % 2 else 1)
+        if both < -(1 << 15):
+            raise ImageError(
+                f"weight ({output}, {k}) cannot become {changed}: it shares 16 bits with another one"
+            )
+        struct.pack_into("<h", patched, at, both)
     return layout.with_crc(patched)
 
 
@@ -45,7 +54,7 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
     """
     image = read_image(data)
     op = _find(image, source_index)
-    weights = _weights(image, op)
+    weights = _weights(data, image, op)
     if image.tensors[op.inputs[0]].dtype == "int16":
         raise ImageError(f"operator {op.source_index} ({op.opcode}) works on int16, which has no zero point")
     zero_point = weights.input_zero_point + delta
@@ -53,8 +62,7 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
         raise ImageError(f"input zero point {weights.input_zero_point} plus {delta} leaves int8")
     patched = bytearray(data)
     struct.pack_into("<i", patched, op.params_offset + 16, zero_point)
-    values = np.frombuffer(data, np.int8)[weights.at].astype(np.int64)
-    sums = (values - weights.zero_point).sum(axis=1)
+    sums = (weights.values - weights.zero_point).sum(axis=1)
     table = np.frombuffer(data, layout.CHANNEL, len(sums), weights.channels_at).copy()
     table["bias"] = wrap_int32(table["bias"] - delta * sums)
     patched[weights.channels_at : weights.channels_at + table.nbytes] = table.tobytes()
@@ -63,16 +71,19 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    """A weighted operator's constants: ``at[output, k]`` is the file offset of one weight, ``k`` counting
-    kernel rows, columns and input channels as in the source."""
+    """A weighted operator's constants: ``values[output, k]`` is one weight, ``at[output, k]`` its file offset,
+    ``paired`` that of the 16 bits that two outputs share; ``k`` counts kernel rows, columns and input channels
+    as in the source."""
 
     at: IntArray
+    values: IntArray
+    paired: bool
     zero_point: int
     input_zero_point: int
     channels_at: int
 
 
-def _weights(image: ImageDescription, op: ImageOperator) -> _Weights:
+def _weights(data: bytes, image: ImageDescription, op: ImageOperator) -> _Weights:
     fields = layout.CONVOLUTION.unpack(op.params)
     window, packing, size, channels = Window(*fields[:8]), layout.PACKINGS[fields[14]], fields[17], fields[19]
     source, output = image.tensors[op.inputs[0]], image.tensors[op.output]
@@ -85,10 +96,18 @@ def _weights(image: ImageDescription, op: ImageOperator) -> _Weights:
     else:
         depth = source.bytes * outputs // output.bytes if op.opcode == "FULLY_CONNECTED" else source.shape[3]
         runs, run = layout.runs(window, depth)
-        rows = index.reshape(channels // 4, -1, 4, 4).transpose(0, 2, 1, 3)
+        if packing == "paired4x4":
+            pairs = index[::2].reshape(channels // 4, -1, 2, 2, 2).transpose(0, 3, 1, 4, 2)
+            rows = pairs.reshape(channels // 2, -1).repeat(2, axis=0)
+        else:
+            rows = index.reshape(channels // 4, -1, 4, 4).transpose(0, 2, 1, 3)
         at = rows.reshape(channels, runs, layout.up4(run))[:outputs, :, :run].reshape(outputs, -1)
-    constants = image.constants_offset
-    return _Weights(constants + fields[16] + at, fields[9], fields[8], constants + fields[18])
+    at = image.constants_offset + fields[16] + at
+    values = np.frombuffer(data, np.int8)[at].astype(np.int64)
+    if packing == "paired4x4":  # the low byte is the even output's
+        values[1::2] = np.frombuffer(data, np.int8)[at[1::2] + 1] + (values[1::2] < 0)
+    channels_at = image.constants_offset + fields[18]
+    return _Weights(at, values, packing == "paired4x4", fields[9], fields[8], channels_at)
 
 
 def _find(image: ImageDescription, source_index: int | None) -> ImageOperator:

@@ -16,6 +16,7 @@ MAX_INT16_PRODUCTS = 1 << 17  # of int16 * int16 in one sum of 47 bits
 MAX_WIDE_BIAS = 1 << 46  # of 48-bit sums, so that bias and products stay below 2**47
 MAX_LONG_BIAS = 1 << 60  # of sums with int16 weights, which stay below 2**61
 FAST_SUM_LIMIT = 1 << 30  # sums that may be rounded twice in one step
+PAIRED_SUM_LIMIT = 1 << 23  # sums that may share 32 bits with another one, 256 times as large
 INT8_SUM_LIMIT = 1 << 22  # int8 values that a pool or MEAN takes together
 INT16_SUM_LIMIT = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
 SOFTMAX_LIMIT = 1 << 12  # int8 values whose exponentials make a sum with 12 integer bits
