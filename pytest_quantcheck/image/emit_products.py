@@ -199,10 +199,10 @@ def _pack_dense(rows: npt.NDArray[np.int8], zero_point: int = 0) -> tuple[bytes,
     outputs, runs, run = rows.shape
     padded = np.zeros((layout.up4(outputs), runs, layout.up4(run)), np.int8)
     padded[:outputs, :, :run] = rows
-    padded = padded.reshape(len(padded), -1)
-    if zero_point == 0 and _can_be_paired(padded):
-        return layout.pack_paired4x4(padded), "paired4x4"
-    return layout.pack_block4x4(padded), "block4x4"
+    flat = padded.reshape(len(padded), -1)
+    if zero_point == 0 and _can_be_paired(flat):
+        return layout.pack_paired4x4(flat), "paired4x4"
+    return layout.pack_block4x4(flat), "block4x4"
 
 
 def _can_be_paired(rows: npt.NDArray[np.int8]) -> bool:

@@ -71,9 +71,9 @@ def patch_input_zero_point(data: bytes, source_index: int | None = None, *, delt
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    """A weighted operator's constants: ``values[output, k]`` is one weight, ``at[output, k]`` its file offset,
-    ``paired`` that of the 16 bits that two outputs share; ``k`` counts kernel rows, columns and input channels
-    as in the source."""
+    """A weighted operator's constants. ``values[output, k]`` is a weight, ``at[output, k]`` its file offset,
+    with ``paired`` that of the 16 bits that two outputs share; ``k`` counts kernel rows, columns and input
+    channels as in the source."""
 
     at: IntArray
     values: IntArray

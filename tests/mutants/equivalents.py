@@ -9,8 +9,6 @@ REASONS: dict[str, str] = {
     ),
     "firmware/engine/kernels/qc_pad.c: qc_pad: [i] = (int16_t)params->value "
     "-> [i] = (uint16_t)params->value": "the same sixteen bits are stored",
-    "firmware/engine/kernels/qc_columns.c: rows_by_2: op->channels) & 2 ? -8 : 8 "
-    "-> op->channels) & 3 ? -8 : 8": "channels go in pairs there: bit 0 of their difference is never set",
     "pytest_quantcheck/numerics/power_of_two.py: divide_by_ratio: 1 << 31 -> 1 << 32 #2": (
         "2**31 and more, shifted left by at least one, end at the limit of 2**30 from either bound; the bound "
         "only keeps the shift within int64, and where a divisor is not 1 there are no such values"

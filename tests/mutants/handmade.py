@@ -32,6 +32,7 @@ C_FIXED = "firmware/engine/qc_fixed_point.h"
 C_FLOAT = "firmware/engine/qc_float32.h"
 C_WIDE = "firmware/engine/qc_wide.h"
 C_SIMD = "firmware/engine/qc_simd.h"
+CHECK_PRODUCTS = "firmware/engine/qc_check_products.c"
 KERNELS = "firmware/engine/kernels/"
 ADD = KERNELS + "qc_add_s8.c"
 AVERAGE = KERNELS + "qc_average_pool_s8.c"
@@ -453,8 +454,8 @@ PATCHES = (
         "the packed second row takes the first's",
         "multiplier of the wrong channel",
         COLUMNS,
-        "s10 = finish(s10, &channel[1], p, fast)",
-        "s10 = finish(s10, &channel[0], p, fast)",
+        "finish(odd_row(both[0], even[0], &channel[1]), &channel[1])",
+        "finish(odd_row(both[0], even[0], &channel[1]), &channel[0])",
     ),
     Patch(
         "depthwise channels in the other order",
@@ -635,6 +636,55 @@ PATCHES = (
     ),
     Patch("MEAN sums in 16 bits", "narrow accumulator", MEAN, "int32_t sum = 0;", "int16_t sum = 0;"),
     Patch(
+        "inputs of paired rows reach to 127 only",
+        "wrong bound",
+        EMIT_PRODUCTS,
+        "* -np.iinfo(np.int8).min",
+        "* np.iinfo(np.int8).max",
+    ),
+    Patch(
+        "sums of paired rows may be as large as their limit",
+        "wrong bound",
+        EMIT_PRODUCTS,
+        "limits.PAIRED_SUM_LIMIT",
+        "2 * limits.PAIRED_SUM_LIMIT",
+    ),
+    Patch(
+        "weights of paired rows cancel",
+        "wrong bound",
+        EMIT_PRODUCTS,
+        "np.abs(odd).sum(axis=1)",
+        "np.abs(odd.sum(axis=1))",
+    ),
+    Patch(
+        "the even rows are bounded instead",
+        "wrong bound",
+        EMIT_PRODUCTS,
+        "np.abs(odd)",
+        "np.abs(even)",
+    ),
+    Patch(
+        "paired weights leave 16 bits",
+        "wrong bound",
+        EMIT_PRODUCTS,
+        "halfwords.min() >= np.iinfo(np.int16).min",
+        "True",
+    ),
+    Patch(
+        "weights with a zero point are paired",
+        "wrong bound",
+        EMIT_PRODUCTS,
+        "if zero_point == 0 and _can",
+        "if _can",
+    ),
+    Patch(
+        "the engine believes in the bound of paired rows",
+        "wrong bound",
+        CHECK_PRODUCTS,
+        "!paired || are_pairs_exact(image, p, column)",
+        "1",
+    ),
+    Patch(
         "the zero point's share",
         "bias not folded",
         EMIT_PRODUCTS,
@@ -652,8 +702,8 @@ PATCHES = (
         "the last columns begin at 0",
         "bias not folded",
         COLUMNS,
-        "for (int r = 0; r < 4; r++) sum[r] = channel[r].bias;",
-        "for (int r = 0; r < 4; r++) sum[r] = 0;",
+        "for (int32_t r = 0; r < 4; r++) sum[r] = channel[r].bias;",
+        "for (int32_t r = 0; r < 4; r++) sum[r] = 0;",
     ),
     Patch(
         "a bias in the input's scale",

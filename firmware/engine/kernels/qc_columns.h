@@ -1,13 +1,13 @@
 /* The matrix core of CONV_2D and FULLY_CONNECTED: packed weights times a few input columns.
  *
- * Weights are packed BLOCK4X4: [output channels / 4][K / 4][4 rows][4 k], padded with zeros; or, where
- * the compiler proved that it is exact, PAIRED4X4: blocks of as many bytes, in which rows 0 and 1 and
- * rows 2 and 3 share halfwords, 256 * odd + even. The even weight is the low byte; a word, loaded
- * once, serves two rows and two k. Whatever is not PAIRED4X4 goes one column at a time.
- * A column holds the K inputs of one output pixel; what its last `K - length` weights meet is not
- * read. Columns of int8 may lie anywhere in memory. With packed arithmetic they are taken one at a
- * time, or two widened to int16: per four inputs the words (x0, x2) and (x1, x3), the two columns
- * interleaved. Otherwise up to four at a time. */
+ * Weights are packed BLOCK4X4: [output channels / 4][K / 4][4 rows][4 k], padded with zeros; or,
+ * where the compiler proved that it is exact, PAIRED4X4: blocks of as many bytes, in which rows 0
+ * and 1 and rows 2 and 3 share halfwords, 256 * odd + even. The even weight is the low byte; a
+ * word, loaded once, serves two rows and two k. Whatever is not PAIRED4X4 goes one column at a
+ * time. A column holds the K inputs of one output pixel; what its last `K - length` weights meet is
+ * not read. Columns of int8 may lie anywhere in memory. With packed arithmetic they are taken one
+ * at a time, or two widened to int16: per four inputs the words (x0, x2) and (x1, x3), the two
+ * columns interleaved. Otherwise up to four at a time. */
 #ifndef QC_COLUMNS_H
 #define QC_COLUMNS_H
 
