@@ -50,7 +50,7 @@ class Layer:
 
     def graph(self) -> QuantGraph:
         outputs = len(self.weights)
-        rule = Requantize(np.full(outputs, 1 << 30), np.full(outputs, self.shift))
+        rule = Requantize((1 << 30) + (np.arange(outputs) << 27), np.full(outputs, self.shift))
         params: Params = FullyConnected(0, self.zero_point, 3, rule, -128, 127)
         shape: tuple[int, ...] = (self.shape[0], outputs)
         if self.kind == "CONV_2D":
