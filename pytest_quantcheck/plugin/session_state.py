@@ -70,9 +70,8 @@ class SessionState:
             return None
         from pytest_quantcheck.models.load import load
 
-        folder = Path(case.folder)
         found: FloatModel = self._once(
-            case.model, folder, lambda: load(case.model, base=folder, cache=self.cache)
+            case.model, case.folder, lambda folder: load(case.model, base=folder, cache=self.cache)
         )
         return found
 
@@ -80,8 +79,7 @@ class SessionState:
         """What the marker's ``data`` function returns, or its reader reads; None when it names none."""
         if not case.data:
             return None
-        folder = Path(case.folder)
-        found = self._once(case.data, folder, lambda: _read_data(case.data, folder))
+        found = self._once(case.data, case.folder, lambda folder: _read_data(case.data, folder))
         if not isinstance(found, Dataset):
             raise UsageError(
                 f"data={case.data!r} returned a {type(found).__name__}; allowed: a Dataset, such as "
@@ -102,15 +100,11 @@ class SessionState:
         return quantize(model, case.config or QuantConfig(), data, cache=self.cache)
 
     def _artefact(self, case: Case, model: FloatModel | None) -> QuantizedModel:
-        folder = Path(case.folder)
-        key = case.artefact, str(folder)
-        made: object = folder / case.artefact
-        if key in self._loaded or (is_reference(case.artefact) and not (folder / case.artefact).exists()):
-            made = self._once(case.artefact, folder, lambda: call_reference(case.artefact, folder))
+        made = self._once(case.artefact, case.folder, lambda folder: _made(case.artefact, folder))
         if isinstance(made, QuantizedModel):
             return made
         if isinstance(made, (str, Path)):
-            path = folder / made
+            path = Path(case.folder) / made
             if not path.exists():
                 raise UsageError(f"artefact={case.artefact!r}: there is no file {path}")
             made = read_model_file(path)
@@ -181,11 +175,18 @@ class SessionState:
             record=record,
         )
 
-    def _once(self, reference: str, folder: Path, make: Callable[[], Any]) -> Any:
-        key = (reference, str(folder))
+    def _once(self, reference: str, folder: str, make: Callable[[Path], Any]) -> Any:
+        key = (reference, folder)
         if key not in self._loaded:
-            self._loaded[key] = make()
+            self._loaded[key] = make(Path(folder))
         return self._loaded[key]
+
+
+def _made(artefact: str, folder: Path) -> object:
+    """What the function that a marker names returned; else the name of the file, which may change."""
+    if is_reference(artefact) and not (folder / artefact).exists():
+        return call_reference(artefact, folder)
+    return artefact
 
 
 def _read_data(data: str, folder: Path) -> object:

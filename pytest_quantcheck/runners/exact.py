@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.util import find_spec
 
 from pytest_quantcheck.formats.detect import is_onnx
@@ -16,12 +17,16 @@ from pytest_quantcheck.runners.run import Run, Runner, Vectors
 
 
 class ByFormat:
-    """One runner for TFLite files, another for ONNX models, a third for TFLite files with quantized weights
-    only; called by the first one's name."""
+    """One runner for TFLite files, our interpreter for ONNX models, a third for TFLite files with quantized
+    weights only; called by the first one's name."""
 
-    def __init__(self, tflite: Runner, onnx: Runner, floats: Runner) -> None:
+    def __init__(self, tflite: Runner, floats: Runner) -> None:
         self.name = tflite.name
-        self._tflite, self._onnx, self._floats = tflite, onnx, floats
+        self._tflite, self._floats = tflite, floats
+
+    @cached_property
+    def _onnx(self) -> Runner:
+        return host_runner("integer")
 
     def of(self, model: QuantizedModel) -> Runner:
         """The one that runs this model."""
@@ -44,9 +49,8 @@ def exact_runner() -> Runner:
     ONNX models run on our interpreter: onnxruntime's own integers depend on the processor. What computes in
     floats (scheme dynamic, float16) runs on LiteRT, if that is installed.
     """
-    integer = host_runner("integer")
-    exact = host_runner("tflm") if find_spec("tflite_micro") is not None else integer
-    return ByFormat(exact, integer, float_runner() or exact)
+    exact = host_runner("tflm" if find_spec("tflite_micro") is not None else "integer")
+    return ByFormat(exact, float_runner() or exact)
 
 
 def runner_of(reference: Runner, model: QuantizedModel) -> Runner:

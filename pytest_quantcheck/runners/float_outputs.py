@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -49,8 +49,10 @@ class FloatOutputs:
     def __init__(self, runner: Runner | None = None) -> None:
         tflite = runner or float_runner()
         self._tflite = Remembering(tflite) if tflite is not None else None
-        onnx = host_runner("onnxruntime") if find_spec("onnxruntime") is not None else None
-        self._onnx = Remembering(onnx) if onnx is not None else None
+
+    @cached_property
+    def _onnx(self) -> Runner | None:
+        return Remembering(host_runner("onnxruntime")) if find_spec("onnxruntime") is not None else None
 
     def __call__(self, model: QuantizedModel, samples: Samples) -> tuple[Array, ...] | None:
         """All outputs, (N, ...) float32 each; None without a float source, or without a runner for it."""

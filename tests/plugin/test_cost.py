@@ -31,7 +31,7 @@ def pytest_runtest_call(item):
     CALLS.clear()
 
 def pytest_sessionfinish():
-    unused = ("models.load", "rig.session", "runners.board", "image.compile",
+    unused = ("models.load", "rig.session", "runners.board", "image.compile", "graph.execute",
               "quantizers.quantize", "verdict.locate", "verdict.causes.upstream.upstream")
     print("\nCALLS", dict(CALLS))
     print("IMPORTED", [name for name in unused if f"pytest_quantcheck.{name}" in sys.modules])
