@@ -10,7 +10,7 @@ REASONS: dict[str, str] = {
     "firmware/engine/kernels/qc_pad.c: qc_pad: [i] = (int16_t)params->value "
     "-> [i] = (uint16_t)params->value": "the same sixteen bits are stored",
     "pytest_quantcheck/numerics/power_of_two.py: divide_by_ratio: 1 << 31 -> 1 << 32 #2": (
-        "2**31 and more, shifted left by at least one, end at the limit of 2**30 from either bound; the bound "
+        "2**31 and more, shifted left by at least one, end at the limit of 2**30 from either bound, which "
         "only keeps the shift within int64, and where a divisor is not 1 there are no such values"
     ),
 }
