@@ -9,6 +9,7 @@
 # make catalogue  every known fault injected, and whether its cause is named; ten others that must not be
 # make hostile damaged models, malicious files, lying boards: no traceback, no hang, no wrong pass
 # make extras   each extra of the package alone, in an empty virtual environment; MLflow's page in a browser
+# make labgrid  a farm on loopback: coordinator, exporter, two boards, a place that is taken away
 # make lint     ruff, mypy, C warnings, clang-format, freshness of the shipped images
 #
 # Each does its whole set-up first; see tools/setup.sh.
@@ -21,7 +22,7 @@ JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test fuzz firmware bench models table mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
-        catalogue extras
+        catalogue extras labgrid
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +67,9 @@ catalogue: setup-dev
 extras: setup-dev
 	@$(PYTHON) -m tests.nightly.extras
 	@$(PYTHON) -m tests.nightly.mlflow_page build/mlflow.png
+
+labgrid: setup-dev
+	@$(PYTHON) -m tests.nightly.labgrid
 
 hostile: setup-dev
 	@$(PYTHON) -m tests.hostile

@@ -146,9 +146,10 @@ class Connection(OpenBoard):
         A user's own firmware has no build id and may compute its CRC over less than the file: once
         this session has flashed it, the flash tool's verification counts.
         """
+        if self.entry.firmware == "external":
+            return _Answer()
         wanted = self.board.firmware
-        own_and_verified = not wanted.build_id and self._firmware_flashed
-        if self.entry.firmware == "external" or own_and_verified:
+        if not wanted.build_id and self._firmware_flashed:
             return _Answer()
         for what, seen, right in (
             ("build id", hello.build_id, wanted.build_id or hello.build_id),

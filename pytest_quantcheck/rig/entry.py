@@ -24,6 +24,7 @@ class BoardEntry:
     protocol: str = "quantcheck"
     reset: str = ""
     power_cycle: str = ""
+    place: str = ""  # of a labgrid farm, which then names the port
     console: str = "uart"
     virtual: bool = False
     source: str = ""  # where it was read, for error messages
@@ -51,6 +52,8 @@ class BoardEntry:
 
         A link may be gone while its board resets, and lead elsewhere afterwards: ask once, then keep them.
         """
+        if self.place:
+            return (f"labgrid:{self.place}",)
         port = os.path.realpath(self.port) if self.port.startswith("/") else self.port
         return tuple(sorted({self.probe, self.port, port} - {""} or {self.name}))
 

@@ -39,6 +39,7 @@ _TYPES: dict[str, type] = {
     "protocol": str,
     "reset": str,
     "power_cycle": str,
+    "place": str,
     "console": str,
     "settings": dict,
     "protocol_settings": dict,
@@ -221,7 +222,12 @@ def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
             raise UsageError(f"{where}: the key {key!r} is missing; needed: {', '.join(_REQUIRED)}")
     _check_values(where, table)
     own = _is_virtual(table)
-    if not own and not table.get("port"):
+    if table.get("place") and (own or table.get("port")):
+        raise UsageError(
+            f"{where}: place = {table['place']!r} goes with a real board and without 'port', which "
+            "labgrid names"
+        )
+    if not own and not table.get("port") and not table.get("place"):
         raise UsageError(
             f"{where}: the key 'port' is missing: a real board needs its serial port, such as "
             f'"/dev/ttyACM0", "/dev/serial/by-id/usb-..." or "socket://host:port" '

@@ -17,13 +17,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.labgrid import Place
 from pytest_quantcheck.rig.shared_lock import SharedLock
 
 DIRECTORY_VARIABLE = "QC_LEASE_DIR"
@@ -50,13 +51,22 @@ class Holder:
 class Lease:
     """One board, ours until ``release``. Made by ``acquire``; a context manager."""
 
-    def __init__(self, entry: BoardEntry, locks: Sequence[SharedLock]) -> None:
+    def __init__(self, entry: BoardEntry, locks: Sequence[SharedLock], place: Place | None = None) -> None:
         self.entry = entry
         self._locks = locks
+        self._place = place
+
+    def check(self) -> None:
+        """``RigFault`` (lease) where a farm's coordinator gave the board to somebody else meanwhile."""
+        if self._place is not None and (lost := self._place.taken_away()):
+            raise RigFault("lease", f"{lost}; its results are worth nothing", board=self.entry.name)
 
     def release(self) -> None:
         """Give the board back. Harmless when called twice."""
         locks, self._locks = self._locks, ()
+        place, self._place = self._place, None
+        if place is not None:
+            place.release()
         if locks:
             _held.remove(self.entry.name)
         for lock in locks:
@@ -149,10 +159,16 @@ def _try(entry: BoardEntry, who: str) -> Lease | None:
             if not _acquired(lock, says):
                 return None
             taken.callback(lock.release)
+        place = Place(entry.place) if entry.place else None
+        if place is not None:
+            if not place.acquire():
+                return None
+            taken.callback(place.release)
+            entry = replace(entry, port=place.port())
         taken.pop_all()
     if locks:
         _held.append(entry.name)
-    return Lease(entry, locks)
+    return Lease(entry, locks, place)
 
 
 def _acquired(lock: SharedLock, says: str) -> bool:
@@ -186,10 +202,14 @@ def _read_holder(lock: SharedLock) -> Holder | None:
     return None
 
 
+def _farmer(entry: BoardEntry) -> str:
+    return f"{Place(entry.place).holder()} of the labgrid farm" if entry.place else ""
+
+
 def _busy(pool: Sequence[BoardEntry], waited: float) -> str:
     lines = [f"no free board after waiting {waited:g} s:"]
     for entry in pool:
-        now = holder(entry)
+        now = holder(entry) or _farmer(entry)
         lines.append(f"  {entry.name} is held by {now or 'an unknown user'}")
     if _held:
         lines.append(f"this process holds {', '.join(_held)} and therefore does not wait: release it first")

@@ -129,9 +129,10 @@ class LeasedBoard(Generic[Used]):
         """Do ``work`` with a board that is up; retry after faults; give a broken board back."""
         if self._lease is None:
             self._lease = acquire(self.ledger.usable(self.pool), who=self.who, timeout=self._lease_timeout)
-        entry = self._lease.entry
+        lease, entry = self._lease, self._lease.entry
 
         def attempt() -> Result:
+            lease.check()
             if self._connection is None:
                 self._connection = self._opened(
                     entry,
@@ -141,7 +142,9 @@ class LeasedBoard(Generic[Used]):
                     deadlines=self._deadlines,
                 )
             self._connection.bring_up()
-            return work()
+            done = work()
+            lease.check()  # a board that others had meanwhile proves nothing
+            return done
 
         try:
             return self.ledger.attempt(entry.name, attempt, self._recover)

@@ -19,7 +19,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from pytest_quantcheck.errors import RigFault
-from pytest_quantcheck.rig import connection, lease
+from pytest_quantcheck.rig import lease, open_board
 from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family
@@ -224,7 +224,7 @@ class TappedFamily:
 
 @contextmanager
 def _trapped(trap: Trap) -> Iterator[None]:
-    with patch.object(connection, "family", lambda name: TappedFamily(family(name), trap)):
+    with patch.object(open_board, "family", lambda name: TappedFamily(family(name), trap)):
         yield
 
 

@@ -21,7 +21,7 @@ from types import FrameType
 from unittest.mock import patch
 
 from pytest_quantcheck.errors import ImageError, QuantcheckError, RigFault
-from pytest_quantcheck.rig import connection
+from pytest_quantcheck.rig import open_board
 from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
@@ -120,7 +120,7 @@ class Liars:
         A process does not count the same twice, so counters are left out.
         """
         self.lie, self._boards = lie, []
-        with patch.object(connection, "family", lambda name: self):
+        with patch.object(open_board, "family", lambda name: self):
             try:
                 return [self._session(storage, deadlines) for storage in self.models]
             finally:

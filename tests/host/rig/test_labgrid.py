@@ -1,0 +1,97 @@
+"""A board of a labgrid farm, by a client that the test writes: what it prints is what labgrid 26 prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.rig import inventory, labgrid, lease
+from pytest_quantcheck.rig.entry import BoardEntry
+
+pytestmark = pytest.mark.host
+
+CLIENT = """#!/bin/sh
+cd "{folder}"
+[ "$2" = bench ] || {{ echo "labgrid-client: Error: place pattern $2 matches nothing" >&2; exit 1; }}
+case $3 in
+  acquire) [ ! -e held ] || {{ echo "place is already acquired" >&2; exit 1; }}; echo "vm/$LG_USERNAME" >held ;;
+  release) rm -f held ;;
+  show)
+    echo "Place 'bench':"
+    echo "  acquired: $(cat held 2>/dev/null || echo None)"
+    echo "Acquired resource 'NetworkSerialPort' (x/board/NetworkSerialPort/NetworkSerialPort):"
+    echo "  {{'acquired': 'bench',"
+    echo "   'avail': $(cat avail),"
+    echo "   'cls': 'NetworkSerialPort',"
+    echo "   'params': {{'extra': {{'proxy': 'localhost'}}, 'host': '10.0.0.7', 'port': 7710, 'protocol': '$(cat protocol)'}}}}"
+    ;;
+esac
+"""  # noqa: E501
+BOARD = BoardEntry("farm-1", "serial", "any", firmware="external", place="bench")
+
+
+@pytest.fixture
+def farm(tmp_path, monkeypatch):
+    """The folder that is the farm's state."""
+    client = tmp_path / "client"
+    client.write_text(CLIENT.format(folder=tmp_path))
+    client.chmod(0o755)
+    (tmp_path / "avail").write_text("True")
+    (tmp_path / "protocol").write_text("raw")
+    monkeypatch.setenv(labgrid.CLIENT_VARIABLE, str(client))
+    monkeypatch.setenv(lease.DIRECTORY_VARIABLE, str(tmp_path / "leases"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("protocol", "url"), [("raw", "socket://"), ("rfc2217", "rfc2217://")])
+def test_a_lease_takes_the_place_and_its_port_and_gives_it_back(farm, protocol, url):
+    (farm / "protocol").write_text(protocol)
+    with lease.acquire([BOARD], timeout=0) as held:
+        assert held.entry.port == f"{url}10.0.0.7:7710"
+        held.check()
+        assert (farm / "held").is_file()
+    assert not (farm / "held").exists()
+
+
+def test_a_place_that_others_hold_is_waited_for_and_its_holder_named(farm):
+    (farm / "held").write_text("lab/anna")
+    with pytest.raises(RigFault, match="farm-1 is held by lab/anna of the labgrid farm") as caught:
+        lease.acquire([BOARD], timeout=0)
+    assert caught.value.kind == "lease"
+    assert (farm / "held").read_text() == "lab/anna"
+
+
+@pytest.mark.parametrize(("now", "said"), [("lab/anna", "held by lab/anna"), ("", "it is free")])
+def test_a_place_that_was_taken_away_is_a_fault_and_left_to_the_other(farm, now, said):
+    held = lease.acquire([BOARD], timeout=0)
+    (farm / "held").write_text(now) if now else (farm / "held").unlink()
+    with pytest.raises(RigFault, match=said) as caught:
+        held.check()
+    assert caught.value.kind == "lease"
+    held.release()
+    assert (farm / "held").exists() == bool(now)
+
+
+def test_a_place_without_a_port_is_given_back(farm):
+    (farm / "avail").write_text("False")
+    with pytest.raises(RigFault, match="exports no NetworkSerialPort"):
+        lease.acquire([BOARD], timeout=0)
+    assert not (farm / "held").exists()
+
+
+def test_an_unknown_place_and_a_missing_client_are_named(farm, monkeypatch):
+    with pytest.raises(RigFault, match="matches nothing"):
+        lease.acquire([BoardEntry("b", "serial", "any", place="nope")], timeout=0)
+    monkeypatch.setenv(labgrid.CLIENT_VARIABLE, str(farm / "none"))
+    with pytest.raises(UsageError, match="environment of its own and name the program in QC_LABGRID_CLIENT"):
+        lease.acquire([BOARD], timeout=0)
+
+
+def test_a_place_stands_in_place_of_a_port(tmp_path):
+    text = '[[board]]\nname = "a"\nfamily = "serial"\ntarget = "t"\nfirmware = "external"\nplace = "bench"\n'
+    path = tmp_path / "boards.toml"
+    path.write_text(text)
+    assert inventory.read(path).board("a").place == "bench"
+    path.write_text(text + 'port = "/dev/ttyACM0"\n')
+    with pytest.raises(UsageError, match="without 'port'"):
+        inventory.read(path)
