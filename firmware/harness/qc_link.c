@@ -11,6 +11,12 @@ uint32_t qc_link_pull(qc_link_t *link) {
   return came;
 }
 
+int qc_link_frame_waits(const qc_link_t *link) {
+  for (uint32_t i = link->input_at; i < link->input_bytes; i++)
+    if (link->input[i] == 0) return 1;
+  return 0;
+}
+
 /* `frame` holds type, sequence number and payload, with room for the CRC. */
 static void send(qc_link_t *link, uint8_t *frame, uint32_t bytes) {
   qc_set_u32(frame + bytes, qc_crc32(0, frame, bytes));

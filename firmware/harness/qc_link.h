@@ -37,6 +37,8 @@ typedef enum { QC_LINK_IDLE, QC_LINK_NOISE, QC_LINK_REQUEST, QC_LINK_TEXT } qc_l
 qc_link_event_t qc_link_poll(qc_link_t *link);
 /* Takes what the port holds into `input`; returns how many bytes came. */
 uint32_t qc_link_pull(qc_link_t *link);
+/* Whether `input` holds the zero around a frame: a host of ours speaks. */
+int qc_link_frame_waits(const qc_link_t *link);
 
 static inline uint8_t qc_link_type(const qc_link_t *link) {
   return link->frame[0];

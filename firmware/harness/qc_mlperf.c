@@ -162,11 +162,12 @@ static void db(qc_context_t *context, char *rest) {
   }
 }
 
-/* `times` inferences; adds what was counted of them. */
+/* `times` inferences, which a frame ends; adds what was counted of them. */
 static qc_status_t infer_times(qc_context_t *context, uint32_t times, uint64_t *counted) {
   for (uint32_t i = 0; i < times; i++) {
     const qc_status_t status = qc_run(context, QC_RUN_SILENT, 0);
     if (status != QC_OK) return status;
+    if (qc_link_frame_waits(&context->link)) return QC_ERR_STATE;
     *counted += context->run.counter;
   }
   return QC_OK;
@@ -213,8 +214,12 @@ static void infer(qc_context_t *context, char *rest) {
     qc_say_number(context->sample.at);
     qc_say_counted(" elemented, expected ", wanted); /* its spelling, too */
   }
-  if (infer_timed(context, (uint32_t)times, (uint32_t)warmups) != QC_OK)
+  const qc_status_t status = infer_timed(context, (uint32_t)times, (uint32_t)warmups);
+  if (status == QC_ERR_STATE) {
+    fail("Stopped: a frame came in");
+  } else if (status != QC_OK) {
     fail("The runtime cannot run the model");
+  }
 }
 
 void qc_mlperf_answer(qc_context_t *context) {

@@ -127,6 +127,17 @@ def test_after_power_on_the_stored_model_answers(new_session, name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_a_host_of_ours_ends_inferences_without_end(new_session, name):
+    model, vectors = classifier(490, 12), Raw(np.full((1, 490), 7, np.int8))
+    session = loaded(new_session, name, model, vectors)
+    port = text_port(session)
+    MlperfRunner(port).download(vectors.inputs[0].tobytes())
+    port.write(b"infer 2000000000%")
+    port.close()
+    assert BoardRunner(session).run(model, vectors).exact
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_our_host_drives_our_firmware_by_text(new_session, name, tmp_path, digits, samples):
     session = loaded(new_session, name, digits[0], samples)
     counted = BoardRunner(session).run(digits[0], samples)

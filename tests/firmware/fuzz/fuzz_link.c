@@ -2,16 +2,19 @@
  *
  * Input: a script, items one behind the other, each a byte that says what and its fields:
  *
- *   0 noise    u8 n, n bytes: straight onto the line
- *   1 frame    u8 type, u16 n, n bytes: a frame of this payload, CRC-32 and stuffing as they should
- * be 2 damaged  u8 type, u8 n, n bytes, u16 where, u8 what: a frame with one byte of its line
- * changed 3 again    the last frame once more 4 silence  u8 n: 128 * n idle rounds 5 image    u16
- * n, n bytes: an image into RAM (BEGIN, DATA, COMMIT), its CRCs renewed 6 input    u8 index, u8 n,
- * n bytes: an input of the current model, these bytes over and over 7 flash    u16 offset, u8 n, n
- * bytes: what someone writes into the store 8 slot     u8 unit, u16 n, n bytes: an image as a slot
- * of the store, named 32 times `unit`
+ * - 0 noise: u8 n, n bytes, straight onto the line
+ * - 1 frame: u8 type, u16 n, n bytes, its payload; CRC-32 and stuffing as they should be
+ * - 2 damaged: u8 type, u8 n, n bytes, u16 where, u8 what: one byte of its line changed
+ * - 3 again: the last frame once more
+ * - 4 silence: u8 n: 128 * n idle rounds
+ * - 5 image: u16 n, n bytes: into RAM (BEGIN, DATA, COMMIT), its CRCs renewed
+ * - 6 input: u8 index, u8 n, n bytes: of the current model, these bytes over and over
+ * - 7 flash: u16 offset, u8 n, n bytes: what someone writes into the store
+ * - 8 slot: u8 unit, u16 n, n bytes: an image as a slot of the store, named 32 times `unit`
+ * - 9 text: u8 which, u8 n, n bytes: a command of the text protocol, these bytes behind it
  *
- * Whatever the script did, afterwards the device answers HELLO, and all it ever sent were frames.
+ * Whatever the script did, afterwards the device answers HELLO, and all it ever sent were frames
+ * and text.
  */
 #include <setjmp.h>
 #include <stdlib.h>
@@ -34,7 +37,7 @@ enum {
   PATIENCE = 16384, /* a raised rate is given up after 10,000 */
 };
 
-enum { NOISE, FRAME, DAMAGED, AGAIN, SILENCE, IMAGE, INPUT, FLASH, SLOT, KINDS };
+enum { NOISE, FRAME, DAMAGED, AGAIN, SILENCE, IMAGE, INPUT, FLASH, SLOT, TEXT, KINDS };
 enum { RUNNING, RESTARTED, DONE }; /* how the harness is left */
 
 static struct {
@@ -54,7 +57,9 @@ static struct {
   jmp_buf leave;
 } bench;
 
-/* --- script --------------------------------------------------------------------------------- */
+/* --- script
+ * ---------------------------------------------------------------------------------
+ */
 
 static uint32_t take(uint32_t width) {
   uint32_t value = 0;
@@ -161,6 +166,20 @@ static void write_slot(void) {
   free(image);
 }
 
+/* What the device's interpreter of text knows, each with and without its end.
+ */
+static void put_text(void) {
+  static const char *const commands[] = {
+      "name%", "profile%",  "help%",  "results%",   "timestamp%",     "db load ",
+      "db ",   "db print%", "infer ", "infer 1 1%", "infer 1000000%", "%"};
+  const char *command = commands[take(1) % (sizeof commands / sizeof *commands)];
+  uint32_t bytes = take(1);
+  const uint8_t *rest = take_bytes(&bytes);
+  put_line((const uint8_t *)command, (uint32_t)strlen(command));
+  put_line(rest, bytes);
+  put_line((const uint8_t *)"%", 1);
+}
+
 static void next_item(void) {
   uint32_t kind = take(1) % KINDS, type, bytes;
   const uint8_t *data;
@@ -198,10 +217,14 @@ static void next_item(void) {
   case SLOT:
     write_slot();
     break;
+  case TEXT:
+    put_text();
+    break;
   }
 }
 
-/* Two zeros: one ends whatever stands on the line, and a frame begins behind the other. */
+/* Two zeros: one ends whatever stands on the line, and a frame begins behind
+ * the other. */
 static void ask_hello(void) {
   static const uint8_t hello[8] = {QC_PROTOCOL & 255, QC_PROTOCOL >> 8, 0, 0, 'f', 'u', 'z', 'z'};
   static const uint8_t zeros[2] = {0, 0};
@@ -210,7 +233,9 @@ static void ask_hello(void) {
   bench.asked = 1;
 }
 
-/* --- port ----------------------------------------------------------------------------------- */
+/* --- port
+ * -----------------------------------------------------------------------------------
+ */
 
 void qc_port_init(qc_port_info_t *info) {
   info->board = "fuzz";
@@ -248,11 +273,23 @@ uint32_t qc_port_read(uint8_t *data, uint32_t limit) {
   return bytes;
 }
 
-/* All that a device sends are whole frames with a zero before and behind. */
+/* No byte of a line of text is the zero around a frame. */
+static void check_text(const uint8_t *data, uint32_t bytes) {
+  for (uint32_t i = 0; i < bytes; i++)
+    if ((data[i] < ' ' || data[i] > '~') && data[i] != '\r' && data[i] != '\n')
+      fuzz_fail("the device sent neither a frame nor text");
+}
+
+/* All that a device sends are whole frames with a zero before and behind, and
+ * text. */
 void qc_port_write(const uint8_t *data, uint32_t bytes) {
   uint8_t frame[QC_FRAME_MAX];
   qc_cobs_t cobs = {0};
-  if (bytes < 2 || bytes > QC_LINE_MAX || data[0] != 0) fuzz_fail("the device sent no frame");
+  if (bytes == 0 || data[0] != 0) {
+    check_text(data, bytes);
+    return;
+  }
+  if (bytes < 2 || bytes > QC_LINE_MAX) fuzz_fail("the device sent no frame");
   for (uint32_t i = 1; i < bytes; i++) {
     qc_cobs_event_t event = qc_cobs_push(&cobs, data[i], frame, sizeof frame);
     if (event != (i + 1 < bytes ? QC_COBS_MORE : QC_COBS_FRAME))
@@ -301,7 +338,9 @@ void *qc_port_retained(uint32_t *bytes) {
   return bench.retained;
 }
 
-/* --- target --------------------------------------------------------------------------------- */
+/* --- target
+ * ---------------------------------------------------------------------------------
+ */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static volatile int restarts;
