@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_quantcheck.errors import ModelError
 from pytest_quantcheck.formats.onnx import (
     attributes,
     damage_told,
@@ -79,19 +80,38 @@ class _Known:
         return not strict or kind_of(node) == "Constant" or all(map(_is_moderate, sizes))
 
     def values(self, model: Any, names: Sequence[str]) -> list[Array]:
-        """What these tensors hold, by ONNX's own reference implementation."""
-        import onnx.reference
+        """What these tensors hold, by ONNX's own reference implementation, node by node.
+
+        Raises ``ModelError`` for one that has more values than its file declares and than are moderate.
+        """
+        from onnx.reference import ReferenceEvaluator
 
         onnx_ = load_onnx()
-        shapes = [node for node in self._nodes if kind_of(node) == "Shape"]
-        given = [onnx_.numpy_helper.from_array(self._shape(node), node.output[0]) for node in shapes]
-        nodes = [node for node in self._nodes if kind_of(node) != "Shape"]
-        outputs = [onnx_.helper.make_empty_tensor_value_info(name) for name in names]
-        graph = onnx_.helper.make_graph(nodes, "constants", [], outputs, [*model.graph.initializer, *given])
-        part = onnx_.helper.make_model(
-            graph, opset_imports=model.opset_import, ir_version=model.ir_version, functions=model.functions
-        )
-        return [np.asarray(each) for each in onnx.reference.ReferenceEvaluator(part).run(names, {})]
+        held = {each.name: onnx_.numpy_helper.to_array(each) for each in model.graph.initializer}
+        for node in self._nodes:
+            if kind_of(node) == "Shape":
+                held[node.output[0]] = self._shape(node)
+                continue
+            given = {name: held[name] for name in node.input if name}
+            if (count := _values_made(kind_of(node), list(given.values()))) > MOST_VALUES:
+                raise ModelError(
+                    f"the constant {node.output[0]!r} ({kind_of(node)}) has {count:,} values, and the file "
+                    f"declares fewer: at most {MOST_VALUES:,} are computed"
+                )
+            edges = [
+                [onnx_.helper.make_empty_tensor_value_info(name) for name in some]
+                for some in (given, node.output)
+            ]
+            graph = onnx_.helper.make_graph([node], "constants", *edges)
+            part = onnx_.helper.make_model(
+                graph,
+                opset_imports=model.opset_import,
+                ir_version=model.ir_version,
+                functions=model.functions,
+            )
+            made = ReferenceEvaluator(part).run(None, given)
+            held.update(zip(node.output, made, strict=True))
+        return [np.asarray(held[name]) for name in names]
 
     def _shape(self, node: Any) -> Array:
         limits = attributes(node)
@@ -104,3 +124,23 @@ def _is_closed(size: tuple[int | str, ...] | None) -> bool:
 
 def _is_moderate(size: tuple[int | str, ...] | None) -> bool:
     return _is_closed(size) and math.prod(n for n in size or () if isinstance(n, int)) <= MOST_VALUES
+
+
+def _values_made(kind: str, inputs: list[Array]) -> int:
+    """How many values an operator of ``FOLDED`` makes at most."""
+    if not inputs:
+        return 0
+    sizes = [each.size for each in inputs]
+    if kind == "ConstantOfShape":
+        return _product(inputs[0])
+    if kind in ("Expand", "Tile") and len(inputs) > 1:
+        return sizes[0] * _product(inputs[1])
+    if kind == "Gather":
+        return math.prod(sizes)
+    if kind in ("Add", "Div", "Mul", "Sub"):
+        return math.prod(np.broadcast_shapes(*(each.shape for each in inputs)))
+    return sum(sizes)
+
+
+def _product(sizes: Array) -> int:
+    return math.prod(int(n) for n in sizes.reshape(-1))

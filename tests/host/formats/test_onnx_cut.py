@@ -51,6 +51,16 @@ WAYS = {
 }
 
 
+def test_a_size_that_a_file_only_declares_is_not_believed():
+    """What is one value by the file, and more than any anchors by its operator, is not computed."""
+    more = MOST_VALUES + 1
+    content = network(lambda net, offsets: net.op("ConstantOfShape", integers(net, more)), shape=(1,))
+    with pytest.raises(
+        ModelError, match=r"\(ConstantOfShape\) has 4,194,305 values, and the file declares fewer"
+    ):
+        cut_constant_outputs(content)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_what_follows_from_no_input_is_a_constant(way):
     content = network(WAYS[way])
