@@ -28,6 +28,7 @@ static void select_stored(qc_context_t *context) {
     memcpy(name, slot.sha256, sizeof name);
     found = 1;
   }
+  context->transfer.open = 0; /* what it would still write is the model's now */
   if (found) (void)qc_model_select(context, name);
 }
 

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from pytest_quantcheck.rig.device import RemoteDevice
+from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.link.link import Link
+from pytest_quantcheck.rig.messages.numbers import Kind, Status
+from pytest_quantcheck.rig.store import slot_bytes
 from tests.firmware.harness.conftest import Bench, Lookup
 from tests.mlperf_runner import MlperfRunner
 
@@ -135,6 +138,21 @@ def test_frames_and_text_take_turns(device: RemoteDevice, port: Any) -> None:
         assert device.echo(data) == data
     assert device.link.statistics.crc_errors == 0
     assert device.infer([SAMPLE]).outputs == (MODEL.run(SAMPLE),)
+
+
+def test_a_transfer_ends_where_text_loads_a_model(bench: Bench) -> None:
+    """Else its bytes would be written over the model that is there now."""
+    bench.board.flash([(0x200000, slot_bytes(MODEL.artefact))])
+    port = bench.board.open_port()
+    device = RemoteDevice(Link(port))
+    device.hello()
+    begin = bytes([1, 0, 0, 0]) + (64).to_bytes(4, "little") + bytes(4) + bytes(32)
+    device.link.request(Kind.BEGIN, begin)
+    assert MlperfRunner(port).command("profile")[1].startswith("m-model-[qc-")
+    with pytest.raises(DeviceError) as caught:
+        device.link.request(Kind.DATA, bytes(4 + 64))
+    assert Status(caught.value.status) is Status.STATE
+    port.close()
 
 
 def test_no_frame_is_taken_for_text_whatever_it_holds(device: RemoteDevice) -> None:
