@@ -1,7 +1,8 @@
 """Runs a model on a board that speaks MLPerf Tiny's protocol, with whatever firmware it has.
 
 The protocol gives scores to three decimals, so the integers of an output are known where its scale is above a
-thousandth, as that of an int8 SOFTMAX is (1/256); of finer ones only to half a thousandth.
+thousandth, as that of an int8 SOFTMAX is (1/256); of finer ones only to half a thousandth. A score that no
+integer of the output means is a fault of the rig: the nearest one would be our invention.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.formats.summary import TensorSummary
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.mlperf.device import Identity, Scores
@@ -21,7 +23,10 @@ from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import MICROSECOND_CLOCK, Device, Effort
 from pytest_quantcheck.runners.estimate import Estimate
 from pytest_quantcheck.runners.run import Run, Vectors
-from pytest_quantcheck.wording import first_line
+from pytest_quantcheck.wording import clipped, first_line
+
+_HALF_DIGIT = 0.0005  # of three decimals
+_SLACK = 2.0**-22  # of a score: the device and this host compute it in float32
 
 
 class MlperfRunner:
@@ -53,7 +58,7 @@ class MlperfRunner:
         identity = session.start()
         inputs = prepare.quantize_inputs(model, vectors)
         samples = _samples(model, vectors, inputs, self._kind(identity))
-        results = session.infer(samples)
+        results = session.infer(samples, outputs=sum(_sizes(model)))
         settings = MlperfSettings.of(session.entry)
         return Run(
             runner=self.name,
@@ -88,23 +93,47 @@ class MlperfRunner:
 
     def _outputs(self, model: QuantizedModel, results: Sequence[Scores]) -> tuple[Array, ...]:
         """Raw outputs (N, *shape): the scores on the grid of each output's own scale."""
-        tensors = prepare.summary_of(model.artefact).output_tensors
-        sizes = [int(np.prod(tensor.shape, dtype=np.int64)) for tensor in tensors]
+        tensors, sizes = prepare.summary_of(model.artefact).output_tensors, _sizes(model)
         for each in results:
             if len(each.results) != sum(sizes):
-                raise RigFault(
-                    "protocol",
+                raise self._fault(
                     f"the model under test has {sum(sizes)} output values, the device gave "
-                    f"{len(each.results)}: it holds another model, or gives a score of its own (ad01 does)",
-                    board=self.session.entry.name,
-                    log=str(self.session.log),
+                    f"{len(each.results)}: it holds another model, or gives a score of its own (ad01 does)"
                 )
-        scores = np.asarray([each.results for each in results], np.float32)
-        parts = np.split(scores, np.cumsum(sizes)[:-1], axis=1)
-        return tuple(
-            prepare.on_grid(tensor, part).reshape(len(scores), *tensor.shape)
-            for part, tensor in zip(parts, tensors, strict=True)
-        )
+        scores = np.asarray([each.results for each in results], np.float64)
+        outputs, start = [], 0
+        for number, (tensor, size) in enumerate(zip(tensors, sizes, strict=True)):
+            part = scores[:, start : start + size]
+            outputs.append(self._on_grid(model, number, tensor, part).reshape(len(scores), *tensor.shape))
+            start += size
+        return tuple(outputs)
+
+    def _on_grid(self, model: QuantizedModel, number: int, tensor: TensorSummary, scores: Array) -> Array:
+        """The integers (N, size) that ``scores`` are the printed values of; of a float output the scores."""
+        if tensor.dtype == "float32":
+            return scores.astype(np.float32)
+        if not (finite := np.isfinite(scores)).all():
+            sample, at = np.argwhere(~finite)[0]
+            raise self._fault(
+                f"result {at} is {scores[sample, at]}, which no {tensor.dtype} means: {_line(scores[sample])}"
+            )
+        raw = prepare.on_grid(tensor, scores)
+        meant = prepare.dequantize_output(model, raw, number).astype(np.float64)
+        far = np.abs(scores - meant) > _HALF_DIGIT + _SLACK * (1 + np.abs(scores))
+        if far.any():
+            sample, at = np.argwhere(far)[0]
+            raise self._fault(
+                f"result {at} is {scores[sample, at]:.6g}, which no {tensor.dtype} of the output "
+                f"{clipped(tensor.name, 40)!r} means (scale {tensor.scales[0]:.6g}; the nearest means "
+                f"{meant[sample, at]:.6g}): {_line(scores[sample])}\n"
+                "what to do: the firmware holds a float model, or another quantization of it, or does not "
+                "round real values to three decimals; give the .tflite that it was built from. Scores of a "
+                "float model are compared with a model whose outputs are float32 (--output-type float32)"
+            )
+        return raw
+
+    def _fault(self, reason: str) -> RigFault:
+        return RigFault("protocol", reason, board=self.session.entry.name, log=str(self.session.log))
 
     def _effort(self) -> Effort:
         session, (before, known) = self.session, self._told
@@ -115,6 +144,16 @@ class MlperfRunner:
                 first_line(each) for each in session.ledger.faults[known:] if each.board == session.entry.name
             ),
         )
+
+
+def _sizes(model: QuantizedModel) -> list[int]:
+    """How many values each output of ``model`` has."""
+    tensors = prepare.summary_of(model.artefact).output_tensors
+    return [int(np.prod(tensor.shape, dtype=np.int64)) for tensor in tensors]
+
+
+def _line(scores: Array) -> str:
+    return clipped(f"m-results-[{','.join(f'{each:.3f}' for each in scores)}]", 160)
 
 
 def _runtime(identity: Identity) -> str:

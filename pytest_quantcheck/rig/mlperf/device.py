@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from dataclasses import dataclass
 
 from pytest_quantcheck.errors import RigFault
@@ -15,7 +17,8 @@ from pytest_quantcheck.wording import clipped
 _CHUNK_BYTES = 31  # in a command: the device's buffer takes 80 characters
 _TRIES = 3  # of the first command: its answer may be that of what somebody else asked
 _WRAP = 1 << 32  # the benchmark's firmware counts microseconds in 32 bits
-_NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40}|inf|nan)(e[-+]?\d{1,3})?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?((\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[-+]?\d{1,3})?|inf|nan)", re.IGNORECASE)
+_SCORE_BYTES = 48  # the largest float32 has 39 digits before its three decimals
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,43 @@ class MlperfDevice:
                 wanted = "m-load-done" if last else "nothing before the sample's last byte"
                 raise _wrong("db", lines, wanted)
 
-    def infer(self, iterations: int = 1, warmups: int = 0) -> Scores:
-        """Run the sample ``iterations`` times after ``warmups`` more."""
-        command = f"infer {iterations} {warmups}"
-        lines = self._line.ask(command, silence=self._deadlines.operator, limit=self._deadlines.request)
+    def infer(self, iterations: int = 1, warmups: int = 0, *, outputs: int = 0) -> Scores:
+        """Run the sample ``iterations`` times after ``warmups`` more. There is room for ``outputs`` scores.
+
+        The device says nothing between inferences: it may be silent for each of them, but no longer than a
+        request may take.
+        """
+        lines = self._line.ask(
+            f"infer {iterations} {warmups}",
+            silence=min(self._deadlines.request, self._deadlines.operator * (iterations + warmups)),
+            limit=self._deadlines.request,
+            more_bytes=_SCORE_BYTES * outputs,
+        )
         for wanted in (f"m-infer-start-{iterations}", "m-infer-done"):
             if wanted not in lines:
                 raise _wrong("infer", lines, wanted)
         words = _only("infer", lines, "m-results-[").split(",")
-        if not all(_NUMBER.fullmatch(word.strip()) for word in words):
-            raise _wrong("infer", lines, "m-results-[...] with numbers, separated by commas")
-        return Scores(tuple(float(word) for word in words), _elapsed(lines))
+        results = [_number(word.strip()) for word in words]
+        if None in results:
+            raise _wrong("infer", lines, "m-results-[...] with numbers of float32, separated by commas")
+        return Scores(tuple(each for each in results if each is not None), _elapsed(lines))
 
     def _ask(self, command: str) -> tuple[str, ...]:
         return self._line.ask(command, silence=self._deadlines.answer, limit=self._deadlines.request)
+
+
+def _number(word: str) -> float | None:
+    """None for what is no number, or one that float32 cannot hold."""
+    if not _NUMBER.fullmatch(word):
+        return None
+    value = float(word)
+    if math.isinf(value) and "inf" not in word.lower():
+        return None
+    try:
+        struct.pack("<f", value)
+    except OverflowError:
+        return None
+    return value
 
 
 def _elapsed(lines: tuple[str, ...]) -> int | None:

@@ -11,11 +11,11 @@ import time
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.link.frame_log import LogStream
 from pytest_quantcheck.rig.protocols.transport import Transport
-from pytest_quantcheck.wording import clipped
+from pytest_quantcheck.wording import clipped, visible
 
 READY = "m-ready"
 _STARTED = "m-init-done"
-_MOST_BYTES = 1 << 16  # of one answer
+_MOST_BYTES = 1 << 16  # of one answer without its scores
 _QUIET_SECONDS = 0.1
 _DRAIN_SECONDS = 3.0
 _SHOWN = 80
@@ -37,13 +37,14 @@ class TextLine:
         self._log = log
         self._start = time.monotonic()
 
-    def ask(self, command: str, *, silence: float, limit: float) -> tuple[str, ...]:
+    def ask(self, command: str, *, silence: float, limit: float, more_bytes: int = 0) -> tuple[str, ...]:
         """Send ``command`` and return the lines of its answer, without ``m-ready``. No line may take longer
-        than ``silence`` seconds, all of them no longer than ``limit``.
+        than ``silence`` seconds, all of them no longer than ``limit``; nor may they be longer than 64 KiB and
+        ``more_bytes``. Control characters are shown as ``\\x1b``.
         """
         self._note(f"-> {clipped(command, _SHOWN)}%")
         self._write(command.encode("ascii") + b"%")
-        lines = self._answer(command, silence, time.monotonic() + limit)
+        lines = self._answer(command, silence, time.monotonic() + limit, _MOST_BYTES + more_bytes)
         for line in lines:
             if line.startswith(_COMPLAINTS):
                 raise RigFault(
@@ -63,15 +64,18 @@ class TextLine:
             if time.monotonic() > end:
                 raise RigFault("link", "the device sends without end though nothing was asked")
 
-    def _answer(self, command: str, silence: float, end: float) -> tuple[str, ...]:
+    def _answer(self, command: str, silence: float, end: float, most: int) -> tuple[str, ...]:
         lines: list[str] = []
-        received, size = b"", 0
+        received, size = bytearray(), 0
         heard = time.monotonic()
         while True:
             data = self._read()
             now = time.monotonic()
             size += len(data)
-            *whole, received = (received + data).replace(b"\r", b"").replace(b"\0", b"").split(b"\n")
+            received += data.replace(b"\r", b"").replace(b"\0", b"")
+            whole: list[bytearray] = []
+            if b"\n" in data:  # a line of scores may be long, and comes in many pieces
+                *whole, received = received.split(b"\n")
             for each in whole:
                 heard = now
                 line = self._text(each)
@@ -81,14 +85,17 @@ class TextLine:
                     raise RigFault("crash", f"the device restarted during {clipped(command, 24)!r}")
                 if line:
                     lines.append(line)
-            if size > _MOST_BYTES:
-                raise RigFault("protocol", f"the answer to {clipped(command, 24)!r} never ends")
+            if size > most:
+                raise RigFault(
+                    "protocol",
+                    f"the answer to {clipped(command, 24)!r} never ends: more than {most:,} bytes came",
+                )
             if now > min(end, heard + silence):
                 raise _silence(command, lines, received)
 
-    def _text(self, line: bytes) -> str:
+    def _text(self, line: bytearray) -> str:
         try:
-            text = line.decode("ascii")
+            text = visible(line.decode("ascii"))
         except UnicodeDecodeError as error:
             raise RigFault(
                 "protocol",
@@ -117,7 +124,7 @@ class TextLine:
             self._log.write(f"{time.monotonic() - self._start:10.4f} {text}\n")
 
 
-def _silence(command: str, lines: list[str], rest: bytes) -> RigFault:
+def _silence(command: str, lines: list[str], rest: bytearray) -> RigFault:
     came = [*lines, rest.decode("ascii", "replace")] if rest else lines
     seen = f"the last line was {clipped(came[-1], _SHOWN)!r}" if came else "nothing came"
     return RigFault("link", f"no {READY} to {clipped(command, 24)!r} in time; {seen}")

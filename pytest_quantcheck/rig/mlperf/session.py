@@ -108,8 +108,9 @@ class MlperfSession(LeasedBoard[MlperfBoard]):
         self._guarded(lambda: None)
         return self.connection.identity
 
-    def infer(self, samples: Sequence[bytes]) -> list[Scores]:
-        """Scores of each sample, after as many iterations and warm-ups as the inventory says.
+    def infer(self, samples: Sequence[bytes], *, outputs: int) -> list[Scores]:
+        """Scores of each sample, after as many iterations and warm-ups as the inventory says; ``outputs`` is
+        how many the model under test has.
 
         After a fault the board is restarted and goes on with the sample it failed at.
         """
@@ -118,9 +119,10 @@ class MlperfSession(LeasedBoard[MlperfBoard]):
         def go_on() -> list[Scores]:
             settings = MlperfSettings.of(self.entry)
             for sample in samples[len(done) :]:
+                device = self.connection.device
                 with self.connection.stage("inference"):
-                    self.connection.device.load(sample)
-                    done.append(self.connection.device.infer(settings.iterations, settings.warmups))
+                    device.load(sample)
+                    done.append(device.infer(settings.iterations, settings.warmups, outputs=outputs))
                 self.progress("inferences", len(done), len(samples))
             return done
 

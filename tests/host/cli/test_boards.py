@@ -56,6 +56,16 @@ def test_check_all_ends_in_a_table_of_all_boards(lab, tmp_path, capsys):
     device.close()
 
 
+def test_what_a_device_says_does_not_reach_the_terminal_as_commands(lab, capsys):
+    device = MlperfTinyDevice(lambda sample: [1.0], name="kws01\x1b[31m")
+    lab(THEIRS.format(name="theirs", port=device.url))
+    assert main(["boards", "--check", "theirs", "--rig", "boards.toml"]) == 0
+    printed = capsys.readouterr().out
+    assert r"holds kws01\x1b[31m (" in printed
+    assert "\x1b" not in printed
+    device.close()
+
+
 def test_a_lab_whose_boards_are_fit_ends_with_0(lab, capsys):
     device = MlperfTinyDevice(lambda sample: [1.0])
     lab(THEIRS.format(name="a", port=device.url))

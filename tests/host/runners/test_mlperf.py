@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import sleep
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.deadlines import USUAL, Deadlines
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
@@ -86,6 +89,65 @@ def test_a_wrong_score_fails_the_gate(drive):
         device.close()
 
 
+def identity(dtype: str, scale: float, zero_point: int, size: int = 10) -> QuantizedModel:
+    """An int8 input in another scale, or of another type."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, size), "int8", scale=0.5)
+    y = writer.quantize(x, scale=scale, zero_point=zero_point, dtype=dtype)
+    return QuantizedModel(f"to-{dtype}", writer.finish([x], [y]))
+
+
+ZEROS = Raw(np.zeros((1, 10), np.int8))
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([-7.0] + [0.0] * 9, "result 0 is -7, .*the nearest means 0\\)"),
+        ([0.0] * 9 + [1.0], "result 9 is 1, .*the nearest means 0.996094"),
+        (
+            [0.0, 0.5 + 0.0014] + [0.0] * 8,
+            "result 1 is 0.501, .*do: the firmware holds a float model",
+        ),
+        ([0.0, 0.5 - 0.0014] + [0.0] * 8, "result 1 is 0.499, .*scale 0.00390625"),
+    ],
+)
+def test_a_score_that_no_integer_means_is_a_fault(drive, scores, words):
+    device = MlperfTinyDevice(lambda sample: scores)
+    with pytest.raises(RigFault, match=f"(?s){words}") as caught:
+        drive(device).run(identity("int8", 1 / 256, -128), ZEROS)
+    assert caught.value.kind == "protocol"
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero_point"),
+    [("int8", 1 / 256, -128), ("int8", 0.1, 3), ("int8", 7.3, -5), ("int16", 1.7, 0), ("int16", 2.0**-15, 0)],
+)
+def test_every_integer_is_known_by_three_decimals_or_to_half_a_thousandth(drive, dtype, scale, zero_point):
+    info = np.iinfo(dtype)
+    raw = np.unique(np.linspace(info.min, info.max, 300).astype(dtype))
+    device = MlperfTinyDevice(lambda sample: (raw.astype(np.float32) - zero_point) * np.float32(scale))
+    run = drive(device).run(
+        identity(dtype, scale, zero_point, len(raw)), Raw(np.zeros((1, len(raw)), np.int8))
+    )
+    most = 0 if scale > 0.001 else 0.0005 / scale + 1
+    assert np.abs(run.outputs[0][0].astype(int) - raw.astype(int)).max() <= most
+    device.close()
+
+
+def test_scores_of_a_float_output_are_taken_as_they_are(drive):
+    writer = TfliteWriter()
+    x = writer.tensor((1, 2), "int8", scale=0.5)
+    device = MlperfTinyDevice(lambda sample: [0.1234, float("nan")])
+    run = drive(device).run(
+        QuantizedModel("real", writer.finish([x], [writer.dequantize(x)])), Raw(np.zeros((1, 2), np.int8))
+    )
+    assert run.outputs[0].tolist()[0][0] == np.float32(0.123)
+    assert np.isnan(run.outputs[0][0, 1])
+    device.close()
+
+
 def test_iterations_and_warmups_come_from_the_inventory(device, drive):
     run = drive(device, iterations="20", warmups="3").run(MODEL, SAMPLES.take([0]))
     assert "infer 20 3" in device.commands
@@ -102,6 +164,20 @@ def test_pictures_and_floats_travel_as_the_benchmark_sends_them(drive):
         run = drive(device, samples=samples).run(MODEL, SAMPLES.take([1]))
         assert seen == [wanted(SAMPLES.take([1]).inputs[0], np.asarray(run.inputs[0]))]
         device.close()
+
+
+def test_a_device_is_silent_for_as_many_inferences_as_it_was_asked_for(device, drive):
+    device.spoil = lambda command, lines: (sleep(1.0) if command.startswith("infer") else None) or lines
+    runner = drive(device, deadlines=Deadlines(operator=0.3), iterations="150", warmups="50")  # 60 s together
+    assert len(runner.run(MODEL, SAMPLES.take([0]))) == 1
+
+
+def test_a_model_may_have_more_outputs_than_64_kib_of_text(drive):
+    right = np.arange(12_000) % 256
+    device = MlperfTinyDevice(lambda sample: right / 256)
+    run = drive(device).run(identity("int8", 1 / 256, -128, 12_000), Raw(np.zeros((1, 12_000), np.int8)))
+    assert (run.outputs[0][0] == right - 128).all()
+    device.close()
 
 
 def test_a_counter_of_32_bits_may_turn_over(drive):
@@ -128,6 +204,11 @@ HEX = tuple(f"db {digit:x}" for digit in range(16))
 def instead(word: str, said: list[str] | bytes):
     """An answer in place of that to the commands that begin with ``word``."""
     return lambda command, lines: said if command.startswith(word) else lines
+
+
+def results(text: str):
+    """Scores that are ``text``."""
+    return instead("infer", ["m-infer-start-1", "m-infer-done", f"m-results-[{text}]", "m-ready"])
 
 
 def without(part: str):
@@ -160,8 +241,11 @@ LIES = {  # what the device says -> kind of the fault, and words of it
     "never done": (without("m-load-done"), "protocol", "should have m-load-done"),
     "other size": (instead("db load", ["m-[Expecting 65 bytes]", "m-ready"]), "protocol", "g 64 bytes"),
     "no results": (without("m-results"), "protocol", "one line m-results"),
-    "no numbers": (instead("infer", ["m-infer-start-1", "m-infer-done", "m-results-[1,two]", "m-ready"]),
-                   "protocol", "with numbers"),
+    "no numbers": (results("1,two"), "protocol", "with numbers"),
+    "infinity with an exponent": (results("1,infe5"), "protocol", "with numbers"),
+    "beyond float32": (results("1,1e39"), "protocol", "with numbers of float32"),
+    "not a number": (results("0," * 9 + "nan"), "protocol", r"result 9 is nan, .*m-results-\[0.*nan\]"),
+    "infinite": (results("-inf" + ",0" * 9), "protocol", "result 0 is -inf"),
     "one stamp": (without("m-lap-us-1000"), "protocol", "two lines m-lap-us-N"),
     "other count": (lambda command, lines: [x.replace("start-1", "start-2") for x in lines], "protocol",
                     "should have m-infer-start-1"),
