@@ -39,7 +39,7 @@ def compare(metric: str, now: Measured, stored: Value | None, tolerance: Toleran
         return Change(metric, "new", text, now.value.value)
     if now.counts and (other := _other_device(now.value, stored)):
         return _stale(metric, now, stored, other)
-    if now.value.vectors is None or now.kind == "cycles":
+    if now.value.vectors is None or now.kind in ("cycles", "microseconds"):
         return _judge(metric, now, stored, tolerance, Both(now.value.value, stored.value))
     if stored.vectors is None:
         return _stale(metric, now, stored, "the file does not say over which samples it is")

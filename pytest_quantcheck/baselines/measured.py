@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pytest_quantcheck.baselines.value import Value
 
-KINDS = ("score", "instructions", "cycles", "bytes")
+COUNTED = ("instructions", "cycles", "microseconds")
+KINDS = ("score", *COUNTED, "bytes")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Measured:
     @property
     def counts(self) -> bool:
         """Whether the device counted it."""
-        return self.kind in ("instructions", "cycles")
+        return self.kind in COUNTED
 
     def show(self, value: float) -> str:
         """A value as people write it."""

@@ -62,5 +62,5 @@ class Tolerance:
         return f"{self.amount:g}{self.unit}"
 
 
-USUAL = {"cycles": Tolerance(1.0, "%")}
-"""Where nothing is said: nothing may be worse, but for cycles, which a real chip does not repeat exactly."""
+USUAL = {"cycles": Tolerance(1.0, "%"), "microseconds": Tolerance(1.0, "%")}
+"""Where nothing is said: nothing may be worse, but for time, which a real chip does not repeat exactly."""

@@ -23,6 +23,7 @@ from pytest_quantcheck.cli.vectors import (
 from pytest_quantcheck.graph.model import output_of, source_of
 from pytest_quantcheck.runners.estimate import Estimate
 from pytest_quantcheck.runners.run import Run
+from pytest_quantcheck.wording import counted
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -105,10 +106,9 @@ def summary(result: Run) -> dict[str, Any]:
 
 
 def _print(result: Run, estimate: Estimate | None) -> None:
-    low, middle, high = min(result.counters), median(result.counters), max(result.counters)
-    print(f"{len(result)} inferences of {result.model.name} on {result.device.board} ({result.runtime})")
-    spread = f" ({low:,} to {high:,})" if low != high else ""
-    print(f"{middle:,.0f} {result.unit} per inference{spread}{_milliseconds(result, middle)}")
+    done = counted(len(result), "inference")
+    print(f"{done} of {result.model.name} on {result.device.board} ({result.runtime})")
+    print(_cost(result))
     if estimate is not None:
         print(estimate)
     sizes = (
@@ -116,9 +116,18 @@ def _print(result: Run, estimate: Estimate | None) -> None:
         ("arena", result.footprint.arena),
         ("stack", result.footprint.stack),
     )
-    print(", ".join(f"{name} {size:,} bytes" for name, size in sizes if size is not None))
+    if known := ", ".join(f"{name} {size:,} bytes" for name, size in sizes if size is not None):
+        print(known)
     if result.operators:
         _print_profile(result, estimate)
+
+
+def _cost(result: Run) -> str:
+    if not result.counters:
+        return f"no time: {result.device.board} has no clock, or one that stood still"
+    low, middle, high = min(result.counters), median(result.counters), max(result.counters)
+    spread = f" ({low:,} to {high:,})" if low != high else ""
+    return f"{middle:,.0f} {result.unit} per inference{spread}{_milliseconds(result, middle)}"
 
 
 def _milliseconds(result: Run, counter: float) -> str:

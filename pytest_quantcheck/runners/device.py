@@ -15,7 +15,8 @@ class Device:
 
     ``board`` is its name in the inventory, ``unique_id`` the chip's own in hex, ``runtime`` name and version,
     ``build_id`` the firmware's, ``clock_hz`` what the counter runs at, ``unit`` what it counts
-    (``instructions`` or ``cycles``), ``storage`` where the model was (``store`` in flash, or ``ram``).
+    (``instructions``, ``cycles``, or ``microseconds`` where a protocol has time stamps only), ``storage``
+    where the model was (``store`` in flash, or ``ram``).
     """
 
     target: str = HOST_TARGET
@@ -27,11 +28,6 @@ class Device:
     clock_hz: int = 0
     unit: str = ""
     storage: str = ""
-
-    @property
-    def counts_time(self) -> bool:
-        """Whether its cycles are microseconds, the time stamps of a protocol, and none of the core's."""
-        return self.unit == "cycles" and self.clock_hz == MICROSECOND_CLOCK
 
 
 HOST = Device()

@@ -51,8 +51,8 @@ class MlperfRunner:
         return _runtime(self.session.start())
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:  # noqa: ARG002
-        """One sample per vector. ``counters`` are microseconds per inference, as cycles of 1 MHz; there are
-        no records of operators.
+        """One sample per vector. ``counters`` are microseconds per inference; there are no records of
+        operators.
         """
         session = self.session
         identity = session.start()
@@ -74,7 +74,7 @@ class MlperfRunner:
                 chip=identity.vendor,
                 runtime=_runtime(identity),
                 clock_hz=MICROSECOND_CLOCK,
-                unit="cycles",
+                unit="microseconds",
             ),
             effort=self._effort(),
             log=str(session.log),

@@ -93,12 +93,12 @@ class Run:
 
     @property
     def unit(self) -> str:
-        """What ``counters`` count: ``instructions`` or ``cycles``."""
+        """What ``counters`` count: ``instructions``, ``cycles`` or ``microseconds``."""
         return self.device.unit
 
     @property
     def clock_hz(self) -> int:
-        """The rate of a counter of cycles; 0 where there is none."""
+        """The rate of a counter of cycles or microseconds; 0 where there is none."""
         return self.device.clock_hz
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from typing import Union
 
 from pytest_quantcheck.baselines.book import Book
 from pytest_quantcheck.baselines.change import Change
-from pytest_quantcheck.baselines.measured import Measured
+from pytest_quantcheck.baselines.measured import COUNTED, Measured
 from pytest_quantcheck.baselines.tolerance import ALLOWED, Tolerance, ToleranceLike
 from pytest_quantcheck.baselines.value import Value
 from pytest_quantcheck.baselines.vector_set import fingerprints, in_order
@@ -20,7 +20,7 @@ from pytest_quantcheck.verdict.metrics.registry import METRICS
 from pytest_quantcheck.verdict.score import Score
 
 BaselineLike = Union[bool, Mapping[str, ToleranceLike], None]
-QUANTITIES = ("instructions", "cycles", "arena", "image", "stack")
+QUANTITIES = (*COUNTED, "arena", "image", "stack")
 
 
 def judge_baseline(
@@ -84,7 +84,7 @@ def measured(run: Run, scores: Sequence[Score], test_size: int = 0) -> dict[str,
 
 
 def _not_measured(run: Run, metric: str) -> str:
-    if metric in ("instructions", "cycles") and run.unit:
+    if metric in COUNTED and run.unit:
         return f"{run.target} counts {run.unit}"
     return f"{run.runner} does not report {metric}"
 

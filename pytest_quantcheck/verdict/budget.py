@@ -34,13 +34,15 @@ class Quantity:
 
 
 def latency_ms(run: Run) -> float | None:
-    """Median milliseconds per inference by the device's own counter; None unless it counts cycles."""
-    cycles = _counter("cycles")(run)
-    return None if cycles is None or not run.clock_hz else cycles / run.clock_hz * 1000
+    """Median milliseconds per inference by the device's own counter; None unless it counts cycles or
+    microseconds.
+    """
+    ticks = _counter("cycles", "microseconds")(run)
+    return None if ticks is None or not run.clock_hz else ticks / run.clock_hz * 1000
 
 
-def _counter(unit: str) -> Callable[[Run], float | None]:
-    return lambda run: float(median(run.counters)) if run.counters and run.unit == unit else None
+def _counter(*units: str) -> Callable[[Run], float | None]:
+    return lambda run: float(median(run.counters)) if run.counters and run.unit in units else None
 
 
 def _bytes(part: str) -> Callable[[Run], float | None]:

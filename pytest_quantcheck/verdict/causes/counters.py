@@ -29,7 +29,7 @@ def rig_causes(run: Run) -> list[Cause]:
 
 def _counter(run: Run) -> Iterator[Cause]:
     counts = run.counters
-    if not counts or run.unit not in ("cycles", "instructions") or run.device.counts_time:
+    if not counts or run.unit not in ("cycles", "instructions"):
         return
     from pytest_quantcheck.graph.macs import graph_macs  # runs on the host count nothing
 

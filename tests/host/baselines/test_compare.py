@@ -266,9 +266,11 @@ def test_a_tolerance_that_means_two_things_is_refused(given: Any, fraction: bool
         Tolerance.parse(given, "m").check("m", fraction=fraction)
 
 
-def test_the_usual_tolerance_is_none_but_for_cycles_and_the_ini_file_is_nearer() -> None:
+def test_the_usual_tolerance_is_none_but_for_time_and_the_ini_file_is_nearer() -> None:
     policy = Policy({"accuracy": Tolerance(0.5, "pp")})
-    assert [str(policy.tolerance(each)) for each in ("cycles", "arena", "accuracy", "accuracy of boxes")] == [
+    names = ("cycles", "microseconds", "arena", "accuracy", "accuracy of boxes")
+    assert [str(policy.tolerance(each)) for each in names] == [
+        "1%",
         "1%",
         "0",
         "0.5pp",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from pytest_quantcheck.cli import main
+from pytest_quantcheck.demo.artefacts import demo_models
 from tests.mlperf_device import MlperfTinyDevice
 
 pytestmark = pytest.mark.host
@@ -63,6 +65,23 @@ def test_what_a_device_says_does_not_reach_the_terminal_as_commands(lab, capsys)
     printed = capsys.readouterr().out
     assert r"holds kws01\x1b[31m (" in printed
     assert "\x1b" not in printed
+    device.close()
+
+
+def test_a_run_without_time_stamps_is_printed_without_a_cost(lab, tmp_path, capsys):
+    model = demo_models()[0]
+    (tmp_path / "model.tflite").write_bytes(model.artefact)
+    np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1), np.int8))
+    device = MlperfTinyDevice(lambda sample: [0.0] * 10)
+    lab(THEIRS.format(name="theirs", port=device.url))
+    command = ["run", "model.tflite", "--inputs", "x.npy", "--board", "theirs", "--rig", "boards.toml"]
+    assert main(command) == 0
+    assert "1,500 microseconds per inference" in capsys.readouterr().out
+    device.spoil = lambda command, lines: [each for each in lines if "lap" not in each]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "1 inference of model on theirs" in printed
+    assert "theirs has no clock" in printed
     device.close()
 
 

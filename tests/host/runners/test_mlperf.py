@@ -20,6 +20,7 @@ from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.boards import board_runner
 from pytest_quantcheck.runners.integer import IntegerRunner
 from pytest_quantcheck.runners.mlperf import MlperfRunner
+from pytest_quantcheck.verdict.budget import Budget
 from pytest_quantcheck.verdict.gate import Gate
 from tests.mlperf_device import MlperfTinyDevice
 
@@ -68,7 +69,7 @@ def test_a_foreign_board_gives_the_integers_of_the_interpreter(device, drive):
     assert run.outputs[0].dtype == right.outputs[0].dtype
     assert run.outputs[0].tobytes() == right.outputs[0].tobytes()
     assert run.runtime == "mlperf_tiny kws01 (unit test)"
-    assert (run.counters, run.unit, run.clock_hz) == ((1500,) * 4, "cycles", 1_000_000)
+    assert (run.counters, run.unit, run.clock_hz) == ((1500,) * 4, "microseconds", 1_000_000)
     assert device.commands[2] == "db load 64"
     assert device.commands[3:6] == [f"db {run.inputs[0][0].tobytes()[i : i + 31].hex()}" for i in (0, 31, 62)]
 
@@ -76,6 +77,12 @@ def test_a_foreign_board_gives_the_integers_of_the_interpreter(device, drive):
 def test_the_gate_judges_it_as_any_board(device, drive):
     verdict = Gate(reference=IntegerRunner()).check(drive(device).run(MODEL, SAMPLES), exact=True)
     assert verdict.passed
+
+
+def test_time_stamps_are_milliseconds_and_no_cycles(device, drive):
+    late, cycles = Budget({"latency_ms": 1.4, "cycles": 10_000}).judge(drive(device).run(MODEL, SAMPLES))
+    assert (late.passed, cycles.passed) == (False, None)
+    assert cycles.text == "theirs counts microseconds"
 
 
 def test_a_wrong_score_fails_the_gate(drive):

@@ -8,12 +8,13 @@ import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.runners.estimate import Estimate, Interval
-from pytest_quantcheck.verdict.baseline import measured
+from pytest_quantcheck.verdict.baseline import measured, place
 from pytest_quantcheck.verdict.budget import Budget, latency_ms
 
 pytestmark = pytest.mark.host
 
 CYCLES = {"counters": (1_680_000, 1_680_000, 3_000_000), "unit": "cycles", "clock_hz": 168_000_000}
+MICROSECONDS = {"counters": (1500, 1500, 2000), "unit": "microseconds", "clock_hz": 1_000_000}
 INSTRUCTIONS = {"counters": (900, 1100, 1000), "unit": "instructions"}
 
 
@@ -25,6 +26,8 @@ INSTRUCTIONS = {"counters": (900, 1100, 1000), "unit": "instructions"}
         ({"latency_ms": {"stm32f405xg": 20}}, CYCLES, True),
         ({"latency_ms": {"stm32f405xg": 5, "other": 20}}, CYCLES, False),
         ({"cycles": 1_680_000}, CYCLES, True),
+        ({"latency_ms": 1.5}, MICROSECONDS, True),
+        ({"latency_ms": 1.49}, MICROSECONDS, False),
         ({"instructions": 1000}, INSTRUCTIONS, True),
         ({"instructions": 999}, INSTRUCTIONS, False),
         ({"arena_kib": 8}, INSTRUCTIONS, True),
@@ -43,6 +46,7 @@ def test_limits_hold_for_the_median(make_run, limits, facts, passed) -> None:
         ({"latency_ms": 10}, INSTRUCTIONS, "stm32f405xg counts instructions and has no clock"),
         ({"cycles": 10}, INSTRUCTIONS, "counts instructions"),
         ({"instructions": 10}, CYCLES, "counts cycles"),
+        ({"cycles": 10_000}, MICROSECONDS, "stm32f405xg counts microseconds"),
         ({"instructions": 10}, {}, "board counts nothing"),
         ({"latency_ms": {"esp32c3": 10}}, CYCLES, "no limit for stm32f405xg (given: esp32c3)"),
         ({"stack_kib": 10}, CYCLES, "board does not report it"),
@@ -113,6 +117,14 @@ def test_an_estimate_is_no_counter_that_a_baseline_could_hold(make_run) -> None:
     run = replace(make_run(**INSTRUCTIONS), estimate=lambda: ESTIMATE)
     assert latency_ms(run) is None
     assert not {"cycles", "latency_ms"} & measured(run, ()).keys()
+
+
+def test_a_baseline_holds_time_stamps_as_time(make_run) -> None:
+    run = make_run(**MICROSECONDS)
+    stored = measured(run, ())
+    assert (stored["microseconds"].value.value, stored["microseconds"].kind) == (1500, "microseconds")
+    assert "cycles" not in stored
+    assert place(run) == "stm32f405xg@quantcheck@microseconds"
 
 
 def test_a_failed_limit_says_how_far_it_was_missed(make_run) -> None:
