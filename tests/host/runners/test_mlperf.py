@@ -143,6 +143,18 @@ def test_every_integer_is_known_by_three_decimals_or_to_half_a_thousandth(drive,
     device.close()
 
 
+def test_scores_of_several_outputs_are_each_on_its_own_grid(drive):
+    writer = TfliteWriter()
+    x = writer.tensor((1, 2), "int8", scale=0.5)
+    outputs = [writer.quantize(x, scale=0.1, zero_point=3), writer.quantize(x, scale=2.0, zero_point=0)]
+    device = MlperfTinyDevice(lambda sample: [0.1, -0.3, 4.0, -8.0])
+    run = drive(device).run(
+        QuantizedModel("two", writer.finish([x], outputs)), Raw(np.zeros((1, 2), np.int8))
+    )
+    assert [each.tolist() for each in run.outputs] == [[[4, 0]], [[2, -4]]]
+    device.close()
+
+
 def test_scores_of_a_float_output_are_taken_as_they_are(drive):
     writer = TfliteWriter()
     x = writer.tensor((1, 2), "int8", scale=0.5)
