@@ -2,6 +2,7 @@
 
 Its images are NHWC; operators over images stand between two transpositions. The rounding rule is no part
 of the file: several exponents for one layer's weights are those of the ESP32-P4, which rounds halves to even.
+A file without Conv and Gemm tells no rounding and is read as that of the other chips, halves up.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pytest_quantcheck.formats.espdl_writer import serialize
 from pytest_quantcheck.formats.onnx import parse as parse_onnx
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import computed
-from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
-from pytest_quantcheck.graph.from_onnx.read import read_onnx
+from pytest_quantcheck.graph.from_espdl.qdq import qdq_of, rounding_of
+from pytest_quantcheck.graph.from_onnx.read import ROUNDING, read_onnx
 from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.graph.to_espdl.lower import espdl_of, turned_to_nhwc
 from pytest_quantcheck.numerics.arrays import Array
@@ -28,8 +28,8 @@ def with_vectors(content: bytes, inputs: Sequence[Array]) -> bytes:
     """The file. ``content``: an artefact of the quantizer espdl, or an ``.espdl`` file, whose vectors are
     replaced; ``inputs``: raw integers, (N, ...) each, in the model's own layout, N from 1 on.
 
-    The file is read back, and must give the model's outputs for all vectors. Raises ``ModelError`` and
-    ``UnsupportedOperatorError``.
+    The file must tell the model's rounding, and give its outputs for all vectors when it is read back.
+    Raises ``ModelError`` and ``UnsupportedOperatorError``.
     """
     if is_espdl(content):
         graph, model, turned = read_onnx(qdq_of(content)), parse(content), dict[int, int]()
@@ -48,9 +48,8 @@ def with_vectors(content: bytes, inputs: Sequence[Array]) -> bytes:
     for value, mine, its in zip(model.outputs, outputs, again, strict=True):
         if not np.array_equal(mine, its):
             raise ModelError(
-                f"read back from the .espdl file, output '{value.name}' has other integers: such a file does "
-                "not tell the rounding of this model's chip; quantize with granularity='per_channel' for "
-                "esp32p4, 'per_tensor' for other chips"
+                f"read back from the .espdl file, output '{value.name}' has other integers; the file is not "
+                "written. Report it with the model: what the format cannot hold should have been refused"
             )
     return made
 
@@ -65,7 +64,26 @@ def _lowered(content: bytes, graph: QuantGraph) -> EspdlModel:
             "generation=2"
         )
     target = said[TARGET]
-    return espdl_of(graph, blocks=target in BLOCKED, per_channel=target in PER_CHANNEL)
+    model = espdl_of(graph, blocks=target in BLOCKED, per_channel=target in PER_CHANNEL)
+    _require_told(model, said.get(ROUNDING, ""), target)
+    return model
+
+
+def _require_told(model: EspdlModel, rounding: str, target: str) -> None:
+    """No vector need lie at a half, so that equal outputs do not show it."""
+    if (told := rounding_of(model)) == rounding:
+        return
+    advice = (
+        "only a Conv or Gemm with several output channels tells half_even, and the model has none; write it "
+        "together with such a layer, or quantize for another chip"
+        if told == "half_up"
+        else "several exponents for the weights of one layer mean half_even; quantize with "
+        "granularity='per_tensor'"
+    )
+    raise ModelError(
+        f"an .espdl file does not tell the rounding of this model's chip: sums of {target} are rounded "
+        f"{rounding or 'by a rule that the model does not name'}, and the file would be read as {told}: {advice}"
+    )
 
 
 def _outputs(graph: QuantGraph, inputs: Sequence[Array]) -> list[Array]:

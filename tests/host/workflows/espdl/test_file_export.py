@@ -124,11 +124,51 @@ def test_what_the_format_cannot_say_is_refused(tmp_path: Path) -> None:
         with_vectors(gated.artefact, raw(gated, 1))
 
 
-def test_a_rounding_that_the_file_does_not_tell_is_found_when_it_is_read_back(tmp_path: Path) -> None:
-    config = QuantConfig(quantizer="espdl", granularity="per_channel", options={"target": "esp32c3"})
-    model = quantize(network(SEED), config, samples(SEED), cache=Cache(tmp_path))
-    with pytest.raises(ModelError, match="does not tell the rounding of this model's chip"):
-        with_vectors(model.artefact, raw(model, 16))
+def mean() -> bytes:
+    net = nets.Net()
+    return net.model({net.op("GlobalAveragePool", net.input("x", 1, 3, 16, 16)): (1, 3, 1, 1)})
+
+
+def added() -> bytes:
+    net = nets.Net()
+    x = net.input("x", 1, 3, 16, 16)
+    return net.model({net.op("Add", x, net.constant(net.rng.normal(size=(1, 3, 1, 1)))): (1, 3, 16, 16)})
+
+
+def dense() -> bytes:
+    net = nets.Net()
+    flat = net.op("Flatten", net.input("x", 1, 3, 16, 16))
+    weights = net.rng.normal(size=(768, 3)) * [1, 9, 99]
+    return net.model({net.op("Gemm", flat, net.constant(weights), net.constant(np.zeros(3))): (1, 3)})
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "granularity", "advice"),
+    [
+        (mean, "esp32p4", "per_tensor", "rounded half_even, .* as half_up: only a Conv or Gemm with several"),
+        (added, "esp32p4", "per_channel", "or quantize for another chip"),
+        (mean, "esp32s31", "per_tensor", "sums of esp32s31 are rounded half_even"),
+        (dense, "esp32c3", "per_channel", "rounded half_up, .* as half_even: .* granularity='per_tensor'"),
+        (dense, "esp32s3", "per_channel", "granularity='per_tensor'"),
+        (lambda: network(SEED), "esp32c3", "per_channel", "granularity='per_tensor'"),
+    ],
+)
+def test_a_rounding_that_the_file_does_not_tell_is_refused_whatever_the_vectors(
+    tmp_path: Path, source: Any, target: str, granularity: str, advice: str
+) -> None:
+    config = QuantConfig(quantizer="espdl", granularity=granularity, options={"target": target})
+    model = quantize(source(), config, samples(SEED), cache=Cache(tmp_path))
+    no_halves = [np.zeros((1, 1, 3, 16, 16), np.int8)]
+    with pytest.raises(ModelError, match=f"does not tell the rounding of this model's chip: .*{advice}"):
+        with_vectors(model.artefact, no_halves)
+
+
+@pytest.mark.parametrize(("source", "target"), [(mean, "esp32c3"), (dense, "esp32p4")])
+def test_a_small_network_whose_rounding_the_file_tells_is_written(
+    tmp_path: Path, source: Any, target: str
+) -> None:
+    model = quantized(tmp_path, "int8", target, source())
+    assert parse(with_vectors(model.artefact, raw(model, 9))).test_inputs
 
 
 def test_vectors_that_do_not_fit_together_are_refused() -> None:
