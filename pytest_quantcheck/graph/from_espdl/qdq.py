@@ -107,10 +107,19 @@ class _Builder:
         self.constants.append(self._onnx.numpy_helper.from_array(np.array(values, order="C"), name))
         return name
 
-    def _op(self, kind: str, inputs: list[str], output: str, name: str = "", **how: Any) -> str:
-        self.nodes.append(
-            self._onnx.helper.make_node(kind, inputs, [output], name or self._name(kind), **how)
-        )
+    def _op(
+        self, kind: str, inputs: list[str], output: str, name: str = "", how: dict[str, Any] | None = None
+    ) -> str:
+        made = self._onnx.helper.make_node(kind, inputs, [output], name or self._name(kind))
+        for key, given in sorted((how or {}).items()):
+            try:
+                made.attribute.append(self._onnx.helper.make_attribute(key, given))
+            except (TypeError, ValueError) as error:
+                raise ModelError(
+                    f"operator {kind} '{made.name}' of the .espdl file: its attribute '{key}' is {given!r:.80}, "
+                    "of which ONNX knows no type"
+                ) from error
+        self.nodes.append(made)
         return output
 
     def _scale(self, name: str) -> list[str]:
@@ -135,7 +144,7 @@ class _Builder:
         how: dict[str, Any] = {"axis": axis} if scales.ndim else {}
         zero = self._constant("zero", np.zeros(scales.shape, values.dtype))
         inputs = [self._constant("integers", values), self._constant("scale", scales), zero]
-        return self._op("DequantizeLinear", inputs, self._name("constant"), **how)
+        return self._op("DequantizeLinear", inputs, self._name("constant"), how=how)
 
     def _node(self, node: EspdlNode) -> None:
         if len(node.outputs) != 1 or not node.inputs:
@@ -145,12 +154,12 @@ class _Builder:
             inputs = [self._input(node, 0), *self._weighted(node, dense=True)]
             made = self._op("Gemm", inputs, self._name(node.name), node.name)
         elif node.kind in IMAGES:
-            turned = self._op("Transpose", [self._input(node, 0)], self._name("nchw"), perm=_TO_NCHW)
+            turned = self._op("Transpose", [self._input(node, 0)], self._name("nchw"), how={"perm": _TO_NCHW})
             turned = self._again(node.inputs[0], turned)
             more = self._weighted(node, dense=False) if node.kind == "Conv" else []
-            made = self._op(node.kind, [turned, *more], self._name(node.name), node.name, **how)
+            made = self._op(node.kind, [turned, *more], self._name(node.name), node.name, how)
             made = self._again(node.outputs[0], self._clamped(node, made))
-            made = self._op("Transpose", [made], self._name("nhwc"), perm=_TO_NHWC)
+            made = self._op("Transpose", [made], self._name("nhwc"), how={"perm": _TO_NHWC})
             self._quantize(node.outputs[0], made)
             return
         elif node.kind == "RequantizeLinear":
@@ -160,7 +169,7 @@ class _Builder:
             made = self._op("Reshape", [self._input(node, 0), shape], self._name(node.name), node.name)
         elif node.kind in PLAIN:
             inputs = [self._input(node, i) for i in range(len(node.inputs))]
-            made = self._op(node.kind, inputs, self._name(node.name), node.name, **how)
+            made = self._op(node.kind, inputs, self._name(node.name), node.name, how)
         else:
             supported = ", ".join(("Gemm", "Reshape", "RequantizeLinear", *IMAGES, *PLAIN))
             self._fail(node, f"it is not supported; supported: {supported}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pytest_quantcheck.cli import main
 from pytest_quantcheck.errors import ModelError, QuantcheckError
 from pytest_quantcheck.formats import espdl
 from pytest_quantcheck.formats.espdl import parse
+from pytest_quantcheck.formats.espdl_writer import serialize
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
@@ -163,6 +165,30 @@ def test_damaged_files_are_errors_and_nothing_else(name: str) -> None:
             assert graph.operators
     assert refused > 20
     onnx.checker.check_model(onnx.load_from_string(qdq_of(content)))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"strides": []}, {"strides": "abc"}, {"group": -1}, {"group": 0}),
+        *({"pads": [2**40] * 4}, {"kernel_shape": "x"}, {"inputs": [1]}, {"name": 3}, {"op_type": "Relu"}),
+        *({"kind": 1}, {"output": 1}, {"domain": "elsewhere"}, {"doc_string": [1]}, {"self": 1}),
+        {"activation": [1, 2]},
+    ],
+)
+def test_attributes_of_any_kind_are_errors_that_name_the_operator(given: dict[str, Any]) -> None:
+    model = parse((FILES / "c_int8.espdl").read_bytes())
+    nodes = list(model.nodes)
+    at = next(i for i, node in enumerate(nodes) if node.kind == "Conv")
+    nodes[at] = replace(nodes[at], attributes={**nodes[at].attributes, **given})
+    content = serialize(replace(model, nodes=tuple(nodes)))
+    try:
+        graph = read_onnx(qdq_of(content))
+    except ModelError as error:
+        assert nodes[at].name in str(error), error
+    else:
+        x, y = vector(content)
+        np.testing.assert_array_equal(execute.run(graph, [x])[graph.outputs[0]], y)
 
 
 def test_records_that_share_their_bytes_cannot_multiply_them() -> None:
