@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class EspdlNode:
 @dataclass(frozen=True, eq=False)
 class EspdlModel:
     """The graph; ``values`` and ``constants`` by name. ``test_inputs`` and ``test_outputs`` hold a tensor for
-    each vector and name, or none.
+    each vector and name, or none. ``opsets``: domain and version, as the file says them.
     """
 
     nodes: tuple[EspdlNode, ...]
@@ -72,6 +72,7 @@ class EspdlModel:
     constants: dict[str, EspdlTensor]
     test_inputs: tuple[EspdlTensor, ...] = field(default=())
     test_outputs: tuple[EspdlTensor, ...] = field(default=())
+    opsets: tuple[tuple[str, int], ...] = ()
 
 
 def is_espdl(data: bytes) -> bool:
@@ -92,10 +93,11 @@ def parse(data: bytes) -> EspdlModel:
     if len(body) < length:
         raise ModelError(f"the .espdl file ends after {len(body)} of {length} bytes")
     try:
-        graph = _root(body).table(7)
+        root = _root(body)
+        graph = root.table(7)
         if graph is None:
             raise ModelError("the .espdl file holds no graph")
-        return _model(graph)
+        return replace(_model(graph), opsets=tuple((s.text(0), s.scalar(1, "q")) for s in root.tables(1)))
     except (struct.error, ValueError, OverflowError, RecursionError) as error:
         raise ModelError(f"the .espdl file is damaged: {error}") from error
 

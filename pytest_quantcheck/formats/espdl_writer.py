@@ -35,11 +35,22 @@ def serialize(model: EspdlModel) -> bytes:
     """The file, unencrypted. Raises ``ModelError`` for what the format has no place for."""
     writer = _Writer()
     graph = writer.graph(model)
-    root = writer.table(10, [(0, "Int32", IR_VERSION), (7, "UOffsetTRelative", graph)])
+    opsets = writer.opsets(model)
+    edges: list[Field] = [(1, "UOffsetTRelative", opsets), (7, "UOffsetTRelative", graph)]
+    root = writer.table(10, [(0, "Int32", IR_VERSION), *edges])
     body = writer.finish(root)
     if HEADER_BYTES + len(body) > MAX_FILE_BYTES:
         raise ModelError(f"the .espdl file would have {len(body)} bytes; at most {MAX_FILE_BYTES} are read")
     return IDENTIFIER + struct.pack("<3I", 0, len(body), 0) + body
+
+
+def _code(name: str, dtype: str) -> int:
+    if dtype not in _CODES:
+        raise ModelError(
+            f"tensor '{name}' is {dtype or 'of an unknown type'}; allowed: {', '.join(_CODES)}. Leave it "
+            "out, or export the file again with another type"
+        )
+    return _CODES[dtype]
 
 
 Field = tuple[int, str, Any]
@@ -93,6 +104,10 @@ class _Writer:
         builder.Bytes[builder.Head() : builder.Head() + len(whole)] = whole
         return int(builder.EndVector())
 
+    def opsets(self, model: EspdlModel) -> int:
+        sets = [[(0, "UOffsetTRelative", self.text(name)), (1, "Int64", v)] for name, v in model.opsets]
+        return self.offsets([self.table(2, each) for each in sets])
+
     def graph(self, model: EspdlModel) -> int:
         edges = {value.name for value in (*model.inputs, *model.outputs)}
         between = [value for name, value in model.values.items() if name not in edges]
@@ -134,10 +149,7 @@ class _Writer:
         raise ModelError(f"{told}; integers, floats, texts and lists of numbers are written")
 
     def _tensor(self, tensor: EspdlTensor) -> int:
-        if tensor.data.dtype.name not in _CODES:
-            raise ModelError(
-                f"tensor '{tensor.name}' is {tensor.data.dtype.name}; allowed: {', '.join(_CODES)}"
-            )
+        code = _code(tensor.name, tensor.data.dtype.name)
         little = np.ascontiguousarray(tensor.data, tensor.data.dtype.newbyteorder("<"))
         made: list[Field] = [
             (8, "UOffsetTRelative", self.raw(little.tobytes())),
@@ -146,15 +158,16 @@ class _Writer:
             (7, "UOffsetTRelative", self.text(f"layout ==> {tensor.layout}" if tensor.layout else "")),
             (13, "UOffsetTRelative", self.numbers(tensor.exponents, "<i8")),
         ]
-        return self.table(14, [*made, (1, "Int32", _CODES[tensor.data.dtype.name])])
+        return self.table(14, [*made, (1, "Int32", code)])
 
     def _value(self, value: EspdlValue) -> int:
+        code = _code(value.name, value.dtype)
         sizes = []
         for size in value.shape:
             number = self.table(3, [(0, "Int8", 1), (1, "Int64", size)])
             sizes.append(self.table(2, [(0, "UOffsetTRelative", number)]))
         shape = self.table(1, [(0, "UOffsetTRelative", self.offsets(sizes))])
-        kind = self.table(2, [(0, "Int32", _CODES[value.dtype]), (1, "UOffsetTRelative", shape)])
+        kind = self.table(2, [(0, "Int32", code), (1, "UOffsetTRelative", shape)])
         known = self.table(3, [(0, "Uint8", 1), (1, "UOffsetTRelative", kind)])
         title, exponents = self.text(value.name), self.numbers(value.exponents, "<i8")
         return self.table(

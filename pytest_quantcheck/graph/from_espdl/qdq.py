@@ -116,8 +116,8 @@ class _Builder:
                 made.attribute.append(self._onnx.helper.make_attribute(key, given))
             except (TypeError, ValueError) as error:
                 raise ModelError(
-                    f"operator {kind} '{made.name}' of the .espdl file: its attribute '{key}' is {given!r:.80}, "
-                    "of which ONNX knows no type"
+                    f"operator {kind} '{made.name}' of the .espdl file: its attribute '{key}' is "
+                    f"{given!r:.80}, of which ONNX knows no type"
                 ) from error
         self.nodes.append(made)
         return output

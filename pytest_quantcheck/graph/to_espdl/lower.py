@@ -13,6 +13,7 @@ from pytest_quantcheck.graph.model import (
     Concatenation,
     Convolution,
     FullyConnected,
+    Mean,
     Operator,
     QuantGraph,
     Slice,
@@ -144,6 +145,8 @@ class _Lowering:
             if axes is None:
                 self._fail(op, "the view is no transposition")
             how["perm"] = list(axes)
+        elif isinstance(op.params, Mean):
+            self._require_whole_image(op, op.params.axes, out.shape)
         elif isinstance(op.params, Concatenation):
             how["axis"] = op.params.axis
         elif kind == "Reshape":
@@ -167,6 +170,15 @@ class _Lowering:
         data = self.graph.tensors[op.inputs[1]].data
         if data is None or (data != 1).any():
             self._fail(op, "a depthwise layer without a bias is not written")
+
+    def _require_whole_image(self, op: Operator, axes: tuple[int, ...], target: tuple[int, ...]) -> None:
+        source = self.graph.tensors[op.inputs[0]].shape
+        if len(source) != 4 or axes != (1, 2) or target != (source[0], 1, 1, source[3]):
+            self._fail(
+                op,
+                f"it takes the mean over the axes {axes} of {source} to {target}; GlobalAveragePool over "
+                "height and width, behind a layer whose images are NHWC, is written",
+            )
 
     def _layer(self, op: Operator) -> tuple[list[str], dict[str, Any]]:
         params: Any = op.params

@@ -82,7 +82,8 @@ def _require_told(model: EspdlModel, rounding: str, target: str) -> None:
     )
     raise ModelError(
         f"an .espdl file does not tell the rounding of this model's chip: sums of {target} are rounded "
-        f"{rounding or 'by a rule that the model does not name'}, and the file would be read as {told}: {advice}"
+        f"{rounding or 'by a rule that the model does not name'}, and the file would be read as {told}: "
+        f"{advice}"
     )
 
 

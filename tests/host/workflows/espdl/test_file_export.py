@@ -15,7 +15,8 @@ from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
-from pytest_quantcheck.formats.espdl import EspdlModel, parse, stacked
+from pytest_quantcheck.formats import espdl
+from pytest_quantcheck.formats.espdl import EspdlModel, EspdlValue, parse, stacked
 from pytest_quantcheck.formats.espdl_writer import serialize
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
@@ -169,6 +170,39 @@ def test_a_small_network_whose_rounding_the_file_tells_is_written(
 ) -> None:
     model = quantized(tmp_path, "int8", target, source())
     assert parse(with_vectors(model.artefact, raw(model, 9))).test_inputs
+
+
+def test_only_a_mean_over_all_pixels_of_an_image_is_a_global_average_pool(tmp_path: Path) -> None:
+    def reduced(axes: list[int], keep: int, *shape: int) -> bytes:
+        net = nets.Net()
+        x = net.conv(net.input("x", 1, 3, 16, 16), 3, 3)
+        return net.model({net.op("ReduceMean", x, axes=axes, keepdims=keep): shape})
+
+    good = quantized(tmp_path, "int8", "esp32s3", reduced([2, 3], 1, 1, 3, 1, 1))
+    nodes = parse(with_vectors(good.artefact, raw(good, 9))).nodes
+    assert [node.kind for node in nodes] == ["Conv", "GlobalAveragePool", "Reshape"]
+    for axes, keep, *shape in ([2, 3], 0, 1, 3), ([1], 1, 1, 1, 16, 16), ([3], 1, 1, 3, 16, 1):
+        other = quantized(tmp_path, "int8", "esp32s3", reduced(axes, keep, *shape))  # type: ignore[arg-type]
+        with pytest.raises(
+            UnsupportedOperatorError, match=r"operator MEAN that makes .*: it takes the mean over"
+        ):
+            with_vectors(other.artefact, raw(other, 9))
+
+
+def test_a_spare_tensor_of_an_unknown_type_is_an_error_by_name() -> None:
+    model = parse((FILES / "c_int8.espdl").read_bytes())
+    spare = EspdlValue("spare", (1,), "", (0,))
+    with pytest.raises(ModelError, match=r"tensor 'spare' is of an unknown type; allowed: float32, int8"):
+        serialize(replace(model, values={**model.values, "spare": spare}))
+
+
+def test_the_operator_sets_of_a_file_are_kept() -> None:
+    model = parse((FILES / "c_int8.espdl").read_bytes())
+    sets = (("", 18), ("of.somebody", 1 << 40))
+    made = serialize(replace(model, opsets=sets))
+    assert parse(made).opsets == parse(serialize(parse(made))).opsets == sets
+    for content in (serialize(model), (FILES / "c_int8.espdl").read_bytes()):
+        assert espdl._root(content[espdl.HEADER_BYTES :])._place(1), "an empty list is written as one"
 
 
 def test_vectors_that_do_not_fit_together_are_refused() -> None:
