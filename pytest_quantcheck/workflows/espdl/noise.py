@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.formats.onnx import graph_inputs
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import QuantGraph
@@ -19,6 +20,7 @@ from pytest_quantcheck.quantizers.espdl.calibration import float_values
 from pytest_quantcheck.quantizers.espdl.convert import quantize_espdl, simplified
 from pytest_quantcheck.quantizers.espdl.exponents import Plan
 from pytest_quantcheck.quantizers.espdl.options import TARGETS
+from pytest_quantcheck.wording import counted
 
 INTEGER = "_q"  # how the quantizer calls the integers of a tensor
 
@@ -51,8 +53,11 @@ def layer_noise(
     ``calibration`` and ``samples``: arrays (N, ...), one for each input. ``options`` are those of the
     quantizer espdl, but for ``target``. Raises ``UsageError`` and ``QuantizationError``.
     """
-    if not targets or not len(calibration) or not len(samples) or not len(samples[0]):
-        raise UsageError("noise is measured for one target or more, with calibration and test samples")
+    if not targets:
+        raise UsageError("noise is measured for one target or more")
+    model = simplified(source, scheme, "the model")
+    calibration = _fitting(model.graph, calibration, "calibration samples")
+    samples = _fitting(model.graph, samples, "test samples")
     graphs = {
         target: read_onnx(
             quantize_espdl(
@@ -69,7 +74,6 @@ def layer_noise(
         )
         for target in targets
     }
-    model = simplified(source, scheme, "the model")
     plan = Plan(model.graph)
     makers: dict[str, str] = {}
     for node in plan.nodes:  # a clamp behind a layer is a part of it
@@ -83,6 +87,33 @@ def layer_noise(
         for name in names
         if all(name in found[target] for target in targets)
     )
+
+
+def _fitting(graph: Any, given: Sequence[Array], what: str) -> list[Float32]:
+    """As float32, a copy where need be. Raises ``UsageError`` for what does not fit the inputs."""
+    infos, arrays = graph_inputs(graph), [np.asarray(each) for each in given]
+    if not arrays or any(each.ndim and not len(each) for each in arrays):
+        raise UsageError("noise is measured with calibration and test samples")
+    if len(arrays) != len(infos):
+        names = ", ".join(info.name for info in infos)
+        raise UsageError(
+            f"{what}: {len(arrays)} arrays; the model has {counted(len(infos), 'input')}: {names}. Give one "
+            "array (N, ...) for each"
+        )
+    for info, each in zip(infos, arrays, strict=True):
+        shape = tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)[1:]
+        if not each.ndim or each.shape[1:] != shape:
+            raise UsageError(
+                f"{what} for '{info.name}' have the shape {each.shape[1:]} each; the model takes {shape}"
+            )
+        if each.dtype.kind not in "fiu":
+            raise UsageError(f"{what} for '{info.name}' are no real numbers, but {each.dtype}")
+        if not np.isfinite(each).all():
+            raise UsageError(f"{what} for '{info.name}' hold NaN or infinity; repair or drop them")
+    if len({len(each) for each in arrays}) > 1:
+        counts = ", ".join(str(len(each)) for each in arrays)
+        raise UsageError(f"{what}: {counts} of them for the inputs; equally many are needed")
+    return [np.ascontiguousarray(each, np.float32) for each in arrays]
 
 
 def _ratios(graph: QuantGraph, samples: Sequence[Float32], floats: dict[str, Array]) -> dict[str, float]:
@@ -125,6 +156,6 @@ def noise_table(layers: Sequence[LayerNoise]) -> str:
     targets = list(layers[0].ratios) if layers else []
     lines = [f"| layer | operator | {' | '.join(targets)} |", f"|---|---|{'---:|' * len(targets)}"]
     for each in layers:
-        cells = " | ".join(f"{100 * each.ratios[target]:.3f} %" for target in targets)
+        cells = " | ".join(f"{100 * each.ratios[target]:.3g} %" for target in targets)
         lines.append(f"| {each.name} | {each.kind} | {cells} |")
     return "\n".join(lines)
