@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -82,7 +82,7 @@ def _each(
     make: Make,
     note: str,
     kinds: tuple[str, ...] = (),
-    builds: tuple[Build, ...] = BUILDS,
+    builds: Sequence[Build] = BUILDS,
     size: float = 1.0,
 ) -> Iterator[Variant]:
     """Three variants: one for each build, or as many seeds of a single one."""
@@ -156,6 +156,12 @@ def inputs() -> Iterator[Variant]:
             prepared=lambda raw, floats, last: order(raw)
         )
         yield from _each("input_layout", moved, note)
+
+
+def vectors(builds: Sequence[Build] = BUILDS) -> Iterator[Variant]:
+    never = lambda model, op, rng: Device(prepared=lambda raw, floats, last: np.zeros_like(raw))  # noqa: E731
+    yield from _each("vector_old", never, "never written", builds=builds)
+    yield from _each("vector_old", never, "never written, large samples", builds=builds, size=LARGE)
 
 
 def roundings() -> Iterator[Variant]:
@@ -309,7 +315,7 @@ def _sound(seed: int, build: Build) -> Found:
     return Found(found is not None, found.ranking if found else ())
 
 
-GROUPS = (exponents, inputs, roundings, layouts, widths, foreign, clean)
+GROUPS = (exponents, inputs, vectors, roundings, layouts, widths, foreign, clean)
 
 
 def variants() -> Iterator[Variant]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 
+from pytest_quantcheck.data.dataset import Samples
+from pytest_quantcheck.formats.tflite_writer import TfliteWriter
+from pytest_quantcheck.numerics.arrays import Array
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.verdict.causes.catalogue import CATALOGUE
 from tests.catalogue import campaign, clean, data, espdl, foreign, integers, rig
 from tests.catalogue.campaign import Result, judged
+from tests.catalogue.device import Device
 from tests.catalogue.page import PAGE, render
-from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant
+from tests.catalogue.variant import CLEAN, FOREIGN, Found, Variant, judge
 
 pytestmark = pytest.mark.host
 
@@ -51,6 +57,45 @@ def test_a_fault_with_powers_of_two_is_named(code: str) -> None:
     found = first_of(list(espdl.variants()), code).find()
     assert found.detected
     assert code in found.ranking[:2], found.said
+
+
+def dense(scale: float, dtype: str) -> QuantizedModel:
+    rng = np.random.default_rng(0)
+    w = TfliteWriter()
+    x = w.tensor((1, 12), dtype, scale=scale)
+    weights = rng.integers(-127, 128, (6, 12)).astype(np.int8)
+    bias = rng.integers(-500, 500, 6).astype(np.int32 if dtype == "int8" else np.int64)
+    y = w.fully_connected(x, weights, bias, weight_scale=0.01, scale=scale * 2)
+    return QuantizedModel("dense", w.finish([x], [y]))
+
+
+def given(model: QuantizedModel, size: float, change: Callable[[Array], Array]) -> Found:
+    """What is named where ``change`` makes the input's integers of floats of that size."""
+    floats = np.random.default_rng(1).normal(0, size, (12, 12)).astype(np.float32)
+    prepared = lambda raw, floats, last: raw if floats is None else change(floats)  # noqa: E731
+    return judge(model, Samples(floats), [Device(prepared=prepared)])
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype", "size"),
+    [(4.0, "int8", 300.0), (3.9, "int8", 300.0), (1 / 64, "int8", 0.5), (2.0**-34, "int16", 1e-6)],
+)
+def test_an_input_of_zeros_was_first_of_all_never_written(scale: float, dtype: str, size: float) -> None:
+    """What turns every value into 0 explains nothing more; TFLite has no exponents to be mistaken."""
+    found = given(dense(scale, dtype), size, lambda floats: 0 * floats)
+    assert found.ranking[0] == "vector_old", found.said
+    assert not {"exponent_sign", "exponent_shift"} & set(found.ranking), found.ranking
+
+
+@pytest.mark.parametrize("build", espdl.BUILDS, ids="-".join)
+def test_an_input_of_zeros_with_powers_of_two_was_never_written(build: espdl.Build) -> None:
+    found = first_of(list(espdl.vectors([build])), "vector_old").find()
+    assert found.named == "vector_old", found.said
+
+
+def test_a_tflite_scale_that_is_a_power_of_two_is_a_scale() -> None:
+    found = given(dense(1 / 128, "int8"), 60.0, lambda floats: np.clip(np.rint(floats / 128), -128, 127))
+    assert found.ranking == ("input_scale",), found.said
 
 
 @pytest.mark.parametrize("code", ["label_order", "float_model_quantized", "shared_bias", "open_batch"])

@@ -57,8 +57,7 @@ class Case:
     @property
     def divides(self) -> bool:
         """Whether one requantization divides by a power of two: scales are powers of two."""
-        rule = getattr(self.operator.params, "requantize", None)
-        return isinstance(rule, Requantize) and rule.rounding in DIVIDING
+        return _divides(self.operator)
 
     @property
     def active(self) -> tuple[int, ...]:
@@ -168,6 +167,16 @@ class Whole(Case):
         pairs = zip(self.graph.inputs, witness.inputs, strict=True)
         inputs = [values if i == index else _repeated(x, len(values)) for i, x in pairs]
         return computed(execute.run_batch(self.graph, inputs)[self.operator.outputs[0]])
+
+
+def has_exponents(graph: QuantGraph) -> bool:
+    """Whether it is computed with powers of two: a scale of TFLite's that happens to be one is no exponent."""
+    return any(_divides(each) for each in graph.operators)
+
+
+def _divides(operator: Operator) -> bool:
+    rule = getattr(operator.params, "requantize", None)
+    return isinstance(rule, Requantize) and rule.rounding in DIVIDING
 
 
 def _repeated(value: Array | None, count: int) -> Array:

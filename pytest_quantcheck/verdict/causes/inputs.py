@@ -9,7 +9,7 @@ import numpy as np
 from pytest_quantcheck.graph.model import FloatEdge, Tensor
 from pytest_quantcheck.numerics.affine import quantize
 from pytest_quantcheck.numerics.arrays import Array
-from pytest_quantcheck.verdict.causes.case import Case, Witness
+from pytest_quantcheck.verdict.causes.case import Case, Witness, has_exponents
 from pytest_quantcheck.verdict.causes.exponents import other_factors, other_widths
 from pytest_quantcheck.verdict.causes.hypothesis import Hypothesis
 from pytest_quantcheck.verdict.causes.places import cut_places
@@ -19,10 +19,15 @@ Change = Callable[[Witness], Array]
 
 
 def input_hypotheses(case: Case, first: Witness) -> Iterator[Hypothesis]:
-    """Of an operator that reads inputs of the model."""
+    """Of an operator that reads inputs of the model.
+
+    Zeros come first: of whatever else would turn every value into 0 they are no evidence.
+    """
+    exponents = has_exponents(case.graph)
     for number, index in enumerate(case.graph.inputs):
         if index in case.active:
-            for code, text, change in changes(case.graph.tensors[index], number, first):
+            others = changes(case.graph.tensors[index], number, first, exponents=exponents)
+            for code, text, change in (never_written(number), *others):
                 yield Hypothesis(code, text, _computed(case, index, change))
             yield from cut_places(case, number, first)
     yield from _exchanged(case)
@@ -30,12 +35,22 @@ def input_hypotheses(case: Case, first: Witness) -> Iterator[Hypothesis]:
         yield from _edge(case)
 
 
-def changes(tensor: Tensor, number: int, first: Witness) -> Iterator[tuple[str, str, Change]]:
-    """``(code, in words, what the raw input then is)`` for the model's input of that number."""
+def never_written(number: int) -> tuple[str, str, Change]:
+    """As one of ``changes``."""
+    return "vector_old", "an input of zeros (it was never written)", lambda w: np.zeros_like(w.inputs[number])
+
+
+def changes(
+    tensor: Tensor, number: int, first: Witness, *, exponents: bool
+) -> Iterator[tuple[str, str, Change]]:
+    """``(code, in words, what the raw input then is)`` for the model's input of that number.
+
+    ``exponents``: the model has them, and so they may be mistaken.
+    """
     if tensor.dtype.kind in "iu" and first.floats is not None and tensor.quantization is not None:
-        for code, text, how in quantizations(tensor):
+        for code, text, how in quantizations(tensor, exponents=exponents):
             yield code, text, _of_floats(tensor, number, how)
-        for text, how in other_widths(tensor):
+        for text, how in other_widths(tensor) if exponents else ():
             yield "int8_int16", text, _of_floats(tensor, number, how)
     if tensor.dtype.itemsize == 1:
         yield "input_int8_uint8", "the input shifted by 128 (int8 and uint8 mistaken)", _int8_uint8(number)
@@ -49,13 +64,12 @@ def changes(tensor: Tensor, number: int, first: Witness) -> Iterator[tuple[str, 
             text = f"the input {step} byte{'s' if step > 1 else ''} {word}"
             yield "vector_shifted", text, _shifted(number, sign * step, wrap=False)
             yield "vector_shifted", f"{text}, turned around the end", _shifted(number, sign * step, wrap=True)
-    yield "vector_old", "an input of zeros (it was never written)", lambda w: np.zeros_like(w.inputs[number])
     if first.before is not None:
         text = "the input of the inference before"
         yield "vector_old", text, lambda w: w.before[number] if w.before else w.inputs[number]
 
 
-def quantizations(tensor: Tensor) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+def quantizations(tensor: Tensor, *, exponents: bool) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
     """Other ways from floats to the input's integers: ``(code, in words, how)``."""
     assert tensor.quantization is not None, "asked for before"
     scale = np.float32(tensor.quantization.scale[0])
@@ -94,7 +108,7 @@ def quantizations(tensor: Tensor) -> Iterator[tuple[str, str, Callable[[Array], 
         "input values that wrap instead of saturating",
         lambda x: wrapped(np.rint(x / scale) + zero),
     )
-    for code, text, factor in other_factors(tensor):
+    for code, text, factor in other_factors(tensor) if exponents else ():
         yield code, text, _times(factor, np.rint, kept)
         yield code, f"{text}, cut towards zero", _times(factor, np.trunc, kept)
     yield "input_scale", "the input multiplied by its scale", lambda x: kept(np.rint(x * scale) + zero)
@@ -235,7 +249,7 @@ def _quantized(tensor: Tensor, floats: Array) -> Array:
 def _edge(case: Case) -> Iterator[Hypothesis]:
     """Float inputs that the model's first operator quantizes."""
     source = case.operator.inputs[0]
-    for code, text, how in quantizations(case.output):
+    for code, text, how in quantizations(case.output, exponents=has_exponents(case.graph)):
 
         def compute(witness: Witness, how: Callable[[Array], Array] = how) -> Array:
             value = witness.expected[source]

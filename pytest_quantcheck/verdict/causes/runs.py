@@ -17,9 +17,9 @@ from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.registry import host_runner
 from pytest_quantcheck.runners.run import Run
-from pytest_quantcheck.verdict.causes.case import Witness
+from pytest_quantcheck.verdict.causes.case import Witness, has_exponents
 from pytest_quantcheck.verdict.causes.cause import Cause
-from pytest_quantcheck.verdict.causes.inputs import changes
+from pytest_quantcheck.verdict.causes.inputs import changes, never_written
 
 _LAGS = (1, -1, 2, -2, 3, -3)
 _FEWEST = 3  # samples that must change place, or differ
@@ -58,7 +58,8 @@ def _inputs(run: Run, reference: Run) -> Iterator[Cause]:
         differing = int((rows(ours) != rows(theirs)).any(axis=1).sum())
         told = f"the inputs of {differing} of {len(run)} samples are not those of {reference.runner}"
         witnesses = [_witness(reference, i) for i in range(len(run))]
-        for code, text, change in changes(tensor, number, witnesses[0]):
+        others = changes(tensor, number, witnesses[0], exponents=has_exponents(run.model.graph))
+        for code, text, change in (*others, never_written(number)):
             made = [np.ascontiguousarray(change(w)).tobytes() for w in witnesses]
             if made == [np.ascontiguousarray(each).tobytes() for each in ours]:
                 yield Cause(code, text, f"{told}; all {len(run)} are so with {text}")
