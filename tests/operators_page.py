@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED as ONNX
-from pytest_quantcheck.graph.from_tflite.read import read_tflite
+from pytest_quantcheck.graph.from_tflite.read import MAX_RANK, read_tflite
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED
 from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.image.read import read_image
@@ -54,7 +54,7 @@ FACTS = {
     ),
     "FULLY_CONNECTED": Facts("weights are constants", "Dense", ("Gemm", "MatMul"), "rounds once"),
     "BATCH_MATMUL": Facts(
-        "ranks 2 to 5; either side may be a constant", "Dot, MultiHeadAttention", ("MatMul",)
+        f"ranks 2 to {MAX_RANK}; either side may be a constant", "Dot, MultiHeadAttention", ("MatMul",)
     ),
     "ADD": Facts("shapes broadcast as in NumPy", "Add", ("Add",)),
     "SUB": Facts("shapes broadcast as in NumPy", "Subtract", ("Sub",)),
@@ -85,7 +85,7 @@ FACTS = {
     "SPACE_TO_DEPTH": Facts("", "tf.nn.space_to_depth", ("SpaceToDepth",)),
     "UNPACK": Facts("", "ops.unstack"),
     "GATHER": Facts("constant indices, one or several at regular distances", "ops.take", ("Gather",)),
-    "BROADCAST_TO": Facts("a constant shape of at most 5 axes", "ops.broadcast_to"),
+    "BROADCAST_TO": Facts(f"a constant shape of at most {MAX_RANK} axes", "ops.broadcast_to"),
     "REVERSE_V2": Facts("along neighbouring axes", "ops.flip"),
     "PACK": Facts(f"{_ONE_SCALE}; TFLM itself takes ten inputs at most", "ops.stack"),
     "CONCATENATION": Facts(f"{_ONE_SCALE}; TFLM itself takes ten inputs at most", "Concatenate", ("Concat",)),

@@ -56,7 +56,7 @@ def batch_matmul(op: TfliteOperator) -> BatchMatMul:
     swaps = bool(op.option("AdjX")), bool(op.option("AdjY"))
     shapes = []
     for tensor, swapped in zip((op.input(0), op.input(1)), swaps, strict=True):
-        op.require_rank(tensor, 2, 3, 4, 5)
+        op.require_rank(tensor, 2, 3, 4)
         *batch, rows, columns = tensor.shape
         shapes.append((*batch, columns, rows) if swapped else tensor.shape)
     a, b = shapes

@@ -8,8 +8,6 @@ from pytest_quantcheck.graph.from_tflite.movement import axis_of, view
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import Reshape, Slice, row_major
 
-MOST_BROADCAST = 5  # axes, in TFLM
-
 
 def gather(op: TfliteOperator) -> Slice | Reshape:
     """GATHER of one position, or of several at regular distances.
@@ -43,8 +41,6 @@ def broadcast_to(op: TfliteOperator) -> Slice | Reshape:
     """BROADCAST_TO: along a repeated axis all elements are one. Source: TFLM ``broadcast_to.cc``."""
     op.arity(2)
     shape, wanted = op.input(0).shape, [int(n) for n in op.constant(1, "int32").reshape(-1)]
-    if len(wanted) > MOST_BROADCAST:
-        op.fail(f"{len(wanted)} axes; at most {MOST_BROADCAST} are allowed")
     full = (1,) * (len(wanted) - len(shape)) + shape
     if len(full) != len(wanted) or any(n not in (1, to) for n, to in zip(full, wanted, strict=True)):
         op.fail(f"{shape} does not broadcast to {wanted}")

@@ -170,7 +170,7 @@ class Whole(Case):
 
 
 def has_exponents(graph: QuantGraph) -> bool:
-    """Whether it is computed with powers of two: a scale of TFLite's that happens to be one is no exponent."""
+    """Whether it divides by powers of two; a scale of TFLite's that happens to be one is no exponent."""
     return any(_divides(each) for each in graph.operators)
 
 

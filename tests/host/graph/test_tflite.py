@@ -239,6 +239,20 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda w, x: w.broadcast_to(x, (4, 5, 2)),
         r"operator 0 \(BROADCAST_TO\): \(1, 4, 5, 2\) does not broadcast to \[4, 5, 2\]",
     ),
+    "a broadcast to five axes": (
+        lambda w, x: w.broadcast_to(x, (2, 1, 4, 5, 2)),
+        r"operator 0 \(BROADCAST_TO\): .* has 5 dimensions; 4 are supported",
+    ),
+    "a broadcast to five axes onto four": (
+        constants("BROADCAST_TO", [1, 1, 4, 5, 2]),
+        r"operator 0 \(BROADCAST_TO\): .* but its inputs give \(1, 1, 4, 5, 2\)",
+    ),
+    "matrices of five axes": (
+        lambda w, x: w.batch_matmul(
+            x, w.tensor((1, 1, 4, 2, 3), scale=0.1, data=np.ones((1, 1, 4, 2, 3))), scale=0.1
+        ),
+        r"operator 0 \(BATCH_MATMUL\): .* has 5 dimensions; 4 are supported",
+    ),
     "reverse along two axes with one between": (
         lambda w, x: w.reverse(x, [1, 3]),
         r"operator 0 \(REVERSE_V2\): its axes are \[1, 3\]; neighbouring ones are allowed",
