@@ -24,6 +24,9 @@ seen: the operator computed with the mistake gives the device's tensors bit for 
 score on the float model or on the quantized network rises when the suspect is undone, by half of what is
 missing or more. Everything else is called a suspicion. Where nothing fits, the cause is *unknown*.
 
+Where several mistakes give the same tensors up to three are named, in the order in which they are believed.
+An input of zeros was never written before it is anything else that would round all of it to 0.
+
 `make catalogue` injects the causes in three variants or more (layer, magnitude, model), other faults that
 must stay *unknown*, and sound runs. It prints who was named for whom.
 
