@@ -221,10 +221,19 @@ class BoardSession(LeasedBoard[Connection]):
             if status == Status.NO_MEMORY:
                 raise self._too_big(artefact) from fault
             if status in _ARTEFACT_STATUSES:
-                raise ImageError(
-                    f"{self.entry.name} cannot load the image: {STATUS_TEXT[Status(status)]}"
-                ) from fault
+                what = STATUS_TEXT[Status(status)] + self._age(status)
+                raise ImageError(f"{self.entry.name} cannot load the image: {what}") from fault
             raise
+
+    def _age(self, status: int) -> str:
+        """What else explains a status where nobody knows whether the firmware belongs to this version."""
+        firmware = self.entry.firmware
+        if status != Status.TYPE or firmware == "quantcheck":
+            return ""
+        return (
+            ", or the board's firmware is older than this image: build it again and flash it, or use ours, "
+            f"without firmware = {firmware!r}"
+        )
 
     def _too_big(self, artefact: BoardArtefact) -> TooBigError:
         hello = self.hello

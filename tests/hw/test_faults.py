@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import struct
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ import pytest
 
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.errors import ImageError, RigFault
+from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.compile import compile_image
+from pytest_quantcheck.image.read import read_image
 from pytest_quantcheck.rig.deadlines import Deadlines
 from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
@@ -317,6 +320,24 @@ def test_a_model_too_big_for_the_store_says_how_much_there_is(new_session, image
 def test_a_model_the_board_cannot_read_is_not_the_rigs_fault(new_session, image):
     with pytest.raises(ImageError, match="cannot load the image"):
         new_session().load(BoardArtefact.of(b"QCM0" + image.data[4:]))
+
+
+def test_where_firmware_is_not_ours_an_unknown_value_may_be_its_age_and_the_message_says_what_to_do(
+    new_session, entries, image
+):
+    newer = bytearray(image.data)
+    operator = next(op for op in read_image(image.data).operators if op.opcode == "FULLY_CONNECTED")
+    struct.pack_into("<I", newer, operator.params_offset + 40, len(layout.PACKINGS))
+    newer = BoardArtefact.of(layout.with_crc(newer))
+    ours = r"cannot load the image: an unknown value of an enumeration$"
+    age = r"enumeration, or the board's firmware is older than this image: build it again "
+    for firmware, message in (
+        ("quantcheck", ours),
+        ("external", age + r"and flash it, or use ours, without firmware = 'external'"),
+        (str(build().path), age + r"and flash it, or use ours, without firmware = '/.*quantcheck-posix.bin'"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            new_session(entry=replace(entries["posix"], firmware=firmware)).load(newer)
 
 
 def test_the_serial_log_can_be_switched_per_test_and_holds_frames_and_notes(
