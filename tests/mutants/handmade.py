@@ -454,8 +454,8 @@ PATCHES = (
         "the packed second row takes the first's",
         "multiplier of the wrong channel",
         COLUMNS,
-        "finish(odd_row(both[0], even[0], &channel[1]), &channel[1])",
-        "finish(odd_row(both[0], even[0], &channel[1]), &channel[0])",
+        "finish(odd[0], &channel[1])",
+        "finish(odd[0], &channel[0])",
     ),
     Patch(
         "depthwise channels in the other order",

@@ -82,7 +82,8 @@ QC_HOT QC_TILE static void paired_4x1(const int8_t *w, const int8_t *x, uint32_t
   multiply_4x1(w, x, whole, sum, true);
 }
 
-QC_TILE static void block_4x1(const int8_t *w, const int8_t *x, uint32_t whole, int32_t sum[4]) {
+QC_HOT QC_TILE static void block_4x1(const int8_t *w, const int8_t *x, uint32_t whole,
+                                     int32_t sum[4]) {
   multiply_4x1(w, x, whole, sum, false);
 }
 
@@ -101,20 +102,20 @@ static void multiply_rest(const int8_t *w, const int8_t *const columns[QC_COLUMN
     }
 }
 
-/* PAIRED rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM.
+/* Four rows times four columns: sixteen accumulators, 2.5 instructions per product on RV32IM.
  * sum[4 * r]: in the row's bias, out its four sums. */
-QC_HOT QC_TILE static void paired_4x4(const int8_t *w, const int8_t *const columns[4],
-                                      uint32_t whole, int32_t sum[16]) {
+QC_INLINE void multiply_4x4(const int8_t *w, const int8_t *const columns[4], uint32_t whole,
+                            int32_t sum[16], bool paired) {
   const int8_t *x0 = columns[0], *x1 = columns[1], *x2 = columns[2], *x3 = columns[3];
   uint32_t s00 = (uint32_t)sum[0], s01 = s00, s02 = s00, s03 = s00;
-  uint32_t s10 = s00, s11 = s00, s12 = s00, s13 = s00;
+  uint32_t s10 = paired ? s00 : (uint32_t)sum[4], s11 = s10, s12 = s10, s13 = s10;
   uint32_t s20 = (uint32_t)sum[8], s21 = s20, s22 = s20, s23 = s20;
-  uint32_t s30 = s20, s31 = s20, s32 = s20, s33 = s20;
+  uint32_t s30 = paired ? s20 : (uint32_t)sum[12], s31 = s30, s32 = s30, s33 = s30;
   for (const int8_t *end = x0 + whole; x0 != end;) {
 #define QC_STEP(i)                                                                                 \
   {                                                                                                \
-    uint32_t w0 = weight(w, 0, i, true), w1 = weight(w, 1, i, true);                               \
-    uint32_t w2 = weight(w, 2, i, true), w3 = weight(w, 3, i, true), x;                            \
+    uint32_t w0 = weight(w, 0, i, paired), w1 = weight(w, 1, i, paired);                           \
+    uint32_t w2 = weight(w, 2, i, paired), w3 = weight(w, 3, i, paired), x;                        \
     x = wide(x0[i]), s00 += w0 * x, s10 += w1 * x, s20 += w2 * x, s30 += w3 * x;                   \
     x = wide(x1[i]), s01 += w0 * x, s11 += w1 * x, s21 += w2 * x, s31 += w3 * x;                   \
     x = wide(x2[i]), s02 += w0 * x, s12 += w1 * x, s22 += w2 * x, s32 += w3 * x;                   \
@@ -128,24 +129,26 @@ QC_HOT QC_TILE static void paired_4x4(const int8_t *w, const int8_t *const colum
     w += 16;
     x0 += 4, x1 += 4, x2 += 4, x3 += 4;
   }
-  uint32_t b1 = (uint32_t)sum[4], b3 = (uint32_t)sum[12];
-  const uint32_t sums[16] = {s00,
-                             s01,
-                             s02,
-                             s03,
-                             odd_sum(s10, s00, b1),
-                             odd_sum(s11, s01, b1),
-                             odd_sum(s12, s02, b1),
-                             odd_sum(s13, s03, b1),
-                             s20,
-                             s21,
-                             s22,
-                             s23,
-                             odd_sum(s30, s20, b3),
-                             odd_sum(s31, s21, b3),
-                             odd_sum(s32, s22, b3),
-                             odd_sum(s33, s23, b3)};
+  if (paired) {
+    uint32_t b1 = (uint32_t)sum[4], b3 = (uint32_t)sum[12];
+    s10 = odd_sum(s10, s00, b1), s11 = odd_sum(s11, s01, b1);
+    s12 = odd_sum(s12, s02, b1), s13 = odd_sum(s13, s03, b1);
+    s30 = odd_sum(s30, s20, b3), s31 = odd_sum(s31, s21, b3);
+    s32 = odd_sum(s32, s22, b3), s33 = odd_sum(s33, s23, b3);
+  }
+  const uint32_t sums[16] = {s00, s01, s02, s03, s10, s11, s12, s13,
+                             s20, s21, s22, s23, s30, s31, s32, s33};
   qc_copy(sum, sums, sizeof sums);
+}
+
+QC_HOT QC_TILE static void paired_4x4(const int8_t *w, const int8_t *const columns[4],
+                                      uint32_t whole, int32_t sum[16]) {
+  multiply_4x4(w, columns, whole, sum, true);
+}
+
+QC_HOT QC_TILE static void block_4x4(const int8_t *w, const int8_t *const columns[4],
+                                     uint32_t whole, int32_t sum[16]) {
+  multiply_4x4(w, columns, whole, sum, false);
 }
 
 QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns[QC_COLUMNS],
@@ -158,10 +161,13 @@ QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns
   for (int32_t c = 0; c < channels; c += 4, w += 4 * k, channel += 4, output += 4) {
     int32_t rows = channels - c < 4 ? channels - c : 4;
     int32_t sum[16];
-    if (count == QC_COLUMNS && paired) {
+    if (count == QC_COLUMNS) {
       for (int32_t r = 0; r < 4; r++) sum[4 * r] = channel[r].bias;
-      paired_4x4(w, columns, whole, sum);
-      if (k != whole) multiply_rest(w, columns, length, QC_COLUMNS, sum, true);
+      if (paired)
+        paired_4x4(w, columns, whole, sum);
+      else
+        block_4x4(w, columns, whole, sum);
+      if (k != whole) multiply_rest(w, columns, length, QC_COLUMNS, sum, paired);
       for (int32_t r = 0; r < rows; r++)
         store(output + r, channels, sum + 4 * r, 4, channel + r, op->params);
     } else {
@@ -193,14 +199,12 @@ QC_INLINE int32_t odd_row(int32_t both, int32_t even, const qc_channel_t *odd) {
   return (int32_t)odd_sum((uint32_t)both, (uint32_t)even, (uint32_t)odd->bias);
 }
 
-/* Requantizes an even row and the odd one behind it, in two columns; `both` are the sums of the
- * pair. */
+/* Requantizes the sums of an even row and of the odd one behind it, in two columns. */
 QC_INLINE void store_pair(const qc_channel_t *channel, const qc_conv_params_t *p, bool narrow,
-                          const int32_t even[2], const int32_t both[2], int8_t *output,
+                          const int32_t even[2], const int32_t odd[2], int8_t *output,
                           int32_t step) {
   int32_t y0 = finish(even[0], channel), y1 = finish(even[1], channel);
-  int32_t z0 = finish(odd_row(both[0], even[0], &channel[1]), &channel[1]);
-  int32_t z1 = finish(odd_row(both[1], even[1], &channel[1]), &channel[1]);
+  int32_t z0 = finish(odd[0], &channel[1]), z1 = finish(odd[1], &channel[1]);
   if (narrow) {
     y0 = qc_clamp(y0, p->act_min, p->act_max), y1 = qc_clamp(y1, p->act_min, p->act_max);
     z0 = qc_clamp(z0, p->act_min, p->act_max), z1 = qc_clamp(z1, p->act_min, p->act_max);
@@ -209,10 +213,10 @@ QC_INLINE void store_pair(const qc_channel_t *channel, const qc_conv_params_t *p
   output[step] = (int8_t)y1, output[step + 1] = (int8_t)z1;
 }
 
-/* Blocks of four rows times two columns: 28 instructions for 32 products. They take fourteen
+/* PAIRED blocks of four rows times two columns: 28 instructions for 32 products. They take fourteen
  * registers, all that there are, so that the loops' ends stay in memory. */
-QC_HOT void qc_columns_multiply_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
-                                  int8_t *output) {
+QC_HOT static void paired_by_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
+                               int8_t *output) {
   const qc_conv_params_t *p = op->params;
   const qc_channel_t *channel = op->channels;
   const int8_t *w = op->weights;
@@ -245,17 +249,67 @@ QC_HOT void qc_columns_multiply_2(const qc_conv_t *op, const uint8_t *columns, u
     }
 #undef QC_STEP
 #undef QC_HALF
+    b0 = odd_row(b0, s0, &channel[1]), b1 = odd_row(b1, s1, &channel[1]);
+    c0 = odd_row(c0, t0, &channel[3]), c1 = odd_row(c1, t1, &channel[3]);
     if (fast && rows >= 4) {
       store_pair(channel, p, narrow, (const int32_t[]){s0, s1}, (const int32_t[]){b0, b1}, output,
                  step);
       store_pair(channel + 2, p, narrow, (const int32_t[]){t0, t1}, (const int32_t[]){c0, c1},
                  output + 2, step);
     } else {
-      const int32_t sums[8] = {s0, s1, odd_row(b0, s0, &channel[1]), odd_row(b1, s1, &channel[1]),
-                               t0, t1, odd_row(c0, t0, &channel[3]), odd_row(c1, t1, &channel[3])};
+      const int32_t sums[8] = {s0, s1, b0, b1, t0, t1, c0, c1};
       store_any(output, step, sums, rows, 2, channel, p);
     }
   }
+}
+
+/* Two rows of BLOCK weights times two columns: 15 instructions for 16 products. */
+QC_HOT static void block_by_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
+                              int8_t *output) {
+  const qc_conv_params_t *p = op->params;
+  const qc_channel_t *channel = op->channels;
+  const int8_t *w = op->weights;
+  int32_t step = op->out.c;
+  bool fast = p->flags & QC_CONV_FAST, narrow = is_narrow(p);
+  const uint8_t *end = columns + 4 * k, *stop = columns + 4 * (k & ~15u);
+  for (int32_t rows = step; rows > 0; rows -= 2, channel += 2, output += 2) {
+    const uint8_t *x = columns;
+    int32_t s00 = channel[0].bias, s01 = s00;
+    int32_t s10 = channel[1].bias, s11 = s10;
+#define QC_STEP                                                                                    \
+  {                                                                                                \
+    uint32_t w0, w1, x0, x1, w0_odd, w1_odd;                                                       \
+    QC_LOAD_PAIR(w0, w1, w, 16);                                                                   \
+    w0_odd = qc_odd16(w0), w0 = qc_even16(w0);                                                     \
+    w1_odd = qc_odd16(w1), w1 = qc_even16(w1);                                                     \
+    QC_LOAD_PAIR(x0, x1, x, 8);                                                                    \
+    s00 = qc_smlad(w0, x0, s00), s00 = qc_smlad(w0_odd, x1, s00);                                  \
+    s10 = qc_smlad(w1, x0, s10), s10 = qc_smlad(w1_odd, x1, s10);                                  \
+    QC_LOAD_PAIR(x0, x1, x, 8);                                                                    \
+    s01 = qc_smlad(w0, x0, s01), s01 = qc_smlad(w0_odd, x1, s01);                                  \
+    s11 = qc_smlad(w1, x0, s11), s11 = qc_smlad(w1_odd, x1, s11);                                  \
+  }
+    while (x != stop) {
+      QC_STEP QC_STEP QC_STEP QC_STEP
+    }
+    while (x != end) QC_STEP
+#undef QC_STEP
+    /* behind rows 0 and 1 of a block of four come rows 2 and 3, then the next block */
+    w += (channel - op->channels) & 2 ? -8 : 8 - 4 * (int32_t)k;
+    const int32_t sums[4] = {s00, s01, s10, s11};
+    if (fast && rows > 1)
+      store_pair(channel, p, narrow, sums, sums + 2, output, step);
+    else
+      store_any(output, step, sums, rows < 2 ? rows : 2, 2, channel, p);
+  }
+}
+
+QC_HOT void qc_columns_multiply_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k,
+                                  int8_t *output) {
+  if (op->params->packing == QC_PACKING_PAIRED4X4)
+    paired_by_2(op, columns, k, output);
+  else
+    block_by_2(op, columns, k, output);
 }
 
 /* Blocks of four rows times one column, widened on the way: 19 instructions for 16 products. */

@@ -3,11 +3,12 @@
  * Weights are packed BLOCK4X4: [output channels / 4][K / 4][4 rows][4 k], padded with zeros; or,
  * where the compiler proved that it is exact, PAIRED4X4: blocks of as many bytes, in which rows 0
  * and 1 and rows 2 and 3 share halfwords, 256 * odd + even. The even weight is the low byte; a
- * word, loaded once, serves two rows and two k. Whatever is not PAIRED4X4 goes one column at a
- * time. A column holds the K inputs of one output pixel; what its last `K - length` weights meet is
- * not read. Columns of int8 may lie anywhere in memory. With packed arithmetic they are taken one
- * at a time, or two widened to int16: per four inputs the words (x0, x2) and (x1, x3), the two
- * columns interleaved. Otherwise up to four at a time. */
+ * word, loaded once, serves two rows and two k.
+ *
+ * A column holds the K inputs of one output pixel; what its last `K - length` weights meet is not
+ * read. Columns of int8 may lie anywhere in memory. With packed arithmetic they are taken one at a
+ * time, or two widened to int16: per four inputs the words (x0, x2) and (x1, x3), the two columns
+ * interleaved. Otherwise up to four at a time. */
 #ifndef QC_COLUMNS_H
 #define QC_COLUMNS_H
 
@@ -39,7 +40,7 @@ QC_INLINE uint8_t *qc_widen_run(uint8_t *column, const int8_t *input, uint32_t l
 /* Both write op->out.c values per column, columns out.c apart. */
 void qc_columns_multiply_1(const qc_conv_t *op, const int8_t *column, uint32_t length,
                            int8_t *output);
-/* PAIRED4X4 weights times two widened columns of k inputs, k a multiple of 4. */
+/* Two widened columns of k inputs, k a multiple of 4. */
 void qc_columns_multiply_2(const qc_conv_t *op, const uint8_t *columns, uint32_t k, int8_t *output);
 #else
 enum { QC_COLUMNS = 4 };

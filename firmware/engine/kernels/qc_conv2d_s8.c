@@ -121,13 +121,12 @@ QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
   qc_pixel_t at = {0, 0, 0};
   int8_t *output = op->output;
 #if QC_DSP
-  bool paired = op->params->packing == QC_PACKING_PAIRED4X4;
-  for (; paired && pixels > 1; pixels -= 2, output += 2 * op->out.c) {
+  for (; pixels > 1; pixels -= 2, output += 2 * op->out.c) {
     for (int32_t i = 0; i < 2; i++, next_pixel(&at, &op->out))
       gather(&g, &at, columns + 8 * i, true);
     qc_columns_multiply_2(op, columns, k, output);
   }
-  for (; pixels > 0; pixels--, next_pixel(&at, &op->out), output += op->out.c) {
+  if (pixels > 0) {
     gather(&g, &at, columns, false);
     qc_columns_multiply_1(op, (const int8_t *)columns, k, output);
   }

@@ -1,8 +1,6 @@
 /* FULLY_CONNECTED: input (batches, depth) int8, weights BLOCK4X4 or PAIRED4X4 (qc_columns.h),
  * output (batches, units) int8. Rounds twice, as TFLM does (LiteRT's reference kernel rounds once).
  */
-#include <stdbool.h>
-
 #include "qc_columns.h"
 #include "qc_fixed_point.h"
 
@@ -34,15 +32,13 @@ QC_HOT void qc_fully_connected_s8(const qc_conv_t *op) {
   }
 #if QC_DSP
   int32_t left = op->out.n;
-  bool paired = op->params->packing == QC_PACKING_PAIRED4X4;
-  for (; paired && left > 1; left -= 2, x += 2 * depth, output += 2 * op->out.c) {
+  for (; left > 1; left -= 2, x += 2 * depth, output += 2 * op->out.c) {
     uint8_t *columns = op->scratch;
     qc_widen_run(columns, x, depth);
     qc_widen_run(columns + 8, x + depth, depth);
     qc_columns_multiply_2(op, columns, qc_round_up(depth, 4), output);
   }
-  for (; left > 0; left--, x += depth, output += op->out.c)
-    qc_columns_multiply_1(op, x, depth, output);
+  if (left > 0) qc_columns_multiply_1(op, x, depth, output);
 #else
   for (int32_t left = op->out.n; left > 0; left -= QC_COLUMNS) {
     const int8_t *columns[QC_COLUMNS] = {x, x + depth, x + 2 * depth, x + 3 * depth};
