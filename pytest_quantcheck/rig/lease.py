@@ -6,7 +6,6 @@ stale locks to clean up. A virtual board needs none: whoever leases it gets a pr
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.labgrid import Place
 from pytest_quantcheck.rig.shared_lock import SharedLock
+from pytest_quantcheck.rig.user import user_name
 
 DIRECTORY_VARIABLE = "QC_LEASE_DIR"
 _POLL_SECONDS = 0.1
@@ -152,7 +152,7 @@ def _unusable(path: Path, error: OSError) -> RigFault:
 def _try(entry: BoardEntry, who: str) -> Lease | None:
     """All locks of a board, or none of them. Never waits while it holds one."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    says = json.dumps(asdict(Holder(os.getpid(), who, now, socket.gethostname(), _user())))
+    says = json.dumps(asdict(Holder(os.getpid(), who, now, socket.gethostname(), user_name())))
     with ExitStack() as taken:
         locks = _locks(entry)
         for lock in locks:
@@ -176,12 +176,6 @@ def _acquired(lock: SharedLock, says: str) -> bool:
         return lock.acquire(says)
     except OSError as error:
         raise _unusable(lock.path.parent, error) from error
-
-
-def _user() -> str:
-    with suppress(KeyError, OSError, ImportError):  # a number without a name
-        return getpass.getuser()
-    return ""
 
 
 def _locks(entry: BoardEntry) -> list[SharedLock]:

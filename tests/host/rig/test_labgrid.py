@@ -14,9 +14,14 @@ CLIENT = """#!/bin/sh
 cd "{folder}"
 [ "$2" = bench ] || {{ echo "labgrid-client: Error: place pattern $2 matches nothing" >&2; exit 1; }}
 case $3 in
-  acquire) [ ! -e held ] || {{ echo "place is already acquired" >&2; exit 1; }}; echo "vm/$LG_USERNAME" >held ;;
-  release) rm -f held ;;
+  acquire)
+    [ ! -e held ] || {{ echo "place is already acquired" >&2; exit 1; }}
+    echo "$LG_HOSTNAME/$LG_USERNAME" >held
+    [ ! -e thief ] || cp thief held
+    [ ! -e lost ] || {{ echo "connection lost" >&2; exit 1; }} ;;
+  release-from) [ "$(cat held)" != "$4" ] || rm held ;;
   show)
+    [ ! -e deaf ] || [ ! -e held ] || {{ printf "no answer \\377" >&2; exit 1; }}
     echo "Place 'bench':"
     echo "  acquired: $(cat held 2>/dev/null || echo None)"
     echo "Acquired resource 'NetworkSerialPort' (x/board/NetworkSerialPort/NetworkSerialPort):"
@@ -70,6 +75,38 @@ def test_a_place_that_was_taken_away_is_a_fault_and_left_to_the_other(farm, now,
     assert caught.value.kind == "lease"
     held.release()
     assert (farm / "held").exists() == bool(now)
+
+
+def test_a_place_that_another_took_at_once_is_not_ours_and_left_to_the_other(farm):
+    (farm / "thief").write_text("lab/anna")
+    with pytest.raises(RigFault, match="held by lab/anna: somebody took it at once, or the client") as caught:
+        lease.acquire([BOARD], timeout=0)
+    assert caught.value.kind == "lease"
+    assert (farm / "held").read_text() == "lab/anna"
+
+
+def test_a_place_that_is_free_again_at_once_was_not_had(farm):
+    (farm / "thief").write_text("None")
+    assert not labgrid.Place("bench").acquire()
+
+
+@pytest.mark.parametrize(("trouble", "said"), [("deaf", "no answer"), ("lost", "connection lost")])
+def test_a_place_that_was_granted_before_something_went_wrong_is_given_back(farm, trouble, said):
+    (farm / trouble).touch()
+    with pytest.raises(RigFault, match=said):
+        lease.acquire([BOARD], timeout=0)
+    assert not (farm / "held").exists()
+
+
+def test_a_user_without_a_name_takes_a_place_and_gives_it_back(farm, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    monkeypatch.delenv("LG_USERNAME", raising=False)
+    with lease.acquire([BOARD], timeout=0) as held:
+        held.check()
+    assert not (farm / "held").exists()
 
 
 def test_a_place_without_a_port_is_given_back(farm):
