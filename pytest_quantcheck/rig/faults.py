@@ -48,7 +48,7 @@ class FaultLedger:
 
         When the retries are used up the last fault of ``work`` is raised (not one of recovering, which
         would hide it), and the board goes into quarantine with the first. A lease fault is not the
-        board's: it is raised at once.
+        board's: it is raised at once, of either.
         """
         seen: list[RigFault] = []
         for retry in range(self.retries + 1):
@@ -56,6 +56,8 @@ class FaultLedger:
                 if retry:
                     recover(retry)
             except RigFault as fault:
+                if fault.kind == "lease":
+                    raise
                 self.faults.append(fault)
                 continue
             try:

@@ -133,6 +133,15 @@ class LeasedBoard(Generic[Used]):
 
         def attempt() -> Result:
             lease.check()
+            try:
+                done = up_and_at_work()
+            except RigFault:
+                lease.check()  # what a board does that others have meanwhile is no fault of its own
+                raise
+            lease.check()  # and it proves nothing
+            return done
+
+        def up_and_at_work() -> Result:
             if self._connection is None:
                 self._connection = self._opened(
                     entry,
@@ -142,9 +151,7 @@ class LeasedBoard(Generic[Used]):
                     deadlines=self._deadlines,
                 )
             self._connection.bring_up()
-            done = work()
-            lease.check()  # a board that others had meanwhile proves nothing
-            return done
+            return work()
 
         try:
             return self.ledger.attempt(entry.name, attempt, self._recover)
@@ -156,6 +163,8 @@ class LeasedBoard(Generic[Used]):
 
     def _recover(self, retry: int) -> None:
         """Between a fault and the next try: restart the board, and believe nothing it said before."""
+        if self._lease is not None:
+            self._lease.check()  # restarting a board that others have now would spoil their work
         self.statistics.retries += 1
         if self._connection is not None:
             self._connection.restart(power=retry > 1)

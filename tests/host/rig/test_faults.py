@@ -56,6 +56,17 @@ def test_a_fault_while_recovering_uses_up_a_retry_and_does_not_hide_the_cause():
     assert [fault.kind for fault in ledger.faults] == ["link", "boot"]
 
 
+def test_a_lease_that_is_lost_before_recovering_is_raised_at_once():
+    ledger = FaultLedger(retries=3)
+
+    def recover(retry):
+        raise RigFault("lease", "taken away")
+
+    with pytest.raises(RigFault, match="taken away"):
+        ledger.attempt("a", failing(RigFault("link", "silence")), recover)
+    assert ledger.quarantined == {}
+
+
 @pytest.mark.parametrize("error", [RigFault("lease", "busy"), ImageError("model too big")])
 def test_what_is_not_the_boards_fault_is_raised_at_once(error):
     ledger, retries = FaultLedger(retries=3), []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig import inventory, labgrid, lease
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.faults import FaultLedger
+from pytest_quantcheck.rig.mlperf.session import MlperfSession
+from tests.mlperf_device import MlperfTinyDevice
 
 pytestmark = pytest.mark.host
 
@@ -28,7 +33,7 @@ case $3 in
     echo "  {{'acquired': 'bench',"
     echo "   'avail': $(cat avail),"
     echo "   'cls': 'NetworkSerialPort',"
-    echo "   'params': {{'extra': {{'proxy': 'localhost'}}, 'host': '10.0.0.7', 'port': 7710, 'protocol': '$(cat protocol)'}}}}"
+    echo "   'params': {{'extra': {{'proxy': 'localhost'}}, 'host': '$(cat host)', 'port': $(cat port), 'protocol': '$(cat protocol)'}}}}"
     ;;
 esac
 """  # noqa: E501
@@ -41,8 +46,8 @@ def farm(tmp_path, monkeypatch):
     client = tmp_path / "client"
     client.write_text(CLIENT.format(folder=tmp_path))
     client.chmod(0o755)
-    (tmp_path / "avail").write_text("True")
-    (tmp_path / "protocol").write_text("raw")
+    for fact, value in (("avail", "True"), ("protocol", "raw"), ("host", "10.0.0.7"), ("port", "7710")):
+        (tmp_path / fact).write_text(value)
     monkeypatch.setenv(labgrid.CLIENT_VARIABLE, str(client))
     monkeypatch.setenv(lease.DIRECTORY_VARIABLE, str(tmp_path / "leases"))
     return tmp_path
@@ -107,6 +112,35 @@ def test_a_user_without_a_name_takes_a_place_and_gives_it_back(farm, monkeypatch
     with lease.acquire([BOARD], timeout=0) as held:
         held.check()
     assert not (farm / "held").exists()
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_board_that_another_took_is_neither_restarted_nor_put_into_quarantine(farm, tmp_path, retries):
+    """It stops answering since the other uses it: what we would reset is the other's work."""
+
+    def taken(command, lines):
+        if command.startswith("infer"):
+            (farm / "held").write_text("lab/anna")
+            return b"\xff%%\r\nm-ready\r\n"
+        return lines
+
+    device = MlperfTinyDevice(lambda sample: [1.0], spoil=taken)
+    host, port = device.url.removeprefix("socket://").split(":")
+    (farm / "host").write_text(host)
+    (farm / "port").write_text(port)
+    command = f"touch {tmp_path / 'restarted'}"
+    entry = replace(BOARD, protocol="mlperf_tiny", reset=command, power_cycle=command)
+    ledger = FaultLedger(retries=retries)
+    with (
+        MlperfSession([entry], log_dir=tmp_path, ledger=ledger) as session,
+        pytest.raises(RigFault, match="taken away from this run; it is held by lab/anna") as caught,
+    ):
+        session.infer([b"x"])
+    device.close()
+    assert caught.value.kind == "lease"
+    assert not ledger.quarantined
+    assert not (tmp_path / "restarted").exists()
+    assert (farm / "held").read_text() == "lab/anna"
 
 
 def test_a_place_without_a_port_is_given_back(farm):
