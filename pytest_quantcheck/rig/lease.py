@@ -14,7 +14,7 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -87,7 +87,7 @@ def acquire(pool: Sequence[BoardEntry], *, who: str = "", timeout: float = 60.0)
     ``who`` (a test id, a command) is shown to others who wait. A process that holds a lease never
     waits for another one, since two that did so could wait for each other for ever: it takes what
     is free now or fails. Raises ``RigFault`` (lease) that names every holder, ``UsageError`` for a
-    timeout that is no time.
+    timeout that is no time. A board that cannot be leased at all is left out where others can.
     """
     if not timeout >= 0:
         raise UsageError(f"cannot wait {timeout:g} seconds for a board; give 0 or more")
@@ -95,13 +95,15 @@ def acquire(pool: Sequence[BoardEntry], *, who: str = "", timeout: float = 60.0)
         raise RigFault("lease", "there is no board to choose from")
     wait = 0.0 if _held else timeout
     deadline = time.monotonic() + wait
+    broken: dict[str, RigFault] = {}
     while True:
         for entry in pool:
-            lease = _try(entry, who)
-            if lease is not None:
+            if entry.name not in broken and (lease := _tried(entry, who, broken)) is not None:
                 return lease
+        if all(entry.name in broken for entry in pool):
+            raise _none(broken)
         if time.monotonic() >= deadline:
-            raise RigFault("lease", _busy(pool, wait), board=", ".join(entry.name for entry in pool))
+            raise RigFault("lease", _busy(pool, wait, broken), board=", ".join(entry.name for entry in pool))
         time.sleep(_POLL_SECONDS)
 
 
@@ -112,6 +114,17 @@ def holder(entry: BoardEntry) -> Holder | None:
             return _read_holder(lock)
         lock.release()
     return None
+
+
+def held_by(entry: BoardEntry) -> str:
+    """Who holds ``entry`` now, in words, here or in the farm of its place; empty when it is free or virtual.
+    Raises as ``acquire`` does.
+    """
+    here = holder(entry)
+    if here is not None or not entry.place:
+        return str(here or "")
+    there = Place(entry.place).holder()
+    return f"{there} of the labgrid farm" if there else ""
 
 
 def directory() -> Path:
@@ -147,6 +160,23 @@ def _unusable(path: Path, error: OSError) -> RigFault:
         f"the lease folder {path} cannot be used ({error.strerror or error}); "
         f"set {DIRECTORY_VARIABLE} to a folder that every user of the lab may write (mode 1777)",
     )
+
+
+def _tried(entry: BoardEntry, who: str, broken: dict[str, RigFault]) -> Lease | None:
+    """As ``_try``; what is wrong with a board goes into ``broken``."""
+    try:
+        return _try(entry, who)
+    except RigFault as fault:
+        broken[entry.name] = fault
+        return None
+
+
+def _none(broken: Mapping[str, RigFault]) -> RigFault:
+    """The fault of boards that all have one: theirs, where it is the same."""
+    if len({fault.reason for fault in broken.values()}) == 1:
+        return next(iter(broken.values()))
+    lines = [f"  {name}: {fault.reason}" for name, fault in broken.items()]
+    return RigFault("lease", "\n".join(["no board can be leased:", *lines]), board=", ".join(broken))
 
 
 def _try(entry: BoardEntry, who: str) -> Lease | None:
@@ -196,14 +226,15 @@ def _read_holder(lock: SharedLock) -> Holder | None:
     return None
 
 
-def _farmer(entry: BoardEntry) -> str:
-    return f"{Place(entry.place).holder()} of the labgrid farm" if entry.place else ""
-
-
-def _busy(pool: Sequence[BoardEntry], waited: float) -> str:
+def _busy(pool: Sequence[BoardEntry], waited: float, broken: Mapping[str, RigFault]) -> str:
     lines = [f"no free board after waiting {waited:g} s:"]
     for entry in pool:
-        now = holder(entry) or _farmer(entry)
+        if entry.name in broken:
+            lines.append(f"  {entry.name} cannot be leased: {broken[entry.name].reason}")
+            continue
+        now = ""
+        with suppress(RigFault):
+            now = held_by(entry)
         lines.append(f"  {entry.name} is held by {now or 'an unknown user'}")
     if _held:
         lines.append(f"this process holds {', '.join(_held)} and therefore does not wait: release it first")

@@ -158,6 +158,32 @@ def test_an_unknown_place_and_a_missing_client_are_named(farm, monkeypatch):
         lease.acquire([BOARD], timeout=0)
 
 
+GONE = BoardEntry("gone", "serial", "any", firmware="external", place="nope")
+DESK = BoardEntry("desk", "serial", "any", firmware="external", port="COM1")
+
+
+@pytest.mark.parametrize("pool", [[GONE, BOARD], [GONE, DESK]])
+def test_a_broken_place_keeps_nobody_from_the_other_boards(farm, pool):
+    with lease.acquire(pool, timeout=0) as held:
+        assert held.entry.name == pool[1].name
+
+
+def test_a_broken_place_is_named_beside_the_boards_that_others_hold(farm):
+    (farm / "held").write_text("lab/anna")
+    with pytest.raises(RigFault, match="no free board") as caught:
+        lease.acquire([GONE, BOARD], timeout=0)
+    assert "gone cannot be leased: labgrid place nope is not known to the coordinator" in str(caught.value)
+    assert "farm-1 is held by lab/anna of the labgrid farm" in str(caught.value)
+
+
+def test_where_all_places_are_broken_each_says_why_and_nobody_waits(farm):
+    (farm / "avail").write_text("False")
+    with pytest.raises(RigFault, match="no board can be leased") as caught:
+        lease.acquire([GONE, BOARD], timeout=1e6)
+    assert "gone: labgrid place nope is not known" in str(caught.value)
+    assert "farm-1: labgrid place bench exports no NetworkSerialPort" in str(caught.value)
+
+
 def test_a_place_stands_in_place_of_a_port(tmp_path):
     text = '[[board]]\nname = "a"\nfamily = "serial"\ntarget = "t"\nfirmware = "external"\nplace = "bench"\n'
     path = tmp_path / "boards.toml"
