@@ -42,7 +42,10 @@ def _matching(pattern: str) -> str:
         from serial.tools import list_ports
     except ImportError:  # nobody here can look
         return ""
-    found = sorted(port.device for port in list_ports.grep(pattern))
+    try:
+        found = sorted(port.device for port in list_ports.grep(pattern))
+    except (re.error, OverflowError) as error:
+        return f"{pattern!r} is no regular expression: {error}"
     if len(found) == 1:
         return ""
     return f"{pattern!r} matches {', '.join(found) or 'no port'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -81,7 +82,10 @@ def explained(open_it: Callable[[], Any], *, url: str, board: str, kind: str, pa
 def _only_match(url: str) -> str:
     """The device that ``hwgrep://REGEXP[&options]`` means; pyserial alone takes the first of several."""
     pattern = url.removeprefix("hwgrep://").partition("&")[0]
-    found = [port.device for port in list_ports.grep(pattern)]
+    try:
+        found = [port.device for port in list_ports.grep(pattern)]
+    except (re.error, OverflowError) as error:
+        raise serial.SerialException(f"{url} holds no regular expression: {error}") from error
     if len(found) != 1:
         matches = f"{len(found)} ports: {', '.join(sorted(found))}" if found else "no port"
         raise serial.SerialException(f"{url} matches {matches}; it must match one")

@@ -154,14 +154,15 @@ def test_loop_hears_itself_which_is_no_device() -> None:
     assert fault.value.kind in ("link", "protocol")
 
 
-def test_hwgrep_that_matches_no_port_says_so() -> None:
-    with pytest.raises(RigFault, match=r"hwgrep://no such board.* matches no port; it must match one"):
-        explained(
-            lambda: open_serial("hwgrep://no such board"),
-            url="hwgrep://no such board",
-            board="b",
-            kind="link",
-        )
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("no such board", "matches no port; it must match one"), ("[", "no regular expression: unterminated")],
+)
+def test_hwgrep_that_matches_no_port_says_so(pattern: str, said: str) -> None:
+    url = f"hwgrep://{pattern}"
+    with pytest.raises(RigFault) as fault:
+        explained(lambda: open_serial(url), url=url, board="b", kind="link")
+    assert said in fault.value.reason
 
 
 @pytest.mark.parametrize("url", ["sockets://127.0.0.1:1", "socket://127.0.0.1:1", "rfc2217://127.0.0.1:1"])

@@ -85,6 +85,17 @@ def test_a_run_without_time_stamps_is_printed_without_a_cost(lab, tmp_path, caps
     device.close()
 
 
+def test_a_port_that_is_no_pattern_is_told_and_the_other_boards_are_checked(lab, capsys):
+    device = MlperfTinyDevice(lambda sample: [1.0])
+    lab(THEIRS.format(name="odd", port="hwgrep://[") + THEIRS.format(name="theirs", port=device.url))
+    assert main(["boards"]) == 0
+    assert "absent: '[' is no regular expression: unterminated character set" in capsys.readouterr().out
+    assert main(["boards", "--check", "all", "--rig", "boards.toml"]) == 3
+    device.close()
+    table = [line.split() for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [(name, fit) for name, *_, fit in table] == [("odd", "no"), ("theirs", "yes")]
+
+
 def test_a_lab_whose_boards_are_fit_ends_with_0(lab, capsys):
     device = MlperfTinyDevice(lambda sample: [1.0])
     lab(THEIRS.format(name="a", port=device.url))

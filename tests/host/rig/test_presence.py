@@ -45,6 +45,11 @@ def test_a_pattern_must_match_one_port(monkeypatch, found, said):
     assert seen == (said and f"'0483:374B' {said}")
 
 
+@pytest.mark.parametrize("pattern", ["[", "a{99999999999}"])
+def test_a_pattern_that_is_none_is_absent_and_told(pattern):
+    assert absence(board(port=f"hwgrep://{pattern}")).startswith(f"{pattern!r} is no regular expression: ")
+
+
 def test_boards_with_one_port_or_probe_are_one(tmp_path):
     (tmp_path / "tty").touch()
     (tmp_path / "link").symlink_to(tmp_path / "tty")
