@@ -6,12 +6,13 @@ import argparse
 import sys
 
 from pytest_quantcheck.cli.rig import add_rig_options, read_inventory
+from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import sound_families
 from pytest_quantcheck.rig.inventory import ALL, FILE_NAME, Inventory, dumps
-from pytest_quantcheck.rig.lease import holder
+from pytest_quantcheck.rig.lease import held_by
 from pytest_quantcheck.rig.presence import absence, sharing
-from pytest_quantcheck.wording import columns
+from pytest_quantcheck.wording import columns, first_line
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,19 +68,33 @@ def _scan() -> int:
 def _list(inventory: Inventory) -> None:
     rows = [("NAME", "FAMILY", "TARGET", "PORT", "TAGS", "STATE")]
     rows += [
-        (b.name, b.family, b.target, b.port or b.probe or "-", ",".join(b.tags) or "-", _state(b, inventory))
+        (b.name, b.family, b.target, _port(b), ",".join(b.tags) or "-", _state(b, inventory))
         for b in inventory
     ]
     print(columns(rows))
 
 
+def _port(board: BoardEntry) -> str:
+    return f"place {board.place}" if board.place else board.port or board.probe or "-"
+
+
 def _state(board: BoardEntry, inventory: Inventory) -> str:
     if board.virtual:
         return "virtual: a process of its own for everybody"
-    held = holder(board)
-    found = [f"held by {held}" if held else "free"]
+    found = [_held(board)]
     if missing := absence(board):
         found = [f"absent: {missing}"]
     if others := sharing(board, inventory):
         found.append(f"one port or probe with {', '.join(others)}: whoever takes one has both")
     return "; ".join(found)
+
+
+def _held(board: BoardEntry) -> str:
+    """Who has it; of a place whose farm does not answer, why nobody knows."""
+    try:
+        held = held_by(board)
+    except (RigFault, UsageError) as error:
+        if not board.place:
+            raise
+        return f"unknown: {first_line(error.reason if isinstance(error, RigFault) else error)}"
+    return f"held by {held}" if held else "free"

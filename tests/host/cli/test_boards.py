@@ -7,6 +7,7 @@ import pytest
 
 from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import demo_models
+from tests.labgrid_farm import labgrid_farm
 from tests.mlperf_device import MlperfTinyDevice
 
 pytestmark = pytest.mark.host
@@ -42,6 +43,34 @@ def test_the_list_says_absent_and_names_who_shares_a_port(lab, tmp_path, capsys)
     assert said["one"].endswith("free; one port or probe with two: whoever takes one has both")
     assert said["two"].endswith("free; one port or probe with one: whoever takes one has both")
     assert said["gone"].endswith(f"absent: there is no {tmp_path / 'none'}")
+
+
+PLACE = """
+[[board]]
+name = "{name}"
+family = "serial"
+target = "any"
+firmware = "external"
+place = "{place}"
+"""
+
+
+def test_the_list_says_who_holds_a_place_of_a_farm(lab, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("QC_LABGRID_CLIENT", str(labgrid_farm(tmp_path)))
+    lab(PLACE.format(name="farm-1", place="bench") + PLACE.format(name="gone", place="nope"))
+
+    def said():
+        assert main(["boards"]) == 0
+        return {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+
+    assert said()["farm-1"].endswith("  free")
+    (tmp_path / "held").write_text("lab/anna")
+    told = said()
+    assert "  place bench  " in told["farm-1"]
+    assert told["farm-1"].endswith("  held by lab/anna of the labgrid farm")
+    assert "  unknown: labgrid place nope is not known to the coordinator: " in told["gone"]
+    monkeypatch.setenv("QC_LABGRID_CLIENT", str(tmp_path / "none"))
+    assert "  unknown: place bench needs labgrid's client " in said()["farm-1"]
 
 
 def test_check_all_ends_in_a_table_of_all_boards(lab, tmp_path, capsys):

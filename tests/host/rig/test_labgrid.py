@@ -1,4 +1,4 @@
-"""A board of a labgrid farm, by a client that the test writes: what it prints is what labgrid 26 prints."""
+"""A board of a labgrid farm, by the client of ``tests.labgrid_farm``."""
 
 from __future__ import annotations
 
@@ -11,44 +11,19 @@ from pytest_quantcheck.rig import inventory, labgrid, lease
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.faults import FaultLedger
 from pytest_quantcheck.rig.mlperf.session import MlperfSession
+from tests.labgrid_farm import labgrid_farm
 from tests.mlperf_device import MlperfTinyDevice
 
 pytestmark = pytest.mark.host
 
-CLIENT = """#!/bin/sh
-cd "{folder}"
-[ "$2" = bench ] || {{ echo "labgrid-client: Error: place pattern $2 matches nothing" >&2; exit 1; }}
-case $3 in
-  acquire)
-    [ ! -e held ] || {{ echo "place is already acquired" >&2; exit 1; }}
-    echo "$LG_HOSTNAME/$LG_USERNAME" >held
-    [ ! -e thief ] || cp thief held
-    [ ! -e lost ] || {{ echo "connection lost" >&2; exit 1; }} ;;
-  release-from) [ "$(cat held)" != "$4" ] || rm held ;;
-  show)
-    [ ! -e deaf ] || [ ! -e held ] || {{ printf "no answer \\377" >&2; exit 1; }}
-    echo "Place 'bench':"
-    echo "  acquired: $(cat held 2>/dev/null || echo None)"
-    echo "Acquired resource 'NetworkSerialPort' (x/board/NetworkSerialPort/NetworkSerialPort):"
-    echo "  {{'acquired': 'bench',"
-    echo "   'avail': $(cat avail),"
-    echo "   'cls': 'NetworkSerialPort',"
-    echo "   'params': {{'extra': {{'proxy': 'localhost'}}, 'host': '$(cat host)', 'port': $(cat port), 'protocol': '$(cat protocol)'}}}}"
-    ;;
-esac
-"""  # noqa: E501
 BOARD = BoardEntry("farm-1", "serial", "any", firmware="external", place="bench")
 
 
 @pytest.fixture
 def farm(tmp_path, monkeypatch):
     """The folder that is the farm's state."""
-    client = tmp_path / "client"
-    client.write_text(CLIENT.format(folder=tmp_path))
-    client.chmod(0o755)
-    for fact, value in (("avail", "True"), ("protocol", "raw"), ("host", "10.0.0.7"), ("port", "7710")):
-        (tmp_path / fact).write_text(value)
-    monkeypatch.setenv(labgrid.CLIENT_VARIABLE, str(client))
+    made = labgrid_farm(tmp_path)
+    monkeypatch.setenv(labgrid.CLIENT_VARIABLE, str(made))
     monkeypatch.setenv(lease.DIRECTORY_VARIABLE, str(tmp_path / "leases"))
     return tmp_path
 
