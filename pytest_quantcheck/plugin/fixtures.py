@@ -1,7 +1,7 @@
 """The fixtures, and how to tell tests that use them. None is autouse; what they need is imported on use.
 
-``quant_case`` and ``quant_board`` carry the parameters and are not for tests; ``float_model`` and
-``quant_data`` may be overridden.
+``quant_case`` and ``quant_board`` carry the parameters and are not for tests; ``float_model``, ``quant_data``
+and ``quant_config`` may be overridden.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def quant_case(request: pytest.FixtureRequest, quantcheck_session: SessionState)
 
 @pytest.fixture
 def quant_config(quant_case: Case) -> QuantConfig | None:
-    """The quantization asked for; None for an ``artefact``."""
+    """The quantization asked for; None for an ``artefact``. Override it to decide otherwise."""
     return quant_case.config
 
 
@@ -79,12 +79,13 @@ def quant_data(quant_case: Case, quantcheck_session: SessionState) -> Dataset | 
 @pytest.fixture
 def quantized_model(
     quant_case: Case,
+    quant_config: QuantConfig | None,
     float_model: FloatModel | None,
     quant_data: Dataset | None,
     quantcheck_session: SessionState,
 ) -> QuantizedModel:
-    """The model quantized as its configuration asks, or the marker's ``artefact`` as it is."""
-    return quantcheck_session.quantized(quant_case, float_model, quant_data)
+    """The model quantized as ``quant_config`` asks, or the marker's ``artefact`` as it is."""
+    return quantcheck_session.quantized(quant_case, quant_config, float_model, quant_data)
 
 
 @pytest.fixture

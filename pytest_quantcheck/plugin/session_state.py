@@ -87,17 +87,25 @@ class SessionState:
             )
         return found
 
-    def quantized(self, case: Case, model: FloatModel | None, data: Dataset | None) -> QuantizedModel:
-        """The artefact of a case: the file it names, or the result of quantizing."""
+    def quantized(
+        self, case: Case, config: QuantConfig | None, model: FloatModel | None, data: Dataset | None
+    ) -> QuantizedModel:
+        """The artefact of a case: the file it names, or the result of quantizing as ``config`` asks."""
         if case.artefact:
             return self._artefact(case, model)
         if model is None:
             raise UsageError(
                 'there is no model: give quant(model="model.h5"), or override the fixture float_model'
             )
+        config = QuantConfig() if config is None else config
+        if not isinstance(config, QuantConfig):
+            raise UsageError(
+                f"the fixture quant_config gave a {type(config).__name__}; allowed: a QuantConfig, such as "
+                'pytest_quantcheck.QuantConfig(granularity="per_tensor"), or None'
+            )
         from pytest_quantcheck.quantizers.quantize import quantize
 
-        return quantize(model, case.config or QuantConfig(), data, cache=self.cache)
+        return quantize(model, config, data, cache=self.cache)
 
     def _artefact(self, case: Case, model: FloatModel | None) -> QuantizedModel:
         made = self._once(case.artefact, case.folder, lambda folder: _made(case.artefact, folder))

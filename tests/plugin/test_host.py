@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL
+
 pytestmark = pytest.mark.host
 
 Run = Callable[..., pytest.RunResult]
@@ -309,3 +311,34 @@ def test_board(board, request):
 """
     )
     result.assert_outcomes(passed=2)
+
+
+def test_a_quant_config_of_the_users_own_decides_the_quantization(
+    run: Run, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(
+        """
+import pytest
+from pytest_quantcheck import QuantConfig
+
+@pytest.fixture
+def quant_config(request):
+    return QuantConfig(scheme="dynamic") if request.node.originalname == "test_it" else "dynamic"
+"""
+    )
+    (pytester.path / FLOAT_MODEL).write_bytes((DATA / FLOAT_MODEL).read_bytes())
+    result = run(
+        f"""
+pytestmark = pytest.mark.quant(model={FLOAT_MODEL!r}, scheme="float16")
+
+def test_it(quantized_model):
+    assert quantized_model.config.scheme == "dynamic"
+
+def test_wrong(quantized_model):
+    pass
+"""
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["UsageError: the fixture quant_config gave a str; allowed: a QuantConfig, *"]
+    )
