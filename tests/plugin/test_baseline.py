@@ -387,6 +387,39 @@ def test_accuracy(way, quantized_model, test_vectors, reference, gate):
     project.run(beside, "--qc-baseline=git:v1").assert_outcomes(passed=2)  # it takes nobody's place
 
 
+def test_a_case_that_is_only_deselected_is_not_gone(project: Project) -> None:
+    """Also of the second function that asks: the first one, which is whole, says nothing about it."""
+    head = """
+import numpy as np
+from dataclasses import replace
+
+def check(gate, run, wrong):
+    outputs = run.outputs[0].copy()
+    outputs[:wrong] = np.roll(outputs[:wrong], 1, axis=-1)
+    gate.check(replace(run, outputs=(outputs,)), baseline=True)
+"""
+    function = """
+@pytest.mark.parametrize("way", [{ways}])
+def test_{name}(way, quantized_model, test_vectors, reference, gate):
+    check(gate, reference.run(quantized_model, test_vectors), len(way))
+"""
+    old = head + function.format(name="second", ways="'x'")
+    project.run(old, "--qc-update").assert_outcomes(passed=1)
+    commit_with_tag(project, "v1")
+    now = (
+        head + function.format(name="first", ways="'x'") + function.format(name="second", ways="'x', 'abcd'")
+    )
+    project.run(now, "--qc-update").assert_outcomes(passed=3)
+    for options, outcomes in (
+        (("-k", "first or abcd"), {"passed": 2, "deselected": 1}),
+        (("--deselect=test_it.py::test_second[nets-x]",), {"passed": 2, "deselected": 1}),
+        (("test_it.py::test_first", "test_it.py::test_second[nets-abcd]"), {"passed": 2}),
+    ):
+        project.run(now, "--qc-baseline=git:v1", *options).assert_outcomes(**outcomes)
+    gone = now.replace("'x', 'abcd'", "'abcd'")
+    project.run(gone, "--qc-baseline=git:v1").assert_outcomes(passed=1, failed=1)
+
+
 def commit_with_tag(project: Project, tag: str) -> None:
     if not (project.path / ".git").exists():
         project.git("init", "-q")
