@@ -6,6 +6,7 @@ a model input (1, 8, 8, 1) takes N samples as (N, 8, 8, 1).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast
@@ -98,11 +99,20 @@ def one_inference(model: QuantizedModel, inputs: Sequence[Array]) -> tuple[Array
 
 
 def model_outputs(model: QuantizedModel, outputs: Sequence[Array]) -> tuple[Array, ...]:
-    """Outputs (N, *shape) as they stand in a ``Run``."""
+    """Outputs (N, *shape) as they stand in a ``Run``. ``ModelError`` where the file declares another size."""
     tensors = summary_of(model.artefact).output_tensors
-    return tuple(
-        x.reshape(len(x), *sample_shape(tensor.shape)) for tensor, x in zip(tensors, outputs, strict=True)
-    )
+    pairs = enumerate(zip(tensors, outputs, strict=True))
+    return tuple(_as_declared(tensor, x, number) for number, (tensor, x) in pairs)
+
+
+def _as_declared(tensor: TensorSummary, x: Array, number: int) -> Array:
+    shape = (len(x), *sample_shape(tensor.shape))
+    if x.size != math.prod(shape):
+        raise ModelError(
+            f"the file declares output {number} as {tensor.shape} and computes {x.size // max(len(x), 1)} "
+            "values: it is damaged, export the model again"
+        )
+    return x.reshape(shape)
 
 
 def dequantize_input(model: QuantizedModel, raw: Array, number: int = 0) -> Float32:

@@ -55,6 +55,12 @@ def test_dequantized_outputs_are_real_values() -> None:
     assert np.allclose(real[:, 0], [SCALE * -117, 0, SCALE * 138])
 
 
+def test_outputs_of_another_size_than_the_file_declares_are_an_error() -> None:
+    assert prepare.model_outputs(model(), [np.zeros((2, 12), np.int8)])[0].shape == (2, 4, 3)
+    with pytest.raises(ModelError, match=r"declares output 0 as \(1, 4, 3\) and computes 13 values"):
+        prepare.model_outputs(model(), [np.zeros((2, 13), np.int8)])
+
+
 def test_raw_integers_pass_unchanged() -> None:
     raw = np.arange(24, dtype=np.int8).reshape(2, 4, 3)
     assert np.array_equal(prepare.quantize_inputs(model(), Raw(raw))[0], raw)
