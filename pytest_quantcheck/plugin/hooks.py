@@ -29,7 +29,7 @@ from pytest_quantcheck.plugin.fixtures import (
     release_board,
     test_vectors,
 )
-from pytest_quantcheck.plugin.items import function_key, is_ours
+from pytest_quantcheck.plugin.items import function_key, is_ours, runs_tflite
 from pytest_quantcheck.plugin.notes import REPORT_KEY, ZooJob, run_notes, start_item_notes
 
 __all__ = [
@@ -121,6 +121,10 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    if not session.config.option.collectonly and any(runs_tflite(item) for item in session.items):
+        from pytest_quantcheck.runners.exact import warm_up
+
+        warm_up()
     result = yield
     # A worker of xdist cannot end the run as a usage error; the controlling process does it for them.
     if run_notes(session.config).usage_errors and not hasattr(session.config, "workeroutput"):

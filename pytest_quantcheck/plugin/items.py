@@ -22,6 +22,12 @@ def is_ours(test: pytest.Item | pytest.Metafunc) -> bool:
     return SESSION in getattr(test, "fixturenames", ())
 
 
+def runs_tflite(item: pytest.Item) -> bool:
+    """Whether an item will have TFLite models run on the host: it has a gate, and names no ONNX model."""
+    case = parameter(item, CASE) if "gate" in getattr(item, "fixturenames", ()) else None
+    return case is not None and not (case.artefact or case.model).endswith(".onnx")
+
+
 def parameter(item: pytest.Item, name: str) -> Any:
     """The value with which an item was parametrized; None when it was not."""
     callspec = _callspec(item)

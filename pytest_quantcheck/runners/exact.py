@@ -14,6 +14,7 @@ from pytest_quantcheck.runners.prepare import summary_of
 from pytest_quantcheck.runners.registry import host_runner
 from pytest_quantcheck.runners.remembering import Remembering
 from pytest_quantcheck.runners.run import Run, Runner, Vectors
+from pytest_quantcheck.runners.worker.parent import shared_worker
 
 
 class ByFormat:
@@ -51,6 +52,16 @@ def exact_runner() -> Runner:
     """
     exact = host_runner("tflm" if find_spec("tflite_micro") is not None else "integer")
     return ByFormat(exact, float_runner() or exact)
+
+
+def warm_up() -> None:
+    """Start the processes in which TFLite models, quantized and float, will run: they import meanwhile."""
+    for interpreter, package, title in (
+        ("tflm", "tflite_micro", "TensorFlow Lite Micro"),
+        ("litert", "ai_edge_litert", "LiteRT"),
+    ):
+        if find_spec(package) is not None:
+            shared_worker(interpreter, title).warm_up()
 
 
 def runner_of(reference: Runner, model: QuantizedModel) -> Runner:

@@ -29,6 +29,11 @@ class LitertInterpreter:
             )
         self._interpreter.allocate_tensors()
 
+    @staticmethod
+    def load() -> None:
+        """See ``process.Interpreter``."""
+        import ai_edge_litert.interpreter  # noqa: F401
+
     def infer(self, inputs: Sequence[Array]) -> list[Array]:
         """See ``process.Interpreter``."""
         for index, x in zip(self._inputs, inputs, strict=True):

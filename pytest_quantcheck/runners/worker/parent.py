@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it: started on first use, killed after its deadline."""
+"""A worker process as its parent sees it: started on first use or before, killed after its deadline."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pytest_quantcheck.errors import ModelError, ProcessEndedError, QuantcheckError
@@ -69,6 +70,14 @@ class Worker:
             process.wait()
         process.stdout.close()
         self._stderr.close()
+
+    def warm_up(self) -> None:
+        """Start the process now: it imports what it needs while its parent does something else.
+
+        Where it cannot be started the next request says why.
+        """
+        with self._lock, suppress(OSError):
+            self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:

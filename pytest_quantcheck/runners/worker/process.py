@@ -7,6 +7,7 @@ import signal
 import sys
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -23,6 +24,10 @@ class Interpreter(Protocol):
     """One model, ready to run; ``preserve`` keeps the values of all tensors for ``tensor``."""
 
     def __init__(self, data: bytes, request: dict[str, Any], preserve: bool) -> None: ...
+
+    @staticmethod
+    def load() -> None:
+        """Import the library."""
 
     def infer(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs of one inference; ``inputs`` have the model's shapes and dtypes."""
@@ -99,6 +104,8 @@ def main(kind: str) -> None:
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what C++ prints must not end up between messages
     models = _Models(INTERPRETERS[kind])
+    with suppress(ImportError):  # is told where a model needs it
+        INTERPRETERS[kind].load()  # the parent is still busy with what it will ask
     while True:
         try:
             request, parts = receive(source)

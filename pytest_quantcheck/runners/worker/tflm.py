@@ -19,6 +19,11 @@ class TflmInterpreter:
         self._outputs = len(request["outputs"])
         self._interpreter = _interpreter(data, preserve, request["arena"])
 
+    @staticmethod
+    def load() -> None:
+        """See ``process.Interpreter``."""
+        from tflite_micro.python.tflite_micro import runtime  # noqa: F401
+
     def infer(self, inputs: Sequence[Array]) -> list[Array]:
         """See ``process.Interpreter``."""
         for index, x in enumerate(inputs):

@@ -130,7 +130,6 @@ def test_what_is_no_onnx_model_needs_a_package_that_is_named(
 
 
 def test_a_tflite_network_is_converted_and_stays_as_good(tmp_path: Path) -> None:
-    pytest.importorskip("tf2onnx")
     model = digits(tmp_path)
     assert model.graph.tensors[model.graph.inputs[0]].shape == (1, 8, 8, 1)
     samples = demo_samples().take(range(100, 300))

@@ -147,3 +147,13 @@ def test_check_tells_of_a_softmax_that_may_abort_tflm(
     (tmp_path / "m.tflite").write_bytes(wide_softmax().artefact)
     assert main(["check", str(tmp_path / "m.tflite"), "--target", "esp32c3"]) == 0
     assert "note: operator 0 (SOFTMAX): TFLM aborts where the sum" in capsys.readouterr().out
+
+
+def test_a_worker_that_was_warmed_up_answers_the_first_request() -> None:
+    worker = shared_worker("tflm")
+    worker.close()
+    worker.warm_up()
+    started = worker.pid
+    assert started is not None
+    TflmRunner().run(without_bias(), Raw(np.zeros((3, 4, 4, 2), np.int8)))
+    assert worker.pid == started
