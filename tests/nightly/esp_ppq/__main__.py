@@ -3,7 +3,8 @@
 esp-ppq and torch go into a virtual environment of their own, which this command makes (Python below 3.13, a
 package index, 1.3 GB) in ``--venv`` or, without it, in a temporary folder. Compared are: the outputs of
 esp-ppq's executor, of int16 in its float64 mode; the test vector of each ``.espdl`` file that it exports,
-read by our reader; and what esp-ppq's own classes read from the file that we write of our model.
+read by our reader; what our quantizer ``esp_ppq`` makes of the first network; and what esp-ppq's own classes
+read from the file that we write of our model.
 
 One difference is known and looked for by name: its executor rounds biases as ``floor(v + 0.5)`` in float32,
 which takes odd integers from 2^23 to 2^24 to the next even one. Its files hold the right integer; so do we.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,13 +26,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.cache import Cache
+from pytest_quantcheck.data.calibration import Calibration
 from pytest_quantcheck.formats.espdl import parse
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_espdl.qdq import qdq_of
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.quantizers.config import QuantConfig
+from pytest_quantcheck.quantizers.esp_ppq.environment import VARIABLE
 from pytest_quantcheck.quantizers.espdl.convert import quantize_espdl
+from pytest_quantcheck.quantizers.quantize import quantize
 from pytest_quantcheck.workflows.espdl.file_export import with_vectors
 from tests.espdl_networks import network, samples
 from tests.nightly.esp_ppq.biases import with_float32_biases
@@ -130,8 +136,24 @@ def problems(job: Job, folder: Path, python: Path) -> Iterator[str]:
             yield f"explained: {told} differ, all by {biases} biases that it rounds in float32"
         else:
             yield f"{told} differ"
+    if job.seed == 0:
+        yield from _quantizer_problems(job, folder, python, x, found)
     yield from _file_problems(folder / f"{job.name}.espdl", graph)
     yield from _reading_problems(with_vectors(artefact, [x[:, None]]), folder, python)
+
+
+def _quantizer_problems(job: Job, folder: Path, python: Path, x: Array, wanted: Array) -> Iterator[str]:
+    """What ``quantizer="esp_ppq"`` makes, in the same environment."""
+    os.environ[VARIABLE] = str(python)
+    config = QuantConfig(
+        quantizer="esp_ppq",
+        scheme=f"int{job.bits}",
+        calibration=Calibration.parse("all"),
+        options={"target": job.target},
+    )
+    model = quantize(network(job.seed), config, samples(job.seed), cache=Cache(folder / "cache"), name="net")
+    if not np.array_equal(output(model.graph, x), wanted):
+        yield "the quantizer esp_ppq makes other integers"
 
 
 def _file_problems(path: Path, graph: QuantGraph) -> Iterator[str]:
