@@ -186,12 +186,13 @@ def _serve(module: str) -> None:
     while line := sys.stdin.readline():
         request = json.loads(line)
         _watch(request["seconds"])
+        requests = _Requests(answers)
         try:
             how = request["how"]
             if request["content"]:
                 how["content"] = Path("content").read_bytes()
             if request["arrays"]:
-                how["samples"] = [_samples(i, length, answers) for i, length in enumerate(request["arrays"])]
+                how["samples"] = [_samples(i, length, requests) for i, length in enumerate(request["arrays"])]
             Path("answer").write_bytes(getattr(functions, request["function"])(**how))
             answer = {}
         except errors.MissingExtraError as error:
@@ -201,37 +202,77 @@ def _serve(module: str) -> None:
             answer = {"error": type(error).__name__, "arguments": [str(error)]}
         except Exception as error:
             answer = {"error": "ModelError", "arguments": [f"{type(error).__name__}: {error}"]}
+        requests.finish()
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
         if hasattr(signal, "alarm"):
             signal.alarm(0)
 
 
-class _Rows:
-    """In the child: an array that the parent makes block by block, for code that goes from front to back."""
+class _Requests:
+    """In the child: blocks of rows that the parent was asked for, answered in this order."""
 
-    def __init__(self, number: int, length: int, answers: IO[str]) -> None:
-        self._number, self._length, self._answers = number, length, answers
+    def __init__(self, answers: IO[str]) -> None:
+        self._answers = answers
+        self._open: list[int] = []
+
+    def ask(self, number: int, start: int, stop: int) -> None:
+        """Ask for rows of the array ``number``; the parent makes them meanwhile."""
+        self._answers.write(json.dumps({"rows": [number, start, stop]}) + "\n")
+        self._answers.flush()
+        self._open.append(number)
+
+    def wait(self, number: int) -> None:
+        """Until what was asked of this array is there."""
+        while number in self._open:
+            _watch(json.loads(sys.stdin.readline())["seconds"])
+            self._open.pop(0)
+
+    def finish(self) -> None:
+        """Until nothing is on its way: the next line is another request."""
+        while self._open:
+            self.wait(self._open[-1])
+
+
+class _Rows:
+    """In the child: an array that the parent makes block by block, for code that goes from front to back.
+
+    While one block is worked on the parent makes the next.
+    """
+
+    def __init__(self, number: int, length: int, requests: _Requests) -> None:
+        self._number, self._length, self._requests = number, length, requests
         self._start, self._block = 0, np.zeros((0, 0))
+        self._ahead = 0, 0
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, rows: slice) -> Array:
         if not self._start <= rows.start <= rows.stop <= self._start + len(self._block):
-            stop = min(max(rows.stop, rows.start + BLOCK), self._length)
-            self._answers.write(json.dumps({"rows": [self._number, rows.start, stop]}) + "\n")
-            self._answers.flush()
-            _watch(json.loads(sys.stdin.readline())["seconds"])
-            block = np.load(f"{self._number}.npy", mmap_mode="r", allow_pickle=False)
-            self._start, self._block = rows.start, block
+            self._fetch(rows)
         return self._block[rows.start - self._start : rows.stop - self._start]
 
+    def _fetch(self, rows: slice) -> None:
+        """The block that begins with ``rows``; the file of the one before is gone, not what is mapped."""
+        self._requests.wait(self._number)
+        if not (self._ahead[0] == rows.start and rows.stop <= self._ahead[1]):
+            self._ask(rows.start, max(rows.stop, rows.start + BLOCK))
+            self._requests.wait(self._number)
+        self._block = np.load(f"{self._number}.npy", mmap_mode="r", allow_pickle=False)
+        self._start, following = self._ahead
+        if following < self._length:
+            self._ask(following, following + BLOCK)
 
-def _samples(number: int, length: int | None, answers: IO[str]) -> Any:
+    def _ask(self, start: int, stop: int) -> None:
+        self._ahead = start, min(stop, self._length)
+        self._requests.ask(self._number, *self._ahead)
+
+
+def _samples(number: int, length: int | None, requests: _Requests) -> Any:
     """An array of the request: from a file, or row by row."""
     if length is not None:
-        return _Rows(number, length, answers)
+        return _Rows(number, length, requests)
     return np.load(f"{number}.npy", allow_pickle=False)
 
 

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+from pytest_quantcheck.data.lazy import Lazy
 from pytest_quantcheck.errors import (
     MissingExtraError,
     ModelError,
@@ -24,6 +25,8 @@ from pytest_quantcheck.models.conversion.worker import Worker
 from tests.full_disk import room_for
 
 pytestmark = pytest.mark.host
+
+MODULE = "tests.host.models.conversion.going_through"
 
 SAMPLES = [np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)]
 
@@ -139,3 +142,45 @@ def test_a_missing_tensorflow_names_the_extra(monkeypatch, tmp_path, digits_tfli
     with pytest.raises(MissingExtraError, match=r'pip install "pytest-quantcheck\[tensorflow\]"'):
         worker.call("calibrate_tflite", content=digits_tflite, arrays=SAMPLES)
     worker.close()
+
+
+def lazy(values: np.ndarray) -> Lazy:
+    return Lazy(
+        len(values), values.shape[1:], np.float32, lambda at: values[at], lambda row: values[row].tobytes()
+    )
+
+
+FORTH = [(0, start, start + 1) for start in range(100)]
+ORDERS = {
+    "forth": FORTH,
+    "twice": FORTH * 2,
+    "back": [(0, start, start + 1) for start in reversed(range(100))],
+    "in turn": [(which, start, start + 3) for start in range(0, 96, 3) for which in (0, 1)],
+    "one behind the other": [*FORTH[:40], *((1, start, start + 1) for start in range(100)), *FORTH[40:]],
+    "by leaps": [(0, start, start + 7) for start in (0, 32, 90, 33, 64, 1)],
+    "wider than a block": [(0, 0, 1), (0, 10, 80), (0, 80, 100)],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_rows_that_are_made_when_asked_for_are_the_right_ones_in_any_order(order: str) -> None:
+    arrays = [np.arange(100, dtype=np.float32)[:, None] * factor for factor in (1, 1000)]
+    worker = Worker(module=MODULE)
+    try:
+        answer = worker.call("rows_in_order", arrays=[lazy(each) for each in arrays], order=ORDERS[order])
+    finally:
+        worker.close()
+    wanted = [float(arrays[which][start:stop].sum()) for which, start, stop in ORDERS[order]]
+    assert np.frombuffer(answer).tolist() == wanted
+
+
+def test_a_function_that_ends_while_rows_are_on_their_way_leaves_the_worker_usable() -> None:
+    worker = Worker(module=MODULE)
+    values = np.arange(100, dtype=np.float32)[:, None]
+    try:
+        with pytest.raises(UsageError, match="enough after 0"):
+            worker.call("give_up", arrays=[lazy(values)])
+        answer = worker.call("rows_in_order", arrays=[lazy(values)], order=[(0, 40, 41)])
+    finally:
+        worker.close()
+    assert np.frombuffer(answer).tolist() == [40.0]
