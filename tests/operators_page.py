@@ -40,6 +40,7 @@ class Facts:
 
 
 _ONE_SCALE = "one scale and zero point for all"
+_NOT_IN_TFLM = "TFLM has none: LiteRT's integers"
 _BIAS = "needs a bias, for int16 one of 64 bits"
 FACTS = {
     "CONV_2D": Facts("symmetric int8 weights; grouped, too", "Conv2D, Conv1D", ("Conv",), _BIAS),
@@ -59,6 +60,9 @@ FACTS = {
     "ADD": Facts("shapes broadcast as in NumPy", "Add", ("Add",)),
     "SUB": Facts("shapes broadcast as in NumPy", "Subtract", ("Sub",)),
     "MUL": Facts("shapes broadcast as in NumPy", "Multiply, Rescaling", ("Mul",), "a float32 factor"),
+    "SQUARED_DIFFERENCE": Facts(
+        "shapes broadcast as in NumPy", "LayerNormalization", litert="has none for int16"
+    ),
     "MINIMUM": Facts(f"{_ONE_SCALE}; shapes broadcast", "Minimum", ("Clip",)),
     "MAXIMUM": Facts(f"{_ONE_SCALE}; shapes broadcast", "Maximum", ("Clip",)),
     "PRELU": Facts("the slopes broadcast to the input", "PReLU", ("PRelu",), "float32 factors"),
@@ -107,7 +111,13 @@ FACTS = {
         ("Elu",),
         "has none for int8",
     ),
+    "GELU": Facts(f"{_NOT_IN_TFLM}; exact, or with `tanh`", "gelu"),
     "RSQRT": Facts("the input has zero point -128: TFLM stops at values below 0", "ops.rsqrt"),
+    "SQRT": Facts(f"{_NOT_IN_TFLM}; the input has zero point -128; cut to whole steps", "ops.sqrt"),
+    "EXP": Facts(_NOT_IN_TFLM, "ops.exp", ("Exp",)),
+    "LOG": Facts(f"{_NOT_IN_TFLM}; of 0 and below the least output", "ops.log"),
+    "RELU_N1_TO_1": Facts(_NOT_IN_TFLM, "ops.clip(x, -1, 1)"),
+    "RELU_0_TO_1": Facts(_NOT_IN_TFLM, "ops.clip(x, 0, 1)"),
     "RELU": Facts("", "ReLU", ("Relu",)),
     "RELU6": Facts("keeps its input's scale", "ReLU(6)", ("Clip",)),
     "QUANTIZE": Facts(

@@ -34,6 +34,7 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
       [QC_OP_RESIZE] = {sizeof(qc_resize_params_t), 1, 0},
       [QC_OP_BATCH_MATMUL] = {sizeof(qc_matmul_params_t), 2, 0},
       [QC_OP_TRANSPOSE_CONV] = {sizeof(qc_conv_params_t), 1, 0},
+      [QC_OP_SQUARED_DIFFERENCE] = {sizeof(qc_add_params_t), 2, 1},
   };
   return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
 }
@@ -52,6 +53,7 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
     return qc_check_fully_connected(image, op, p, in, out);
   case QC_OP_ADD:
   case QC_OP_SUB:
+  case QC_OP_SQUARED_DIFFERENCE:
   case QC_OP_MUL:
   case QC_OP_MINIMUM:
   case QC_OP_MAXIMUM:

@@ -22,7 +22,8 @@ static qc_status_t check_add(const qc_operator_t *op, const qc_add_params_t *p,
   QC_REQUIRE(qc_multiplier_fits(p->input2_multiplier, p->input2_shift), QC_ERR_PARAM);
   QC_REQUIRE(p->input1_shift <= 0 && p->input2_shift <= 0, QC_ERR_PARAM);
   QC_REQUIRE(qc_multiplier_fits(p->output_multiplier, p->output_shift), QC_ERR_PARAM);
-  QC_REQUIRE(!qc_add_has_tables(p, a, b, out) || op->scratch_bytes >= QC_ADD_TABLE_BYTES,
+  QC_REQUIRE(op->opcode == QC_OP_SQUARED_DIFFERENCE || !qc_add_has_tables(p, a, b, out) ||
+                 op->scratch_bytes >= QC_ADD_TABLE_BYTES,
              QC_ERR_SIZE);
   return QC_OK;
 }
@@ -39,7 +40,6 @@ static qc_status_t check_mul(const qc_mul_params_t *p, const qc_tensor_t *a, con
 
 static qc_status_t check_prelu(const qc_prelu_params_t *p, const qc_tensor_t *x,
                                const qc_tensor_t *slope, const qc_tensor_t *out) {
-  QC_REQUIRE(out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(qc_zero_point_fits(x, p->input_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(qc_zero_point_fits(slope, p->slope_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(qc_zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
@@ -57,6 +57,7 @@ qc_status_t qc_check_elementwise(const qc_image_t *image, const qc_operator_t *o
   switch (op->opcode) {
   case QC_OP_ADD:
   case QC_OP_SUB:
+  case QC_OP_SQUARED_DIFFERENCE:
     return check_add(op, p, a, b, out);
   case QC_OP_MUL:
     return check_mul(p, a, b, out);

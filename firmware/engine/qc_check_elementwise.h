@@ -4,7 +4,7 @@
 
 #include "qc_sections.h"
 
-/* ADD, SUB, MUL, MINIMUM, MAXIMUM, PRELU. */
+/* ADD, SUB, SQUARED_DIFFERENCE, MUL, MINIMUM, MAXIMUM, PRELU. */
 qc_status_t qc_check_elementwise(const qc_image_t *image, const qc_operator_t *op, const void *p,
                                  const qc_tensor_t *out);
 /* RESCALE, TABLE, SIGMOID_INT16. */

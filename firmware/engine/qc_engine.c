@@ -193,6 +193,7 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   case QC_OP_BATCH_MATMUL:
   case QC_OP_ADD:
   case QC_OP_SUB:
+  case QC_OP_SQUARED_DIFFERENCE:
   case QC_OP_MUL:
   case QC_OP_MINIMUM:
   case QC_OP_MAXIMUM:

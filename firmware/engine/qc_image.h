@@ -82,6 +82,7 @@ typedef enum {
   QC_OP_RESIZE = 24,
   QC_OP_BATCH_MATMUL = 25,
   QC_OP_TRANSPOSE_CONV = 26,
+  QC_OP_SQUARED_DIFFERENCE = 27,
 } qc_opcode_t;
 
 /* ELIDED: the output is the input under another shape, nothing runs. FUSED is reserved. */
@@ -222,13 +223,13 @@ _Static_assert(sizeof(qc_matmul_params_t) == 24, "BATCH_MATMUL parameters");
 #define QC_ADD_TABLE_ELEMENTS 256u /* from this many elements on, ADD and SUB work with tables */
 #define QC_ADD_TABLE_BYTES 2048u   /* ... which take so much scratch */
 
-/* ADD, SUB. */
+/* ADD, SUB, SQUARED_DIFFERENCE. */
 typedef struct {
   uint32_t left_shift; /* of both inputs without their zero points */
   int32_t input1_zero_point, input2_zero_point, output_zero_point;
   int32_t input1_multiplier, input1_shift; /* to the scale that both are added in: shifts <= 0 */
   int32_t input2_multiplier, input2_shift;
-  int32_t output_multiplier, output_shift; /* of the sum */
+  int32_t output_multiplier, output_shift; /* of the sum, or of the square */
   int32_t act_min, act_max;
 } qc_add_params_t;
 _Static_assert(sizeof(qc_add_params_t) == 48, "ADD parameters");

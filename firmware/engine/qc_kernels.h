@@ -80,7 +80,7 @@ void qc_batch_matmul(const qc_matmul_params_t *params, qc_operand_t a, qc_operan
 /* ADD, SUB of int8 with tables in scratch (qc_add_has_tables). */
 void qc_add_s8(const qc_add_params_t *params, int subtract, const int8_t *a, const int8_t *b,
                int8_t *output, uint32_t count, int32_t *scratch);
-/* ADD, SUB, MUL, MINIMUM, MAXIMUM, PRELU. */
+/* ADD, SUB, SQUARED_DIFFERENCE, MUL, MINIMUM, MAXIMUM, PRELU. */
 void qc_elementwise(uint8_t opcode, const void *params, qc_operand_t a, qc_operand_t b,
                     const qc_tensor_t *out, void *output);
 /* RESCALE. */

@@ -227,5 +227,6 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "SPACE_TO_DEPTH": ("SpaceToDepthOptions", ("BlockSize",)),
     "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
     "REVERSE_V2": ("ReverseV2Options", ()),
+    "GELU": ("GeluOptions", ("Approximate",)),
     "REDUCE_PROD": ("ReducerOptions", ("KeepDims",)),
 }

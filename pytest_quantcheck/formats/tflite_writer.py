@@ -136,17 +136,17 @@ class TfliteWriter(TfliteFile):
         activation: str = "NONE",
         kind: str = "ADD",
     ) -> Value:
-        """ADD or SUB with NumPy's broadcasting.
+        """ADD, SUB or SQUARED_DIFFERENCE with NumPy's broadcasting; the last has no activation.
 
         int16 scales are taken as they are; without the option LiteRT has a rule of its own for powers
         of two.
         """
         shape = np.broadcast_shapes(a.shape, b.shape)
         out = self.tensor(shape, a.dtype, scale=scale, zero_point=zero_point)
-        options = {"FusedActivationFunction": _activation(activation)}
-        if a.dtype == "int16":
-            options["PotScaleInt16"] = False
-        self.operator(kind, [a, b], [out], **options)
+        options = {"FusedActivationFunction": _activation(activation), "PotScaleInt16": False}
+        if a.dtype != "int16":
+            del options["PotScaleInt16"]
+        self.operator(kind, [a, b], [out], **({} if kind == "SQUARED_DIFFERENCE" else options))
         return out
 
     def mul(
@@ -381,28 +381,10 @@ class TfliteWriter(TfliteFile):
         self.operator("RELU", [x], [out])
         return out
 
-    def hard_swish(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
-        """HARD_SWISH."""
+    def function(self, kind: str, x: Value, *, scale: float, zero_point: int = 0, **options: bool) -> Value:
+        """A function of one value with a scale of its own, such as ABS, ELU, GELU or HARD_SWISH."""
         out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
-        self.operator("HARD_SWISH", [x], [out])
-        return out
-
-    def elu(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
-        """ELU."""
-        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
-        self.operator("ELU", [x], [out])
-        return out
-
-    def rsqrt(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
-        """RSQRT."""
-        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
-        self.operator("RSQRT", [x], [out])
-        return out
-
-    def abs(self, x: Value, *, scale: float, zero_point: int = 0) -> Value:
-        """ABS."""
-        out = self.tensor(x.shape, x.dtype, scale=scale, zero_point=zero_point)
-        self.operator("ABS", [x], [out])
+        self.operator(kind, [x], [out], **options)
         return out
 
     def leaky_relu(self, x: Value, alpha: float, *, scale: float, zero_point: int = 0) -> Value:

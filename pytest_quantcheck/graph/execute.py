@@ -318,7 +318,9 @@ def _add(call: _Call, p: Add) -> Array:
     rules = ((p.input1_zero_point, p.input1), (p.input2_zero_point, p.input2))
     for position, (zero_point, rule) in enumerate(rules):
         scaled.append(requantize((_aligned(call, position) - zero_point) << p.left_shift, rule))
-    total = scaled[0] - scaled[1] if call.kind == "SUB" else scaled[0] + scaled[1]
+    total = scaled[0] + scaled[1] if call.kind == "ADD" else scaled[0] - scaled[1]
+    if call.kind == "SQUARED_DIFFERENCE":
+        total = wrap_int32(total * total)
     result = _rescaled(total, p.output, p.output_zero_point)
     return _clamp(result, p.act_min, p.act_max)
 

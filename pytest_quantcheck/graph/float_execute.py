@@ -240,7 +240,8 @@ def _aligned(call: _Call, position: int) -> Array:
 
 def _add(call: _Call, p: Add) -> Array:
     a, b = _aligned(call, 0), _aligned(call, 1)
-    return call.clamped(a - b if call.op.kind == "SUB" else a + b, p)
+    result = a + b if call.op.kind == "ADD" else a - b
+    return call.clamped(result * result if call.op.kind == "SQUARED_DIFFERENCE" else result, p)
 
 
 def _mul(call: _Call, p: Mul) -> Array:
@@ -344,6 +345,7 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "TANH": np.tanh,
     "HARD_SWISH": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "ELU": lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
+    "EXP": np.exp,
 }
 
 

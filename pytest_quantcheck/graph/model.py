@@ -158,8 +158,8 @@ class BatchMatMul:
 
 @dataclass(frozen=True, eq=False)
 class Add:
-    """ADD and SUB: both inputs shifted left, rescaled to a common scale, added or subtracted, rescaled to
-    the output.
+    """ADD, SUB and SQUARED_DIFFERENCE: both inputs shifted left, rescaled to a common scale, added or
+    subtracted, the difference multiplied by itself where it is to be squared, rescaled to the output.
 
     Each ``Requantize`` holds one entry. Inputs broadcast as in NumPy.
     """
@@ -194,8 +194,8 @@ class Extremum:
 
 @dataclass(frozen=True, eq=False)
 class Prelu:
-    """PRELU: ``identity`` rescales inputs from zero on, ``slope`` the products of negative ones with the
-    second input, which broadcasts as in NumPy.
+    """PRELU, and LEAKY_RELU and ABS of int16: ``identity`` rescales inputs from zero on, ``slope`` the
+    products of negative ones with the second input, which broadcasts as in NumPy.
     """
 
     input_zero_point: int
@@ -308,9 +308,9 @@ class SoftmaxInt16:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, ELU, ABS and RSQRT for int8: ``values[x + 128]`` belongs to x.
+    """A function of one int8: ``values[x + 128]`` belongs to x. 256 entries.
 
-    256 entries.
+    LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, ELU, GELU, ABS, SQRT, RSQRT, EXP, LOG, RELU_N1_TO_1, RELU_0_TO_1.
     """
 
     values: IntArray

@@ -21,7 +21,7 @@ from pytest_quantcheck.numerics.tables import sigmoid_table
 
 
 def add(source: SourceOperator, p: Add) -> KernelCall:
-    """ADD and SUB, with tables where they pay."""
+    """ADD, SUB and SQUARED_DIFFERENCE; the first two with tables where they pay."""
     dtype = source.activation_type()
     params = layout.ADD.pack(
         p.left_shift,
@@ -34,7 +34,9 @@ def add(source: SourceOperator, p: Add) -> KernelCall:
         p.act_min,
         p.act_max,
     )
-    equal = all(source.graph.tensors[t].shape == source.output.shape for t in source.op.inputs)
+    equal = source.op.kind != "SQUARED_DIFFERENCE" and all(
+        source.graph.tensors[t].shape == source.output.shape for t in source.op.inputs
+    )
     fast = equal and -layout.FAST_SHIFT <= source.one(p.output)[1] < 0
     scratch = (
         layout.ADD_TABLE_BYTES

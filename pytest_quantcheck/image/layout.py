@@ -91,6 +91,7 @@ PARAMETERS = {  # by opcode, in the order of their numbers from 1 on
     "RESIZE": RESIZE,
     "BATCH_MATMUL": MATMUL,
     "TRANSPOSE_CONV": CONVOLUTION,
+    "SQUARED_DIFFERENCE": ADD,
 }
 OPCODES = ("", *PARAMETERS)
 

@@ -23,6 +23,7 @@ SOFTMAX_LIMIT = 1 << 12  # int8 values whose exponentials make a sum with 12 int
 INT16_SOFTMAX_LIMIT = 1 << 16  # int16 values whose exponentials make a 32-bit sum
 SOFTMAX_INTEGER_BITS = 5  # of the differences that int8 SOFTMAX takes the exponential of
 ADD_LEFT_SHIFT = {"int8": 20, "int16": 15}  # of what ADD and SUB add, by the type of the activations
+SQUARE_LEFT_SHIFT = {"int8": 7, "int16": 0}  # of differences whose square fits 32 bits
 
 MAX_TFLM_WINDOW = 32_767  # int16_t in TFLM's ConvParams, DepthwiseParams and PaddingValues (types.h)
 MAX_WINDOW = 65_535  # kernel, stride, dilation and padding are 16 bits wide on a board

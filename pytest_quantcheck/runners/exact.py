@@ -7,6 +7,7 @@ from functools import cached_property
 from importlib.util import find_spec
 
 from pytest_quantcheck.formats.detect import is_onnx
+from pytest_quantcheck.graph.from_tflite.rules import NOT_IN_TFLM
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.float_outputs import float_runner
@@ -18,22 +19,25 @@ from pytest_quantcheck.runners.worker.parent import shared_worker
 
 
 class ByFormat:
-    """One runner for TFLite files, our interpreter for ONNX models, a third for TFLite files with quantized
-    weights only; called by the first one's name."""
+    """One runner for TFLite files, our interpreter for ONNX models and for operators that TFLM does not have,
+    a third for TFLite files with quantized weights only; called by the first one's name."""
 
     def __init__(self, tflite: Runner, floats: Runner) -> None:
         self.name = tflite.name
         self._tflite, self._floats = tflite, floats
 
     @cached_property
-    def _onnx(self) -> Runner:
+    def _interpreter(self) -> Runner:
         return host_runner("integer")
 
     def of(self, model: QuantizedModel) -> Runner:
         """The one that runs this model."""
         if is_onnx(model.artefact):
-            return self._onnx
-        return self._floats if summary_of(model.artefact).weights_only else self._tflite
+            return self._interpreter
+        summary = summary_of(model.artefact)
+        if summary.weights_only:
+            return self._floats
+        return self._tflite if NOT_IN_TFLM.isdisjoint(summary.kinds) else self._interpreter
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``."""
@@ -47,8 +51,9 @@ class ByFormat:
 def exact_runner() -> Runner:
     """TFLM where its wheel is installed, else our interpreter.
 
-    ONNX models run on our interpreter: onnxruntime's own integers depend on the processor. What computes in
-    floats (scheme dynamic, float16) runs on LiteRT, if that is installed.
+    ONNX models run on our interpreter: onnxruntime's own integers depend on the processor. So do TFLite files
+    with operators that TFLM does not have. What computes in floats (scheme dynamic, float16) runs on LiteRT,
+    if that is installed.
     """
     exact = host_runner("tflm" if find_spec("tflite_micro") is not None else "integer")
     return ByFormat(exact, float_runner() or exact)

@@ -14,8 +14,9 @@ from pytest_quantcheck.strategies.case import ModelCase
 from pytest_quantcheck.strategies.network import DTYPES, Network, known_dtype
 
 _INT8_ONLY = (
-    *("PRELU", "HARD_SWISH", "LEAKY_RELU", "ELU", "RSQRT", "GATHER"),
-    *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "ABS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
+    *("PRELU", "HARD_SWISH", "ELU", "RSQRT", "GATHER"),
+    *("GELU", "SQRT", "EXP", "LOG", "RELU_N1_TO_1", "RELU_0_TO_1"),
+    *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
 
 
@@ -164,11 +165,15 @@ def _broadcast_layer(net: Network) -> tuple[list[Value], Value]:
     return [x], net.writer.broadcast_to(x, wanted)
 
 
-def _rsqrt_layer(net: Network) -> tuple[list[Value], Value]:
+def _root_layer(kind: str, power: float) -> Callable[[Network], tuple[list[Value], Value]]:
     """Of what is not below 0, onto finer and onto coarser scales."""
-    x = net.writer.tensor(net.shape4(), net.dtype, scale=net.scale(), zero_point=-128, name="input")
-    scale = 2.0 ** net.integer(-12, 4) / math.sqrt(x.scale) * net.choice((1.0, 0.77))
-    return [x], net.writer.rsqrt(x, scale=scale, zero_point=net.zero_point())
+
+    def make(net: Network) -> tuple[list[Value], Value]:
+        x = net.writer.tensor(net.shape4(), net.dtype, scale=net.scale(), zero_point=-128, name="input")
+        scale = 2.0 ** net.integer(-12, 4) * x.scale**power * net.choice((1.0, 0.77))
+        return [x], net.writer.function(kind, x, scale=scale, zero_point=net.zero_point())
+
+    return make
 
 
 def _quantize_layer(net: Network) -> tuple[list[Value], Value]:
@@ -205,6 +210,7 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "ADD": _binary(Network.add),
     "SUB": _binary(Network.sub),
     "MUL": _binary(Network.mul),
+    "SQUARED_DIFFERENCE": _binary(Network.squared_difference),
     "MINIMUM": _extremum_layer("MINIMUM"),
     "MAXIMUM": _extremum_layer("MAXIMUM"),
     "PRELU": _prelu_layer,
@@ -239,8 +245,14 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "ABS": _unary(Network.abs),
     "HARD_SWISH": _unary(Network.hard_swish),
     "LEAKY_RELU": _unary(Network.leaky_relu),
-    "ELU": _unary(Network.elu),
-    "RSQRT": _rsqrt_layer,
+    "ELU": _unary(lambda net, x: net.function("ELU", x)),
+    "GELU": _unary(Network.gelu),
+    "RSQRT": _root_layer("RSQRT", -0.5),
+    "SQRT": _root_layer("SQRT", 0.5),
+    "EXP": _unary(Network.exponential),
+    "LOG": _unary(Network.logarithm),
+    "RELU_N1_TO_1": _unary(lambda net, x: net.function("RELU_N1_TO_1", x)),
+    "RELU_0_TO_1": _unary(lambda net, x: net.function("RELU_0_TO_1", x)),
     "RELU": _unary(lambda net, x: net.relu(x)),
     "RELU6": _unary(lambda net, x: net.writer.relu6(x)),
     "QUANTIZE": _quantize_layer,

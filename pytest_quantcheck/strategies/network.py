@@ -238,17 +238,35 @@ class Network:
         scale = max(x.scale * max(1.0, slope.scale) * 2.0 ** self.integer(-4, 4), _FINEST)
         return self.writer.prelu(x, slope, scale=scale, zero_point=self.zero_point())
 
-    def hard_swish(self, x: Value) -> Value:
-        scale = max(x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77)), _FINEST)
-        return self.writer.hard_swish(x, scale=scale, zero_point=self.zero_point())
+    def squared_difference(self, a: Value, b: Value) -> Value:
+        """Up to and beyond the largest square."""
+        largest = (max(a.scale, b.scale) * 2.0**self.bits) ** 2
+        scale = max(largest * 2.0 ** (self.integer(-6, 2) - self.bits) * self.choice((1.0, 0.77)), _FINEST)
+        return self.writer.add(a, b, scale=scale, zero_point=self.zero_point(), kind="SQUARED_DIFFERENCE")
 
-    def elu(self, x: Value) -> Value:
+    def function(self, kind: str, x: Value, **options: bool) -> Value:
+        """A function of one value that grows like the value itself."""
         scale = max(x.scale * 2.0 ** self.integer(-6, 4) * self.choice((1.0, 0.77)), _FINEST)
-        return self.writer.elu(x, scale=scale, zero_point=self.zero_point())
+        return self.writer.function(kind, x, scale=scale, zero_point=self.zero_point(), **options)
+
+    def hard_swish(self, x: Value) -> Value:
+        return self.function("HARD_SWISH", x)
+
+    def gelu(self, x: Value) -> Value:
+        return self.function("GELU", x, Approximate=self.draw(st.booleans()))
+
+    def exponential(self, x: Value) -> Value:
+        """With a scale that has nothing to do with the input's."""
+        scale = 2.0 ** self.integer(-20, 20) * self.choice((1.0, 0.77))
+        return self.writer.function("EXP", x, scale=scale, zero_point=self.zero_point())
+
+    def logarithm(self, x: Value) -> Value:
+        scale = 2.0 ** self.integer(-9, 2) * self.choice((1.0, 0.77))
+        return self.writer.function("LOG", x, scale=scale, zero_point=self.zero_point())
 
     def abs(self, x: Value) -> Value:
         scale = x.scale * self.choice((1.0, 1.0, 0.5, 0.77, 3.1))
-        return self.writer.abs(x, scale=scale, zero_point=self.zero_point())
+        return self.writer.function("ABS", x, scale=scale, zero_point=self.zero_point())
 
     def leaky_relu(self, x: Value) -> Value:
         alpha, zero_point = self.choice((0.0, 0.01, 0.3, 1.0, 1.7)), self.zero_point()

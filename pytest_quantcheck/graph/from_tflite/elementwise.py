@@ -1,10 +1,12 @@
-"""Operators of two inputs, element by element: ADD, SUB, MUL, MINIMUM, MAXIMUM, PRELU."""
+"""Operators of two inputs, element by element: sums, differences, products, extremes, PRELU."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.model import Add, Extremum, Mul, Prelu
-from pytest_quantcheck.numerics.limits import ADD_LEFT_SHIFT
+from pytest_quantcheck.numerics.limits import ADD_LEFT_SHIFT, SQUARE_LEFT_SHIFT
 
 
 def add(op: TfliteOperator) -> Add:
@@ -29,6 +31,30 @@ def add(op: TfliteOperator) -> Add:
         op.requantize(float(scale2) / twice),
         op.requantize(real),
         *op.clamp(),
+    )
+
+
+def squared_difference(op: TfliteOperator) -> Add:
+    """SQUARED_DIFFERENCE: the difference on a common scale with 7 more bits, with none for int16, so that its
+    square fits 32 bits. Source: TFLM ``squared_difference.cc``.
+    """
+    op.arity(2)
+    scale1, zero1 = op.activation_tensor(op.input(0))
+    scale2, zero2 = op.activation_tensor(op.input(1))
+    output_scale, output_zero_point = op.activation_tensor(op.output)
+    op.require_broadcast()
+    left_shift = SQUARE_LEFT_SHIFT[op.dtype]
+    twice = 2 * float(max(scale1, scale2))
+    fine = np.float32(1 << 2 * left_shift) * output_scale
+    return Add(
+        left_shift,
+        zero1,
+        zero2,
+        output_zero_point,
+        op.requantize(float(scale1) / twice),
+        op.requantize(float(scale2) / twice),
+        op.requantize(twice * twice / float(fine)),
+        *op.limits,
     )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
-from pytest_quantcheck.graph.model import SigmoidInt16, Table
+from pytest_quantcheck.graph.from_tflite.lookup import INT8_MAX, INT8_MIN, int8_function
+from pytest_quantcheck.graph.from_tflite.operator import Step, TfliteOperator
+from pytest_quantcheck.graph.model import Prelu, SigmoidInt16, Table
 from pytest_quantcheck.numerics import fixed_point
 from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.fixed_point import rounding_divide_by_pot
-
-INT8_MIN, INT8_MAX = -128, 127
 
 SIGMOID_INTEGER_BITS = 4
 RSQRT_SHIFT = 20  # of the root of an integer, so that it is one itself
@@ -71,20 +71,14 @@ def _sigmoid_int16(op: TfliteOperator, scale: float) -> SigmoidInt16:
     return SigmoidInt16(int(multiplier), shift)
 
 
-def _int8_function(op: TfliteOperator) -> tuple[tuple[np.float32, int], tuple[np.float32, int]]:
-    """Scale and zero point of the input and of the output of a function of one int8 value."""
-    op.arity(1)
-    op.require_shape(op.output, op.input(0).shape)
-    op.require_dtype(op.input(0), "int8")
-    return op.activation_tensor(op.input(0)), op.activation_tensor(op.output)
-
-
-def leaky_relu(op: TfliteOperator) -> Table:
+def leaky_relu(op: TfliteOperator) -> Table | list[Step]:
     """Factors are products of float64. Source: TFLM ``leaky_relu_common.cc``, ``reference/leaky_relu.h``."""
-    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
     alpha = np.float32(op.option("Alpha"))
     if not 0 <= alpha < np.inf:
         op.fail(f"alpha is {alpha:g}; a finite number from 0 on is allowed")
+    if op.dtype == "int16":
+        return _two_slopes(op, 1, float(alpha))
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = int8_function(op)
     factors = (
         float(input_scale) / float(output_scale),
         float(input_scale) * float(alpha) / float(output_scale),
@@ -102,7 +96,7 @@ def elu(op: TfliteOperator) -> Table:
     """``exp(x) - 1`` below zero, in float32 as the kernel computes it; ``exp`` is evaluated in float64 and
     rounded once. Source: TFLM ``elu.cc``.
     """
-    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = int8_function(op)
     one = np.float32(1)
     with np.errstate(all="ignore"):
         inverse = one / output_scale
@@ -114,9 +108,22 @@ def elu(op: TfliteOperator) -> Table:
     return Table(np.clip(steps.astype(np.int64) + output_zero_point, INT8_MIN, INT8_MAX))
 
 
-def absolute(op: TfliteOperator) -> Table:
+def _two_slopes(op: TfliteOperator, sign: int, alpha: float) -> list[Step]:
+    """PRELU of int16 with a single slope, ``alpha`` times ``sign``, the integer that it multiplies by."""
+    op.arity(1)
+    op.require_shape(op.output, op.input(0).shape)
+    (input_scale, _), (output_scale, _) = map(op.activation_tensor, (op.input(0), op.output))
+    ratio = float(input_scale) / float(output_scale)
+    factors = op.requantize(ratio), op.requantize(float(input_scale) * alpha / float(output_scale))
+    slope = replace(op.between((1,), alpha, 0), data=np.asarray([sign], np.int16))
+    return [Step(op.summary.kind, Prelu(0, 0, 0, *factors), (op.input(0), slope), op.output)]
+
+
+def absolute(op: TfliteOperator) -> Table | list[Step]:
     """Source: TFLM ``elementwise.cc``, ``AbsEvalQuantized``."""
-    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    if op.dtype == "int16":
+        return _two_slopes(op, -1, 1.0)
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = int8_function(op)
     steps = np.abs(np.arange(INT8_MIN, INT8_MAX + 1) - input_zero_point)
     if input_scale != output_scale:
         rule = op.requantize(float(input_scale) / float(output_scale))
@@ -128,7 +135,7 @@ def rsqrt(op: TfliteOperator) -> Table:
     """``1 / sqrt(x)``; of 0 the largest value. TFLM ends an inference that meets a value below 0, so the
     input's zero point must leave none. Source: TFLM ``elementwise.cc``, ``RsqrtEvalQuantized``.
     """
-    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = int8_function(op)
     if input_zero_point != INT8_MIN:
         op.fail(f"its input's zero point is {input_zero_point}; {INT8_MIN} is allowed: no value below 0")
     with np.errstate(all="ignore"):
@@ -147,7 +154,7 @@ def hard_swish(op: TfliteOperator) -> Table:
     """``x * min(max(x + 3, 0), 6) / 6`` in 16 bits. Source: TFLM ``hard_swish_common.cc``,
     ``reference/hard_swish.h``.
     """
-    (input_scale, input_zero_point), (output_scale, output_zero_point) = _int8_function(op)
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = int8_function(op)
     with np.errstate(all="ignore"):
         fine = np.float32(1 / 128) * input_scale
         factors = fine / output_scale, fine / (np.float32(3) / np.float32(32768))

@@ -14,7 +14,7 @@ import tflite
 
 from pytest_quantcheck.errors import UnsupportedOperatorError
 from pytest_quantcheck.formats.summary import OperatorSummary
-from pytest_quantcheck.graph.model import Quantization, Requantize, Tensor
+from pytest_quantcheck.graph.model import Params, Quantization, Requantize, Tensor
 from pytest_quantcheck.numerics.affine import round_half_away
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
@@ -26,6 +26,20 @@ _ACTIVATION_RANGES: dict[int, tuple[float | None, float | None]] = {
     tflite.ActivationFunctionType.RELU6: (0.0, 6.0),
     tflite.ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An operator of the graph on the way to an output of a source operator.
+
+    ``inputs`` and ``output`` are tensors of the source operator, or such as stand nowhere in the file, whose
+    index is -1 (``TfliteOperator.between``): constants and outputs of earlier steps.
+    """
+
+    kind: str
+    params: Params
+    inputs: tuple[Tensor | None, ...]
+    output: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +162,11 @@ class TfliteOperator:
         if not abs(value) < 2**31:
             self.fail(f"its activation bound {real:g} is more than 2**31 steps of the output scale {scale:g}")
         return int(value)
+
+    def between(self, shape: Sequence[int], scale: float | np.float32, zero_point: int) -> Tensor:
+        """A tensor that stands nowhere in the file, of the operator's type."""
+        quantization = Quantization(np.asarray([scale], np.float32), np.asarray([zero_point], np.int64))
+        return Tensor(-1, f"{self.output.name}*", tuple(shape), np.dtype(self.dtype), quantization)
 
     def require_one_scale(self, sources: Sequence[Tensor]) -> None:
         """Values are compared or moved as they are."""

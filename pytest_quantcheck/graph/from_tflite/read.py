@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSu
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.graph.from_tflite.fold import Folded, fold, is_folded
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
-from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, parameters
+from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, steps
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
 from pytest_quantcheck.numerics.arrays import Array
 
@@ -51,25 +52,43 @@ def read_tflite(data: bytes) -> QuantGraph:
             if index >= 0:
                 tensors[index] = _tensor(owner, summary.tensors[index], folded.get(index))
     operators = [_operator(op, tensors) for op in sources]
+    written = _written(operators, tensors, len(summary.operators))
     return QuantGraph(
         tuple(tensors),
-        tuple(
-            Operator(
-                operator_index(source.index, number),
-                source.kind,
-                activation_first(source.kind, source.inputs),
-                (output,),
-                params,
-            )
-            for source, op in zip(sources, operators, strict=True)
-            for number, (output, params) in enumerate(zip(source.outputs, parameters(op), strict=True))
-        ),
+        written,
         summary.inputs,
         summary.outputs,
         hashlib.sha256(data).hexdigest(),
         summary.description,
         (*notes, *filter(None, map(note, operators))),
     )
+
+
+def _written(
+    operators: Sequence[TfliteOperator], tensors: list[Tensor], inserted: int
+) -> tuple[Operator, ...]:
+    """The operators of the graph in order. Tensors that stand nowhere in the file join ``tensors``; what
+    writes them is counted from ``inserted`` on."""
+    places = {id(tensor): tensor.index for tensor in tensors}
+
+    def place(tensor: Tensor | None) -> int:
+        if tensor is None:
+            return -1
+        if id(tensor) not in places:
+            places[id(tensor)] = len(tensors)
+            tensors.append(replace(tensor, index=len(tensors)))
+        return places[id(tensor)]
+
+    written = []
+    for op, made in [(op, steps(op)) for op in operators]:  # all are kept, so that no two have one id
+        for step in made:
+            if step.output.index < 0:
+                index, inserted = inserted, inserted + 1
+            else:
+                index = operator_index(op.summary.index, op.outputs.index(step.output))
+            inputs = tuple(map(place, step.inputs))
+            written.append(Operator(index, step.kind, inputs, (place(step.output),), step.params))
+    return tuple(written)
 
 
 def _name(op: OperatorSummary) -> str:
@@ -155,7 +174,7 @@ def read_operator(source: OperatorSummary, summary: Summary, folded: Folded) -> 
     for index in (*source.inputs, *source.outputs):
         if index >= 0:
             tensors[index] = _tensor(_name(source), summary.tensors[index], folded.get(index))
-    parameters(_operator(source, tensors))
+    steps(_operator(source, tensors))
 
 
 def _operator(source: OperatorSummary, tensors: Sequence[Tensor]) -> TfliteOperator:

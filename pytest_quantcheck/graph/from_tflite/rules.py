@@ -11,6 +11,7 @@ from pytest_quantcheck.graph.from_tflite import (
     convolution,
     elementwise,
     functions,
+    lookup,
     matrix,
     movement,
     pooling,
@@ -19,12 +20,12 @@ from pytest_quantcheck.graph.from_tflite import (
     softmax,
     views,
 )
-from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
+from pytest_quantcheck.graph.from_tflite.operator import Step, TfliteOperator
 from pytest_quantcheck.graph.model import Params
 
 TFLM_SOFTMAX_LIMIT = 512  # its exponent of the sum must stay below 32 bits
 
-_RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
+_RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...] | list[Step]]] = {
     "CONV_2D": lambda op: convolution.convolution(op, depthwise=False),
     "DEPTHWISE_CONV_2D": lambda op: convolution.convolution(op, depthwise=True),
     "TRANSPOSE_CONV": convolution.transposed_convolution,
@@ -33,6 +34,7 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
     "ADD": elementwise.add,
     "SUB": elementwise.add,
     "MUL": elementwise.mul,
+    "SQUARED_DIFFERENCE": elementwise.squared_difference,
     "MINIMUM": elementwise.extremum,
     "MAXIMUM": elementwise.extremum,
     "PRELU": elementwise.prelu,
@@ -68,7 +70,13 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
     "HARD_SWISH": functions.hard_swish,
     "LEAKY_RELU": functions.leaky_relu,
     "ELU": functions.elu,
+    "GELU": lookup.gelu,
     "RSQRT": functions.rsqrt,
+    "SQRT": lookup.square_root,
+    "EXP": lookup.exponential,
+    "LOG": lookup.logarithm,
+    "RELU_N1_TO_1": lookup.clipped,
+    "RELU_0_TO_1": lookup.clipped,
     "RELU": rescale.relu,
     "RELU6": rescale.relu6,
     "QUANTIZE": rescale.quantize,
@@ -76,21 +84,29 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...]]] = {
 }
 
 SUPPORTED = tuple(_RULES)
+NOT_IN_TFLM = frozenset({"GELU", "SQRT", "EXP", "LOG", "RELU_N1_TO_1", "RELU_0_TO_1"})
+"""Operators without an integer kernel in TFLM; their integers are those of LiteRT's reference kernels."""
 
 
-def parameters(op: TfliteOperator) -> tuple[Params, ...]:
-    """The parameters for each output of one operator; ``UnsupportedOperatorError`` for what is outside
-    the set."""
+def steps(op: TfliteOperator) -> Sequence[Step]:
+    """What makes the outputs of one operator: one step for each, or several; ``UnsupportedOperatorError`` for
+    what is outside the set."""
     rule = _RULES.get(op.summary.kind)
     if rule is None:
         op.fail(f"this operator is not supported; supported: {', '.join(SUPPORTED)}")
-    params = rule(op)
-    return params if isinstance(params, tuple) else (params,)
+    made = rule(op)
+    if isinstance(made, list):
+        return made
+    params = made if isinstance(made, tuple) else (made,)
+    pairs = zip(params, op.outputs, strict=True)
+    return [Step(op.summary.kind, each, op.inputs, output) for each, output in pairs]
 
 
 def note(op: TfliteOperator) -> str:
     """What a user should know about an operator that runs, else empty."""
     kind, where = op.summary.kind, f"operator {op.summary.index} ({op.summary.kind})"
+    if kind in NOT_IN_TFLM:
+        return f"{where}: TFLM has no integer kernel for it; LiteRT's reference kernel is followed here"
     if kind == "RELU6" and op.per_tensor(op.input(0)) != op.per_tensor(op.output):
         return (
             f"{where}: input and output have different scales; LiteRT rescales, TFLM's kernel does not, "

@@ -11,7 +11,6 @@ SUBSTITUTES = {
     "TOPK_V2": _ON_THE_HOST,
     "LOG_SOFTMAX": "take softmax: its order is the same",
     "L2_NORMALIZATION": _ON_THE_HOST,
-    "GELU": "take relu or hard_swish, and train again",
     "ELU": "take leaky_relu, and train again",
     "EXP": "take sigmoid or softmax",
     "RSQRT": "take BatchNormalization in place of LayerNormalization",

@@ -239,6 +239,8 @@ def network() -> QuantGraph:
     q = b.add("AVERAGE_POOL_2D", Pool(Window(2, 2, 2, 2), -100, 100), [x], (1, 4, 4, 6))
     x = b.add("CONCATENATION", Concatenation(3, -128, 127), [p, q], (1, 4, 4, 12))
     x = b.add("SUB", add, [x, b.random((4, 12))], (1, 4, 4, 12))
+    squared = Add(7, 0, 5, -90, half, half, _rule(-18), -128, 127)
+    x = b.add("SQUARED_DIFFERENCE", squared, [x, b.random((4, 1, 12))], (1, 4, 4, 12))
     x = b.add("MINIMUM", Extremum(), [x, b.random((1, 12))], (1, 4, 4, 12))
     x = b.add("MAXIMUM", Extremum(), [x, b.random((4, 4, 1))], (1, 4, 4, 12))
     x = b.add("PRELU", Prelu(0, 3, -4, _rule(0), _rule(-6)), [x, b.random((12,))], (1, 4, 4, 12))

@@ -224,7 +224,7 @@ def adds(draw: st.DrawFn) -> QuantGraph:
     gain = draw(st.integers(-4, 2)) - left - max(int(first.shift[0]), int(second.shift[0]))
     last = Requantize(last.multiplier, np.asarray([min(gain, 0)]))  # to where few sums saturate
     params = Add(left, *zeros, first, second, last, *draw(clamps(dtype)))
-    kind = draw(st.sampled_from(["ADD", "SUB"]))
+    kind = draw(st.sampled_from(["ADD", "SUB", "SQUARED_DIFFERENCE"]))
     return graph_of(kind, params, [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
 
 
@@ -245,9 +245,10 @@ def extrema(draw: st.DrawFn) -> QuantGraph:
 
 @st.composite
 def prelus(draw: st.DrawFn) -> QuantGraph:
-    out, shapes = draw(broadcasts())
-    params = Prelu(*(draw(ZERO_POINTS) for _ in range(3)), draw(rules(high=30)), draw(rules(low=-31)))
-    return graph_of("PRELU", params, [(shapes[0], "int8"), (shapes[1], "int8")], (out, "int8"))
+    dtype, out, shapes = draw(DTYPES), *draw(broadcasts())
+    zeros = [draw(zero_points(dtype)) for _ in range(3)]
+    params = Prelu(*zeros, draw(rules(high=30)), draw(rules(low=-31)))
+    return graph_of("PRELU", params, [(shapes[0], dtype), (shapes[1], dtype)], (out, dtype))
 
 
 @st.composite

@@ -47,6 +47,7 @@ BLOCKS = {
     "RESIZE": "resize_params",
     "BATCH_MATMUL": "matmul_params",
     "TRANSPOSE_CONV": "conv_params",
+    "SQUARED_DIFFERENCE": "add_params",
 }
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _CRC = _WORD = struct.Struct("<I")

@@ -15,7 +15,9 @@ from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
 from pytest_quantcheck.graph.model import Convolution
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.litert import LitertReferenceRunner
 from pytest_quantcheck.runners.tflm import TflmRunner
 
 pytestmark = pytest.mark.host
@@ -86,7 +88,7 @@ def test_every_int8_gives_the_hard_swish_of_tflm(
 ) -> None:
     writer = TfliteWriter()
     x = writer.tensor((1, 256), scale=scale, zero_point=zero_points[0])
-    y = writer.hard_swish(x, scale=scale * step, zero_point=zero_points[1])
+    y = writer.function("HARD_SWISH", x, scale=scale * step, zero_point=zero_points[1])
     model = QuantizedModel("every", writer.finish([x], [y]))
     vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
     ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
@@ -99,7 +101,7 @@ def test_every_int8_gives_the_hard_swish_of_tflm(
 def test_every_int8_gives_the_elu_of_tflm(scale: float, step: float, zero_points: tuple[int, int]) -> None:
     writer = TfliteWriter()
     x = writer.tensor((1, 256), scale=scale, zero_point=zero_points[0])
-    y = writer.elu(x, scale=scale * step, zero_point=zero_points[1])
+    y = writer.function("ELU", x, scale=scale * step, zero_point=zero_points[1])
     model = QuantizedModel("every", writer.finish([x], [y]))
     vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
     ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
@@ -112,11 +114,40 @@ def test_every_int8_gives_the_elu_of_tflm(scale: float, step: float, zero_points
 def test_every_int8_gives_the_rsqrt_of_tflm(scale: float, step: float, zero_point: int) -> None:
     writer = TfliteWriter()
     x = writer.tensor((1, 256), scale=scale, zero_point=-128)
-    y = writer.rsqrt(x, scale=step, zero_point=zero_point)
+    y = writer.function("RSQRT", x, scale=step, zero_point=zero_point)
     model = QuantizedModel("every", writer.finish([x], [y]))
     vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
     ours, theirs = (runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), TflmRunner()))
     assert np.array_equal(ours, theirs)
+
+
+LITERT_ONLY = {
+    "GELU": ({"Approximate": False}, 0, 0.5),
+    "GELU with tanh": ({"Approximate": True}, 0, 0.5),
+    "SQRT": ({}, -128, 0.031),
+    "EXP": ({}, 0, 0.25),
+    "LOG": ({}, -7, 0.031),
+    "RELU_N1_TO_1": ({}, 5, 1 / 128),
+    "RELU_0_TO_1": ({}, 5, 1 / 128),
+}
+
+
+@pytest.mark.parametrize("scale", [0.0011, 3 / 128, 0.0471, 0.5])
+@pytest.mark.parametrize("name", LITERT_ONLY)
+def test_every_int8_gives_the_value_of_litert_where_tflm_has_no_kernel(name: str, scale: float) -> None:
+    (options, zero_point, step), kind = LITERT_ONLY[name], name.partition(" ")[0]
+    writer = TfliteWriter()
+    x = writer.tensor((1, 256), scale=scale, zero_point=zero_point)
+    y = writer.function(kind, x, scale=step, zero_point=-20, **options)
+    model = QuantizedModel("every", writer.finish([x], [y]))
+    vectors = Raw(np.arange(-128, 128).astype(np.int8)[None])
+    ours, theirs = (
+        runner.run(model, vectors).outputs[0] for runner in (IntegerRunner(), LitertReferenceRunner())
+    )
+    assert np.array_equal(ours, theirs)
+    assert len(np.unique(ours)) > 3
+    assert exact_runner().run(model, vectors).runner == "integer"
+    assert "TFLM has no integer kernel for it" in model.graph.notes[0]
 
 
 @pytest.mark.parametrize(("bias", "rounding"), [(None, "reduced"), ("int64", "reduced"), ("int32", "double")])

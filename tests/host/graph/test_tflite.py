@@ -124,8 +124,8 @@ def transposed_relu(w: TfliteWriter, x: Value, zero_point: int) -> Value:
 
 REFUSED: dict[str, tuple[Build, str]] = {
     "unknown operator": (
-        raw_operator("GELU"),
-        r"operator 0 \(GELU\): .*not supported; supported: CONV_2D",
+        raw_operator("SIN"),
+        r"operator 0 \(SIN\): .*not supported; supported: CONV_2D",
     ),
     "state": (from_a_constant_of_state, r"operator 0 \(ADD\): tensor 1 .* is variable"),
     "scales along another axis": (two_scales, r"operator 0 \(CONV_2D\): .* along axis 3; it must be 0"),
@@ -212,11 +212,11 @@ REFUSED: dict[str, tuple[Build, str]] = {
         r"operator 0 \(LEAKY_RELU\): alpha is -0.5; a finite number from 0 on",
     ),
     "elu onto a far finer scale": (
-        lambda w, x: w.elu(x, scale=1e-9),
+        lambda w, x: w.function("ELU", x, scale=1e-9),
         r"operator 0 \(ELU\): its output scale 1e-09 is too small for its input scale 0.1",
     ),
     "root of values below 0": (
-        lambda w, x: w.rsqrt(x, scale=0.1),
+        lambda w, x: w.function("RSQRT", x, scale=0.1),
         r"operator 0 \(RSQRT\): its input's zero point is 3; -128 is allowed: no value below 0",
     ),
     "uneven gather": (
@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
         r"operator 0 \(REVERSE_V2\): its axes are \[1, 3\]; neighbouring ones are allowed",
     ),
     "hard swish onto a far finer scale": (
-        lambda w, x: w.hard_swish(x, scale=1e-5),
+        lambda w, x: w.function("HARD_SWISH", x, scale=1e-5),
         r"operator 0 \(HARD_SWISH\): its scales, 0.1 and 1e-05, do not fit",
     ),
     "a view with another scale": (
@@ -329,9 +329,17 @@ REFUSED: dict[str, tuple[Build, str]] = {
         constants("SUM", [4], KeepDims=True),
         r"operator 0 \(SUM\): axes \[4\] lie outside the 4 dimensions",
     ),
-    "a magnitude of int16": (
-        int16(lambda w, x: w.abs(x, scale=0.1)),
-        r"operator 1 \(ABS\): .* is int16; allowed here: int8",
+    "a reciprocal root of int16": (
+        int16(lambda w, x: w.function("RSQRT", x, scale=0.1)),
+        r"operator 1 \(RSQRT\): .* is int16; allowed here: int8",
+    ),
+    "a root of values below 0": (
+        lambda w, x: w.function("SQRT", x, scale=0.1),
+        r"operator 0 \(SQRT\): its input's zero point is 3; -128 is allowed: no value below 0",
+    ),
+    "squares onto a scale that is next to nothing": (
+        lambda w, x: w.add(x, x, scale=1e-12, kind="SQUARED_DIFFERENCE"),
+        r"operator 0 \(SQUARED_DIFFERENCE\): the ratio of its scales, .* does not fit its arithmetic",
     ),
     "parts that are not equal": (
         lambda w, x: w.split(x, 2, 3)[0],
