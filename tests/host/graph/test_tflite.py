@@ -338,7 +338,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
         r"operator 0 \(SQRT\): its input's zero point is 3; -128 is allowed: no value below 0",
     ),
     "squares onto a scale that is next to nothing": (
-        lambda w, x: w.add(x, x, scale=1e-12, kind="SQUARED_DIFFERENCE"),
+        lambda w, x: w.add(x, x, scale=1e-20, kind="SQUARED_DIFFERENCE"),
         r"operator 0 \(SQUARED_DIFFERENCE\): the ratio of its scales, .* does not fit its arithmetic",
     ),
     "parts that are not equal": (
