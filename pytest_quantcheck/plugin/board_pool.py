@@ -52,6 +52,7 @@ class BoardPool:
         if (self._wanted, self._storage) != (wanted, storage):
             self.release()
         if self._runner is None:
+            from pytest_quantcheck.cache import Cache
             from pytest_quantcheck.runners.boards import board_runner  # most runs have no board
 
             self._runner = board_runner(
@@ -60,6 +61,7 @@ class BoardPool:
                 lease_timeout=self._settings.lease_timeout,
                 ledger=self.ledger,
                 storage=storage,
+                cache=Cache(self._settings.cache),
                 deadlines=Deadlines.of_runs(self._settings.run_timeout),
             )
             self._wanted, self._storage = wanted, storage
@@ -69,7 +71,7 @@ class BoardPool:
         log = self.log_path(test)
         log.unlink(missing_ok=True)
         session.log_to(log)
-        session.start()
+        session.begin()
         self._since = self._since or time.monotonic()
         return self._runner
 

@@ -30,6 +30,9 @@ class BoardEntry:
     source: str = ""  # where it was read, for error messages
     settings: Mapping[str, str] = field(default_factory=dict)
     protocol_settings: Mapping[str, str] = field(default_factory=dict)
+    firmwares: Mapping[str, str] = field(default_factory=dict)  # artefact or its SHA-256 -> firmware file
+    build: str = ""  # the command that makes ``firmware`` of an artefact
+    build_sources: tuple[str, ...] = ()  # what else it reads
 
     @classmethod
     def built_in(cls, name: str, family: str, core: str) -> BoardEntry:
@@ -45,6 +48,11 @@ class BoardEntry:
     def own_firmware(self) -> str:
         """The user's firmware file; empty for our firmware and for one that is flashed by others."""
         return "" if self.firmware in ("quantcheck", "external") else self.firmware
+
+    @property
+    def by_model(self) -> bool:
+        """Whether every model has a firmware of its own, which has it compiled in."""
+        return bool(self.firmwares or self.build)
 
     @property
     def physical_ids(self) -> tuple[str, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_BYTES = 1 << 26
+"""Of a firmware file, with what a linker writes for debuggers; no chip here has an eighth of it as flash."""
+
 
 @dataclass(frozen=True)
 class FirmwareImage:

@@ -18,6 +18,7 @@ from pytest_quantcheck.errors import ModelError, PluginError, UsageError
 from pytest_quantcheck.formats.toml import read_toml
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.families import family, family_names, sound_families
+from pytest_quantcheck.rig.model_firmware import read_firmware_keys
 from pytest_quantcheck.rig.protocols.checking import Checking
 from pytest_quantcheck.rig.spoken import QUANTCHECK, check_pool, check_protocol
 
@@ -41,13 +42,16 @@ _TYPES: dict[str, type] = {
     "power_cycle": str,
     "place": str,
     "console": str,
+    "build": str,
+    "build_sources": list,
+    "firmwares": dict,
     "settings": dict,
     "protocol_settings": dict,
 }
 _REQUIRED = ("name", "family", "target")
 _TYPE_NAMES = {str: "a string", int: "a whole number", list: "a list of strings", dict: "a table of strings"}
 _CONSOLES = ("uart", "usb")
-_TABLES = ("settings", "protocol_settings")
+_TABLES = ("firmwares", "settings", "protocol_settings")
 _BAUD_RANGE = (1200, 6_000_000)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -237,7 +241,7 @@ def _entry(file: Path, number: int, table: Mapping[str, Any]) -> BoardEntry:
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
     usual = "quantcheck" if table.get("protocol", QUANTCHECK) == QUANTCHECK else "external"
-    values["firmware"] = _firmware(where, file, table.get("firmware", usual))
+    values.update(read_firmware_keys(where, file.parent, table, usual))
     entry = BoardEntry(**values, virtual=own, source=str(file))
     check_protocol(entry, where)
     _check_by_family(entry)
@@ -283,15 +287,3 @@ def _check_values(where: str, table: Mapping[str, Any]) -> None:
         raise UsageError(f"{where}: baud = {table['baud']!r}; allowed: {low} to {high}")
     if table.get("console", "uart") not in _CONSOLES:
         raise UsageError(f"{where}: console = {table['console']!r}; allowed: {', '.join(_CONSOLES)}")
-
-
-def _firmware(where: str, file: Path, value: str) -> str:
-    """``quantcheck``, ``external``, or the absolute path of a firmware file beside ``boards.toml``."""
-    if value in ("quantcheck", "external"):
-        return value
-    path = (file.parent / Path(value).expanduser()).resolve()
-    if not path.is_file():
-        raise UsageError(
-            f"{where}: firmware = {value!r}: there is no file {path}; allowed: quantcheck, external, a path"
-        )
-    return str(path)

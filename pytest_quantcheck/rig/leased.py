@@ -77,6 +77,8 @@ class LeasedBoard(Generic[Used]):
     @property
     def entry(self) -> BoardEntry:
         """The board that is leased."""
+        if self._connection is None and self._lease is not None:
+            return self._lease.entry
         return self.connection.entry
 
     @property
@@ -105,13 +107,15 @@ class LeasedBoard(Generic[Used]):
         """Whether a board is in its hands."""
         return self._connection is not None
 
+    def begin(self) -> None:
+        """Lease a board, before it is known what is to run on it, and have it come up."""
+        self._guarded(lambda: None)
+
     def close(self) -> None:
         """Give the board back: link, port, process, lease. Harmless when repeated."""
-        connection, self._connection = self._connection, None
         lease, self._lease = self._lease, None
         try:
-            if connection is not None:
-                connection.close()
+            self._put_down()
         finally:
             if lease is not None:
                 lease.release()
@@ -127,9 +131,8 @@ class LeasedBoard(Generic[Used]):
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         """Do ``work`` with a board that is up; retry after faults; give a broken board back."""
-        if self._lease is None:
-            self._lease = acquire(self.ledger.usable(self.pool), who=self.who, timeout=self._lease_timeout)
-        lease, entry = self._lease, self._lease.entry
+        lease = self._leased()
+        entry = lease.entry
 
         def attempt() -> Result:
             lease.check()
@@ -160,6 +163,17 @@ class LeasedBoard(Generic[Used]):
                 with suppress(RigFault, OSError):
                     self.close()
             raise
+
+    def _leased(self) -> Lease:
+        if self._lease is None:
+            self._lease = acquire(self.ledger.usable(self.pool), who=self.who, timeout=self._lease_timeout)
+        return self._lease
+
+    def _put_down(self) -> None:
+        """Close the board and keep its lease: what comes next opens it anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _recover(self, retry: int) -> None:
         """Between a fault and the next try: restart the board, and believe nothing it said before."""

@@ -12,9 +12,10 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ImageError, RigFault, UsageError
 from pytest_quantcheck.rig.connection import Connection
 from pytest_quantcheck.rig.device import RemoteDevice
@@ -26,6 +27,7 @@ from pytest_quantcheck.rig.messages.model import ModelInfo
 from pytest_quantcheck.rig.messages.numbers import STATUS_TEXT, Place, Status
 from pytest_quantcheck.rig.messages.run import OperatorResult
 from pytest_quantcheck.rig.messages.store import StoreListing
+from pytest_quantcheck.rig.model_firmware import ModelFirmware
 from pytest_quantcheck.rig.store import StoreLayout, plan_slot
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ class BoardSession(LeasedBoard[Connection]):
     """One board of a pool, from its lease to its release.
 
     ``pool``: boards of one target, of which any free one is taken. ``storage``: ``auto`` (RAM where image
-    and arena fit, else flash), ``ram`` or ``flash``. Further arguments as of ``LeaseOptions``.
+    and arena fit, else flash), ``ram`` or ``flash``. ``cache`` keeps firmware that is built for a model.
+    Further arguments as of ``LeaseOptions``.
 
     All methods raise ``RigFault`` with kind, board, what was seen and the serial log's path, and
     ``ImageError`` for a model that does not fit the board. Not for two threads at once.
@@ -97,12 +100,15 @@ class BoardSession(LeasedBoard[Connection]):
         pool: Sequence[BoardEntry],
         *,
         storage: str = "auto",
+        cache: Cache | None = None,
         **options: Unpack[LeaseOptions],
     ) -> None:
         if storage not in STORAGES:
             raise UsageError(f"storage={storage!r} is not known; allowed: {', '.join(STORAGES)}")
-        super().__init__(pool, opened=Connection, **options)
+        super().__init__(pool, opened=self._open, **options)
         self._storage = storage
+        self._model = b""
+        self._firmware = ModelFirmware(self._log_dir / "firmware", cache or Cache())
 
     @property
     def device(self) -> RemoteDevice:
@@ -114,10 +120,23 @@ class BoardSession(LeasedBoard[Connection]):
         """The last answer to HELLO."""
         return self.connection.hello
 
-    def start(self) -> Hello:
-        """Lease a board, have it prove its firmware, and return its HELLO. Harmless when repeated."""
+    def start(self, model: bytes = b"") -> Hello:
+        """Lease a board, have it prove its firmware, and return its HELLO. Harmless when repeated.
+
+        ``model``: the artefact under test. A board whose inventory has a firmware for each model gets that
+        one, from now on; before a model is known it may run any.
+        """
+        if model and model != self._model:
+            self._model = model
+            if self.is_open and self.entry.by_model:
+                self._put_down()
         self._guarded(lambda: None)
         return self.hello
+
+    def begin(self) -> None:
+        """As ``LeasedBoard``; a board whose firmware depends on the model waits for that."""
+        if self._model or not self._leased().entry.by_model:
+            super().begin()
 
     def load(self, artefact: BoardArtefact) -> ModelInfo:
         """Make ``artefact`` the board's model and have the board prove it, now."""
@@ -154,6 +173,13 @@ class BoardSession(LeasedBoard[Connection]):
                 return self.device.tensor(size)
 
         return self._guarded(fetch)
+
+    def _open(self, entry: BoardEntry, **how: Any) -> Connection:
+        """Another firmware is another opening: whoever flashes and proves it needs to know only one."""
+        if entry.by_model:
+            named = str(self._firmware.path(entry, self._model)) if self._model else "external"
+            entry = replace(entry, firmware=named)
+        return Connection(entry, **how)
 
     def _infer(self, inputs: Sequence[bytes], operators: bool) -> Inference:
         device = self.device

@@ -23,7 +23,7 @@ def check_protocol(entry: BoardEntry, where: str) -> None:
                 f'protocol = "{MLPERF_TINY}" or leave the table out'
             )
         return
-    if entry.firmware != "external":
+    if entry.firmware != "external" or entry.by_model:
         raise UsageError(
             f"{where}: firmware = {entry.firmware!r} with protocol = {entry.protocol!r}; allowed: external "
             "(the default then): the firmware is somebody else's, and is on the board already"

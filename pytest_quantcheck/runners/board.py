@@ -92,7 +92,7 @@ class BoardRunner:
         Of a runtime that can do neither, the run has no operator records.
         """
         session = self.session
-        hello = session.start()
+        hello = session.start(model.artefact)
         inputs = prepare.quantize_inputs(model, vectors)
         artefact = self._artefact(model, hello)
         info = session.load(artefact)
@@ -132,7 +132,7 @@ class BoardRunner:
         ``RigFault``.
         """
         session = self.session
-        hello = session.start()
+        hello = session.start(model.artefact)
         board = session.board
         if not isinstance(board, Metered):
             return None
@@ -175,7 +175,7 @@ class BoardRunner:
         ``inputs`` are raw tensors of exactly the model's input shapes. ``UsageError`` when the runtime
         cannot hand out a tensor or the model has no such operator.
         """
-        hello = self.session.start()
+        hello = self.session.start(model.artefact)
         if not hello.capabilities & Capability.TENSOR_FETCH:
             raise UsageError(f"the runtime {_runtime(hello)} cannot return the output of one operator")
         wanted = next((each for each in model.graph.operators if each.index == operator), None)

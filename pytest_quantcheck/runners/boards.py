@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.leased import LeaseOptions
@@ -25,15 +26,17 @@ def board_runner(
     *,
     storage: str = "auto",
     makers: Mapping[str, ArtefactMaker] | None = None,
+    cache: Cache | None = None,
     **options: Unpack[LeaseOptions],
 ) -> AnyBoard:
     """A runner on any free board of ``pool``, whose boards are of one target; its session is to be closed.
 
-    ``storage``, ``makers`` and ``options`` as of ``BoardSession``, ``BoardRunner`` and ``LeaseOptions``.
+    ``storage`` and ``cache`` as of ``BoardSession``, ``makers`` as of ``BoardRunner``, ``options`` as of
+    ``LeaseOptions``.
     """
     if pool and pool[0].protocol == MLPERF_TINY:
         return MlperfRunner(MlperfSession(pool, **options))
-    return BoardRunner(BoardSession(pool, storage=storage, **options), makers=makers)
+    return BoardRunner(BoardSession(pool, storage=storage, cache=cache, **options), makers=makers)
 
 
 def own_board(runner: AnyBoard, doing: str) -> BoardRunner:

@@ -9,9 +9,8 @@ from typing import Any
 from pytest_quantcheck.errors import ModelError, UsageError
 from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.firmware import MOST_BYTES
 
-MOST_BYTES = 1 << 26
-"""Of a firmware file, with what a linker writes for debuggers; no chip here has an eighth of it as flash."""
 _MOST_MANIFEST_BYTES = 1 << 20
 
 

@@ -30,7 +30,7 @@ class SerialFamily:
 
     def check(self, entry: BoardEntry) -> None:
         """Nothing can be flashed, nothing set."""
-        if entry.firmware != "external":
+        if entry.firmware != "external" or entry.by_model:
             raise UsageError(
                 f'{entry.where}: board {entry.name!r} of the family serial needs firmware = "external": '
                 "nobody here knows how to flash it"

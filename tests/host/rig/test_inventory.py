@@ -99,6 +99,56 @@ def test_own_firmware_is_found_beside_the_file(boards_toml, tmp_path):
     assert inventory.read(path).boards[0].firmware == str(tmp_path / "own.elf")
 
 
+BUILD = 'firmware = "app.elf"\nbuild = "make MODEL={artefact} SHA256={sha256}"\n'
+TABLE = '[board.firmwares]\n"kws.tflite" = "own.elf"\n'
+
+
+def test_a_firmware_for_each_model_is_built_or_named_with_paths_beside_the_file(boards_toml, tmp_path):
+    for name in ("own.elf", "kws.tflite", "main.c"):
+        (tmp_path / name).write_bytes(b"?")
+    (built,) = inventory.read(boards_toml(NUCLEO + BUILD + 'build_sources = ["main.c"]\n'))
+    assert (built.by_model, built.firmware) == (True, str(tmp_path / "app.elf"))
+    assert (built.build, built.build_sources) == (
+        "make MODEL={artefact} SHA256={sha256}",
+        (str(tmp_path / "main.c"),),
+    )
+    table = TABLE + f'"{"0F" * 32}" = "own.elf"\n'
+    (named,) = inventory.read(boards_toml(NUCLEO + table))
+    own = str(tmp_path / "own.elf")
+    assert (named.by_model, named.firmware) == (True, "external")
+    assert named.firmwares == {str(tmp_path / "kws.tflite"): own, "0f" * 32: own}
+    for entry in (built, named):
+        assert inventory.read(boards_toml(inventory.dumps([entry]))).boards == (entry,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BUILD.replace('firmware = "app.elf"', ""), "needs the file that it makes, such as firmware ="),
+        (
+            BUILD.replace("{artefact}", "x").replace("{sha256}", "y"),
+            "the same firmware of every model; allowed",
+        ),
+        (BUILD.replace("SHA256=", 'SHA256=\\"'), "is no command: No closing quotation"),
+        (BUILD + 'build_sources = ["src"]\n', "build_sources names 'src': there is no file .*src"),
+        ('build_sources = ["own.elf"]\n', "build_sources goes with build"),
+        (BUILD + TABLE, "names a firmware for each model; leave out build"),
+        ('firmware = "own.elf"\n' + TABLE, "names a firmware for each model; leave out firmware"),
+        (
+            TABLE.replace("kws", "vww"),
+            r"\[board.firmwares\] names 'vww.tflite': there is no file .*vww.tflite",
+        ),
+        (TABLE.replace("own", "my"), "'kws.tflite' names 'my.elf': there is no file .*my.elf"),
+        (BUILD + 'protocol = "mlperf_tiny"\n', "with protocol = 'mlperf_tiny'; allowed: external"),
+    ],
+)
+def test_a_wrong_word_about_firmware_for_each_model_is_named(boards_toml, tmp_path, text, message):
+    for name in ("own.elf", "kws.tflite"):
+        (tmp_path / name).write_bytes(b"?")
+    with pytest.raises(UsageError, match=message):
+        inventory.read(boards_toml(NUCLEO + text))
+
+
 def test_the_virtual_rig_has_one_board_per_vendor():
     boards = inventory.virtual()
     assert {board.name for board in boards} == {"virtual-esp32c3", "virtual-stm32f405"}

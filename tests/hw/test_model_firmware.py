@@ -1,0 +1,130 @@
+"""A runtime with its model compiled in: each model of a matrix gets the firmware that was made for it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_quantcheck.cache import Cache
+from pytest_quantcheck.errors import UsageError
+from pytest_quantcheck.rig import inventory
+from pytest_quantcheck.runners.board import BoardRunner
+from pytest_quantcheck.runners.integer import IntegerRunner
+
+pytestmark = pytest.mark.hw
+
+HERE = Path(__file__).parent
+FIRMWARE = HERE.parents[1] / "firmware"
+BOARD = f"""
+[[board]]
+name = "mine"
+family = "posix"
+target = "posix"
+port = "mine"
+firmware = "firmware/build/posix-three/quantcheck-posix.bin"
+build = "{sys.executable} build.py {{artefact}} {{sha256}}"
+build_sources = ["build.py", "firmware/engine", "firmware/harness", "firmware/runtimes/three/qc_three.c"]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A lab's folder: its firmware's sources with a runtime of its own, and its inventory."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(FIRMWARE, folder / "firmware", ignore=shutil.ignore_patterns("build"))
+    runtime = folder / "firmware" / "runtimes" / "three"
+    runtime.mkdir()
+    for name in ("qc_three.c", "runtime.mk"):
+        shutil.copy(HERE / "three_models" / name, runtime)
+    shutil.copy(HERE / "three_models" / "build.py", folder)
+    (folder / "boards.toml").write_text(BOARD)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+def board_of(lab, **changes):
+    (entry,) = inventory.read(lab / "boards.toml")
+    return replace(entry, **changes)
+
+
+def builds(lab) -> int:
+    runs = lab / "runs.txt"
+    return len(runs.read_text().splitlines()) if runs.exists() else 0
+
+
+def judged(session, models, samples) -> list[str]:
+    """Runs each model and compares its integers with the interpreter's; the firmware's files."""
+    runner, files = BoardRunner(session), []
+    for model in models:
+        run = runner.run(model, samples, operators=True)
+        right = IntegerRunner().run(model, samples, operators=True)
+        assert run.runtime.startswith("three ")
+        assert np.array_equal(run.outputs[0], right.outputs[0])
+        crcs = [[record.crc32 for record in each] for each in run.operators]
+        assert crcs == [[record.crc32 for record in each] for each in right.operators]
+        files.append(session.entry.firmware)
+    return files
+
+
+def test_three_models_get_three_firmwares_which_are_built_once(new_session, lab, cache, digits, samples):
+    models = digits[:3]
+    for _ in range(2):  # the second session finds all of them in the cache
+        session = new_session(entry=board_of(lab), cache=cache)
+        files = judged(session, [*models, models[0]], samples)
+        assert len(set(files)) == 3
+        assert files[3] == files[0]
+        assert builds(lab) == 3
+        session.close()
+    source = lab / "firmware" / "runtimes" / "three" / "qc_three.c"
+    source.write_text(source.read_text() + "/* changed */\n")
+    judged(new_session(entry=board_of(lab), cache=cache), models[:1], samples)
+    assert builds(lab) == 4
+
+
+def test_a_table_names_the_firmware_of_each_model(new_session, lab, cache, digits, samples):
+    first = new_session(entry=board_of(lab), cache=cache)
+    made = judged(first, digits[:2], samples)
+    first.close()
+    named = lab / "second.tflite"
+    named.write_bytes(digits[1].artefact)
+    table = f'[board.firmwares]\n"{digits[0].sha256}" = "{made[0]}"\n"second.tflite" = "{made[1]}"\n'
+    text = "\n".join(line for line in BOARD.splitlines() if not line.startswith(("firmware", "build")))
+    (lab / "table.toml").write_text(f"{text}\n{table}")
+    (entry,) = inventory.read(lab / "table.toml")
+    session = new_session(entry=entry)
+    assert judged(session, digits[:2], samples) == made
+    with pytest.raises(UsageError, match=f'add "{digits[2].sha256}" = "its.elf" to the table'):
+        BoardRunner(session).run(digits[2], samples)
+
+
+def test_a_build_that_leaves_another_models_firmware_is_refused(new_session, lab, cache, digits, samples):
+    (lab / "broken.py").write_text("")
+    broken = board_of(lab, build=f"{sys.executable} broken.py {{artefact}}", build_sources=())
+    first = new_session(entry=board_of(lab, build_sources=()), cache=cache)
+    judged(first, digits[:1], samples)
+    first.close()
+    with pytest.raises(UsageError, match=f"does not hold the text builtin:{digits[1].sha256}"):
+        BoardRunner(new_session(entry=broken, cache=cache)).run(digits[1], samples)
+
+
+def test_a_build_that_fails_shows_what_it_said(new_session, lab, cache, digits, samples):
+    (lab / "failing.py").write_text("raise SystemExit('no room in FLASH')")
+    failing = board_of(lab, build=f"{sys.executable} failing.py {{artefact}}")
+    with pytest.raises(UsageError, match=r"ended with exit status 1:\nno room in FLASH"):
+        BoardRunner(new_session(entry=failing, cache=cache)).run(digits[0], samples)
+
+
+def test_a_board_waits_for_its_first_model(new_session, lab, cache):
+    session = new_session(entry=board_of(lab), cache=cache)
+    session.begin()
+    assert session.entry.name == "mine"
+    assert not session.is_open
