@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tflite
 
 from pytest_quantcheck.formats.tflite_file import TfliteFile, Value
@@ -203,10 +204,18 @@ class TfliteWriter(TfliteFile):
         self.operator(kind, [x, self.constant(list(axes))], [out], KeepDims=keep)
         return out
 
-    def reduce_max(self, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
-        """REDUCE_MAX over ``axes``."""
+    def reduce_extreme(self, kind: str, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
+        """REDUCE_MAX or REDUCE_MIN over ``axes``."""
         out = self._like(x, _reduced(x.shape, axes, keep))
-        self.operator("REDUCE_MAX", [x, self.constant(list(axes))], [out], KeepDims=keep)
+        self.operator(kind, [x, self.constant(list(axes))], [out], KeepDims=keep)
+        return out
+
+    def moved(
+        self, kind: str, x: Value, shape: Sequence[int], *constants: npt.ArrayLike, **options: int
+    ) -> Value:
+        """An operator that moves elements to an output of ``shape``, with ``constants`` behind its input."""
+        out = self._like(x, shape)
+        self.operator(kind, [x, *map(self.constant, constants)], [out], **options)
         return out
 
     def pad(self, x: Value, paddings: Sequence[Pair], value: int | None = None) -> Value:

@@ -307,6 +307,7 @@ def _concatenation(call: _Call, p: Concatenation) -> Array:
 
 def _resize(call: _Call, p: Resize) -> Array:
     x = call.input(0)
+    x = x.reshape(len(x), *(p.shape or x.shape[1:]))
     for axis, places in ((2, p.rows), (3, p.columns)):
         lower, weight = places[:, 0], places[:, 1]
         upper = np.take(x, lower + (weight > 0), axis)

@@ -246,8 +246,9 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Slice:
-    """TRANSPOSE, SLICE, STRIDED_SLICE, GATHER, BROADCAST_TO, REVERSE_V2, DEPTH_TO_SPACE, SPACE_TO_DEPTH and
-    each output of SPLIT, SPLIT_V and UNPACK: a view of the input, copied.
+    """TRANSPOSE, SLICE, STRIDED_SLICE, GATHER, BROADCAST_TO, TILE, REVERSE_V2, DEPTH_TO_SPACE,
+    SPACE_TO_DEPTH, SPACE_TO_BATCH_ND, BATCH_TO_SPACE_ND and each output of SPLIT, SPLIT_V and UNPACK: a view
+    of the input, copied.
 
     Output element ``(i, j, ...)`` is the input's element number ``offset + i * strides[0] +
     j * strides[1] + ...`` in row-major order, where the output is seen with ``shape``, or else its own.
@@ -272,7 +273,8 @@ class Concatenation:
 
 @dataclass(frozen=True, eq=False)
 class Resize:
-    """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR over NHWC.
+    """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR over NHWC; GATHER, GATHER_ND and MIRROR_PAD over an input
+    that is seen with ``shape``.
 
     ``rows`` and ``columns`` have an entry ``(lower, weight)`` for each position of the output: it lies
     ``weight / 1024`` of the way from the input's position ``lower`` to the next one. Nearest neighbours have
@@ -281,6 +283,7 @@ class Resize:
 
     rows: IntArray
     columns: IntArray
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ _EMITTERS: dict[type[model.Params], Callable[[SourceOperator, Any], KernelCall]]
     model.Concatenation: emit_move.concatenation,
     model.Resize: emit_move.resize,
 }
-_VIEWS = (model.Reshape, model.Slice)  # they see other shapes than those of their tensors
+_VIEWS = (model.Reshape, model.Slice, model.Resize)  # they see other shapes than those of their tensors
 
 
 def emit(graph: model.QuantGraph, op: model.Operator, constants: Constants) -> KernelCall:

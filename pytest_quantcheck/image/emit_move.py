@@ -79,4 +79,11 @@ def resize(source: SourceOperator, p: Resize) -> KernelCall:
     source.require_dtypes("int8", "int16")
     tables = (p.rows.astype("<u2"), p.columns.astype("<u2"))
     offsets = [source.constants.share(table.tobytes()) for table in tables]
-    return KernelCall("RESIZE", layout.RESIZE.pack(*offsets), source.op.inputs[:1])
+    seen = p.shape or source.input.shape
+    return KernelCall(
+        "RESIZE",
+        layout.RESIZE.pack(*offsets),
+        source.op.inputs[:1],
+        shapes=(seen,),
+        output_shape=(seen[0], len(p.rows), len(p.columns), seen[3]),
+    )

@@ -15,6 +15,7 @@ from pytest_quantcheck.strategies.network import DTYPES, Network, known_dtype
 
 _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "ELU", "RSQRT", "GATHER"),
+    *("REDUCE_MIN", "MIRROR_PAD", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "GATHER_ND"),
     *("GELU", "SQRT", "EXP", "LOG", "RELU_N1_TO_1", "RELU_0_TO_1"),
     *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
 )
@@ -96,6 +97,35 @@ def _blocks_layer(kind: str) -> Callable[[Network], tuple[list[Value], Value]]:
         return [x], net.writer.blocks(kind, x, block)
 
     return make
+
+
+def _space_to_batch_layer(net: Network) -> tuple[list[Value], Value]:
+    """Images, and sequences of one batch or two, padded to a multiple of the blocks or beyond."""
+    spatial = [net.integer(1, 7) for _ in range(net.integer(1, 2))]
+    batch, channels = net.integer(1, 3 - len(spatial)), net.integer(1, 4)
+    blocks = [net.integer(1, 3) for _ in spatial]
+    pads, sizes = [], []
+    for n, block in zip(spatial, blocks, strict=True):
+        before = net.integer(0, 3)
+        pads.append([before, -(n + before) % block + block * net.integer(0, 1)])
+        sizes.append((n + sum(pads[-1])) // block)
+    x = net.source((batch, *spatial, channels))
+    shape = (batch * math.prod(blocks), *sizes, channels)
+    return [x], net.writer.moved("SPACE_TO_BATCH_ND", x, shape, blocks, pads)
+
+
+def _batch_to_space_layer(net: Network) -> tuple[list[Value], Value]:
+    """Images, and sequences of one batch or two, of which the ends are cut off or not."""
+    spatial = [net.integer(1, 5) for _ in range(net.integer(1, 2))]
+    batch, channels = net.integer(1, 3 - len(spatial)), net.integer(1, 4)
+    blocks = [net.integer(1, 3) for _ in spatial]
+    cuts, sizes = [], []
+    for n, block in zip(spatial, blocks, strict=True):
+        before = net.integer(0, min(3, n * block - 1))
+        cuts.append([before, net.integer(0, min(3, n * block - 1 - before))])
+        sizes.append(n * block - sum(cuts[-1]))
+    x = net.source((batch * math.prod(blocks), *spatial, channels))
+    return [x], net.writer.moved("BATCH_TO_SPACE_ND", x, (batch, *sizes, channels), blocks, cuts)
 
 
 def _prelu_layer(net: Network) -> tuple[list[Value], Value]:
@@ -218,9 +248,11 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "MAX_POOL_2D": _unary(lambda net, x: net.pool("MAX_POOL_2D", x)),
     "MEAN": _unary(lambda net, x: net.mean(x, keep=net.draw(st.booleans()))),
     "SUM": _unary(Network.sum),
-    "REDUCE_MAX": _unary(lambda net, x: net.reduce_max(x, keep=net.draw(st.booleans()))),
+    "REDUCE_MAX": _unary(lambda net, x: net.reduce_extreme("REDUCE_MAX", x)),
+    "REDUCE_MIN": _unary(lambda net, x: net.reduce_extreme("REDUCE_MIN", x)),
     "PAD": _unary(lambda net, x: net.pad(x, None)),
     "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
+    "MIRROR_PAD": _unary(Network.mirror_pad),
     "RESHAPE": _unary(lambda net, x: net.reshape(x)),
     "SQUEEZE": _unary(Network.squeeze),
     "EXPAND_DIMS": _unary(Network.expand_dims),
@@ -232,8 +264,12 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "DEPTH_TO_SPACE": _blocks_layer("DEPTH_TO_SPACE"),
     "SPACE_TO_DEPTH": _blocks_layer("SPACE_TO_DEPTH"),
     "UNPACK": _unary(Network.unpack),
+    "SPACE_TO_BATCH_ND": _space_to_batch_layer,
+    "BATCH_TO_SPACE_ND": _batch_to_space_layer,
     "GATHER": _unary(Network.gather),
+    "GATHER_ND": _unary(Network.gather_nd),
     "BROADCAST_TO": _broadcast_layer,
+    "TILE": _unary(Network.tile),
     "REVERSE_V2": _unary(Network.reverse),
     "PACK": _pack_layer,
     "CONCATENATION": _concatenation_layer,

@@ -296,11 +296,32 @@ class Network:
         keep = self.draw(st.booleans())
         return self.writer.mean(x, axes, keep=keep, scale=scale, zero_point=zero_point, kind="SUM")
 
-    def reduce_max(self, x: Value, keep: bool) -> Value:
-        return self.writer.reduce_max(x, self._axes(x), keep=keep)
+    def reduce_extreme(self, kind: str, x: Value) -> Value:
+        """Over any axes, neighbours or not."""
+        axes = self.choice((self._axes(x), (1, 3), (0, -2), (3, 1, 0)))
+        return self.writer.reduce_extreme(kind, x, axes, keep=self.draw(st.booleans()))
 
     def _axes(self, x: Value) -> tuple[int, ...]:
         return self.choice(((1, 2), (1,), (2,), (-1,), (2, 1), (1, 2, 3))) if len(x.shape) == 4 else (1,)
+
+    def mirror_pad(self, x: Value) -> Value:
+        """Along any axes, up to all that there is to mirror."""
+        symmetric = self.draw(st.booleans())
+        most = [n - 1 + symmetric if self.draw(st.booleans()) else 0 for n in x.shape]
+        pairs = [[self.integer(0, n), self.integer(0, n)] for n in most]
+        shape = [n + sum(pair) for n, pair in zip(x.shape, pairs, strict=True)]
+        return self.writer.moved("MIRROR_PAD", x, shape, pairs, Mode=int(symmetric))
+
+    def tile(self, x: Value) -> Value:
+        times = [self.choice((1, 1, 2, 3)) for _ in x.shape]
+        return self.writer.moved("TILE", x, [n * t for n, t in zip(x.shape, times, strict=True)], times)
+
+    def gather_nd(self, x: Value) -> Value:
+        """Of one to all axes, with indices of one or two axes in front."""
+        depth, front = self.integer(1, len(x.shape)), [self.integer(1, 4) for _ in range(self.integer(1, 2))]
+        front = front[: 4 - len(x.shape) + depth] or [1]
+        indices = [self.rng.integers(0, n, front) for n in x.shape[:depth]]
+        return self.writer.moved("GATHER_ND", x, (*front, *x.shape[depth:]), np.stack(indices, axis=-1))
 
     def pad(self, x: Value, value: int | None) -> Value:
         sides = [(0, 0)] + [(self.integer(0, 2), self.integer(0, 3)) for _ in x.shape[1:]]
@@ -346,11 +367,13 @@ class Network:
         return self.writer.slice(x, begin, size)
 
     def gather(self, x: Value) -> Value:
-        """One position, the same one several times, or some at regular distances, in either direction."""
+        """One position, the same one several times, some at regular distances in either direction, or any."""
         axis = self.integer(0, len(x.shape) - 1)
         size = x.shape[axis]
         first, last, step = self.integer(0, size - 1), self.integer(0, size - 1), self.integer(1, 3)
         many = [first] * 3 if first == last else list(range(first, last, step if last > first else -step))
+        if self.draw(st.booleans()):
+            many = self.rng.integers(0, size, self.integer(1, 6)).tolist()
         indices = first if self.draw(st.booleans()) and len(x.shape) > 1 else many
         return self.writer.gather(x, indices, axis - len(x.shape) * self.integer(0, 1))
 

@@ -1,4 +1,4 @@
-"""Many elements become one: pools over windows, MEAN, SUM and REDUCE_MAX over axes."""
+"""Many elements become one: pools over windows; MEAN, SUM, REDUCE_MAX and REDUCE_MIN over axes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
+from pytest_quantcheck.graph.from_tflite.operator import Step, TfliteOperator
 from pytest_quantcheck.graph.from_tflite.windows import sliding_window
-from pytest_quantcheck.graph.model import Mean, Pool, ReduceMax, Requantize
+from pytest_quantcheck.graph.model import Mean, Pool, ReduceMax, Requantize, Slice, Table, Tensor, row_major
 
 
 def pool(op: TfliteOperator) -> Pool:
@@ -40,12 +40,45 @@ def mean(op: TfliteOperator) -> Mean:
     return Mean(axes, input_zero_point, output_zero_point, rule)
 
 
-def reduce_max(op: TfliteOperator) -> ReduceMax:
+def reduce_max(op: TfliteOperator) -> list[Step]:
     """REDUCE_MAX of int8."""
+    return _largest(op, op.input(0), op.output)
+
+
+def reduce_min(op: TfliteOperator) -> list[Step]:
+    """REDUCE_MIN of int8: the largest of the negated values, negated. With the zero point ``-1 - z`` the
+    number ``-1 - x`` stands for what ``x`` stands for, negated, and every int8 has one.
+    """
+    scale, zero_point = op.activation_tensor(op.output)
+    negated = Table(-1 - np.arange(-128, 128))
+    source = op.between(op.input(0).shape, scale, -1 - zero_point)
+    largest = op.between(op.output.shape, scale, -1 - zero_point)
+    return [
+        Step("NEG", negated, (op.input(0),), source),
+        *_largest(op, source, largest),
+        Step(op.summary.kind, negated, (largest,), op.output),
+    ]
+
+
+def _largest(op: TfliteOperator, source: Tensor, output: Tensor) -> list[Step]:
+    """Axes that are not neighbours are brought together first."""
     op.arity(2)
     op.require_dtype(op.input(0), "int8")
     op.require_one_scale((op.input(0), op.output))
-    return ReduceMax(_reduced_axes(op))
+    axes, shape = _reduced_axes(op), source.shape
+    moving = tuple(axis for axis in axes if shape[axis] > 1)
+    between = {axis for axis in range(moving[0], moving[-1]) if shape[axis] > 1} if moving else set()
+    if between <= set(moving):
+        return [Step("REDUCE_MAX", ReduceMax(moving), (source,), output)]
+    order = [*(i for i in range(len(shape)) if i not in axes), *axes]
+    strides = row_major(shape)
+    scale, zero_point = op.per_tensor(source)
+    together = op.between([shape[i] for i in order], scale, zero_point)
+    last = tuple(range(len(shape) - len(axes), len(shape)))
+    return [
+        Step("TRANSPOSE", Slice(0, tuple(strides[i] for i in order)), (source,), together),
+        Step("REDUCE_MAX", ReduceMax(last), (together,), output),
+    ]
 
 
 def _reduced_axes(op: TfliteOperator) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pytest_quantcheck.graph.from_tflite import (
+    batches,
     convolution,
     elementwise,
     functions,
@@ -43,8 +44,10 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...] | list[
     "MEAN": pooling.mean,
     "SUM": pooling.mean,
     "REDUCE_MAX": pooling.reduce_max,
+    "REDUCE_MIN": pooling.reduce_min,
     "PAD": movement.pad,
     "PADV2": movement.pad,
+    "MIRROR_PAD": views.mirror_pad,
     "RESHAPE": movement.reshape,
     "SQUEEZE": movement.reshape,
     "EXPAND_DIMS": movement.reshape,
@@ -56,8 +59,12 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...] | list[
     "DEPTH_TO_SPACE": movement.depth_to_space,
     "SPACE_TO_DEPTH": movement.space_to_depth,
     "UNPACK": movement.unpack,
+    "SPACE_TO_BATCH_ND": batches.space_to_batch,
+    "BATCH_TO_SPACE_ND": batches.batch_to_space,
     "GATHER": views.gather,
+    "GATHER_ND": views.gather_nd,
     "BROADCAST_TO": views.broadcast_to,
+    "TILE": views.tile,
     "REVERSE_V2": views.reverse,
     "PACK": movement.pack,
     "CONCATENATION": movement.concatenation,
@@ -84,8 +91,11 @@ _RULES: dict[str, Callable[[TfliteOperator], Params | tuple[Params, ...] | list[
 }
 
 SUPPORTED = tuple(_RULES)
-NOT_IN_TFLM = frozenset({"GELU", "SQRT", "EXP", "LOG", "RELU_N1_TO_1", "RELU_0_TO_1"})
-"""Operators without an integer kernel in TFLM; their integers are those of LiteRT's reference kernels."""
+NOT_IN_TFLM = frozenset(
+    {"GELU", "SQRT", "EXP", "LOG", "RELU_N1_TO_1", "RELU_0_TO_1", "TILE", "SPACE_TO_BATCH_ND"}
+)
+"""Operators without an integer kernel in TFLM, or with one whose results depend on memory that it never sets;
+their integers are those of LiteRT's reference kernels."""
 
 
 def steps(op: TfliteOperator) -> Sequence[Step]:
@@ -105,6 +115,8 @@ def steps(op: TfliteOperator) -> Sequence[Step]:
 def note(op: TfliteOperator) -> str:
     """What a user should know about an operator that runs, else empty."""
     kind, where = op.summary.kind, f"operator {op.summary.index} ({op.summary.kind})"
+    if kind == "SPACE_TO_BATCH_ND":
+        return f"{where}: TFLM pads with what lies in its memory, LiteRT and we with the zero point"
     if kind in NOT_IN_TFLM:
         return f"{where}: TFLM has no integer kernel for it; LiteRT's reference kernel is followed here"
     if kind == "RELU6" and op.per_tensor(op.input(0)) != op.per_tensor(op.output):

@@ -219,9 +219,41 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda w, x: w.function("RSQRT", x, scale=0.1),
         r"operator 0 \(RSQRT\): its input's zero point is 3; -128 is allowed: no value below 0",
     ),
-    "uneven gather": (
-        lambda w, x: w.gather(x, [0, 1, 3], 1),
-        r"operator 0 \(GATHER\): its indices \[0, 1, 3\] are not evenly spaced; cut the parts out",
+    "indices beyond the input": (
+        lambda w, x: w.moved("GATHER_ND", x, (1, 5, 2), [[0, 4]]),
+        r"operator 0 \(GATHER_ND\): its indices \[\[0, 4\]\] do not lie within \(1, 4\)",
+    ),
+    "indices of more axes than there are": (
+        lambda w, x: w.moved("GATHER_ND", x, (1,), [[0, 0, 0, 0, 0]]),
+        r"operator 0 \(GATHER_ND\): its indices have 5 columns; 1 to 4 are allowed",
+    ),
+    "a mirror longer than the image": (
+        lambda w, x: w.moved("MIRROR_PAD", x, (1, 8, 5, 2), [[0, 0], [4, 0], [0, 0], [0, 0]], Mode=0),
+        r"operator 0 \(MIRROR_PAD\): paddings .* are more than there is to mirror of \(1, 4, 5, 2\)",
+    ),
+    "a mirror of fewer axes": (
+        lambda w, x: w.moved("MIRROR_PAD", x, (1, 4, 5, 3), [[0, 1]], Mode=1),
+        r"operator 0 \(MIRROR_PAD\): paddings \[\[0, 1\]\] do not fit input",
+    ),
+    "tiles of fewer axes": (
+        lambda w, x: w.moved("TILE", x, (1, 4, 5, 4), [2]),
+        r"operator 0 \(TILE\): its multiples \[2\] do not fit input",
+    ),
+    "blocks that do not divide an image": (
+        lambda w, x: w.moved("SPACE_TO_BATCH_ND", x, (4, 2, 2, 2), [2, 2], [[0, 0], [0, 0]]),
+        r"operator 0 \(SPACE_TO_BATCH_ND\): \(4, 5, 2\) is no multiple of its blocks \(2, 2\)",
+    ),
+    "blocks that do not divide a batch": (
+        lambda w, x: w.moved("BATCH_TO_SPACE_ND", x, (1, 8, 5, 2), [2, 1], [[0, 0], [0, 0]]),
+        r"operator 0 \(BATCH_TO_SPACE_ND\): a batch of 1 is no multiple of its blocks \(2, 1\)",
+    ),
+    "blocks of other axes": (
+        lambda w, x: w.moved("BATCH_TO_SPACE_ND", x, (1, 4, 5, 2), [1], [[0, 0]]),
+        r"operator 0 \(BATCH_TO_SPACE_ND\): its blocks \(1,\) do not fit the 4 dimensions",
+    ),
+    "a crop of everything": (
+        lambda w, x: w.moved("BATCH_TO_SPACE_ND", x, (1, 4, 5, 2), [1, 1], [[2, 2], [0, 0]]),
+        r"operator 0 \(BATCH_TO_SPACE_ND\): cuts .* off \(4, 5, 2\), which leaves nothing",
     ),
     "gather behind the end": (
         lambda w, x: w.gather(x, [3, 4], 1),
