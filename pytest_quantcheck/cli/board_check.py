@@ -20,7 +20,8 @@ from pytest_quantcheck.rig.link.line import BASE_BAUD
 from pytest_quantcheck.rig.mlperf.session import MlperfSession
 from pytest_quantcheck.rig.presence import absence
 from pytest_quantcheck.rig.session import BoardSession
-from pytest_quantcheck.rig.spoken import MLPERF_TINY
+from pytest_quantcheck.rig.spoken import MLPERF_TINY, STAI
+from pytest_quantcheck.rig.stai.session import StaiSession
 from pytest_quantcheck.wording import columns, first_line
 
 RATES = (BASE_BAUD, 230400, 460800, 921600)
@@ -32,6 +33,7 @@ _CLOCK_TOLERANCE = 0.01  # an internal RC oscillator of an STM32F4 is trimmed to
 _SAMPLES = 10
 _STEPS = ("lease", "flash", "boot", "link", "counter", "model")
 _USAGE = "usage"
+_FOREIGN: Mapping[str, type[MlperfSession | StaiSession]] = {MLPERF_TINY: MlperfSession, STAI: StaiSession}
 
 Session = TypeVar("Session", bound=LeasedBoard[Any])
 
@@ -102,8 +104,8 @@ def _checked(entry: BoardEntry, args: argparse.Namespace) -> Iterator[Result]:
         "ledger": ledger,
         "deadlines": Deadlines.of_runs(args.run_timeout),
     }
-    if entry.protocol == MLPERF_TINY:
-        with MlperfSession([entry], **options) as theirs:
+    if entry.protocol in _FOREIGN:
+        with _FOREIGN[entry.protocol]([entry], **options) as theirs:
             yield from _ended(ledger, theirs.log, _results(_identity, theirs))
         return
     with BoardSession([entry], storage=args.storage, **options) as session:
@@ -154,14 +156,13 @@ def _bring_up(session: BoardSession) -> Iterator[Result]:
     )
 
 
-def _identity(session: MlperfSession) -> Iterator[Result]:
+def _identity(session: MlperfSession | StaiSession) -> Iterator[Result]:
     began = time.monotonic()
     identity = session.start()
     yield Result("lease", f"{session.entry.name} is ours")
     yield Result(
         "boot",
-        f"{identity.vendor} answers mlperf_tiny, holds {identity.model} ({identity.profile}), "
-        f"after {time.monotonic() - began:.1f} s",
+        f"{identity.introduction}, after {time.monotonic() - began:.1f} s",
     )
 
 

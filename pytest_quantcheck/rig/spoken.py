@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.mlperf.settings import MlperfSettings
+from pytest_quantcheck.rig.stai.settings import StaiSettings
 
-QUANTCHECK, MLPERF_TINY = "quantcheck", "mlperf_tiny"
-PROTOCOLS = (QUANTCHECK, MLPERF_TINY)
+QUANTCHECK, MLPERF_TINY, STAI = "quantcheck", "mlperf_tiny", "stai"
+PROTOCOLS = (QUANTCHECK, MLPERF_TINY, STAI)
+_SETTINGS = {MLPERF_TINY: MlperfSettings.of, STAI: StaiSettings.of}
 
 
 def check_protocol(entry: BoardEntry, where: str) -> None:
@@ -20,7 +22,7 @@ def check_protocol(entry: BoardEntry, where: str) -> None:
         if entry.protocol_settings:
             raise UsageError(
                 f"{where}: [board.protocol_settings] goes with another protocol than {QUANTCHECK!r}; add "
-                f'protocol = "{MLPERF_TINY}" or leave the table out'
+                f'protocol = "{MLPERF_TINY}" or "{STAI}", or leave the table out'
             )
         return
     if entry.firmware != "external" or entry.by_model:
@@ -28,7 +30,7 @@ def check_protocol(entry: BoardEntry, where: str) -> None:
             f"{where}: firmware = {entry.firmware!r} with protocol = {entry.protocol!r}; allowed: external "
             "(the default then): the firmware is somebody else's, and is on the board already"
         )
-    MlperfSettings.of(entry)
+    _SETTINGS[entry.protocol](entry)
 
 
 def check_pool(boards: Sequence[BoardEntry]) -> None:

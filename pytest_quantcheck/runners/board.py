@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from typing import overload
 
@@ -23,10 +22,10 @@ from pytest_quantcheck.rig.messages.run import OperatorResult
 from pytest_quantcheck.rig.protocols.metered import HIGH, INSTRUCTIONS, LOW, Metered
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, Inference
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.device import Device, Effort
+from pytest_quantcheck.runners.device import Device
 from pytest_quantcheck.runners.estimate import Estimate, widened
+from pytest_quantcheck.runners.on_board import OnBoard
 from pytest_quantcheck.runners.run import Footprint, OperatorRecord, Run, Vectors
-from pytest_quantcheck.wording import first_line
 
 EXACT_RUNTIMES = ("quantcheck", "tflm")
 """Runtimes that promise the integers of TFLM's kernels."""
@@ -60,7 +59,7 @@ _MAKERS: Mapping[str, ArtefactMaker] = {
 }
 
 
-class BoardRunner:
+class BoardRunner(OnBoard[BoardSession]):
     """A ``Runner`` on the board of ``session``, which is leased and brought up where need be.
 
     ``makers`` adds ways to make what a runtime takes, by the artefact's name in HELLO: one of a
@@ -68,18 +67,10 @@ class BoardRunner:
     ``ImageError``, and ``UsageError`` for a runtime whose artefact none of them makes.
     """
 
-    name = "board"
-
     def __init__(self, session: BoardSession, *, makers: Mapping[str, ArtefactMaker] | None = None) -> None:
-        self.session = session
+        super().__init__(session)
         self._makers = {**_MAKERS, **(makers or {})}
         self._made: tuple[str, BoardArtefact] | None = None
-        self._told = replace(session.statistics), len(session.ledger.faults)
-
-    @property
-    def target(self) -> str:
-        """The target of the session's board."""
-        return self.session.target
 
     @property
     def runtime(self) -> str:
@@ -117,7 +108,7 @@ class BoardRunner:
                 firmware=hello.firmware_bytes or None,
             ),
             device=self._device(hello),
-            effort=self._effort(),
+            effort=self.effort(session.device.link.statistics.summary()),
             log=str(session.log),
             estimate=cache(lambda: self._estimate_if_open(model, [each[0] for each in inputs])),
         )
@@ -212,18 +203,6 @@ class BoardRunner:
             clock_hz=hello.clock_hz,
             unit=hello.unit,
             storage=hello.place.name.lower(),
-        )
-
-    def _effort(self) -> Effort:
-        """Retries, the faults behind them, and erased sectors since the last run: a pass hides none."""
-        session, (before, known) = self.session, self._told
-        now, faults = session.statistics, session.ledger.faults
-        self._told = replace(now), len(faults)
-        return Effort(
-            retries=now.retries - before.retries,
-            faults=tuple(first_line(each) for each in faults[known:] if each.board == session.entry.name),
-            erased_sectors=now.erased_sectors - before.erased_sectors,
-            link=session.device.link.statistics.summary(),
         )
 
 

@@ -11,14 +11,16 @@ from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.leased import LeaseOptions
 from pytest_quantcheck.rig.mlperf.session import MlperfSession
 from pytest_quantcheck.rig.session import BoardSession
-from pytest_quantcheck.rig.spoken import MLPERF_TINY
+from pytest_quantcheck.rig.spoken import MLPERF_TINY, STAI
+from pytest_quantcheck.rig.stai.session import StaiSession
 from pytest_quantcheck.runners.board import ArtefactMaker, BoardRunner
 from pytest_quantcheck.runners.mlperf import MlperfRunner
+from pytest_quantcheck.runners.stai import StaiRunner
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-AnyBoard = Union[BoardRunner, MlperfRunner]
+AnyBoard = Union[BoardRunner, MlperfRunner, StaiRunner]
 
 
 def board_runner(
@@ -34,8 +36,11 @@ def board_runner(
     ``storage`` and ``cache`` as of ``BoardSession``, ``makers`` as of ``BoardRunner``, ``options`` as of
     ``LeaseOptions``.
     """
-    if pool and pool[0].protocol == MLPERF_TINY:
+    protocol = pool[0].protocol if pool else ""
+    if protocol == MLPERF_TINY:
         return MlperfRunner(MlperfSession(pool, **options))
+    if protocol == STAI:
+        return StaiRunner(StaiSession(pool, **options))
     return BoardRunner(BoardSession(pool, storage=storage, cache=cache, **options), makers=makers)
 
 
@@ -44,6 +49,6 @@ def own_board(runner: AnyBoard, doing: str) -> BoardRunner:
     if isinstance(runner, BoardRunner):
         return runner
     raise UsageError(
-        f"board {runner.session.pool[0].name} speaks mlperf_tiny, which cannot do this: {doing}; "
+        f"board {runner.session.pool[0].name} speaks {runner.PROTOCOL}, which cannot do this: {doing}; "
         "take a board with the firmware of pytest-quantcheck"
     )

@@ -12,38 +12,30 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_quantcheck.data.dataset import Samples
-from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.formats.summary import TensorSummary
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.mlperf.device import Identity, Scores
 from pytest_quantcheck.rig.mlperf.session import MlperfSession
 from pytest_quantcheck.rig.mlperf.settings import FLOAT, PICTURE, MlperfSettings
+from pytest_quantcheck.rig.spoken import MLPERF_TINY
 from pytest_quantcheck.runners import prepare
-from pytest_quantcheck.runners.device import MICROSECOND_CLOCK, Device, Effort
-from pytest_quantcheck.runners.estimate import Estimate
+from pytest_quantcheck.runners.device import MICROSECOND_CLOCK, Device
+from pytest_quantcheck.runners.on_board import OnForeignBoard
 from pytest_quantcheck.runners.run import Run, Vectors
-from pytest_quantcheck.wording import clipped, first_line
+from pytest_quantcheck.wording import clipped
 
 _HALF_DIGIT = 0.0005  # of three decimals
 _SLACK = 2.0**-22  # of a score: the device and this host compute it in float32
 
 
-class MlperfRunner:
+class MlperfRunner(OnForeignBoard[MlperfSession]):
     """A ``Runner`` on the board of ``session``. Raises ``RigFault``, and ``UsageError`` for a model that the
     protocol cannot feed or whose outputs it does not give.
     """
 
-    name = "board"
-
-    def __init__(self, session: MlperfSession) -> None:
-        self.session = session
-        self._told = session.statistics.retries, len(session.ledger.faults)
-
-    @property
-    def target(self) -> str:
-        """The target of the session's board."""
-        return self.session.target
+    PROTOCOL = MLPERF_TINY
 
     @property
     def runtime(self) -> str:
@@ -76,17 +68,9 @@ class MlperfRunner:
                 clock_hz=MICROSECOND_CLOCK,
                 unit="microseconds",
             ),
-            effort=self._effort(),
+            effort=self.effort(),
             log=str(session.log),
         )
-
-    def estimate(self, model: QuantizedModel, inputs: Sequence[Array], target: str = "") -> Estimate | None:  # noqa: ARG002
-        """None: the board has no model of cycles."""
-        return None
-
-    def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:  # noqa: ARG002
-        """``UsageError``: the protocol has no such command."""
-        raise UsageError("the protocol mlperf_tiny cannot return the output of one operator")
 
     def _kind(self, identity: Identity) -> str:
         return MlperfSettings.of(self.session.entry).samples_of(identity.model)
@@ -96,7 +80,7 @@ class MlperfRunner:
         tensors, sizes = prepare.summary_of(model.artefact).output_tensors, _sizes(model)
         for each in results:
             if len(each.results) != sum(sizes):
-                raise self._fault(
+                raise self.fault(
                     f"the model under test has {sum(sizes)} output values, the device gave "
                     f"{len(each.results)}: it holds another model, or gives a score of its own (ad01 does)"
                 )
@@ -114,7 +98,7 @@ class MlperfRunner:
             return scores.astype(np.float32)
         if not (finite := np.isfinite(scores)).all():
             sample, at = np.argwhere(~finite)[0]
-            raise self._fault(
+            raise self.fault(
                 f"result {at} is {scores[sample, at]}, which no {tensor.dtype} means: {_line(scores[sample])}"
             )
         raw = prepare.on_grid(tensor, scores)
@@ -122,7 +106,7 @@ class MlperfRunner:
         far = np.abs(scores - meant) > _HALF_DIGIT + _SLACK * (1 + np.abs(scores))
         if far.any():
             sample, at = np.argwhere(far)[0]
-            raise self._fault(
+            raise self.fault(
                 f"result {at} is {scores[sample, at]:.6g}, which no {tensor.dtype} of the output "
                 f"{clipped(tensor.name, 40)!r} means (scale {tensor.scales[0]:.6g}; the nearest means "
                 f"{meant[sample, at]:.6g}): {_line(scores[sample])}\n"
@@ -131,19 +115,6 @@ class MlperfRunner:
                 "float model are compared with a model whose outputs are float32 (--output-type float32)"
             )
         return raw
-
-    def _fault(self, reason: str) -> RigFault:
-        return RigFault("protocol", reason, board=self.session.entry.name, log=str(self.session.log))
-
-    def _effort(self) -> Effort:
-        session, (before, known) = self.session, self._told
-        self._told = session.statistics.retries, len(session.ledger.faults)
-        return Effort(
-            retries=session.statistics.retries - before,
-            faults=tuple(
-                first_line(each) for each in session.ledger.faults[known:] if each.board == session.entry.name
-            ),
-        )
 
 
 def _sizes(model: QuantizedModel) -> list[int]:

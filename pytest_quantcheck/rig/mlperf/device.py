@@ -29,6 +29,11 @@ class Identity:
     profile: str
     model: str
 
+    @property
+    def introduction(self) -> str:
+        """For people."""
+        return f"{self.vendor} answers mlperf_tiny, holds {self.model} ({self.profile})"
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -7,22 +7,25 @@ what the inventory expects.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.foreign_board import ForeignBoard
 from pytest_quantcheck.rig.leased import LeasedBoard, LeaseOptions
 from pytest_quantcheck.rig.mlperf.device import Identity, MlperfDevice, Scores
 from pytest_quantcheck.rig.mlperf.settings import MlperfSettings
 from pytest_quantcheck.rig.open_board import OpenBoard
+from pytest_quantcheck.rig.protocols.transport import Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class MlperfBoard(OpenBoard):
+class MlperfBoard(ForeignBoard[MlperfDevice, Identity]):
     """A board whose firmware answers ``name%`` and ``profile%``."""
 
+    ASKING = "ask name and profile"
     REMEDIES: ClassVar[Mapping[str, str]] = {
         **OpenBoard.REMEDIES,
         "link": "look at console wiring, ground and baud (the inventory's: this protocol agrees on none)",
@@ -31,70 +34,17 @@ class MlperfBoard(OpenBoard):
         "crash": "its power may be weak, or opening the port resets it; the serial log has what went before",
     }
 
-    def __init__(self, entry: BoardEntry, **how: Any) -> None:
-        """Arguments as of ``OpenBoard``."""
-        self._device: MlperfDevice | None = None
-        self._identity: Identity | None = None
-        super().__init__(entry, **how)
-
-    @property
-    def device(self) -> MlperfDevice:
-        """Its commands."""
-        assert self._device is not None, "bring_up() comes first"
-        return self._device
-
-    @property
-    def identity(self) -> Identity:
-        """Who answered."""
-        assert self._identity is not None, "bring_up() comes first"
-        return self._identity
-
-    def bring_up(self) -> None:
-        """Ask who is there; restart a silent board once."""
-        if self._device is not None:
-            return
-        try:
-            self._connect(self.deadlines.reset)
-        except RigFault as fault:
-            if fault.kind != "link":
-                raise
-            self.restart()
-            self._connect(self.deadlines.boot)
-
-    def restart(self, *, power: bool = False) -> None:
-        """As ``OpenBoard``; a board that nobody here can restart is asked again as it is."""
-        try:
-            super().restart(power=power)
-        except RigFault as fault:
-            self.log.note(f"not restarted: {fault.reason}")
-            self.disconnect()
-
-    def disconnect(self) -> None:
-        """Close the console."""
-        self._device = None
-        super().disconnect()
-
-    def _connect(self, seconds: float) -> None:
-        transport = self.open_console()
-        try:
-            with self.stage("ask name and profile"):
-                if hasattr(transport, "baudrate"):
-                    transport.baudrate = self.entry.baud
-                device = MlperfDevice(transport, self.log, self.deadlines)
-                self._identity = device.identify(silence=seconds)
-                self._check_model(self._identity)
-        except BaseException:
-            self.disconnect()
-            raise
-        self._device = device
-
-    def _check_model(self, identity: Identity) -> None:
+    def asked(self, transport: Transport, seconds: float) -> tuple[MlperfDevice, Identity]:
+        """As ``ForeignBoard``; the model it names must be the inventory's."""
+        device = MlperfDevice(transport, self.log, self.deadlines)
+        identity = device.identify(silence=seconds)
         wanted = MlperfSettings.of(self.entry).model
         if wanted and identity.model != wanted:
             raise RigFault(
                 "protocol",
                 f"the device says it holds {identity.model!r}, the inventory expects model = {wanted!r}",
             )
+        return device, identity
 
 
 class MlperfSession(LeasedBoard[MlperfBoard]):
@@ -105,7 +55,7 @@ class MlperfSession(LeasedBoard[MlperfBoard]):
 
     def start(self) -> Identity:
         """Lease a board and ask who is there. Harmless when repeated."""
-        self._guarded(lambda: None)
+        self.begin()
         return self.connection.identity
 
     def infer(self, samples: Sequence[bytes], *, outputs: int) -> list[Scores]:

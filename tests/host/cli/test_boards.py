@@ -9,6 +9,7 @@ from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import demo_models
 from tests.labgrid_farm import labgrid_farm
 from tests.mlperf_device import MlperfTinyDevice
+from tests.stai_device import Edge, StaiTestDevice
 
 pytestmark = pytest.mark.host
 
@@ -84,6 +85,18 @@ def test_check_all_ends_in_a_table_of_all_boards(lab, tmp_path, capsys):
         ["theirs", "ok", "-", "ok", "-", "-", "-", "yes"],
         ["gone", "-", "-", "-", "FAIL", "-", "-", "no"],
     ]
+    device.close()
+
+
+@pytest.mark.parametrize("name", ["network", "net\x1b[31m"])
+def test_a_board_of_st_is_introduced(lab, capsys, name):
+    edge = Edge("x", "int8", 4)
+    device = StaiTestDevice(lambda given: given, [edge], [edge], name=name)
+    lab(THEIRS.format(name="theirs", port=device.url).replace("mlperf_tiny", "stai"))
+    assert main(["boards", "--check", "theirs", "--rig", "boards.toml"]) == 0
+    shown = name.replace("\x1b", r"\x1b")
+    told = f"an STM32 (device id 0x450, 480 MHz) answers stai 3.2, holds {shown} (X-CUBE-AI 10.2.0, signature"
+    assert told in capsys.readouterr().out
     device.close()
 
 

@@ -250,6 +250,7 @@ def test_a_board_of_another_protocol_has_external_firmware(boards_toml):
         ('"20"', '"2e3"', "iterations = '2e3'"),
         ("iterations", "samples", "samples = '20'; allowed: raw, uint8, float32"),
         ("[board.prot", 'firmware = "quantcheck"\n[board.prot', "allowed: external"),
+        ("mlperf_tiny", "stai", "model = 'kws01' is not known to the protocol stai; allowed: network"),
     ],
 )
 def test_a_wrong_word_about_another_protocol_is_named(boards_toml, old, new, words):
@@ -257,6 +258,16 @@ def test_a_wrong_word_about_another_protocol_is_named(boards_toml, old, new, wor
         inventory.read(boards_toml(THEIRS.replace(old, new)))
     assert words in str(caught.value)
     assert "theirs" in str(caught.value)
+
+
+def test_a_board_of_st_needs_a_version_that_is_known(boards_toml):
+    text = THEIRS.replace("mlperf_tiny", "stai").replace(
+        'model = "kws01"\niterations = "20"', 'version = "{}"'
+    )
+    (entry,) = inventory.read(boards_toml(text.format("3.1")))
+    assert (entry.protocol, entry.firmware) == ("stai", "external")
+    with pytest.raises(UsageError, match=r"version = '3.0'; allowed: 3.1, 3.2"):
+        inventory.read(boards_toml(text.format("3.0")))
 
 
 def test_boards_of_one_target_speak_alike(boards_toml):
