@@ -20,6 +20,7 @@ from pytest_quantcheck.cli import main
 from pytest_quantcheck.errors import CombinationError, ModelError, QuantizationError, UsageError
 from pytest_quantcheck.workflows.espdl import Calibrator, Evaluator, optimize_fp_model
 from pytest_quantcheck.workflows.espdl.table import Table, read_table, write_table
+from tests.espdl_headers import write_headers
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -54,25 +55,6 @@ Reshape layer name: sequential/flatten/Reshape, output_exponent: -15
 Gemm layer name: fused_gemm_0, output_exponent: -11
 Gemm layer name: fused_gemm_1, output_exponent: -10
 Gemm layer name: fused_gemm_2, output_exponent: -9
-"""
-STUB = """#pragma once
-#include <stdint.h>
-#include <vector>
-namespace dl {
-typedef enum { Linear, ReLU, LeakyReLU, PReLU } activation_type_t;
-template <typename T> struct Filter {
-  Filter(const T *, const int, const std::vector<int>, const std::vector<int>) {}
-  Filter(const T *, const int8_t *, const int, const std::vector<int>, const std::vector<int>) {}
-};
-template <typename T> struct Bias {
-  Bias(const T *, const int, const std::vector<int>) {}
-  Bias(const T *, const int8_t *, const int, const std::vector<int>) {}
-};
-template <typename T> struct Activation {
-  Activation(const activation_type_t) {}
-  Activation(const activation_type_t, const T *, const int, const std::vector<int>) {}
-};
-}
 """
 
 
@@ -174,7 +156,7 @@ def test_the_quantized_model_is_as_good_and_its_files_compile(
 
 
 def _compiles(folder: Path) -> None:
-    (folder / "dl_constant.hpp").write_text(STUB)
+    write_headers(folder)
     command = ["g++", "-std=c++11", "-Wall", "-Werror", "-I.", "-c", "coefficients.cpp", "-o", "made.o"]
     subprocess.run(command, cwd=folder, check=True)
 
