@@ -1,6 +1,7 @@
 # make demo     quantized networks on two virtual boards, one table
 # make test     the whole test suite, host and virtual boards
-# make firmware rebuilds the firmware images that ship inside rigs/
+# make firmware rebuilds the firmware images that ship inside rigs/, and the descriptions of make packages
+# make packages describes firmware/ to CMake, ESP-IDF, Zephyr, PlatformIO, Arduino and CMSIS-Pack
 # make fuzz     hostile images and hostile lines for FUZZ_SECONDS (1800), under sanitizers
 # make mutants  small mistakes in the arithmetic, each of which a test must catch
 # make models trains the conformance models again; make table measures them: the table of README.md
@@ -21,7 +22,7 @@ JOBS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 # the tests start hundreds of Python processes: what one has compiled, the next one need not
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test fuzz firmware bench models table mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
+.PHONY: help demo test fuzz firmware packages bench models table mutants lint setup-demo setup-dev setup-fuzz clean faults hostile \
         catalogue extras labgrid
 
 help:
@@ -40,8 +41,11 @@ fuzz: FUZZ_SECONDS ?= 1800
 fuzz: setup-fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) -m tests.firmware.fuzz
 
-firmware: setup-dev
+firmware: setup-dev packages
 	@$(MAKE) -s -C firmware PYTHON=$(abspath $(PYTHON)) release
+
+packages:
+	@python3 firmware/packages.py write
 
 models: setup-dev
 	@$(PYTHON) -m conformance_models
@@ -78,6 +82,7 @@ lint: setup-dev
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+	@$(PYTHON) firmware/packages.py check
 	@$(MAKE) -s -C firmware PYTHON=$(abspath $(PYTHON)) lint
 
 clean:

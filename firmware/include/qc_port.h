@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct {
   const char *board; /* the firmware's idea of its board family: "stm32f4", "esp32c3", "posix" */
   const char *chip;  /* "STM32F405", "ESP32-C3", ... as found at run time */
@@ -67,5 +71,9 @@ void qc_harness_crash(uint32_t cause, uint32_t pc, uint32_t address, uint32_t li
 
 /* The harness. Ports call it from main() after start-up code; it calls qc_port_init itself. */
 void qc_harness_main(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,10 @@
 
 #include "qc_status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { /* data types of inputs, outputs and operator outputs, as in the image format */
        QC_INT8 = 0,
        QC_UINT8 = 1,
@@ -69,5 +73,9 @@ struct qc_runtime {
 
 /* The runtime of this firmware, one per firmware, never NULL. Each runtime implements it. */
 qc_runtime_t *qc_harness_runtime(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
