@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 REASONS: dict[str, str] = {
+    "firmware/engine/kernels/qc_columns.c: paired_by_2: * (k & ~15u) -> * (k & ~14u)": (
+        "the length of a column is a multiple of 4, so that both leave the same bits"
+    ),
     "firmware/engine/kernels/qc_conv2d_s8.c: is_direct: && w->pad_top == 0 && w->pad_left == "
     "-> && w->pad_top == (-1) && w->pad_left ==": (
         "pixels are then copied to columns that could be read where they lie: slower, the same sums"

@@ -40,6 +40,7 @@ C_TESTS = (
     ENGINE + "test_network.py",
     ENGINE + "test_rare_values.py",
     ENGINE + "test_zero_points.py",
+    ENGINE + "test_paired_weights.py",
     ENGINE + "test_ratio_rule.py",
     ENGINE + "test_properties.py",
     ENGINE + "test_differential.py",

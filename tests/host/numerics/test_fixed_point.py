@@ -256,3 +256,30 @@ def test_shifts_that_are_not_defined_are_refused(multiply, first: int, last: int
     for shift in (first - 1, last + 1):
         with pytest.raises(ValueError, match=f"shift is .*{shift}.* from {first} to {last}"):
             multiply([1, 1], 1 << 30, [0, shift])
+
+
+def inverse_square_root(x: int) -> tuple[int, int]:
+    """``GetInvSqrtQuantizedMultiplierExp`` of TFLite, for one number below 2**29."""
+    if x <= 1:
+        return fp.INT32_MAX, 0
+    pairs = (32 - x.bit_length() - 1) // 2 - 1
+    fixed = (x << 2 * pairs) >> 1  # Q3.28, from 1/4 up to 1
+    half = (fixed + 1) >> 1
+    root = 1 << 28
+    for _ in range(5):
+        cubed = doubling_high_mul(doubling_high_mul(root, root), root) << 6
+        root = (doubling_high_mul(3 << 27, root) - doubling_high_mul(half, cubed)) << 3
+    root = doubling_high_mul(root, 1518500250)
+    shift = 11 - pairs
+    return (root << -shift, 0) if shift < 0 else (root, -shift)
+
+
+@pytest.mark.parametrize(
+    "numbers", [range(1, 1000), [1 << bit for bit in range(29)], [(1 << bit) - 1 for bit in range(1, 30)]]
+)
+def test_reciprocal_square_roots_are_those_of_the_source(numbers: list[int]) -> None:
+    multiplier, shift = fp.reciprocal_square_root(np.asarray(numbers))
+    found = list(zip(multiplier.tolist(), shift.tolist(), strict=True))
+    assert found == [inverse_square_root(x) for x in numbers]
+    real = multiplier / 2.0**31 * 2.0**shift * np.sqrt(np.asarray(numbers, float))
+    assert np.abs(real - 1).max() < 2e-6
