@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         summary = read_summary(artefact)
     except ModelError as error:
         raise ModelError(f"{args.model}: {error}") from error
-    _refuse_float(summary, args.model)
+    if not _is_of_another_form(artefact):
+        _refuse_float(summary, args.model)
     print(f"{args.model}: {size} bytes")
     _describe(summary)
     findings, image = examine(artefact, memory)
@@ -85,9 +86,12 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
     from pytest_quantcheck.graph.read import read_graph
     from pytest_quantcheck.image.compile import compile_image
     from pytest_quantcheck.quantizers.audit.audit import audit
+    from pytest_quantcheck.quantizers.audit.onnx import OTHER_FORM
     from pytest_quantcheck.workflows.obstacles import obstacles
 
     findings = list(audit(artefact))
+    if any(finding.code == OTHER_FORM for finding in findings):
+        return findings, None
     try:
         graph = read_graph(artefact)
         image = compile_image(graph)
@@ -121,6 +125,15 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"there is no model file {path}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
+
+
+def _is_of_another_form(artefact: bytes) -> bool:
+    """Quantized, but not as it could run: the audit says how."""
+    from pytest_quantcheck.formats.detect import is_onnx
+    from pytest_quantcheck.formats.onnx import parse
+    from pytest_quantcheck.formats.onnx_form import other_form
+
+    return is_onnx(artefact) and other_form(parse(artefact).graph) is not None
 
 
 def _refuse_float(summary: Summary, path: Path) -> None:

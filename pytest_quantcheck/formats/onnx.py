@@ -155,6 +155,12 @@ def value_type(info: Any) -> tuple[tuple[int | str, ...], str]:
     return shape, dtype
 
 
+def edge_type(info: Any) -> tuple[tuple[int | str, ...], str]:
+    """As ``value_type``, with an open batch read as 1: a microcontroller runs one sample at a time."""
+    shape, dtype = value_type(info)
+    return (1, *shape[1:]) if shape and isinstance(shape[0], str) else shape, dtype
+
+
 def graph_inputs(graph: Any) -> list[Any]:
     """What a user feeds: older files list their initializers among the inputs."""
     known = {tensor.name for tensor in graph.initializer}
@@ -227,7 +233,7 @@ def _summary(model: Any) -> Summary:
     graph = model.graph
     values = constants(graph)
     quantization = quantization_of(graph, values)
-    stated = {info.name: value_type(info) for info in (*graph_inputs(graph), *graph.output)}
+    stated = {info.name: edge_type(info) for info in (*graph_inputs(graph), *graph.output)}
     names = dict.fromkeys([*stated, *values])
     for node in graph.node:
         names.update(dict.fromkeys(name for name in (*node.input, *node.output) if name))

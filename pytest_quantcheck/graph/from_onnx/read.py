@@ -18,6 +18,7 @@ from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.formats.onnx import (
     attributes,
     damage_told,
+    edge_type,
     graph_inputs,
     in_order,
     kind_of,
@@ -26,6 +27,7 @@ from pytest_quantcheck.formats.onnx import (
     parse,
     value_type,
 )
+from pytest_quantcheck.formats.onnx_form import other_form
 from pytest_quantcheck.graph.from_onnx.attributes import unread
 from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED, translate
 from pytest_quantcheck.graph.from_onnx.translation import Translation
@@ -63,6 +65,8 @@ def _translation(data: bytes) -> Translation:
             f"model, {MIN_OPSET}), or quantize the float model with quantcheck quantize"
         )
     with damage_told():
+        if form := other_form(model.graph):
+            raise UnsupportedOperatorError(str(form))
         t = Translation(model.graph, _arithmetic(model))
         _run(t)
     return t
@@ -96,7 +100,7 @@ def _run(t: Translation) -> None:
 
 
 def _input(t: Translation, info: Any) -> None:
-    shape, dtype = value_type(info)
+    shape, dtype = edge_type(info)
     sizes = tuple(n for n in shape if isinstance(n, int) and n > 0)
     if len(sizes) != len(shape):
         raise UnsupportedOperatorError(f"input '{info.name}' has the shape {shape}; sizes must be known")

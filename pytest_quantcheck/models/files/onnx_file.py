@@ -27,16 +27,12 @@ from pytest_quantcheck.formats.onnx import (
     parse,
     value_type,
 )
+from pytest_quantcheck.formats.onnx_form import other_form
 from pytest_quantcheck.wording import first_line
 
 QUANTIZED_KINDS = (
     "QuantizeLinear",
     "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
-    "ConvInteger",
-    "MatMulInteger",
 )
 MAX_DEPTH = 100  # of functions that call functions
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
@@ -201,6 +197,8 @@ def _widen(onnx: Any, graph: Any) -> None:
 def _check_operators(graph: Any) -> None:
     """Names what cannot be done, all of it, before any library fails at the first."""
     onnx = load_onnx()
+    if form := other_form(graph):
+        raise ModelError(f"not a float model. {form}")
     where: dict[str, str] = {}
     for position, node in enumerate(graph.node):
         where.setdefault(kind_of(node), f"operator {position}" + (f" ('{node.name}')" if node.name else ""))

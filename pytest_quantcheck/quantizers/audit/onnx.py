@@ -24,14 +24,17 @@ from pytest_quantcheck.formats.onnx import (
     quantization_of,
     value_type,
 )
+from pytest_quantcheck.formats.onnx_form import other_form
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
 from pytest_quantcheck.formats.tflite_weights import CHANNEL_AXIS
 from pytest_quantcheck.graph.from_onnx.read import read_onnx
+from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Tensor
 from pytest_quantcheck.quantizers.audit.findings import another_edge_type, another_granularity, wrong_scales
 from pytest_quantcheck.quantizers.audit.values import another_scheme, audit_values
 from pytest_quantcheck.quantizers.config import QuantConfig
 
+OTHER_FORM = "other_form"
 QDQ = ("QuantizeLinear", "DequantizeLinear")
 FUSED = ("Relu", "Clip")  # between an operator and its QuantizeLinear: a clamp of the integers
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -44,7 +47,10 @@ def audit_onnx(artefact: bytes, config: QuantConfig | None = None) -> tuple[Find
     Raises ``ModelError`` when the bytes are no ONNX model.
     """
     with damage_told():
-        file = _File(parse(artefact).graph)
+        graph = parse(artefact).graph
+        if form := other_form(graph):
+            return (Finding("error", OTHER_FORM, *form),)
+        file = _File(graph)
         findings = [*_custom(file), *_float_operators(file), *_parameters(file)]
         if not findings:
             findings += _values(file, artefact)
@@ -71,7 +77,8 @@ class _File:
 
     def where(self, node: Any) -> str:
         """How findings name one of ``nodes``."""
-        return f"operator {self._positions[id(node)]} ({kind_of(node)})"
+        name = f" '{node.name}'" if node.name else ""
+        return f"operator {self._positions[id(node)]} ({kind_of(node)}{name})"
 
 
 def _custom(file: _File) -> Iterator[Finding]:
@@ -90,33 +97,36 @@ def _float_operators(file: _File) -> Iterator[Finding]:
         kind = kind_of(node)
         if kind in (*QDQ, "Constant"):
             continue
-        if not (_reads_integers(file, node) and _gives_integers(file, node)):
-            yield Finding(
-                "error",
-                "float_operator",
-                f"{file.where(node)} computes in float.",
-                "onnxruntime's quantizer has no integer version of it; take a layer that it knows.",
-            )
+        if missing := [*_float_inputs(file, node), *_float_outputs(file, node)]:
+            without = ", ".join(f"'{name}'" for name in dict.fromkeys(missing))
+            remedy = "onnxruntime's quantizer has no integer version of it; take a layer that it knows."
+            if kind in SUPPORTED:
+                remedy = "Quantize again without leaving it out (nodes_to_exclude, op_types_to_quantize)."
+            told = f"{file.where(node)} computes in float: {without} without a scale."
+            yield Finding("error", "float_operator", told, remedy)
 
 
-def _reads_integers(file: _File, node: Any) -> bool:
-    """Every input that is no constant comes from a DequantizeLinear, or from the operator a clamp follows."""
-    for name in node.input:
+def _float_inputs(file: _File, node: Any) -> Iterator[str]:
+    """Inputs that are no constants, and come neither from a DequantizeLinear nor from the operator that a
+    clamp follows; of a layer with weights those, too.
+    """
+    for place, name in enumerate(node.input):
         maker = file.makers.get(name)
-        if not name or name in file.values or (maker is not None and maker.op_type == "DequantizeLinear"):
+        weights = kind_of(node) in WEIGHTED and place == 1
+        if not name or (name in file.values and not weights):
+            continue
+        if maker is not None and maker.op_type == "DequantizeLinear":
             continue
         if maker is None or kind_of(node) not in FUSED or len(file.readers[name]) != 1:
-            return False
-    return True
+            yield name
 
 
-def _gives_integers(file: _File, node: Any) -> bool:
+def _float_outputs(file: _File, node: Any) -> Iterator[str]:
     for name in node.output:
         readers = file.readers.get(name, [])
         fused = len(readers) == 1 and kind_of(readers[0]) in FUSED
         if name in file.outputs or not (fused or all(r.op_type == "QuantizeLinear" for r in readers)):
-            return False
-    return True
+            yield name
 
 
 def _parameters(file: _File) -> Iterator[Finding]:

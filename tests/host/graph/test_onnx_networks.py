@@ -271,7 +271,7 @@ def test_an_operator_at_the_input_that_has_no_integer_version_is_named(tmp_path:
     net = Net(1)
     content = net.model({pointwise(net, net.op("Sin", net.input("x", 1, 3, 6, 5)), 4, 3): (1, 4, 6, 5)})
     data = Samples(np.random.default_rng(5).normal(size=(20, 3, 6, 5)).astype(np.float32))
-    with pytest.raises(QuantizationError, match=r"operator 0 \(Sin\) computes in float"):
+    with pytest.raises(QuantizationError, match=r"operator 0 \(Sin.*\) computes in float"):
         quantize(content, QuantConfig(quantizer="onnx"), data, cache=Cache(tmp_path))
 
 
