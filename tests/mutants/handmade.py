@@ -45,6 +45,7 @@ DEPTHWISE = KERNELS + "qc_depthwise_conv2d_s8.c"
 DENSE = KERNELS + "qc_fully_connected_s8.c"
 DEQUANTIZE = KERNELS + "qc_dequantize_f32.c"
 ELEMENTWISE = KERNELS + "qc_elementwise.c"
+SUMS_END = "p->output_shift);\n  return "  # of what ends in a sum's output
 MAX_POOL = KERNELS + "qc_max_pool_s8.c"
 MEAN = KERNELS + "qc_mean_s8.c"
 PAD = KERNELS + "qc_pad.c"
@@ -121,8 +122,8 @@ PATCHES = (
         "ADD casts, then clamps",
         "cast before clip",
         ELEMENTWISE,
-        "qc_clamp(qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max)",
-        "qc_clamp((int8_t)qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max)",
+        SUMS_END + "qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
+        SUMS_END + "qc_clamp((int8_t)qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
     ),
     Patch(
         "the packed saturation wraps",
@@ -510,8 +511,8 @@ PATCHES = (
         "ADD adds the zero point behind the clamp",
         "clamp in the wrong place",
         ELEMENTWISE,
-        "qc_clamp(qc_add_zero_point(z, p->output_zero_point), p->act_min, p->act_max)",
-        "qc_add_zero_point(qc_clamp(z, p->act_min, p->act_max), p->output_zero_point)",
+        SUMS_END + "qc_clamp(qc_add_zero_point(y, p->output_zero_point), p->act_min, p->act_max)",
+        SUMS_END + "qc_add_zero_point(qc_clamp(y, p->act_min, p->act_max), p->output_zero_point)",
     ),
     Patch(
         "CONCATENATION drops its activation",
@@ -524,8 +525,15 @@ PATCHES = (
         "SUB adds",
         "wrong sign",
         ELEMENTWISE,
-        "return sum(params, a, b, -1);",
-        "return sum(params, a, b, 1);",
+        "scaled[0] - scaled[1]);\n}",
+        "scaled[0] + scaled[1]);\n}",
+    ),
+    Patch(
+        "SQUARED_DIFFERENCE squares the sum",
+        "wrong sign",
+        ELEMENTWISE,
+        "uint32_t difference = scaled[0] - scaled[1];",
+        "uint32_t difference = scaled[0] + scaled[1];",
     ),
     Patch("SUB adds where it has tables", "wrong sign", ADD, "subtract ? -2 : 2", "subtract ? 2 : 2"),
     Patch(
