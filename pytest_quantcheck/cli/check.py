@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage | None]:
     """The audit's findings and those of the target, and the device image where one can be made."""
+    from pytest_quantcheck.graph.folding import without_dead_channels
     from pytest_quantcheck.graph.read import read_graph
     from pytest_quantcheck.image.compile import compile_image
     from pytest_quantcheck.quantizers.audit.audit import audit
@@ -94,7 +95,7 @@ def examine(artefact: bytes, memory: Memory) -> tuple[list[Finding], DeviceImage
         return findings, None
     try:
         graph = read_graph(artefact)
-        image = compile_image(graph)
+        image = compile_image(without_dead_channels(graph))
     except (ModelError, ImageError) as error:
         told = any(finding.severity == "error" for finding in findings)
         findings += [each for each in obstacles(artefact) if not told or each.code == "unsupported_operator"]

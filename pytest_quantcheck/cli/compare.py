@@ -132,4 +132,4 @@ def summary(
 
 
 def _broken_by(patch: Callable[[bytes], bytes]) -> ArtefactMaker:
-    return lambda model: board_artefact(compile_image(model.graph), patch)
+    return lambda model: board_artefact(compile_image(model.folded), patch)

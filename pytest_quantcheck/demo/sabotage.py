@@ -28,4 +28,4 @@ BREAKS: dict[str, Callable[[QuantGraph], QuantGraph]] = {"zero-point": wrong_zer
 
 def broken_image(fault: str) -> ArtefactMaker:
     """A maker of device images that holds the fault; the host keeps the sound model."""
-    return lambda model: board_artefact(compile_image(BREAKS[fault](model.graph)))
+    return lambda model: board_artefact(compile_image(BREAKS[fault](model.folded)))

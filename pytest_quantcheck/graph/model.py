@@ -44,7 +44,10 @@ class Quantization:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A value of the graph; ``data`` is None for activations. ``index`` counts in the source."""
+    """A value of the graph; ``data`` is None for activations. ``index`` counts in the source.
+
+    ``kept``: which of the source's channels an activation has; None: all (``folding.py``).
+    """
 
     index: int
     name: str
@@ -52,6 +55,7 @@ class Tensor:
     dtype: np.dtype[np.generic]
     quantization: Quantization | None = None
     data: npt.NDArray[np.generic] | None = None
+    kept: tuple[int, ...] | None = None
 
     @property
     def nbytes(self) -> int:

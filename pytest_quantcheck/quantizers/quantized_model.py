@@ -56,6 +56,13 @@ class QuantizedModel:
 
         return read_graph(self.artefact)
 
+    @cached_property
+    def folded(self) -> QuantGraph:
+        """What a device image is made from: ``graph`` without channels that cannot change an output."""
+        from pytest_quantcheck.graph.folding import without_dead_channels
+
+        return without_dead_channels(self.graph)
+
     @property
     def random_calibration(self) -> bool:
         """True when the calibration was random: no accuracy may be claimed."""

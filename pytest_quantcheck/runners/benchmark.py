@@ -76,7 +76,7 @@ def benchmark(model: QuantizedModel, targets: Sequence[str] = (), *, profile: Ru
         if name not in known:
             raise UsageError(f"target {name!r} is not known; allowed: {', '.join(known)}")
     graph = model.graph
-    image = compile_image(graph)
+    image = compile_image(model.folded)
     counters = _counters(profile)
     layers = tuple(
         Layer(

@@ -52,8 +52,10 @@ def _flatbuffer(model: QuantizedModel) -> BoardArtefact:
     return BoardArtefact.of(model.artefact)
 
 
+_DEVICE_IMAGE = "qcm"
+
 _MAKERS: Mapping[str, ArtefactMaker] = {
-    "qcm": lambda model: board_artefact(compile_image(model.graph)),
+    _DEVICE_IMAGE: lambda model: board_artefact(compile_image(model.folded)),
     "tflite": _flatbuffer,
     "builtin": lambda model: BoardArtefact(b"", bytes.fromhex(model.sha256)),
 }
@@ -63,7 +65,8 @@ class BoardRunner(OnBoard[BoardSession]):
     """A ``Runner`` on the board of ``session``, which is leased and brought up where need be.
 
     ``makers`` adds ways to make what a runtime takes, by the artefact's name in HELLO: one of a
-    user's own, or one that replaces ours to break a model on purpose. Raises ``RigFault``,
+    user's own, or one that replaces ours to break a model on purpose. A device image (``qcm``) has the
+    operators and shapes of ``model.folded``. Raises ``RigFault``,
     ``ImageError``, and ``UsageError`` for a runtime whose artefact none of them makes.
     """
 
@@ -110,6 +113,7 @@ class BoardRunner(OnBoard[BoardSession]):
             device=self._device(hello),
             effort=self.effort(session.device.link.statistics.summary()),
             log=str(session.log),
+            folded=_is_folded(hello),
             estimate=cache(lambda: self._estimate_if_open(model, [each[0] for each in inputs])),
         )
 
@@ -175,13 +179,13 @@ class BoardRunner(OnBoard[BoardSession]):
                 f"the model has {len(model.graph.operators)} operators, none is number {operator}"
             )
         rows = _rows(prepare.one_inference(model, inputs))
-        output = model.graph.output_of(wanted)
+        output = (model.folded if _is_folded(hello) else model.graph).output_of(wanted)
         data = self.session.tensor(self._artefact(model, hello), rows[0], operator, output.nbytes)
         return _array(data, output)
 
     def _artefact(self, model: QuantizedModel, hello: Hello) -> BoardArtefact:
         """What the board's runtime takes; the last one is kept."""
-        kind = hello.artefact.partition(":")[0]
+        kind = _kind(hello)
         if kind not in self._makers:
             raise UsageError(
                 f"the runtime {_runtime(hello)} takes {kind!r} artefacts; known: {', '.join(self._makers)} "
@@ -210,6 +214,15 @@ def _counters(results: Sequence[Inference]) -> tuple[int, ...]:
     """One per inference; none where the counter stood still, which no limit may take for fast."""
     counters = tuple(each.counter for each in results)
     return counters if all(counters) else ()
+
+
+def _is_folded(hello: Hello) -> bool:
+    """Whether the board takes device images."""
+    return _kind(hello) == _DEVICE_IMAGE
+
+
+def _kind(hello: Hello) -> str:
+    return hello.artefact.partition(":")[0]
 
 
 def _runtime(hello: Hello) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_quantcheck.data.dataset import Raw, Samples
+from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.device import HOST, NO_EFFORT, Device, Effort
@@ -32,8 +33,8 @@ def installed(package: str) -> str:
 class OperatorRecord:
     """What one operator's output was: ``kind`` as in the source graph, ``index`` its ``operator_index``.
 
-    ``crc32`` is over the output's bytes in the source layout (NHWC, little-endian), one inference;
-    ``counter`` is in the run's unit. Either is None when the runner does not report it.
+    ``crc32`` is over the output's bytes (NHWC, little-endian), one inference, with the channels that it has
+    in ``Run.graph``; ``counter`` is in the run's unit. Either is None when the runner does not report it.
     """
 
     index: int
@@ -67,7 +68,8 @@ class Run:
     ``inputs`` are the raw tensors that went in, ``outputs`` those that came out, (N, ...) each in
     the model's own dtype. ``operators[i]`` holds the records of inference i where they were asked
     for. ``counters`` has one value per inference in ``unit``. ``exact``: the runner promises the integers of
-    TFLM's kernels. ``log`` is the file of the serial log.
+    TFLM's kernels. ``log`` is the file of the serial log. ``folded``: a device image ran, which lacks
+    channels that cannot change an output.
     ``estimate()``, while the board is open, says what a virtual board's chip takes; None: nobody can tell.
     """
 
@@ -84,7 +86,13 @@ class Run:
     device: Device = HOST
     effort: Effort = NO_EFFORT
     log: str = ""
+    folded: bool = False
     estimate: Callable[[], Estimate | None] = _no_estimate
+
+    @property
+    def graph(self) -> QuantGraph:
+        """What was run: the graph whose operators the records are about."""
+        return self.model.folded if self.folded else self.model.graph
 
     @property
     def target(self) -> str:
@@ -116,7 +124,8 @@ class Runner(Protocol):
         """Run all vectors; with ``operators`` also record every operator's output CRC."""
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
-        """One inference up to the operator with source index ``operator``; returns its output.
+        """One inference up to the operator with source index ``operator``; returns its output, as it is in
+        the graph of this runner's runs.
 
         ``inputs`` are raw tensors without the sample axis, i.e. exactly the model's input shapes.
         """

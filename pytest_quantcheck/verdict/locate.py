@@ -54,15 +54,16 @@ def locate(
     if not len(differing):
         return None
     index = int(differing[0])
-    graph = run.model.graph
+    graph = run.graph
     inputs = _inputs(run, index)
-    expected = _expected(inputs, reference, index)
+    expected = _expected(graph, inputs, reference, index)
     found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
     known = run_causes(run, reference, others) if expected else []
     if expected:
         wanted = _exact_checksums(graph, expected)
     else:
         wanted = _checksums(reference, index, reference_runner) if reference_runner else {}
+        wanted = {each: wanted[each] for each in _alike(run, reference) if each in wanted}
     seen = _checksums(run, index, device)
     operator = _first_difference(graph, wanted, seen)
     if operator is None:
@@ -83,7 +84,32 @@ def locate(
             return _witnesses(run, reference, device, differing, operator)
 
         known += proven_causes(Case(graph, operator), first, more)
-    return _describe(graph, operator, right, wrong, found, known)
+    if graph is not run.model.graph:
+        right, wrong = _whole(run, inputs, operator, right, wrong)
+    return _describe(run.model.graph, operator, right, wrong, found, known)
+
+
+def _whole(
+    run: Run, inputs: Sequence[Array], operator: Operator, right: Array, wrong: Array
+) -> tuple[Array, Array]:
+    """Both tensors with all channels of the source: what a board does not compute does not differ."""
+    kept = run.graph.output_of(operator).kept
+    if kept is None:
+        return right, wrong
+    whole = computed(execute.run(run.model.graph, inputs, stop_after=operator.index)[operator.outputs[0]])
+    found = []
+    for part in (right, wrong):
+        each = whole.copy()
+        each[..., list(kept)] = part
+        found.append(each)
+    return found[0], found[1]
+
+
+def _alike(run: Run, reference: Run) -> list[int]:
+    """The operators of which both runs have all channels, or the same ones."""
+    graphs = (run.graph, reference.graph) if run.folded != reference.folded else ()
+    lost = {op.index for each in graphs for op in each.operators if each.output_of(op).kept is not None}
+    return [op.index for op in run.graph.operators if op.index not in lost]
 
 
 def _not_repeated(operator: Operator, first: int, again: int) -> Cause:
@@ -98,7 +124,7 @@ def _witness(run: Run, reference: Run, index: int, seen: Array) -> Witness:
     if isinstance(run.vectors, Samples):
         floats = tuple(np.asarray(array[index]) for array in run.vectors.inputs)
     inputs = _inputs(reference, index)
-    return Witness(inputs, execute.run(reference.model.graph, inputs), seen, floats, before)
+    return Witness(inputs, execute.run(run.graph, inputs), seen, floats, before)
 
 
 def _witnesses(
@@ -112,14 +138,15 @@ def _witnesses(
     records = device.run(
         run.model, Raw(tuple(array[tried] for array in run.inputs)), operators=True
     ).operators
-    shape = run.model.graph.output_of(operator).shape
-    order = {each.index: place for place, each in enumerate(run.model.graph.operators)}
+    graph = run.graph
+    shape = graph.output_of(operator).shape
+    order = {each.index: place for place, each in enumerate(graph.operators)}
     found: list[Witness] = []
     for index, sums in zip(tried, records, strict=False):
         witness = _witness(run, reference, index, np.zeros(shape))
-        exact = _exact_checksums(run.model.graph, witness.expected)
+        exact = _exact_checksums(graph, witness.expected)
         seen = {each.index: each.crc32 for each in sums if each.crc32 is not None}
-        first = _first_difference(run.model.graph, exact, seen)
+        first = _first_difference(graph, exact, seen)
         if first is None or order[first.index] >= order[operator.index]:
             tensor = device.tensor(run.model, _inputs(run, index), operator.index)
             found.append(replace(witness, seen=np.asarray(tensor).reshape(shape)))
@@ -134,7 +161,7 @@ def exact_run(runs: Sequence[Run]) -> int | None:
     """
     for index in differing_samples(runs[1], runs[0])[:1]:
         for place, run in enumerate(runs):
-            if _expected(_inputs(run, int(index)), run, int(index)):
+            if _expected(run.graph, _inputs(run, int(index)), run, int(index)):
                 return place
     return None
 
@@ -146,11 +173,10 @@ def _inputs(run: Run, index: int) -> tuple[Array, ...]:
     return tuple(array[index].reshape(graph.tensors[tensor].shape) for array, tensor in pairs)
 
 
-def _expected(inputs: Sequence[Array], reference: Run, index: int) -> Values | None:
+def _expected(graph: QuantGraph, inputs: Sequence[Array], reference: Run, index: int) -> Values | None:
     """What our interpreter computes at every operator; None unless it ends in the reference's outputs."""
     if not reference.exact:
         return None
-    graph = reference.model.graph
     values = execute.run(graph, inputs)
     ours = [computed(values[tensor]).tobytes() for tensor in graph.outputs]
     return values if ours == [each[index].tobytes() for each in reference.outputs] else None
@@ -235,10 +261,10 @@ def _again(at: _Readout) -> tuple[Array, ...]:
 
 def _of_outputs(at: _Readout) -> list[Cause]:
     """What the inputs must have been for the outputs that were recorded, by computing the whole network."""
-    run, reference, graph = at.run, at.reference, at.run.model.graph
+    run, reference, graph = at.run, at.reference, at.run.graph
     output = graph.outputs[at.which]
     maker = next((op for op in graph.operators if output in op.outputs), None)
-    if maker is None or _expected(_inputs(run, at.index), reference, at.index) is None:
+    if maker is None or _expected(graph, _inputs(run, at.index), reference, at.index) is None:
         return []
 
     def witness(index: int) -> Witness:

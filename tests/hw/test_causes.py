@@ -49,7 +49,7 @@ FAULTS: dict[str, tuple[str, int, Change]] = {
 def test_a_fault_of_the_integers_on_a_board_is_named_in_every_report(new_session, digits, samples, code):
     name, operator, change = FAULTS[code]
     model = digits[0]
-    makers = {"qcm": lambda model: board_artefact(compile_image(change(model.graph)))}
+    makers = {"qcm": lambda model: board_artefact(compile_image(change(model.folded)))}
     board = BoardRunner(new_session(name, deadlines=Deadlines()), makers=makers)
     verdicts: list[Verdict] = []
     gate = Gate(IntegerRunner(), board, float_outputs=FloatOutputs(), record=verdicts.append)

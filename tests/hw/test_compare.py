@@ -53,7 +53,7 @@ def broken_weight(operator, output, k, delta):
 
     def make(model):
         return board_artefact(
-            compile_image(model.graph),
+            compile_image(model.folded),
             lambda data: patch_weight(data, operator, output=output, k=k, delta=delta),
         )
 

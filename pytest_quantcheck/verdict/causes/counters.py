@@ -33,7 +33,7 @@ def _counter(run: Run) -> Iterator[Cause]:
         return
     from pytest_quantcheck.graph.macs import graph_macs  # runs on the host count nothing
 
-    products = graph_macs(run.model.graph)
+    products = graph_macs(run.graph)
     if max(counts) <= len(run.model.graph.operators) and min(counts) == max(counts):
         told = (
             f"each of {len(counts)} inferences took {counts[0]} {run.unit}, for {products:,} multiplications"
