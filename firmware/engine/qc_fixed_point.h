@@ -42,16 +42,16 @@ QC_INLINE int32_t qc_requantize(int32_t x, int32_t multiplier, int32_t shift) {
 
 /* qc_requantize(x, multiplier, shift) + zero point for |x| < 2^30 and -20 <= shift <= -1, where
  * offset = 2^(-shift - 1) + zero point * 2^-shift: the first rounding adds half, the second one
- * half away from zero, and the zero point rides along. */
+ * half away from zero, and the zero point rides along. What the second one rounds is negative where
+ * x is, or 0; one less than 0 is rounded to 0, too. */
 QC_INLINE int32_t qc_requantize_fast(int32_t x, int32_t multiplier, int32_t offset, int32_t shift) {
-  int32_t high = qc_high_rounded(x * 2, multiplier);
-  return (high + offset + (high >> 31)) >> -shift;
+  return (qc_high_rounded_plus(x * 2, multiplier, offset) + (x >> 31)) >> -shift;
 }
 
-/* The same for a sum of doubled products; right = -shift. */
+/* The same for a sum of doubled products; right = -shift. Needs a register less. */
 QC_INLINE int32_t qc_requantize_doubled(int32_t x, int32_t multiplier, int32_t offset,
                                         int32_t right) {
-  int32_t high = qc_high_rounded(x, multiplier);
+  int32_t high = qc_high_rounded_plus(x, multiplier, 0);
   return (high + offset + (high >> 31)) >> right;
 }
 

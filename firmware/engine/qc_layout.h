@@ -62,10 +62,17 @@ static inline uint32_t qc_batch_scratch(uint32_t column, uint32_t batches) {
   return batches > 1 ? 4u * column : 0u;
 }
 
+/* Windows of which a kernel takes two neighbouring outputs at a time, and two cells. */
+static inline int qc_is_paired_window(const qc_window_t *w) {
+  return w->kernel_w == 3 && w->dilation_w == 1 && w->stride_w <= 2;
+}
+
 /* DEPTHWISE_CONV_2D works in a ring of input rows, as many as a window covers and as wide as a row
  * of outputs needs. */
 static inline uint32_t qc_plane_width(const qc_window_t *w, uint32_t out_w) {
-  return (out_w - 1) * w->stride_w + (w->kernel_w - 1u) * w->dilation_w + 1u;
+  uint32_t step = qc_is_paired_window(w) ? 2u : 1u, outputs = qc_round_up(out_w, step);
+  uint32_t width = (outputs - 1) * w->stride_w + (w->kernel_w - 1u) * w->dilation_w + 1u;
+  return qc_round_up(width, step);
 }
 
 static inline uint32_t qc_plane_rows(const qc_window_t *w) {

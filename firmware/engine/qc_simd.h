@@ -80,6 +80,8 @@ QC_INLINE uint32_t qc_pair(int32_t bottom, int32_t top) {
 
 QC_ARM_ACCUMULATE(qc_smlad, "smlad")
 QC_ARM_ACCUMULATE(qc_smlabb, "smlabb")
+QC_ARM_ACCUMULATE(qc_smlabt, "smlabt")
+QC_ARM_ACCUMULATE(qc_smlatb, "smlatb")
 QC_ARM_ACCUMULATE(qc_smlatt, "smlatt")
 QC_ARM_UNARY(qc_even16, "sxtb16 %0, %1")
 QC_ARM_UNARY(qc_odd16, "sxtb16 %0, %1, ror #8")
@@ -111,6 +113,13 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
 /* Words that are loaded together: each but the first takes one cycle. Two from `p` and two from
  * `q`; four that lie together from `p` and one from `q`. All are word aligned, offsets in bytes;
  * the last one may lie anywhere. */
+#define QC_LOAD_ONE(a, p, i)                                                                       \
+  __asm__ volatile("ldr %0, [%1, %2]" : "=r"(a) : "r"(p), "i"(i) : "memory")
+#define QC_LOAD_TWO(a, b, p, i, j)                                                                 \
+  __asm__ volatile("ldr %0, [%2, %3]\n\tldr %1, [%2, %4]"                                          \
+                   : "=&r"(a), "=&r"(b)                                                            \
+                   : "r"(p), "i"(i), "i"(j)                                                        \
+                   : "memory")
 #define QC_LOAD_FOUR(a, b, p, i, j, c, d, q, k, l)                                                 \
   __asm__ volatile("ldr %0, [%4, %6]\n\tldr %1, [%4, %7]\n\t"                                      \
                    "ldr %2, [%5, %8]\n\tldr %3, [%5, %9]"                                          \
@@ -124,10 +133,13 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
                    : "r"(p), "r"(q), "i"(i), "i"(j)                                                \
                    : "memory")
 
-/* (a * b + 2^31) >> 32 */
-QC_INLINE int32_t qc_high_rounded(int32_t a, int32_t b) {
+/* ((a * b + 2^31) >> 32) + c */
+QC_INLINE int32_t qc_high_rounded_plus(int32_t a, int32_t b, int32_t c) {
   int32_t r;
-  __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+  if (__builtin_constant_p(c) && c == 0)
+    __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+  else
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(c));
   return r;
 }
 
@@ -147,6 +159,14 @@ QC_INLINE int32_t qc_smlad(uint32_t a, uint32_t b, int32_t sum) {
 
 QC_INLINE int32_t qc_smlabb(uint32_t a, uint32_t b, int32_t sum) {
   return qc_mac(sum, qc_half(a, 0), qc_half(b, 0));
+}
+
+QC_INLINE int32_t qc_smlabt(uint32_t a, uint32_t b, int32_t sum) {
+  return qc_mac(sum, qc_half(a, 0), qc_half(b, 1));
+}
+
+QC_INLINE int32_t qc_smlatb(uint32_t a, uint32_t b, int32_t sum) {
+  return qc_mac(sum, qc_half(a, 1), qc_half(b, 0));
 }
 
 QC_INLINE int32_t qc_smlatt(uint32_t a, uint32_t b, int32_t sum) {
@@ -193,7 +213,9 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
 #define QC_LOAD_PAIR_AT(a, b, p, offset)                                                           \
   ((a) = (__typeof__(a))qc_load32((const uint8_t *)(p) + (offset)),                                \
    (b) = (__typeof__(b))qc_load32((const uint8_t *)(p) + (offset) + 4))
-#define QC_LOAD_AT(a, p, offset) ((a) = qc_load32((const uint8_t *)(p) + (offset)))
+#define QC_LOAD_AT(a, p, offset) ((a) = (__typeof__(a))qc_load32((const uint8_t *)(p) + (offset)))
+#define QC_LOAD_ONE(a, p, i) QC_LOAD_AT(a, p, i)
+#define QC_LOAD_TWO(a, b, p, i, j) (QC_LOAD_AT(a, p, i), QC_LOAD_AT(b, p, j))
 #define QC_LOAD_FOUR(a, b, p, i, j, c, d, q, k, l)                                                 \
   (QC_LOAD_AT(a, p, i), QC_LOAD_AT(b, p, j), QC_LOAD_AT(c, q, k), QC_LOAD_AT(d, q, l))
 #define QC_LOAD_FIVE(a, b, c, d, p, i, e, q, j)                                                    \
@@ -203,17 +225,17 @@ QC_INLINE int32_t qc_saturate8(int32_t a) {
 #define QC_STORE_PAIR(a, b, p, step)                                                               \
   (qc_store32(p, a), qc_store32((uint8_t *)(p) + 4, b), (p) = (void *)((uint8_t *)(p) + (step)))
 
-QC_INLINE int32_t qc_high_rounded(int32_t a, int32_t b) {
-  return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
+QC_INLINE int32_t qc_high_rounded_plus(int32_t a, int32_t b, int32_t c) {
+  return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32) + c;
 }
 
 #endif
 #else
 
-/* (a * b + 2^31) >> 32, written so that a 32-bit core needs one carry less */
-QC_INLINE int32_t qc_high_rounded(int32_t a, int32_t b) {
+/* ((a * b + 2^31) >> 32) + c, written so that a 32-bit core needs one carry less */
+QC_INLINE int32_t qc_high_rounded_plus(int32_t a, int32_t b, int32_t c) {
   int64_t product = (int64_t)a * b;
-  return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
+  return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31) + c;
 }
 
 #endif

@@ -98,7 +98,11 @@ OPCODES = ("", *PARAMETERS)
 
 def up4(value: int) -> int:
     """``value`` rounded up to a multiple of 4."""
-    return -(-value // 4) * 4
+    return _up(value, 4)
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
 
 
 def runs(window: Window, channels: int) -> tuple[int, int]:
@@ -120,9 +124,10 @@ def batch_scratch(column: int, batches: int) -> int:
 
 def depthwise_scratch(window: Window, out_w: int) -> int:
     """Bytes of scratch of DEPTHWISE_CONV_2D: a ring of input rows and a kernel, of a group of channels."""
-    width = (out_w - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1
+    step = 2 if window.kernel_w == 3 and window.dilation_w == 1 and window.stride_w <= 2 else 1
+    width = (_up(out_w, step) - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1
     rows = (window.kernel_h - 1) * window.dilation_h + 1
-    return 2 * DEPTHWISE_GROUP * (rows * width + window.kernel_h * window.kernel_w)
+    return 2 * DEPTHWISE_GROUP * (rows * _up(width, step) + window.kernel_h * window.kernel_w)
 
 
 def pack_block4x4(rows: npt.NDArray[np.int8]) -> bytes:

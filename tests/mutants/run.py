@@ -41,6 +41,7 @@ C_TESTS = (
     ENGINE + "test_rare_values.py",
     ENGINE + "test_zero_points.py",
     ENGINE + "test_paired_weights.py",
+    ENGINE + "test_depthwise.py",
     ENGINE + "test_ratio_rule.py",
     ENGINE + "test_properties.py",
     ENGINE + "test_differential.py",
@@ -53,7 +54,7 @@ PYTHON_TESTS = (
     "tests/host/graph/test_execute.py",
     "tests/host/runners/test_prepare.py",
 )
-GRAPH_TESTS = (*PYTHON_TESTS[2:], ENGINE + "test_differential.py")
+GRAPH_TESTS = ("tests/host/graph/test_folding.py", *PYTHON_TESTS[2:], ENGINE + "test_differential.py")
 POWERS_OF_TWO = "pytest_quantcheck/numerics/power_of_two.py"
 LIMITS = "pytest_quantcheck/numerics/limits.py"
 # compared with the engine's; what the importers refuse

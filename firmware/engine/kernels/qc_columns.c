@@ -184,33 +184,24 @@ QC_HOT void qc_columns_multiply(const qc_conv_t *op, const int8_t *const columns
 
 #else
 
-/* Requantizes the sum of a fast operator, without the activation's clamp. */
-QC_INLINE int32_t finish(int32_t sum, const qc_channel_t *channel) {
-  return qc_saturate8(
-      qc_requantize_fast(sum, channel->multiplier, channel->offset, channel->shift));
+/* Requantizes and saturates `count` sums of a row of a block of a fast operator. */
+QC_INLINE void store_fast(const qc_channel_t *channels, uint32_t row, const int32_t *sums,
+                          int32_t count, int8_t *output, int32_t step) {
+  const volatile qc_channel_t *channel = channels + row; /* loads stay together */
+  int32_t multiplier = channel->multiplier, shift = channel->shift, offset = channel->offset;
+  output += row;
+  for (int32_t i = 0; i < count; i++, output += step)
+    *output = (int8_t)qc_saturate8(qc_requantize_fast(sums[i], multiplier, offset, shift));
 }
 
-/* Fast operators whose activation does not fill int8 clamp in a second step. */
-QC_INLINE bool is_narrow(const qc_conv_params_t *p) {
-  return p->act_min > INT8_MIN || p->act_max < INT8_MAX;
+/* Clamps saturated outputs of fast operators whose activation does not fill int8. */
+static void clamp_narrow(const qc_conv_params_t *p, int8_t *output, int32_t count) {
+  if (!(p->flags & QC_CONV_FAST) || (p->act_min == INT8_MIN && p->act_max == INT8_MAX)) return;
+  for (; count > 0; count--, output++) *output = (int8_t)qc_clamp(*output, p->act_min, p->act_max);
 }
 
 QC_INLINE int32_t odd_row(int32_t both, int32_t even, const qc_channel_t *odd) {
   return (int32_t)odd_sum((uint32_t)both, (uint32_t)even, (uint32_t)odd->bias);
-}
-
-/* Requantizes the sums of an even row and of the odd one behind it, in two columns. */
-QC_INLINE void store_pair(const qc_channel_t *channel, const qc_conv_params_t *p, bool narrow,
-                          const int32_t even[2], const int32_t odd[2], int8_t *output,
-                          int32_t step) {
-  int32_t y0 = finish(even[0], channel), y1 = finish(even[1], channel);
-  int32_t z0 = finish(odd[0], &channel[1]), z1 = finish(odd[1], &channel[1]);
-  if (narrow) {
-    y0 = qc_clamp(y0, p->act_min, p->act_max), y1 = qc_clamp(y1, p->act_min, p->act_max);
-    z0 = qc_clamp(z0, p->act_min, p->act_max), z1 = qc_clamp(z1, p->act_min, p->act_max);
-  }
-  output[0] = (int8_t)y0, output[1] = (int8_t)z0;
-  output[step] = (int8_t)y1, output[step + 1] = (int8_t)z1;
 }
 
 /* PAIRED blocks of four rows times two columns: 28 instructions for 32 products. They take fourteen
@@ -221,7 +212,7 @@ QC_HOT static void paired_by_2(const qc_conv_t *op, const uint8_t *columns, uint
   const qc_channel_t *channel = op->channels;
   const int8_t *w = op->weights;
   int32_t step = op->out.c;
-  bool fast = p->flags & QC_CONV_FAST, narrow = is_narrow(p);
+  bool fast = p->flags & QC_CONV_FAST;
   const uint8_t *volatile end = columns + 4 * k;
   const uint8_t *volatile stop = columns + 4 * (k & ~15u);
   for (int32_t rows = step; rows > 0; rows -= 4, channel += 4, output += 4) {
@@ -252,10 +243,10 @@ QC_HOT static void paired_by_2(const qc_conv_t *op, const uint8_t *columns, uint
     b0 = odd_row(b0, s0, &channel[1]), b1 = odd_row(b1, s1, &channel[1]);
     c0 = odd_row(c0, t0, &channel[3]), c1 = odd_row(c1, t1, &channel[3]);
     if (fast && rows >= 4) {
-      store_pair(channel, p, narrow, (const int32_t[]){s0, s1}, (const int32_t[]){b0, b1}, output,
-                 step);
-      store_pair(channel + 2, p, narrow, (const int32_t[]){t0, t1}, (const int32_t[]){c0, c1},
-                 output + 2, step);
+      store_fast(channel, 0, (const int32_t[]){s0, s1}, 2, output, step);
+      store_fast(channel, 1, (const int32_t[]){b0, b1}, 2, output, step);
+      store_fast(channel, 2, (const int32_t[]){t0, t1}, 2, output, step);
+      store_fast(channel, 3, (const int32_t[]){c0, c1}, 2, output, step);
     } else {
       const int32_t sums[8] = {s0, s1, b0, b1, t0, t1, c0, c1};
       store_any(output, step, sums, rows, 2, channel, p);
@@ -270,7 +261,7 @@ QC_HOT static void block_by_2(const qc_conv_t *op, const uint8_t *columns, uint3
   const qc_channel_t *channel = op->channels;
   const int8_t *w = op->weights;
   int32_t step = op->out.c;
-  bool fast = p->flags & QC_CONV_FAST, narrow = is_narrow(p);
+  bool fast = p->flags & QC_CONV_FAST;
   const uint8_t *end = columns + 4 * k, *stop = columns + 4 * (k & ~15u);
   for (int32_t rows = step; rows > 0; rows -= 2, channel += 2, output += 2) {
     const uint8_t *x = columns;
@@ -297,10 +288,12 @@ QC_HOT static void block_by_2(const qc_conv_t *op, const uint8_t *columns, uint3
     /* behind rows 0 and 1 of a block of four come rows 2 and 3, then the next block */
     w += (channel - op->channels) & 2 ? -8 : 8 - 4 * (int32_t)k;
     const int32_t sums[4] = {s00, s01, s10, s11};
-    if (fast && rows > 1)
-      store_pair(channel, p, narrow, sums, sums + 2, output, step);
-    else
+    if (fast && rows > 1) {
+      store_fast(channel, 0, sums, 2, output, step);
+      store_fast(channel, 1, sums + 2, 2, output, step);
+    } else {
       store_any(output, step, sums, rows < 2 ? rows : 2, 2, channel, p);
+    }
   }
 }
 
@@ -310,6 +303,7 @@ QC_HOT void qc_columns_multiply_2(const qc_conv_t *op, const uint8_t *columns, u
     paired_by_2(op, columns, k, output);
   else
     block_by_2(op, columns, k, output);
+  clamp_narrow(op->params, output, 2 * op->out.c);
 }
 
 /* Blocks of four rows times one column, widened on the way: 19 instructions for 16 products. */
@@ -318,7 +312,7 @@ QC_INLINE void rows_by_1(const qc_conv_t *op, const int8_t *column, uint32_t len
   const qc_conv_params_t *p = op->params;
   const qc_channel_t *channel = op->channels;
   const int8_t *w = op->weights;
-  bool fast = p->flags & QC_CONV_FAST, narrow = is_narrow(p);
+  bool fast = p->flags & QC_CONV_FAST;
   const int8_t *end = column + (length & ~3u), *stop = column + (length & ~15u);
   uint32_t rest = length & 3u, last = rest > 0 ? qc_load_rest(end, rest) : 0;
   for (int32_t rows = op->out.c; rows > 0; rows -= 4, channel += 4, output += 4) {
@@ -367,10 +361,10 @@ QC_INLINE void rows_by_1(const qc_conv_t *op, const int8_t *column, uint32_t len
       store_any(output, 0, sums, rows, 1, channel, p);
       continue;
     }
-    for (int32_t r = 0; r < 4; r++) {
-      int32_t y = finish(sums[r], &channel[r]);
-      output[r] = (int8_t)(narrow ? qc_clamp(y, p->act_min, p->act_max) : y);
-    }
+    store_fast(channel, 0, sums, 1, output, 0);
+    store_fast(channel, 1, sums + 1, 1, output, 0);
+    store_fast(channel, 2, sums + 2, 1, output, 0);
+    store_fast(channel, 3, sums + 3, 1, output, 0);
   }
 }
 
@@ -380,6 +374,7 @@ QC_HOT void qc_columns_multiply_1(const qc_conv_t *op, const int8_t *column, uin
     rows_by_1(op, column, length, output, true);
   else
     rows_by_1(op, column, length, output, false);
+  clamp_narrow(op->params, output, op->out.c);
 }
 
 #endif

@@ -97,13 +97,22 @@ QC_HOT static void gather(const qc_gather_t *g, const qc_pixel_t *at, uint8_t *c
   }
 }
 
-#if !QC_DSP
 /* Whether columns are the input's pixels themselves. */
 static bool is_direct(const qc_conv_t *op) {
   const qc_window_t *w = &op->params->window;
   return w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 &&
          w->pad_top == 0 && w->pad_left == 0 && op->in.h == op->out.h && op->in.w == op->out.w &&
          op->in.c % 4 == 0;
+}
+
+#if QC_DSP
+/* Two columns that lie one behind the other in the input; k is a multiple of 4. */
+QC_INLINE void widen_two(uint8_t *columns, const int8_t *input, uint32_t k) {
+  for (const int8_t *end = input + k; input != end; input += 4, columns += 16) {
+    uint32_t first = qc_load32(input), second = qc_load32(input + k);
+    qc_store32(columns, qc_even16(first)), qc_store32(columns + 4, qc_odd16(first));
+    qc_store32(columns + 8, qc_even16(second)), qc_store32(columns + 12, qc_odd16(second));
+  }
 }
 #endif
 
@@ -120,19 +129,24 @@ QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
                    .staging = (int8_t *)columns + 2u * k * (pixels > 1 ? 2u : 1u)};
   qc_pixel_t at = {0, 0, 0};
   int8_t *output = op->output;
+  bool direct = is_direct(op);
+  const int8_t *input = op->input;
 #if QC_DSP
   for (; pixels > 1; pixels -= 2, output += 2 * op->out.c) {
-    for (int32_t i = 0; i < 2; i++, next_pixel(&at, &op->out))
-      gather(&g, &at, columns + 8 * i, true);
+    if (direct) {
+      widen_two(columns, input, k);
+      input += 2 * k;
+    } else {
+      for (int32_t i = 0; i < 2; i++, next_pixel(&at, &op->out))
+        gather(&g, &at, columns + 8 * i, true);
+    }
     qc_columns_multiply_2(op, columns, k, output);
   }
   if (pixels > 0) {
-    gather(&g, &at, columns, false);
-    qc_columns_multiply_1(op, (const int8_t *)columns, k, output);
+    if (!direct) gather(&g, &at, columns, false);
+    qc_columns_multiply_1(op, direct ? input : (const int8_t *)columns, k, output);
   }
 #else
-  bool direct = is_direct(op);
-  const int8_t *input = op->input;
   for (; pixels > 0; pixels -= QC_COLUMNS, output += QC_COLUMNS * op->out.c) {
     int32_t count = pixels < QC_COLUMNS ? pixels : QC_COLUMNS;
     const int8_t *column[QC_COLUMNS];
