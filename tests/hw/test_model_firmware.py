@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -128,3 +129,26 @@ def test_a_board_waits_for_its_first_model(new_session, lab, cache):
     session.begin()
     assert session.entry.name == "mine"
     assert not session.is_open
+
+
+def test_each_case_of_a_matrix_gets_its_own_firmware(pytester, lab, cache, digits):
+    names = []
+    for model in digits[:3]:
+        names.append(f"{model.id}.tflite")
+        (pytester.path / names[-1]).write_bytes(model.artefact)
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        pytestmark = pytest.mark.quant(artefact={names}, data="pytest_quantcheck.demo.artefacts:demo_dataset")
+
+        @pytest.mark.hw
+        def test_on_board(board, quantized_model, test_vectors, gate):
+            gate.check(board.run(quantized_model, test_vectors), exact=True)
+        """
+    )
+    options = ("-m", "hw", "--qc-vectors", "10", "--qc-rig", lab / "boards.toml", "--qc-cache", cache.root)
+    result = pytester.runpytest_subprocess(*options, "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3)
+    said = result.stdout.str()
+    assert len(set(re.findall(r"three 0\.1\.0, build (\w+)", said))) == 3
