@@ -48,7 +48,7 @@ public:
 
   void EndEvent(uint32_t event) override {
     if (depth_ > 0) depth_--;
-    if (event == kInside || hook_ == nullptr || event >= operators_->size()) return;
+    if (hook_ == nullptr || event >= operators_->size()) return;  // kInside is none
     const auto *outputs = operators_->Get(event)->outputs();
     for (uint32_t i = 0; i < outputs->size(); i++) tell(event, i, outputs->Get(i));
   }

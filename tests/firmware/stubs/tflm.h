@@ -1,7 +1,8 @@
 /* The part of TensorFlow Lite Micro's interface that qc_tflm.cc uses, with a network of its own: no TFLM.
  *
  * A model: "TFLM", version, elements, bytes of arena, all u32. Its operators: 0: y = x ^ 0x55;
- * 1: two outputs, the halves of y; 2: the halves again, the second first, with an event inside. */
+ * 1: two outputs, the halves of y, with an event inside;
+ * 2: the halves again, the second first. */
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -94,15 +95,15 @@ class MicroInterpreter {
     uint32_t event = profiler_->BeginEvent("XOR");
     for (size_t i = 0; i < n; i++) t[1][i] = static_cast<char>(t[0][i] ^ 0x55);
     profiler_->EndEvent(event);
-    event = profiler_->BeginEvent("SPLIT");
+    event = profiler_->BeginEvent("IF");
+    uint32_t inside = profiler_->BeginEvent("SPLIT");
     std::memcpy(t[2], t[1], n / 2);
     std::memcpy(t[3], t[1] + n / 2, n / 2);
+    profiler_->EndEvent(inside);
     profiler_->EndEvent(event);
-    event = profiler_->BeginEvent("IF");
-    uint32_t inside = profiler_->BeginEvent("CONCATENATION");
+    event = profiler_->BeginEvent("CONCATENATION");
     std::memcpy(t[4], t[3], n / 2);
     std::memcpy(t[4] + n / 2, t[2], n / 2);
-    profiler_->EndEvent(inside);
     profiler_->EndEvent(event);
     return kTfLiteOk;
   }
