@@ -60,6 +60,8 @@ class Measured:
     boards: tuple[Run, ...]
     board_scores: tuple[Score, ...]
     samples: tuple[int, int]
+    one: Score
+    """As ``score``, calibrated with one sample only: what calibration is worth."""
 
     def cells(self) -> tuple[str, ...]:
         """As ``HEADER`` names them."""
@@ -105,7 +107,10 @@ def measure(name: str, *, vectors: int = VECTORS, log_dir: Path | None = None) -
             runs.append(run)
             scores.append(verdict.scores[0])
     sizes = len(data.calibration), len(data.test)
-    return Measured(name, network.count_params(), host.scores[0], tuple(runs), tuple(scores), sizes)
+    narrow = quantize(load(network), CONFIG, replace(data, calibration=data.calibration.take(range(1))))
+    one = gate.check(reference.run(narrow, data.test), metric=module.METRIC, allow_unjudged=True)
+    score = host.scores[0]
+    return Measured(name, network.count_params(), score, tuple(runs), tuple(scores), sizes, one.scores[0])
 
 
 def table(rows: Sequence[Measured]) -> str:
@@ -132,6 +137,7 @@ def card(row: Measured) -> str:
         f"| parameters | {row.parameters:,} |",
         f"| {row.score.metric.name}, float | {row.score.show(row.score.float_value or 0)} |",
         f"| {row.score.metric.name}, int8 per channel | {row.score.show(row.score.value)} |",
+        f"| the same, calibrated with one sample only | {row.score.show(row.one.value)} |",
     ]
     for run, score in zip(row.boards, row.board_scores, strict=True):
         lines += [

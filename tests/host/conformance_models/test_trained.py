@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conformance_models import activity, audio_events, persons, pets
-from conformance_models.table import HEADER, MAX_DROP
+from conformance_models import activity, audio_events, keywords, persons, pets
+from conformance_models.table import CONFIG, HEADER, MAX_DROP
 from conformance_models.zoo import MODELS
+from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data import annotated_folder, audio_folder, coco, image_folder, windows
+from pytest_quantcheck.models.load import load
+from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.runners.exact import exact_runner
+from pytest_quantcheck.runners.float_outputs import FloatOutputs
+from pytest_quantcheck.verdict.gate import Gate
 
 pytestmark = pytest.mark.host
 ROOT = Path(__file__).parents[3]
@@ -53,6 +60,21 @@ def test_the_readme_says_what_the_card_says(name):
     assert before - after <= 100 * MAX_DROP
     for board in ("virtual-stm32f405", "virtual-esp32c3"):
         assert re.match(r"bit-exact with the host on \d+ samples", card[f"on `{board}`"])
+
+
+def test_a_bad_calibration_hurts_the_keywords_and_the_gate_says_so(tmp_path):
+    """As the card says: one sample in place of 160."""
+    data = keywords.dataset()
+    network, cache = load(keywords.float_model()), Cache(tmp_path)
+    gate = Gate(reference=exact_runner(), float_outputs=FloatOutputs(), data=data)
+    for calibration, fails in ((data.calibration, False), (data.calibration.take(range(1)), True)):
+        model = quantize(network, CONFIG, replace(data, calibration=calibration), cache=cache)
+        run = gate.reference.run(model, data.test)
+        if fails:
+            with pytest.raises(AssertionError, match=r"drop|lost"):
+                gate.check(run, max_drop=0.1)
+        else:
+            gate.check(run, max_drop=MAX_DROP)
 
 
 def same(found, wanted, tolerance):
