@@ -156,9 +156,9 @@ def value_type(info: Any) -> tuple[tuple[int | str, ...], str]:
 
 
 def edge_type(info: Any) -> tuple[tuple[int | str, ...], str]:
-    """As ``value_type``, with an open batch read as 1: a microcontroller runs one sample at a time."""
+    """As ``value_type``, with an open batch, which stands before other sizes, read as 1."""
     shape, dtype = value_type(info)
-    return (1, *shape[1:]) if shape and isinstance(shape[0], str) else shape, dtype
+    return (1, *shape[1:]) if len(shape) > 1 and isinstance(shape[0], str) else shape, dtype
 
 
 def graph_inputs(graph: Any) -> list[Any]:

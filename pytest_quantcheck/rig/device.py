@@ -10,6 +10,7 @@ import random
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pytest_quantcheck.errors import RigFault
@@ -34,6 +35,7 @@ _RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
 _RUN_HEADER = 8
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
 _LARGEST = 1 << 26  # bytes of an object, of whose size only the device's word is known
+_NEARLY = 0.9  # of a counter's period: the host's clock and the line take their share
 _RUNS = 8  # until one is not disturbed by bytes that come in
 _TRANSFERS = 3  # until one is not disturbed by frames of an older one
 _TRIAL_MS = 1500
@@ -345,7 +347,9 @@ class RemoteDevice:
         for number in range(1, _RUNS + 1):
             left = max(end - time.monotonic(), 0.0)
             silence = min(self.deadlines.operator, left)
+            began = time.monotonic()
             answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=silence, limit=left, quiet=True)
+            seconds = time.monotonic() - began
             if not answer.disturbed:
                 break
             if number == _RUNS or time.monotonic() > end:
@@ -365,7 +369,15 @@ class RemoteDevice:
         self._records = answer.records
         if not answer.stopped:
             self._outputs = self._outputs_of(answer)
-        return answer.result(self._outputs)
+        return replace(answer.result(self._outputs), counter=self._whole(answer.counter, seconds))
+
+    def _whole(self, counter: int, seconds: float) -> int:
+        """The counter; 0, not known, where it lost a turn: reading extends a counter of 32 bits, and
+        without a hook it is read before and behind a run only.
+        """
+        hello = self._known()
+        lost = seconds - (counter / hello.clock_hz if hello.clock_hz else 0)
+        return 0 if lost > _NEARLY * hello.counter_period_s else counter
 
     def _outputs_of(self, answer: RunAnswer) -> tuple[bytes, ...]:
         sizes = [each.bytes for each in (self._info or self.describe()).outputs]

@@ -120,8 +120,8 @@ def test_st_edge_ai_takes_its_memory_from_the_pool(opened, tmp_path):
     assert 140 + 16 <= info.arena_bytes <= 140 + 16 + 3 * 32
 
 
-@pytest.mark.parametrize("turned", [0, 1])
-def test_esp_dl_has_its_inputs_in_the_graphs_order_and_the_first_one_turned(opened, tmp_path, turned):
+@pytest.mark.parametrize(("turned", "back"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_esp_dl_has_its_inputs_in_the_graphs_order_and_images_turned(opened, tmp_path, turned, back):
     folder = tmp_path / "espdl"
     folder.mkdir()
     (folder / "model.s").write_text(
@@ -130,11 +130,13 @@ def test_esp_dl_has_its_inputs_in_the_graphs_order_and_the_first_one_turned(open
     )
     subprocess.run(["gcc", "-c", "model.s"], cwd=folder, check=True)
     flags = (f"-I{STUBS}", f'-DQC_ESPDL_SHA256="{SHA256.hex()}"', f"-DQC_ESPDL_TURNED={turned}u")
+    flags += () if back else ("-DQC_ESPDL_OUTPUTS_TURNED=0",)
     session = opened(as_board(built(folder, [RUNTIMES / "espdl" / "qc_espdl.cpp"], *flags)))
     assert (session.start().runtime, session.hello.place) == ("espdl", Place.BUILTIN)
     image = np.arange(24, dtype="<i2").reshape(1, 4, 2, 3)  # channels first
     (done,) = session.infer(BoardArtefact(b"", SHA256), [[image.tobytes(), struct.pack("<h", 100)]])
-    wanted = image.transpose(0, 2, 3, 1) if turned else image
+    lies = (image.transpose(0, 2, 3, 1) if turned else image).reshape(1, 2, 3, 4)
+    wanted = lies.transpose(0, 3, 1, 2) if back else lies
     assert np.frombuffer(done.outputs[0], "<i2").tolist() == (wanted.flatten() + 100).tolist()
 
 

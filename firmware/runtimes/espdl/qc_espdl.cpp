@@ -6,6 +6,8 @@
 // write-espdl).
 // QC_ESPDL_TURNED: bit n set: input n is channels first in the .onnx and channels last in the
 // .espdl, as the image that a network of convolutions begins with. The default is bit 0.
+// QC_ESPDL_OUTPUTS_TURNED: the same of outputs, as the maps of a detector or a segmentation. The
+// default are all of four axes.
 //
 // ESP-DL takes its memory from ESP-IDF's heap, not from the pool, and tells nothing between
 // operators: there are no records, and no arena size.
@@ -21,6 +23,9 @@
 #endif
 #ifndef QC_ESPDL_TURNED
 #define QC_ESPDL_TURNED 1u
+#endif
+#ifndef QC_ESPDL_OUTPUTS_TURNED
+#define QC_ESPDL_OUTPUTS_TURNED 0xFFFFFFFFu
 #endif
 
 extern const uint8_t qc_espdl_model[] asm("_binary_model_espdl_start");
@@ -134,7 +139,17 @@ qc_status_t get_output(const qc_runtime_t *, uint32_t index, uint32_t offset, vo
                        uint32_t bytes) {
   if (index >= outputs.size()) return QC_ERR_ARGUMENT;
   if (outside(outputs[index], offset, bytes)) return QC_ERR_BOUNDS;
-  std::memcpy(data, outputs[index]->get_element_ptr<uint8_t>() + offset, bytes);
+  dl::TensorBase *tensor = outputs[index];
+  const uint8_t *from = tensor->get_element_ptr<uint8_t>();
+  const std::vector<int> shape = tensor->get_shape();
+  if ((QC_ESPDL_OUTPUTS_TURNED >> index & 1u) == 0 || shape.size() != 4) {
+    std::memcpy(data, from + offset, bytes);
+    return QC_OK;
+  }
+  uint8_t *to = static_cast<uint8_t *>(data);
+  for (uint32_t i = 0; i < bytes; i++) {
+    to[i] = from[turned(shape, tensor->get_dtype_bytes(), offset + i)];
+  }
   return QC_OK;
 }
 

@@ -123,10 +123,10 @@ def _check(artefact: bytes, x: Array, expected: list[Array], rounding: Rounding,
         values = found[index]
         assert values is not None, "outputs are computed"
         steps = np.abs(values.reshape(wanted.shape) - wanted / _scale(graph, index)).max()
-        if steps > 1:
+        if not steps <= 1:  # NaN, too
             raise QuantizationError(
                 f"esp-ppq's file of the model '{name}' gives other outputs than its executor, by up to "
-                f"{steps:.0f} steps of '{graph.tensors[index].name}': the file is not read as it is meant"
+                f"{steps:g} steps of '{graph.tensors[index].name}': the file is not read as it is meant"
             )
 
 

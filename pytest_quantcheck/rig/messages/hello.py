@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
+from math import inf
 from typing import Annotated
 
 from pytest_quantcheck.rig.messages.fields import U16, U32, Choice, Counted, Fixed, Flags, Number, Text
@@ -64,6 +65,11 @@ class Hello(Message):
     def unit(self) -> str:
         """What the counter counts."""
         return "instructions" if self.counts_instructions else "cycles"
+
+    @property
+    def counter_period_s(self) -> float:
+        """Seconds after which a counter of 32 bits begins anew; infinite where it does not count cycles."""
+        return 2**32 / self.clock_hz if self.clock_hz and not self.counts_instructions else inf
 
     def contradiction(self) -> str:
         return self._about_the_store() or self._about_the_image()

@@ -32,6 +32,7 @@ class Worker:
     def __init__(self, interpreter: str, title: str) -> None:
         self.interpreter, self.title = interpreter, title
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked = False
         self._stderr: Any = None
         self._lock = threading.Lock()
 
@@ -80,7 +81,10 @@ class Worker:
             self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and not self._asked and self._process.poll() is not None:
+            self.close()  # it ended before it was asked anything: no model's fault
         if self._process is None:
+            self._asked = False
             self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pytest_quantcheck.runners.worker.process", self.interpreter],
@@ -93,7 +97,7 @@ class Worker:
     def _exchange(
         self, request: dict[str, Any], parts: Sequence[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
-        process = self._start()
+        process, self._asked = self._start(), True
         assert process.stdin is not None
         assert process.stdout is not None
         self._stderr.seek(0)

@@ -104,7 +104,7 @@ def main(kind: str) -> None:
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what C++ prints must not end up between messages
     models = _Models(INTERPRETERS[kind])
-    with suppress(ImportError):  # is told where a model needs it
+    with suppress(Exception):  # a broken installation is told where a model needs it
         INTERPRETERS[kind].load()  # the parent is still busy with what it will ask
     while True:
         try:

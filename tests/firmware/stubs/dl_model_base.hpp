@@ -32,7 +32,7 @@ struct TensorBase {
   template <typename T> T *get_element_ptr() { return reinterpret_cast<T *>(values.data()); }
 };
 class Model {
-  TensorBase z{{1, 2, 3, 4}, DATA_TYPE_INT16, 24}, a{{1, 1}, DATA_TYPE_INT16, 1}, y{{1, 24}, DATA_TYPE_INT16, 24};
+  TensorBase z{{1, 2, 3, 4}, DATA_TYPE_INT16, 24}, a{{1, 1}, DATA_TYPE_INT16, 1}, y{{1, 2, 3, 4}, DATA_TYPE_INT16, 24};
   std::map<std::string, TensorBase *> inputs{{"a", &a}, {"z", &z}}, outputs{{"y", &y}};
   fbs::FbsModel file;
   bool sound;

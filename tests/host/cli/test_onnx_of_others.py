@@ -18,6 +18,7 @@ from onnxruntime.quantization import (
 
 from conformance_models import onnx_nets as nets
 from pytest_quantcheck.cli import main
+from pytest_quantcheck.formats.onnx import edge_type
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore")]
 
@@ -118,3 +119,9 @@ def test_an_open_batch_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) 
     code, words = told(capsys, *compared)
     assert "b: onnxruntime" in words
     assert code in (0, 1), words  # the processor's own kernels may round otherwise
+
+
+def test_an_open_size_that_is_no_batch_stays_open() -> None:
+    for shape, wanted in ((("T",), ("T",)), (("N", 4), (1, 4)), ((2, "T"), (2, "T"))):
+        info = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, list(shape))
+        assert edge_type(info) == (wanted, "float32")

@@ -22,6 +22,7 @@ from pytest_quantcheck.quantizers.esp_ppq import environment
 from pytest_quantcheck.quantizers.esp_ppq.layout import as_source
 from pytest_quantcheck.quantizers.esp_ppq.options import EspPpqOptions
 from pytest_quantcheck.quantizers.quantize import quantize
+from pytest_quantcheck.runners.prepare import quantize_inputs
 from pytest_quantcheck.workflows.espdl.file_export import with_vectors
 from tests.espdl_networks import network, samples
 
@@ -101,6 +102,36 @@ def test_what_esp_ppq_cannot_do_is_told_in_its_words(
     monkeypatch.setenv("QC_CONVERSION_S", "1")
     with pytest.raises(error, match=words):
         ask(Cache(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("outputs", ["right", "two steps off", "not a number"])
+def test_a_file_must_give_what_the_executor_gave(
+    outputs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that lie ready in place of esp-ppq's own: of the quantizer ``espdl``, which makes the same."""
+    data = samples(0)
+    config = QuantConfig(quantizer="espdl", options={"target": "esp32c3"}, calibration="all")
+    model = quantize(network(0), config, data, cache=Cache(tmp_path / "first"), name="net")
+    x = quantize_inputs(model, data.take(range(4)))[0]
+    integers = execute.run_batch(model.graph, [x[:, None]])[model.graph.outputs[0]]
+    quantization = model.graph.tensors[model.graph.outputs[0]].quantization
+    assert integers is not None
+    assert quantization is not None
+    off = {"right": 0.0, "two steps off": 2.0, "not a number": np.nan}[outputs]
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    (ready / "model.espdl").write_bytes(with_vectors(model.artefact, [x[:1, None]]))
+    np.savez(ready / "outputs.npz", (integers[:, 0] + off) * quantization.scale[0])
+    script = f'[ -n "$2" ] || {{ echo "{{}}"; exit; }}\ncp {ready}/* "$2"'
+    monkeypatch.setenv(environment.VARIABLE, str(interpreter(tmp_path, script)))
+    asked = QuantConfig(quantizer="esp_ppq", calibration="all")
+    if outputs != "right":
+        with pytest.raises(QuantizationError, match="gives other outputs than its executor, by up to"):
+            quantize(network(0), asked, data, cache=Cache(tmp_path / "cache"), name="net")
+        return
+    made = quantize(network(0), asked, data, cache=Cache(tmp_path / "cache"), name="net")
+    found = execute.run_batch(made.graph, [x[:, None]])[made.graph.outputs[0]]
+    np.testing.assert_array_equal(found, integers)
 
 
 def test_a_file_is_read_in_the_layout_of_its_source(tmp_path: Path) -> None:

@@ -26,18 +26,19 @@ pytestmark = pytest.mark.host
 STORE_BYTES = 1 << 31
 
 
-def hello(request: Frame) -> Hello:
+def hello(request: Frame, clock_hz: int = 0) -> Hello:
     nonce = int.from_bytes(request.payload[4:], "little")
-    numbers = (nonce, 0, 0, 0, 1, Capability(0), 0, STORE_BYTES, 0, 4096, 0, 0, bytes(32), 4, 1020, 0, 0)
+    store = 0, STORE_BYTES, 0, 4096, 0, 0, bytes(32)
+    numbers = (nonce, clock_hz, 0, 0, 1, Capability(0), *store, 4, 1020, 0, 0)
     texts = ("posix", "chip", "runtime", "1", "qcm", "build")
     return Hello(1, HelloFlag(0), Place.NONE, *numbers, b"", *texts)
 
 
-def device_that(answer) -> RemoteDevice:
+def device_that(answer, clock_hz: int = 0) -> RemoteDevice:
     """A device that says HELLO, and else what ``answer`` makes of a request."""
 
     def say(frame: Frame) -> list[Frame]:
-        said = hello(frame) if frame.type == Kind.HELLO else answer(frame)
+        said = hello(frame, clock_hz) if frame.type == Kind.HELLO else answer(frame)
         assert isinstance(said, ANSWERS[Kind(frame.type)])
         assert isinstance(said, Message)
         return [reply(frame, said.pack())]
@@ -120,3 +121,22 @@ def test_bytes_that_are_taken_too_slowly_end_in_time() -> None:
     with pytest.raises(RigFault, match=r"DATA is not done after 0\.\d s: .*--run-timeout"):
         Link(peer).send_bulk(bytes(4000), chunk=64, window=1, deadline=5.0, limit=0.5)
     assert time.monotonic() - began < 5  # 63 answers would take 6.3 s
+
+
+@pytest.mark.parametrize(("counted_s", "known"), [(1.2, True), (0.4, True), (0.05, False)])
+def test_a_counter_that_lost_a_turn_is_not_known(counted_s: float, known: bool) -> None:
+    """At 4 GHz 32 bits of cycles are 1.07 s."""
+    clock, counter = 4_000_000_000, round(counted_s * 4_000_000_000)
+
+    def slow(request: Frame) -> RunAnswer | ModelInfo:
+        if request.type == Kind.DESCRIBE:
+            return ModelInfo.of(0, 1, (), (TensorInfo("int8", 4),))
+        time.sleep(1.2)
+        return RunAnswer(
+            RunFlag.INLINED, operators=1, counter=counter, stack_bytes=0, records=0, data=bytes(4)
+        )
+
+    device = device_that(slow, clock)
+    device.hello()
+    device.deadlines = Deadlines(answer=5.0, request=5.0)
+    assert device.run().counter == (counter if known else 0)

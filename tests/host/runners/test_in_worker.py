@@ -157,3 +157,28 @@ def test_a_worker_that_was_warmed_up_answers_the_first_request() -> None:
     assert started is not None
     TflmRunner().run(without_bias(), Raw(np.zeros((3, 4, 4, 2), np.int8)))
     assert worker.pid == started
+
+
+def test_a_worker_that_died_before_it_saw_a_model_blames_none() -> None:
+    worker = shared_worker("tflm")
+    worker.close()
+    worker.warm_up()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSEGV)
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    assert len(TflmRunner().run(without_bias(), Raw(np.zeros((3, 4, 4, 2), np.int8)))) == 3
+
+
+def test_a_library_that_cannot_be_imported_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tflite_micro").mkdir()
+    (tmp_path / "tflite_micro" / "__init__.py").write_text("raise AttributeError('of another NumPy')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    shared_worker("tflm").close()
+    try:
+        with pytest.raises(ModelError, match="AttributeError: of another NumPy") as caught:
+            TflmRunner().run(without_bias(), Raw(np.zeros((3, 4, 4, 2), np.int8)))
+        assert "damaged" not in str(caught.value)
+    finally:
+        shared_worker("tflm").close()
