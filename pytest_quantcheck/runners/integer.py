@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import computed, crc32, largest_intermediate, run, run_batch
+from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
@@ -19,15 +20,21 @@ class IntegerRunner:
     """Runs the integer graph with NumPy, many samples at once."""
 
     name = "integer"
+    exact = True
+    """Whether it promises the exact integers."""
 
     @property
     def runtime(self) -> str:
         """Implementation and version."""
         return f"pytest-quantcheck interpreter {installed('pytest-quantcheck')}"
 
+    def graph(self, model: QuantizedModel) -> QuantGraph:
+        """What is computed for ``model``."""
+        return model.graph
+
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
         """See ``Runner``. Raises ``ModelError`` for models outside the supported set."""
-        graph = model.graph
+        graph = self.graph(model)
 
         def infer(inputs: list[Array]) -> tuple[list[Array], list[Records]]:
             values = run_batch(graph, inputs)
@@ -42,12 +49,12 @@ class IntegerRunner:
 
         size = max(1, _ELEMENTS_AT_ONCE // largest_intermediate(graph))
         return run_in_batches(
-            model, vectors, infer, runner=self.name, runtime=self.runtime, size=size, exact=True
+            model, vectors, infer, runner=self.name, runtime=self.runtime, size=size, exact=self.exact
         )
 
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """See ``Runner``."""
-        graph = model.graph
+        graph = self.graph(model)
         for op in graph.operators:
             if op.index == operator:
                 one = [x[0] for x in prepare.one_inference(model, inputs)]

@@ -12,6 +12,7 @@ HOST_RUNNERS = {
     "integer": "integer:IntegerRunner",
     "litert": "litert:LitertRunner",
     "litert_reference": "litert:LitertReferenceRunner",
+    "cmsis_nn": "cmsis_nn:CmsisNnRunner",
     "onnxruntime": "onnxruntime:OnnxruntimeRunner",
 }
 
