@@ -35,6 +35,8 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
       [QC_OP_BATCH_MATMUL] = {sizeof(qc_matmul_params_t), 2, 0},
       [QC_OP_TRANSPOSE_CONV] = {sizeof(qc_conv_params_t), 1, 0},
       [QC_OP_SQUARED_DIFFERENCE] = {sizeof(qc_add_params_t), 2, 1},
+      [QC_OP_ARG_MAX] = {sizeof(qc_arg_max_params_t), 1, 0},
+      [QC_OP_L2_NORMALIZATION] = {sizeof(qc_l2_params_t), 1, 0},
   };
   return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
 }
@@ -78,6 +80,10 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
     return qc_check_matmul(p, in, qc_operator_input(image, op, 1), out);
   case QC_OP_TRANSPOSE_CONV:
     return qc_check_transpose_conv(image, p, in, out);
+  case QC_OP_ARG_MAX:
+    return qc_check_arg_max(p, in, out);
+  case QC_OP_L2_NORMALIZATION:
+    return qc_check_l2_normalization(p, in, out);
   case QC_OP_SOFTMAX:
     return qc_check_softmax(p, in, out);
   case QC_OP_RESCALE:

@@ -46,6 +46,24 @@ qc_status_t qc_check_mean(const qc_mean_params_t *p, const qc_tensor_t *in,
   return QC_OK;
 }
 
+qc_status_t qc_check_arg_max(const qc_arg_max_params_t *p, const qc_tensor_t *in,
+                             const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT32, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank == 3 && out->rank == 2, QC_ERR_SHAPE);
+  QC_REQUIRE(in->shape[0] == out->shape[0] && in->shape[2] == out->shape[1], QC_ERR_SHAPE);
+  QC_REQUIRE((p->flags & ~(uint32_t)QC_ARG_SMALLEST) == 0, QC_ERR_PARAM);
+  return QC_OK;
+}
+
+qc_status_t qc_check_l2_normalization(const qc_l2_params_t *p, const qc_tensor_t *in,
+                                      const qc_tensor_t *out) {
+  QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(in->rank > 0 && qc_same_shape(in, out), QC_ERR_SHAPE);
+  QC_REQUIRE(in->shape[in->rank - 1] < QC_L2_VALUES, QC_ERR_UNSUPPORTED);
+  QC_REQUIRE(qc_zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
+  return QC_OK;
+}
+
 qc_status_t qc_check_softmax(const qc_softmax_params_t *p, const qc_tensor_t *in,
                              const qc_tensor_t *out) {
   QC_REQUIRE(in->dtype == QC_INT8, QC_ERR_UNSUPPORTED);

@@ -212,6 +212,12 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   case QC_OP_SOFTMAX:
     qc_softmax_s8(p, in, out, output);
     break;
+  case QC_OP_ARG_MAX:
+    qc_arg_max_s8(p, in, output);
+    break;
+  case QC_OP_L2_NORMALIZATION:
+    qc_l2_normalization_s8(p, in, output);
+    break;
   case QC_OP_PAD:
   case QC_OP_CONCATENATION:
   case QC_OP_SLICE:

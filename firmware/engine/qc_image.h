@@ -83,6 +83,8 @@ typedef enum {
   QC_OP_BATCH_MATMUL = 25,
   QC_OP_TRANSPOSE_CONV = 26,
   QC_OP_SQUARED_DIFFERENCE = 27,
+  QC_OP_ARG_MAX = 28,
+  QC_OP_L2_NORMALIZATION = 29,
 } qc_opcode_t;
 
 /* ELIDED: the output is the input under another shape, nothing runs. FUSED is reserved. */
@@ -306,6 +308,22 @@ typedef struct {
   int32_t multiplier, shift; /* of the sum: 1 / count is in it */
 } qc_mean_params_t;
 _Static_assert(sizeof(qc_mean_params_t) == 20, "MEAN parameters");
+
+enum { QC_ARG_SMALLEST = 1u };
+
+/* ARG_MAX, over the middle one of three axes. */
+typedef struct {
+  uint32_t flags; /* QC_ARG_SMALLEST: of the smallest value instead of the largest */
+} qc_arg_max_params_t;
+_Static_assert(sizeof(qc_arg_max_params_t) == 4, "ARG_MAX parameters");
+
+#define QC_L2_VALUES 8257u /* L2_NORMALIZATION takes fewer: squares of 255, below 2^29 */
+
+/* L2_NORMALIZATION, over the last axis; the output has scale 1/128 and zero point 0. */
+typedef struct {
+  int32_t input_zero_point;
+} qc_l2_params_t;
+_Static_assert(sizeof(qc_l2_params_t) == 4, "L2_NORMALIZATION parameters");
 
 #define QC_SOFTMAX_LEFT_SHIFT 31u /* at most */
 

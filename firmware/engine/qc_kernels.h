@@ -105,6 +105,9 @@ void qc_max_pool_s16(const qc_wide_pool_t *op);
 void qc_mean_s8(const qc_mean_params_t *params, qc_operand_t input, int8_t *output);
 void qc_mean_s16(const qc_mean_params_t *params, qc_operand_t input, uint32_t outputs,
                  int16_t *output);
+/* ARG_MAX, L2_NORMALIZATION. */
+void qc_arg_max_s8(const qc_arg_max_params_t *params, qc_operand_t input, int32_t *output);
+void qc_l2_normalization_s8(const qc_l2_params_t *params, qc_operand_t input, int8_t *output);
 /* SOFTMAX, from int8 to int8 or int16. */
 void qc_softmax_s8(const qc_softmax_params_t *params, qc_operand_t input, const qc_tensor_t *out,
                    void *output);

@@ -210,6 +210,19 @@ class TfliteWriter(TfliteFile):
         self.operator(kind, [x, self.constant(list(axes))], [out], KeepDims=keep)
         return out
 
+    def arg_extreme(self, kind: str, x: Value, axis: int, dtype: str = "int32") -> Value:
+        """ARG_MAX or ARG_MIN along ``axis``."""
+        out = self.tensor(_reduced(x.shape, [axis], False), dtype)
+        kinds = {"int32": tflite.TensorType.INT32, "int64": tflite.TensorType.INT64}
+        self.operator(kind, [x, self.constant(axis)], [out], OutputType=kinds[dtype])
+        return out
+
+    def l2_normalization(self, x: Value) -> Value:
+        """L2_NORMALIZATION over the last axis with the output scale that TFLite prescribes."""
+        out = self.tensor(x.shape, scale=2.0**-7)
+        self.operator("L2_NORMALIZATION", [x], [out], FusedActivationFunction=_activation("NONE"))
+        return out
+
     def moved(
         self, kind: str, x: Value, shape: Sequence[int], *constants: npt.ArrayLike, **options: int
     ) -> Value:

@@ -17,12 +17,14 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.model import (
     Add,
+    ArgExtremum,
     BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
     FloatEdge,
     FullyConnected,
+    L2Normalization,
     Mean,
     Mul,
     Operator,
@@ -50,6 +52,7 @@ from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.numerics.fixed_point import (
     divide_towards_zero_by_pot,
     exp_on_negative_values,
+    l2_normalized,
     multiply_by_quantized_multiplier,
     multiply_by_reduced_multiplier,
     reciprocal,
@@ -367,6 +370,15 @@ def _reduce_max(call: _Call, p: ReduceMax) -> Array:
     return largest
 
 
+def _arg_extremum(call: _Call, p: ArgExtremum) -> Array:
+    choose = np.argmin if call.kind == "ARG_MIN" else np.argmax
+    return np.asarray(choose(call.input(0), axis=p.axis + 1))
+
+
+def _l2_normalization(call: _Call, p: L2Normalization) -> Array:
+    return _clamp(l2_normalized(call.input(0).astype(np.int64) - p.input_zero_point), *call.limits)
+
+
 def _pad(call: _Call, p: Pad) -> Array:
     return np.pad(call.input(0), ((0, 0), *p.paddings), constant_values=p.value)
 
@@ -471,6 +483,8 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Pool: _pool,
     Mean: _mean,
     ReduceMax: _reduce_max,
+    ArgExtremum: _arg_extremum,
+    L2Normalization: _l2_normalization,
     Pad: _pad,
     Reshape: _reshape,
     Slice: _slice,

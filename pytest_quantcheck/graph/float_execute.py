@@ -16,12 +16,14 @@ import numpy as np
 from pytest_quantcheck.graph.execute import Values, computed, windows
 from pytest_quantcheck.graph.model import (
     Add,
+    ArgExtremum,
     BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
     FloatEdge,
     FullyConnected,
+    L2Normalization,
     Mean,
     Mul,
     Operator,
@@ -277,6 +279,16 @@ def _reduce_max(call: _Call, p: ReduceMax) -> Array:
     return np.asarray(call.input(0).max(axis=tuple(axis + 1 for axis in p.axes)))
 
 
+def _arg_extremum(call: _Call, p: ArgExtremum) -> Array:
+    choose = np.argmin if call.op.kind == "ARG_MIN" else np.argmax
+    return np.asarray(choose(call.input(0), axis=p.axis + 1))
+
+
+def _l2_normalization(call: _Call, _: L2Normalization) -> Array:
+    x = call.input(0)
+    return np.asarray(x / np.sqrt(np.maximum((x * x).sum(axis=-1, keepdims=True), np.float32(1e-6))))
+
+
 def _pad(call: _Call, p: Pad) -> Array:
     q = call.output.quantization
     value = 0.0 if q is None else (p.value - int(q.zero_point[0])) * float(q.scale[0])
@@ -370,6 +382,8 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     Pool: _pool,
     Mean: _mean,
     ReduceMax: _reduce_max,
+    ArgExtremum: _arg_extremum,
+    L2Normalization: _l2_normalization,
     Pad: _pad,
     Reshape: _same,
     Slice: _slice,

@@ -236,6 +236,22 @@ class ReduceMax:
 
 
 @dataclass(frozen=True)
+class ArgExtremum:
+    """ARG_MAX and ARG_MIN: where along ``axis`` the largest or smallest value is, as int32; of equal ones the
+    first.
+    """
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class L2Normalization:
+    """L2_NORMALIZATION over the last axis, to the scale 1/128 without a zero point."""
+
+    input_zero_point: int
+
+
+@dataclass(frozen=True)
 class Pad:
     """PAD / PADV2 with ``(before, after)`` per axis and one integer fill value."""
 
@@ -374,6 +390,8 @@ Params = Union[
     Pool,
     Mean,
     ReduceMax,
+    ArgExtremum,
+    L2Normalization,
     Pad,
     Reshape,
     Slice,

@@ -26,6 +26,8 @@ _EMITTERS: dict[type[model.Params], Callable[[SourceOperator, Any], KernelCall]]
     model.Pool: emit_reduce.pool,
     model.Mean: emit_reduce.mean,
     model.ReduceMax: emit_reduce.reduce_max,
+    model.ArgExtremum: emit_reduce.arg_extremum,
+    model.L2Normalization: emit_reduce.l2_normalization,
     model.Softmax: emit_reduce.softmax,
     model.SoftmaxInt16: emit_reduce.softmax_int16,
     model.Pad: emit_move.pad,

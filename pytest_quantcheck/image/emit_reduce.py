@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 
-from pytest_quantcheck.graph.model import Mean, Pool, ReduceMax, Softmax, SoftmaxInt16, Window
+from pytest_quantcheck.graph.model import (
+    ArgExtremum,
+    L2Normalization,
+    Mean,
+    Pool,
+    ReduceMax,
+    Softmax,
+    SoftmaxInt16,
+    Window,
+)
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.source_operator import KernelCall, SourceOperator
 from pytest_quantcheck.numerics import limits
@@ -52,6 +61,27 @@ def reduce_max(source: SourceOperator, p: ReduceMax) -> KernelCall:
         shapes=((outer, height, width, inner),),
         output_shape=(outer, 1, 1, inner),
     )
+
+
+def arg_extremum(source: SourceOperator, p: ArgExtremum) -> KernelCall:
+    """ARG_MAX and ARG_MIN, over the middle one of three axes."""
+    source.require_dtypes("int8", tensors=[source.input])
+    shape = source.input.shape
+    outer, inner = math.prod(shape[: p.axis]), math.prod(shape[p.axis + 1 :])
+    flags = layout.SMALLEST if source.op.kind == "ARG_MIN" else 0
+    return KernelCall(
+        "ARG_MAX",
+        layout.ARG_MAX.pack(flags),
+        source.op.inputs[:1],
+        shapes=((outer, shape[p.axis], inner),),
+        output_shape=(outer, inner),
+    )
+
+
+def l2_normalization(source: SourceOperator, p: L2Normalization) -> KernelCall:
+    """L2_NORMALIZATION."""
+    source.require_dtypes("int8")
+    return KernelCall("L2_NORMALIZATION", layout.L2.pack(p.input_zero_point), source.op.inputs[:1])
 
 
 def softmax(source: SourceOperator, p: Softmax) -> KernelCall:

@@ -28,6 +28,7 @@ ARENA, CONSTANT = 0, 1  # where a tensor lies
 FAST, WIDE = 1, 2  # flags of a convolution
 MULTIPLY = 1  # flag of RESCALE
 ADJ_X, ADJ_Y = 1, 2  # flags of BATCH_MATMUL
+SMALLEST = 1  # flag of ARG_MAX
 LOGISTIC, TANH = 0, 1  # functions of SIGMOID_INT16
 # added to a shift, to tell the rule
 RULE_SHIFTS = {"double": 0, "float": 128, "float_odd": 256, "half_up": 384, "half_even": 512, "floor": 640}
@@ -57,6 +58,8 @@ SIGMOID = struct.Struct("<2i2I")
 FLOAT_EDGE = struct.Struct("<fi")
 POOL = struct.Struct("<8H2i")
 MEAN = struct.Struct("<I4i")
+ARG_MAX = struct.Struct("<I")
+L2 = struct.Struct("<i")
 SOFTMAX = struct.Struct("<iIi")
 WIDE_SOFTMAX = struct.Struct("<2i2I")
 PAD = struct.Struct("<5Ii")
@@ -92,6 +95,8 @@ PARAMETERS = {  # by opcode, in the order of their numbers from 1 on
     "BATCH_MATMUL": MATMUL,
     "TRANSPOSE_CONV": CONVOLUTION,
     "SQUARED_DIFFERENCE": ADD,
+    "ARG_MAX": ARG_MAX,
+    "L2_NORMALIZATION": L2,
 }
 OPCODES = ("", *PARAMETERS)
 

@@ -204,6 +204,18 @@ def reciprocal_square_root(x: npt.ArrayLike) -> tuple[IntArray, IntArray]:
     return multiplier, np.where(known, -np.maximum(shift, 0), 0)
 
 
+def l2_normalized(x: npt.ArrayLike) -> IntArray:
+    """Vectors along the last axis, of length 1 in steps of 1/128; whole numbers within 9 bits, not saturated.
+
+    At most 8256 of them, so that the squares of a vector sum up to less than 2**29. Source: TFLite
+    ``reference/integer_ops/l2normalization.h``.
+    """
+    value = int64(x)
+    squares = np.maximum((value * value).sum(axis=-1, keepdims=True), 1)  # of 0 as of 1
+    multiplier, shift = reciprocal_square_root(squares)
+    return multiply_by_quantized_multiplier(value, multiplier, shift + 7)
+
+
 def _one_over_one_plus(a: IntArray) -> IntArray:
     """``1 / (1 + a)`` in Q0.31 for Q0.31 ``a`` in [0, 1)."""
     return saturating_shift_left(_inverse_of_half(a), 1)

@@ -19,6 +19,7 @@ FAST_SUM_LIMIT = 1 << 30  # sums that may be rounded twice in one step
 PAIRED_SUM_LIMIT = 1 << 23  # sums that may share 32 bits with another one, 256 times as large
 INT8_SUM_LIMIT = 1 << 22  # int8 values that a pool or MEAN takes together
 INT16_SUM_LIMIT = 1 << 15  # int16 values in one 32-bit sum of a pool or MEAN
+L2_LIMIT = 8257  # int8 values whose squares make a sum below 2**29
 SOFTMAX_LIMIT = 1 << 12  # int8 values whose exponentials make a sum with 12 integer bits
 INT16_SOFTMAX_LIMIT = 1 << 16  # int16 values whose exponentials make a 32-bit sum
 SOFTMAX_INTEGER_BITS = 5  # of the differences that int8 SOFTMAX takes the exponential of

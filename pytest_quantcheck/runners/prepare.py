@@ -121,7 +121,7 @@ def dequantize_input(model: QuantizedModel, raw: Array, number: int = 0) -> Floa
 
 
 def _real_values(tensor: TensorSummary, raw: Array) -> Float32:
-    if raw.dtype.kind == "f":
+    if raw.dtype.kind == "f" or (tensor.dtype == "int32" and not len(tensor.scales)):  # ARG_MAX's places
         return raw.astype(np.float32)
     scale, zero_point = _parameters(tensor)
     return dequantize(raw, scale, zero_point)

@@ -15,6 +15,7 @@ from pytest_quantcheck.strategies.network import DTYPES, Network, known_dtype
 
 _INT8_ONLY = (
     *("PRELU", "HARD_SWISH", "ELU", "RSQRT", "GATHER"),
+    *("ARG_MAX", "ARG_MIN", "L2_NORMALIZATION"),
     *("REDUCE_MIN", "MIRROR_PAD", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "GATHER_ND"),
     *("GELU", "SQRT", "EXP", "LOG", "RELU_N1_TO_1", "RELU_0_TO_1"),
     *("RESIZE_BILINEAR", "TRANSPOSE_CONV", "REDUCE_MAX", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
@@ -95,6 +96,17 @@ def _blocks_layer(kind: str) -> Callable[[Network], tuple[list[Value], Value]]:
         else:
             x = net.source((n, height * block, width * block, channels))
         return [x], net.writer.blocks(kind, x, block)
+
+    return make
+
+
+def _arg_layer(kind: str) -> Callable[[Network], tuple[list[Value], Value]]:
+    """Along any axis; values that are equal are frequent where few are distinct."""
+
+    def make(net: Network) -> tuple[list[Value], Value]:
+        x = net.source(net.shape4())
+        y = net.writer.relu6(x) if net.draw(st.booleans()) else x
+        return [x], net.writer.arg_extreme(kind, y, net.integer(-4, 3))
 
     return make
 
@@ -250,6 +262,9 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "SUM": _unary(Network.sum),
     "REDUCE_MAX": _unary(lambda net, x: net.reduce_extreme("REDUCE_MAX", x)),
     "REDUCE_MIN": _unary(lambda net, x: net.reduce_extreme("REDUCE_MIN", x)),
+    "ARG_MAX": _arg_layer("ARG_MAX"),
+    "ARG_MIN": _arg_layer("ARG_MIN"),
+    "L2_NORMALIZATION": _unary(lambda net, x: net.writer.l2_normalization(x)),
     "PAD": _unary(lambda net, x: net.pad(x, None)),
     "PADV2": _unary(lambda net, x: net.pad(x, net.integer(-(2 ** (net.bits - 1)), 2 ** (net.bits - 1) - 1))),
     "MIRROR_PAD": _unary(Network.mirror_pad),

@@ -1,14 +1,28 @@
-"""Many elements become one: pools over windows; MEAN, SUM, REDUCE_MAX and REDUCE_MIN over axes."""
+"""Many elements become one, or decide about one: pools over windows; sums, extremes and norms over axes."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import tflite
 
+from pytest_quantcheck.graph.from_tflite.movement import axis_of
 from pytest_quantcheck.graph.from_tflite.operator import Step, TfliteOperator
 from pytest_quantcheck.graph.from_tflite.windows import sliding_window
-from pytest_quantcheck.graph.model import Mean, Pool, ReduceMax, Requantize, Slice, Table, Tensor, row_major
+from pytest_quantcheck.graph.model import (
+    ArgExtremum,
+    L2Normalization,
+    Mean,
+    Pool,
+    ReduceMax,
+    Requantize,
+    Slice,
+    Table,
+    Tensor,
+    row_major,
+)
+from pytest_quantcheck.numerics.limits import L2_LIMIT
 
 
 def pool(op: TfliteOperator) -> Pool:
@@ -79,6 +93,34 @@ def _largest(op: TfliteOperator, source: Tensor, output: Tensor) -> list[Step]:
         Step("TRANSPOSE", Slice(0, tuple(strides[i] for i in order)), (source,), together),
         Step("REDUCE_MAX", ReduceMax(last), (together,), output),
     ]
+
+
+def arg_extremum(op: TfliteOperator) -> ArgExtremum:
+    """ARG_MAX and ARG_MIN of int8 to int32. Source: TFLM ``arg_min_max.cc``."""
+    op.arity(2)
+    op.require_dtype(op.input(0), "int8")
+    if op.output.dtype.name == "int64":
+        op.fail("its output is int64; take output_type=tf.int32, or leave it to the application")
+    op.require_dtype(op.output, "int32")
+    shape, given = op.input(0).shape, op.constant(1, "int32").reshape(-1)
+    axis = axis_of(op, int(given[0]), len(shape)) if given.size == 1 else op.fail("needs one axis")
+    op.require_shape(op.output, (*shape[:axis], *shape[axis + 1 :]))
+    return ArgExtremum(axis)
+
+
+def l2_normalization(op: TfliteOperator) -> L2Normalization:
+    """L2_NORMALIZATION of int8. Source: TFLM ``l2norm.cc``."""
+    op.arity(1)
+    shape = op.input(0).shape
+    op.require_dtype(op.input(0), "int8")
+    op.require_shape(op.output, shape)
+    if not shape or shape[-1] >= L2_LIMIT:
+        op.fail(f"normalises {shape[-1:]} values; 1 to {L2_LIMIT - 1} are allowed")
+    if op.option("FusedActivationFunction") != tflite.ActivationFunctionType.NONE:
+        op.fail("a fused activation is not supported here; allowed: NONE")
+    if op.activation_tensor(op.output) != (np.float32(1 / 128), 0):
+        op.fail("the output must have scale 1/128 and zero point 0")
+    return L2Normalization(op.activation_tensor(op.input(0))[1])
 
 
 def _reduced_axes(op: TfliteOperator) -> tuple[int, ...]:

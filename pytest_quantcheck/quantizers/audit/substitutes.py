@@ -6,11 +6,8 @@ from pytest_quantcheck.formats.summary import OperatorSummary, Summary
 
 _ON_THE_HOST = "leave it out of the network, and compute it from the outputs in the application"
 SUBSTITUTES = {
-    "ARG_MAX": _ON_THE_HOST,
-    "ARG_MIN": _ON_THE_HOST,
     "TOPK_V2": _ON_THE_HOST,
     "LOG_SOFTMAX": "take softmax: its order is the same",
-    "L2_NORMALIZATION": _ON_THE_HOST,
     "ELU": "take leaky_relu, and train again",
     "EXP": "take sigmoid or softmax",
     "RSQRT": "take BatchNormalization in place of LayerNormalization",

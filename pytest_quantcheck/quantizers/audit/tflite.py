@@ -224,8 +224,8 @@ def _edge_types(summary: Summary, config: QuantConfig) -> Iterator[Finding]:
                     f"{side.capitalize()} '{tensor.name}' belongs to no operator.",
                     "Leave it out of the model; what passes through unchanged needs no network.",
                 )
-            else:
-                yield from another_edge_type(side, tensor.name, tensor.dtype, config)
+            elif side == "input" or tensor.dtype not in ("int32", "int64") or len(tensor.scales):
+                yield from another_edge_type(side, tensor.name, tensor.dtype, config)  # not of ARG_MAX
 
 
 def _granularity(summary: Summary, config: QuantConfig) -> Iterator[Finding]:

@@ -20,12 +20,14 @@ from filelock import FileLock
 
 from pytest_quantcheck.graph.model import (
     Add,
+    ArgExtremum,
     BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
     FloatEdge,
     FullyConnected,
+    L2Normalization,
     Mean,
     Mul,
     Operator,
@@ -258,8 +260,10 @@ def network() -> QuantGraph:
     dense = FullyConnected(-128, 0, 9, _rule(-8), -128, 127)
     x = b.add("FULLY_CONNECTED", dense, [x, b.random((10, 48)), b.random((10,), "int32", 5000)], (1, 10))
     x = b.add("SOFTMAX", Softmax(1518500250, 22, -496), [x], (1, 10))
+    y = b.add("L2_NORMALIZATION", L2Normalization(-128), [x], (1, 10))
+    y = b.add("ARG_MAX", ArgExtremum(1), [y], (1,), "int32")
     x = b.add("DEQUANTIZE", FloatEdge(1 / 256, -128), [x], (1, 10), "float32")
-    return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x,), "5a" * 32)
+    return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x, y), "5a" * 32)
 
 
 def _wide_rule(shift: int) -> Requantize:

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.model import (
     Add,
+    ArgExtremum,
     BatchMatMul,
     Concatenation,
     Convolution,
     Extremum,
     FloatEdge,
     FullyConnected,
+    L2Normalization,
     Mean,
     Mul,
     Operator,
@@ -290,6 +292,22 @@ def reductions(draw: st.DrawFn) -> QuantGraph:
 
 
 @st.composite
+def places(draw: st.DrawFn) -> QuantGraph:
+    """ARG_MAX and ARG_MIN along any axis."""
+    shape = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=5)))
+    axis, kind = draw(st.integers(0, len(shape) - 1)), draw(st.sampled_from(["ARG_MAX", "ARG_MIN"]))
+    out = (*shape[:axis], *shape[axis + 1 :])
+    return graph_of(kind, ArgExtremum(axis), [(shape, "int8")], (out, "int32"))
+
+
+@st.composite
+def norms(draw: st.DrawFn) -> QuantGraph:
+    shape = (*draw(st.lists(st.integers(1, 4), max_size=3)), draw(st.integers(1, 40) | st.just(8256)))
+    params = L2Normalization(draw(ZERO_POINTS))
+    return graph_of("L2_NORMALIZATION", params, [(shape, "int8")], (shape, "int8"))
+
+
+@st.composite
 def pads(draw: st.DrawFn) -> QuantGraph:
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
     pairs = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in shape)
@@ -463,6 +481,8 @@ OPERATORS = {
     "POOL": pools(),
     "MEAN": means(),
     "REDUCE_MAX": reductions(),
+    "ARG_MAX": places(),
+    "L2_NORMALIZATION": norms(),
     "PAD": pads(),
     "SLICE": slices(),
     "CONCATENATION": concatenations(),

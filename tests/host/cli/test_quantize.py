@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from pytest_quantcheck.cli import main
+from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.demo.artefacts import DATA, FLOAT_MODEL, demo_samples
 from pytest_quantcheck.formats.read import read_summary
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter
 from pytest_quantcheck.quantizers.artefact import read_artefact
 from pytest_quantcheck.quantizers.audit.tflite import granularity_of
+from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners.integer import IntegerRunner
+from pytest_quantcheck.runners.prepare import dequantize_output
 
 pytestmark = pytest.mark.host
 
@@ -165,6 +169,17 @@ def test_what_stays_in_float_is_named_with_layer_and_substitute(here, capsys):
     told = capsys.readouterr().err
     assert "operator 1 (ELU) computes in float (layer 'block_1/activation" in told
     assert "take leaky_relu" in told
+
+
+def test_an_output_of_places_has_no_type_to_ask_for(here):
+    writer = TfliteWriter()
+    x = writer.tensor((1, 8), "float32", name="x")
+    y = writer.arg_extreme("ARG_MAX", x, 1)
+    (here / "net.tflite").write_bytes(writer.finish([x], [y]))
+    assert main(["quantize", "net.tflite", "-o", "out.tflite"]) == 0
+    model = QuantizedModel("out", (here / "out.tflite").read_bytes())
+    run = IntegerRunner().run(model, Samples(np.eye(8, dtype=np.float32)[[2, 7, 0]]))
+    assert dequantize_output(model, run.outputs[0]).ravel().tolist() == [2, 7, 0]
 
 
 def test_what_only_tflm_runs_is_told_so(here, capsys):

@@ -357,6 +357,18 @@ REFUSED: dict[str, tuple[Build, str]] = {
         lambda w, x: w.mean(x, (1, 2), keep=True, scale=0.3, kind="REDUCE_MAX"),
         r"operator 0 \(REDUCE_MAX\): .* another scale or zero point",
     ),
+    "places of 64 bits": (
+        lambda w, x: w.arg_extreme("ARG_MAX", x, 3, "int64"),
+        r"operator 0 \(ARG_MAX\): its output is int64; take output_type=tf.int32, or leave it to the",
+    ),
+    "places along an axis outside": (
+        constants("ARG_MIN", [4], OutputType=2),
+        r"operator 0 \(ARG_MIN\): .* is int8; allowed here: int32",
+    ),
+    "a norm onto another scale": (
+        raw_operator("L2_NORMALIZATION", FusedActivationFunction=0),
+        r"operator 0 \(L2_NORMALIZATION\): the output must have scale 1/128 and zero point 0",
+    ),
     "a sum over an axis outside": (
         constants("SUM", [4], KeepDims=True),
         r"operator 0 \(SUM\): axes \[4\] lie outside the 4 dimensions",
