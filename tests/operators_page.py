@@ -64,21 +64,21 @@ FACTS = {
     "SQUARED_DIFFERENCE": Facts(
         "shapes broadcast as in NumPy", "LayerNormalization", litert="has none for int16"
     ),
-    "MINIMUM": Facts(f"{_ONE_SCALE}; shapes broadcast", "Minimum", ("Clip",)),
-    "MAXIMUM": Facts(f"{_ONE_SCALE}; shapes broadcast", "Maximum", ("Clip",)),
+    "MINIMUM": Facts(f"{_ONE_SCALE}; shapes broadcast", "Minimum", ("Min", "Clip")),
+    "MAXIMUM": Facts(f"{_ONE_SCALE}; shapes broadcast", "Maximum", ("Max", "Clip")),
     "PRELU": Facts("the slopes broadcast to the input", "PReLU", ("PRelu",), "float32 factors"),
     "AVERAGE_POOL_2D": Facts("scale and zero point stay", "AveragePooling2D", ("AveragePool",)),
     "MAX_POOL_2D": Facts("scale and zero point stay", "MaxPooling2D", ("MaxPool",)),
     "MEAN": Facts("over any axes", "GlobalAveragePooling2D", ("GlobalAveragePool", "ReduceMean")),
     "SUM": Facts("over any axes", "ops.sum", litert="other values"),
-    "REDUCE_MAX": Facts("over any axes; one scale", "GlobalMaxPooling2D", ("GlobalMaxPool",)),
-    "REDUCE_MIN": Facts("over any axes; one scale", "ops.min"),
+    "REDUCE_MAX": Facts("over any axes; one scale", "GlobalMaxPooling2D", ("ReduceMax", "GlobalMaxPool")),
+    "REDUCE_MIN": Facts("over any axes; one scale", "ops.min", ("ReduceMin",)),
     "ARG_MAX": Facts("to int32; the first of equal values", "ops.argmax"),
     "ARG_MIN": Facts("to int32; the first of equal values", "ops.argmin"),
     "L2_NORMALIZATION": Facts("over the last axis, at most 8256 values", "UnitNormalization"),
     "PAD": Facts("one fill value", "ZeroPadding2D", ("Pad",)),
     "PADV2": Facts("one fill value", "ops.pad", ("Pad",)),
-    "MIRROR_PAD": Facts("reflected or symmetric, along any axes", 'ops.pad(mode="reflect")'),
+    "MIRROR_PAD": Facts("reflected or symmetric, along any axes", 'ops.pad(mode="reflect")', ("Pad",)),
     "RESHAPE": Facts("costs nothing", "Reshape, Flatten", ("Reshape", "Flatten")),
     "SQUEEZE": Facts("costs nothing", "ops.squeeze", ("Squeeze",)),
     "EXPAND_DIMS": Facts("costs nothing", "Conv1D, ops.expand_dims", ("Unsqueeze",)),
@@ -97,8 +97,8 @@ FACTS = {
     "BATCH_TO_SPACE_ND": Facts("to images of batch 1, to sequences", "Conv1D(dilation_rate=2)"),
     "GATHER": Facts("constant indices", "ops.take", ("Gather",)),
     "GATHER_ND": Facts("constant indices", "tf.gather_nd"),
-    "BROADCAST_TO": Facts(f"a constant shape of at most {MAX_RANK} axes", "ops.broadcast_to"),
-    "TILE": Facts(_NOT_IN_TFLM, "RepeatVector, ops.tile"),
+    "BROADCAST_TO": Facts(f"a constant shape of at most {MAX_RANK} axes", "ops.broadcast_to", ("Expand",)),
+    "TILE": Facts(_NOT_IN_TFLM, "RepeatVector, ops.tile", ("Tile",)),
     "REVERSE_V2": Facts("along neighbouring axes", "ops.flip"),
     "PACK": Facts(f"{_ONE_SCALE}; TFLM itself takes ten inputs at most", "ops.stack"),
     "CONCATENATION": Facts(f"{_ONE_SCALE}; TFLM itself takes ten inputs at most", "Concatenate", ("Concat",)),
@@ -120,11 +120,13 @@ FACTS = {
         ("Elu",),
         "has none for int8",
     ),
-    "GELU": Facts(f"{_NOT_IN_TFLM}; exact, or with `tanh`", "gelu"),
+    "GELU": Facts(f"{_NOT_IN_TFLM}; exact, or with `tanh`", "gelu", ("Gelu",)),
     "RSQRT": Facts("the input has zero point -128: TFLM stops at values below 0", "ops.rsqrt"),
-    "SQRT": Facts(f"{_NOT_IN_TFLM}; the input has zero point -128; cut to whole steps", "ops.sqrt"),
+    "SQRT": Facts(
+        f"{_NOT_IN_TFLM}; the input has zero point -128; cut to whole steps", "ops.sqrt", ("Sqrt",)
+    ),
     "EXP": Facts(_NOT_IN_TFLM, "ops.exp", ("Exp",)),
-    "LOG": Facts(f"{_NOT_IN_TFLM}; of 0 and below the least output", "ops.log"),
+    "LOG": Facts(f"{_NOT_IN_TFLM}; of 0 and below the least output", "ops.log", ("Log",)),
     "RELU_N1_TO_1": Facts(_NOT_IN_TFLM, "ops.clip(x, -1, 1)"),
     "RELU_0_TO_1": Facts(_NOT_IN_TFLM, "ops.clip(x, 0, 1)"),
     "RELU": Facts("", "ReLU", ("Relu",)),
@@ -134,7 +136,19 @@ FACTS = {
     ),
     "DEQUANTIZE": Facts("int8, uint8 and int16 to float32", "the converter", ("DequantizeLinear",)),
 }
-REPLACED = ("PRelu", "Gather", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth")
+REPLACED = (
+    *(
+        "PRelu",
+        "Gather",
+        "GlobalMaxPool",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "LayerNormalization",
+        "Tile",
+        "Expand",
+    ),
+    *("ReduceMin", "ReduceSum", "LogSoftmax", "InstanceNormalization", "Div", "Pow"),
+)
 """ONNX operators that the quantizer replaces before they are read (docs/onnx.md)."""
 
 

@@ -142,6 +142,22 @@ def decoder(seed: int = 0) -> bytes:
     return net.model({net.op("Slice", y, *(net.constant(b, np.int64) for b in bounds)): (1, 5, 10, 8)})
 
 
+def attention(seed: int = 0) -> bytes:
+    """Six words of eight values through a block of a transformer: norms, two products of activations, GELU as
+    older exporters write it."""
+    net = Net(seed)
+    x = net.input("words", 1, 6, 8)
+    y = net.op("LayerNormalization", x, net.normal(8), net.normal(8))
+    query, key, value = (net.op("MatMul", y, net.normal(8, 8, scale=0.4)) for _ in range(3))
+    scores = net.op("MatMul", query, net.op("Transpose", key, perm=[0, 2, 1]))
+    weights = net.op("Softmax", net.op("Mul", scores, net.constant(0.35)), axis=-1)
+    x = net.op("Add", x, net.op("MatMul", weights, value))
+    y = net.op("MatMul", net.op("LayerNormalization", x, net.normal(8)), net.normal(8, 16, scale=0.4))
+    half = net.op("Add", net.op("Erf", net.op("Div", y, net.constant(2**0.5))), net.constant(1.0))
+    y = net.op("Mul", net.op("Mul", y, half), net.constant(0.5))
+    return net.model({net.op("Add", x, net.op("MatMul", y, net.normal(16, 8, scale=0.3))): (1, 6, 8)})
+
+
 def lstm() -> bytes:
     """Five steps of three values through an LSTM: what no quantizer here turns into integers."""
     net = Net()
@@ -180,6 +196,7 @@ def between(
     attributes: Mapping[str, Any] | None = None,
     clamp: tuple[str, ...] = (),
     parameters: Sequence[Array | None] = (),
+    opset: int = 17,
 ) -> bytes:
     """One operator on integer inputs and outputs, between DequantizeLinear and QuantizeLinear.
 
@@ -200,7 +217,7 @@ def between(
     if clamp:
         y = net.op(clamp[0], y, *(net.constant(float(bound)) for bound in clamp[1:]))
     out = net.op("QuantizeLinear", y, net.constant(output.scale), net.constant(output.zero_point, dtype))
-    return net.model({out: output_shape}, dtype)
+    return net.model({out: output_shape}, dtype, opset)
 
 
 def structure(data: bytes) -> list[str]:

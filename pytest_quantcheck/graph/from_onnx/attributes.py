@@ -32,6 +32,11 @@ _READ: dict[str, tuple[str, ...]] = {
     "LeakyRelu": ("alpha",),
     "HardSigmoid": ("alpha", "beta"),
     "Elu": ("alpha",),
+    "Gelu": ("approximate",),
+    "Selu": ("alpha", "gamma"),
+    "Celu": ("alpha",),
+    "ThresholdedRelu": ("alpha",),
+    "ReduceMax": ("axes", "keepdims", "noop_with_empty_axes"),
     "QuantizeLinear": ("axis",),
     "DequantizeLinear": ("axis",),
 }

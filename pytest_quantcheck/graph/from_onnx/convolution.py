@@ -60,7 +60,7 @@ def conv_transpose(t: Translation, node: Any, given: Attributes) -> None:
     weights, cells = _kernel(t, node, given)
     depth, outputs, height, width = cells.shape
     if given.get("group", 1) != 1 or tuple(given.get("dilations", (1, 1))) != (1, 1):
-        t.fail(node, "groups and dilations other than 1 are not supported")
+        t.fail(node, "groups and dilations other than 1 are not supported; quantize the float model here")
     if given.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         t.fail(node, f"auto_pad {given['auto_pad']!r} is not supported; export it with pads")
     if depth != source.shape[3]:

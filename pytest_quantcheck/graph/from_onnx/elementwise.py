@@ -1,16 +1,19 @@
-"""Operators of two inputs, element by element: Add, Sub, Mul."""
+"""Operators of two inputs, element by element: Add, Sub, Mul, Max, Min."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pytest_quantcheck.formats.onnx import Attributes, kind_of
+from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.from_onnx.factors import after_zero_point, product_factor
 from pytest_quantcheck.graph.from_onnx.translation import Translation
-from pytest_quantcheck.graph.from_onnx.values import Constant, Value, nhwc_order
-from pytest_quantcheck.graph.model import Add, Mul, Requantize, Reshape
+from pytest_quantcheck.graph.from_onnx.values import Constant, Target, Value, nhwc_order
+from pytest_quantcheck.graph.model import Add, Extremum, Mul, Operator, Requantize, Rescale, Reshape
+from pytest_quantcheck.numerics.affine import integer_range
 from pytest_quantcheck.numerics.fixed_point import quantize_multiplier
 from pytest_quantcheck.numerics.limits import ADD_LEFT_SHIFT
 
@@ -43,6 +46,37 @@ def mul(t: Translation, node: Any, _: Attributes) -> None:
     factor = after_zero_point(product_factor(t, node, a.scale, b.scale, target.scale), target)
     params = Mul(a.zero_point, b.zero_point, target.zero_point, factor, target.act_min, target.act_max)
     t.emit(node, "MUL", (a.index, b.index), shape, target, params, last)
+
+
+def extremum(t: Translation, node: Any, _: Attributes) -> None:
+    """MAXIMUM and MINIMUM: both inputs rounded to the output's scale first, which changes no result."""
+    if len(node.input) != 2:
+        t.fail(node, f"it has {len(node.input)} inputs; two are supported: write it as several")
+    kind, target = {"Max": "MAXIMUM", "Min": "MINIMUM"}[kind_of(node)], t.target(node)
+    (a, b), shape, last = _operands(t, node)
+    a, b = (_on_scale(t, x, target) for x in (a, b))
+    inputs = (a.index, b.index)
+    if target.whole:
+        t.emit(node, kind, inputs, shape, target, Extremum(), last)
+        return
+    made = Value(-1, target.name, shape, target.scale, target.zero_point, last)
+    made = t.between(kind, inputs, made, Extremum())
+    zero = target.zero_point
+    clamp = Rescale(zero, zero, None, target.act_min, target.act_max)
+    t.emit(node, "QUANTIZE", (made.index,), shape, target, clamp, last)
+
+
+def _on_scale(t: Translation, x: Value, target: Target) -> Value:
+    """A value, or a constant, with the scale and zero point of ``target``."""
+    data = t.tensors[x.index].data
+    if data is None:
+        return t.rescaled(x, target)
+    low, high = integer_range(target.dtype)
+    whole = replace(target, act_min=low, act_max=high)
+    change = t.change(x, whole)
+    found = execute.apply(Operator(0, "QUANTIZE", (0,), (0,), change), np.dtype(target.dtype), data)
+    index = t.add(f"{x.name}_rescaled", data.shape, target.dtype, target.scale, target.zero_point, found)
+    return replace(x, index=index, scale=target.scale, zero_point=target.zero_point)
 
 
 def _operands(t: Translation, node: Any) -> tuple[list[Value], tuple[int, ...], bool]:

@@ -6,6 +6,7 @@ kernel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,16 @@ _COPIES = ("Identity", "Dropout")
 
 _NAMES = {"Sigmoid": "LOGISTIC", "LeakyRelu": "LEAKY_RELU", "HardSwish": "HARD_SWISH", "Identity": "QUANTIZE"}
 
+_SELU = (1.67326319217681884765625, 1.05070102214813232421875)  # alpha and gamma, ONNX ``Selu``
+
+
+def _gelu(x: npt.NDArray[np.float64], *, tanh: bool) -> npt.NDArray[np.float64]:
+    """Source: ONNX ``Gelu``."""
+    if tanh:
+        return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * np.vectorize(math.erfc)(-x * math.sqrt(0.5)))
+
+
 FUNCTIONS: dict[str, _Function] = {
     "Identity": lambda x, _: x,
     "Dropout": lambda x, _: x,
@@ -43,6 +54,20 @@ FUNCTIONS: dict[str, _Function] = {
     "Abs": lambda x, _: np.abs(x),
     "Neg": lambda x, _: -x,
     "Exp": lambda x, _: np.exp(x),
+    "Gelu": lambda x, a: _gelu(x, tanh=a.get("approximate", "none") == "tanh"),
+    "Erf": lambda x, _: np.vectorize(math.erf)(x),
+    "Sqrt": lambda x, _: np.sqrt(np.maximum(x, 0)),
+    "Log": lambda x, _: np.log(np.maximum(x, 0)),
+    "Reciprocal": lambda x, _: 1 / np.abs(x) * np.where(x < 0, -1, 1),
+    "Mish": lambda x, _: x * np.tanh(np.logaddexp(x, 0)),
+    "Softsign": lambda x, _: x / (1 + np.abs(x)),
+    "Selu": lambda x, a: (
+        a.get("gamma", _SELU[1]) * np.where(x < 0, a.get("alpha", _SELU[0]) * np.expm1(np.minimum(x, 0)), x)
+    ),
+    "Celu": lambda x, a: np.where(
+        x < 0, a.get("alpha", 1.0) * np.expm1(np.minimum(x, 0) / a.get("alpha", 1.0)), x
+    ),
+    "ThresholdedRelu": lambda x, a: np.where(x > a.get("alpha", 1.0), x, 0),
 }
 
 
@@ -58,7 +83,7 @@ def function(t: Translation, node: Any, given: Attributes) -> None:
         _function_int16(t, node, value, (low, high), given)
         return
     x = real_values(value).astype(np.float64)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         results = np.clip(FUNCTIONS[kind](x, given), low, high).astype(np.float32)
     target = t.target(node)
     reals = real_values(value) if kind in _COPIES else results

@@ -1,4 +1,4 @@
-"""Gemm and MatMul with constant weights."""
+"""Gemm and MatMul."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from pytest_quantcheck.formats.onnx import Attributes
 from pytest_quantcheck.graph.from_onnx.factors import add_bias, check_symmetric, product_factor
 from pytest_quantcheck.graph.from_onnx.translation import Translation
-from pytest_quantcheck.graph.model import FullyConnected
+from pytest_quantcheck.graph.from_onnx.values import Constant, Value
+from pytest_quantcheck.graph.model import BatchMatMul, FullyConnected, Rescale
 
 
 def gemm(t: Translation, node: Any, given: Attributes) -> None:
@@ -20,8 +21,53 @@ def gemm(t: Translation, node: Any, given: Attributes) -> None:
 
 
 def matmul(t: Translation, node: Any, _: Attributes) -> None:
-    """MatMul with constant weights: FULLY_CONNECTED."""
-    _dense(t, node, by_rows=False)
+    """MatMul with a constant matrix behind it: FULLY_CONNECTED; else BATCH_MATMUL."""
+    first, second = (t.real.get(name) for name in node.input)
+    if isinstance(second, Constant) and second.data.ndim == 2 and not isinstance(first, Constant):
+        _dense(t, node, by_rows=False)
+    else:
+        _product(t, node)
+
+
+def _product(t: Translation, node: Any) -> None:
+    """Of two activations, or one and a constant in front or of more than two axes."""
+    if t.arithmetic.dtype != "int8":
+        t.fail(node, f"of two activations of {t.arithmetic.dtype} is not supported; int8 is")
+    a, b = (_matrix(t, node, position) for position in (0, 1))
+    if a.shape[-1] != b.shape[-2]:
+        t.fail(node, f"{a.shape} and {b.shape} are no product of matrices")
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        t.fail(node, f"the axes before the matrices {a.shape} and {b.shape} do not broadcast")
+    shape, target = (*batch, a.shape[-2], b.shape[-1]), t.target(node)
+    factor = product_factor(t, node, a.scale, b.scale, target.scale)
+    params = BatchMatMul(a.zero_point, b.zero_point, target.zero_point, factor, False, False)
+    if target.whole:
+        t.emit(node, "BATCH_MATMUL", (a.index, b.index), shape, target, params)
+        return
+    made = Value(-1, target.name, shape, target.scale, target.zero_point, False)
+    made = t.between("BATCH_MATMUL", (a.index, b.index), made, params)
+    zero = target.zero_point
+    clamp = Rescale(zero, zero, None, target.act_min, target.act_max)
+    t.emit(node, "QUANTIZE", (made.index,), shape, target, clamp)
+
+
+def _matrix(t: Translation, node: Any, position: int) -> Value:
+    """An input in the model's layout."""
+    given = t.real.get(node.input[position])
+    if not isinstance(given, Constant):
+        value = t.model_layout(t.activation(node, position))
+    else:
+        if len(given.scale) != 1 or given.data.dtype.name != t.arithmetic.dtype:
+            told = f"{given.data.dtype.name} with {len(given.scale)} scales"
+            t.fail(node, f"its constant is {told}; {t.arithmetic.dtype} with one is supported")
+        name, zero = node.input[position], int(given.zero_point[0])
+        index = t.add(name, given.data.shape, t.arithmetic.dtype, given.scale, zero, given.data)
+        value = Value(index, name, given.data.shape, given.scale[0], zero, False)
+    if len(value.shape) < 2:
+        t.fail(node, f"input {position} has the shape {value.shape}; two axes or more are supported")
+    return value
 
 
 def _dense(t: Translation, node: Any, *, by_rows: bool) -> None:

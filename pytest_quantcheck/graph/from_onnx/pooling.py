@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from pytest_quantcheck.graph.from_onnx.factors import after_zero_point, mean_fac
 from pytest_quantcheck.graph.from_onnx.translation import Translation
 from pytest_quantcheck.graph.from_onnx.values import Value, check_size, nhwc_order
 from pytest_quantcheck.graph.from_onnx.windows import as_image, emit_image, sliding_window
-from pytest_quantcheck.graph.model import Convolution, Mean, Pool
+from pytest_quantcheck.graph.model import Convolution, Mean, Pool, ReduceMax
 from pytest_quantcheck.numerics.affine import integer_range
 from pytest_quantcheck.numerics.limits import INT16_SUM_LIMIT
 
@@ -78,6 +79,18 @@ def global_average_pool(t: Translation, node: Any, _: Attributes) -> None:
 
 def reduce_mean(t: Translation, node: Any, given: Attributes) -> None:
     """ReduceMean: MEAN, in the model's layout where its axes ask for it."""
+    _reduce(t, node, given, _mean)
+
+
+def reduce_max(t: Translation, node: Any, given: Attributes) -> None:
+    """ReduceMax: its input is rounded to the output's scale first, which changes no result."""
+    _reduce(t, node, given, _max)
+
+
+_Reduction = Callable[[Translation, Any, Value, tuple[int, ...], bool], None]
+
+
+def _reduce(t: Translation, node: Any, given: Attributes, reduction: _Reduction) -> None:
     source = t.activation(node, 0)
     rank = len(source.shape)
     axes = listed(t, node, given, "axes", [])
@@ -90,7 +103,22 @@ def reduce_mean(t: Translation, node: Any, given: Attributes) -> None:
         chosen = sorted(nhwc_order(rank).index(a) for a in chosen)
     else:
         source = t.model_layout(source)
-    _mean(t, node, source, tuple(chosen), keep)
+    reduction(t, node, source, tuple(chosen), keep)
+
+
+def _max(t: Translation, node: Any, source: Value, axes: tuple[int, ...], keep: bool) -> None:
+    target = t.target(node)
+    if not target.whole or t.arithmetic.dtype != "int8":
+        t.fail(node, "a clamp behind it, or int16, is not supported")
+    source = t.rescaled(source, target)
+    moving = [axis for axis in axes if source.shape[axis] > 1]
+    kept = [axis for axis in range(len(source.shape)) if axis not in axes]
+    shape = [1 if a in axes else n for a, n in enumerate(source.shape) if keep or a not in axes]
+    last = source.channels_last and keep
+    if moving and any(moving[0] < axis < moving[-1] and source.shape[axis] > 1 for axis in kept):
+        source = replace(t.permuted(source, [*kept, *axes]), channels_last=False)
+        moving = list(range(len(kept), len(source.shape)))
+    t.emit(node, "REDUCE_MAX", (source.index,), shape, target, ReduceMax(tuple(moving)), last)
 
 
 def _mean(t: Translation, node: Any, source: Value, axes: tuple[int, ...], keep: bool) -> None:

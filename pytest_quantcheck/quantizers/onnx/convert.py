@@ -167,6 +167,6 @@ def prepared(content: bytes, least_opset: int, folder: Path) -> Path:
     onnx.save(model, source)
     quant_pre_process(source, target, skip_symbolic_shape=True)
     model = onnx.load(target)
-    if rewrite(model.graph):
+    if rewrite(model.graph, opset(model)):
         onnx.save(onnx.shape_inference.infer_shapes(model), target)
     return target

@@ -27,6 +27,7 @@ NETWORKS = {
     "two inputs": (nets.two_inputs, [(2, 6, 6), (5,)]),
     "sequence": (nets.sequence, [(4, 30)]),
     "decoder": (nets.decoder, [(3, 6, 4)]),
+    "attention": (nets.attention, [(6, 8)]),
 }
 
 

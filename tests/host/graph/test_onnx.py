@@ -228,7 +228,10 @@ POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (integer("Erf", 4), r"operator 1 \(Erf 'Erf_1'\): this operator is not supported; supported: Conv"),
+        (
+            integer("Sign", 4),
+            r"operator 1 \(Sign 'Sign_1'\): this operator is not supported; supported: Conv",
+        ),
         (integer("AveragePool", 2, 5, 5, out=(2, 3, 3), attributes={**POOL, "ceil_mode": 1}), "ceil_mode=1"),
         (
             integer("AveragePool", 2, 4, 4, out=(2, 3, 3), attributes={**POOL, "pads": [1, 1, 1, 1]}),
@@ -273,8 +276,16 @@ POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
             "alpha and beta",
         ),
         (
-            nets.between("MatMul", [(1, 3), (3, 2)], [Q(0.1, 0)] * 2, Q(0.1, 0), (1, 2)),
-            "input 1 must be a quantized constant",
+            nets.between("MatMul", [(1, 3), (4, 2)], [Q(0.1, 0)] * 2, Q(0.1, 0), (1, 2)),
+            r"\(1, 3\) and \(4, 2\) are no product of matrices",
+        ),
+        (
+            nets.between("MatMul", [(1, 3), (3,)], [Q(0.1, 0)] * 2, Q(0.1, 0), (1,)),
+            r"input 1 has the shape \(3,\); two axes or more are supported",
+        ),
+        (
+            nets.between("Max", [(1, 3)] * 3, [Q(0.1, 0)] * 3, Q(0.1, 0), (1, 3)),
+            "it has 3 inputs; two are supported: write it as several",
         ),
         (integer("Relu", 4, scale=float("inf")), "its scale is inf"),
         (nets.flattened(), "is not quantized"),

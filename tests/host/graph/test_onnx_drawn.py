@@ -30,7 +30,10 @@ pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore::DeprecationW
 Shape = tuple[int, ...]
 Layer = Callable[["Drawer", str, Shape], tuple[str, Shape]]
 SAMPLES = 24
-FUNCTIONS = ("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Elu", "Softplus", "Abs")
+FUNCTIONS = (
+    *("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Elu", "Softplus", "Abs"),
+    *("Erf", "Softsign", "Selu", "Celu"),
+)
 
 
 class Drawer:
@@ -72,12 +75,24 @@ def dense(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
 def branch(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
     """Joined with a function of itself."""
     other, _ = function(d, x, shape)
-    kind = ("Add", "Sub", "Mul", "Concat")[d.below(4)]
+    kind = ("Add", "Sub", "Mul", "Max", "Min", "Concat")[d.below(6)]
     if kind != "Concat":
         return d.net.op(kind, x, other), shape
     axis = 1 + d.below(len(shape) - 1)
     sizes = tuple(2 * n if a == axis else n for a, n in enumerate(shape))
     return d.net.op("Concat", x, other, axis=axis), sizes
+
+
+def product(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    """A matrix times itself, turned: two activations."""
+    order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+    turned = d.net.op("Transpose", x, perm=order)
+    return d.net.op("MatMul", x, turned), (*shape[:-1], shape[-2])
+
+
+def largest(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
+    axis = 1 + d.below(len(shape) - 1)
+    return d.net.op("ReduceMax", x, axes=[axis]), tuple(1 if a == axis else n for a, n in enumerate(shape))
 
 
 def turned(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
@@ -177,7 +192,7 @@ def global_pool(d: Drawer, x: str, shape: Shape) -> tuple[str, Shape]:
 
 ANYWHERE: tuple[Layer, ...] = (
     *(function, dense, branch, turned, flat, reversed_sizes, softmax, mean),
-    *(cut, split),
+    *(cut, split, product, largest),
 )
 SPATIAL: tuple[Layer, ...] = (convolution, convolution, transposed, enlarged, pool, global_pool)
 IMAGES: tuple[Layer, ...] = (depthwise, blended)

@@ -46,8 +46,17 @@ FUNCTIONS_OF_ONE = (
     "Abs",
     "Neg",
     "Identity",
+    "Gelu",
+    "Erf",
+    "Reciprocal",
+    "Mish",
+    "Softsign",
+    "Selu",
+    "Celu",
+    "ThresholdedRelu",
 )
-UP_TO_ONE = ("Sigmoid", "Tanh", "HardSigmoid")
+OPSETS = {"Gelu": 20, "Mish": 18}  # of newer operators
+UP_TO_ONE = ("Sigmoid", "Tanh", "HardSigmoid", "Erf", "Softsign")
 EDGES = [(dtype, odd) for dtype in ("int8", "uint8") for odd in (0, 1)]
 
 
@@ -394,7 +403,25 @@ def test_functions_are_equal(dtype: str, odd: int, kind: str) -> None:
     for scales in ((0.0391, 0.0171), (0.5, 1.0)):
         scale = 1 / 128 if kind in UP_TO_ONE else scales[1]
         content = nets.between(
-            kind, [(1, 256)], [d.q(scales[0])], Q(scale, d.output_zero), (1, 256), dtype=dtype
+            kind,
+            [(1, 256)],
+            [d.q(scales[0])],
+            Q(scale, d.output_zero),
+            (1, 256),
+            dtype=dtype,
+            opset=OPSETS.get(kind, 17),
+        )
+        assert difference(content, every)[0] == 0
+
+
+@pytest.mark.parametrize(("dtype", "odd"), EDGES)
+@pytest.mark.parametrize("kind", ["Sqrt", "Log"])
+def test_functions_of_what_is_not_below_0_are_equal(dtype: str, odd: int, kind: str) -> None:
+    d = Draw(dtype, odd)
+    every = (np.arange(256) + d.low).astype(dtype).reshape(1, 256)
+    for scale in (0.0391, 0.5):
+        content = nets.between(
+            kind, [(1, 256)], [d.q(scale, 0)], Q(0.0471, d.output_zero), (1, 256), dtype=dtype
         )
         assert difference(content, every)[0] == 0
 
@@ -480,6 +507,11 @@ DRAWN: list[tuple[str, list[tuple[int, ...]], tuple[int, ...], str, dict[str, An
     ("Mul", [(3, 5, 7)] * 2, (3, 5, 7), "product", {}),
     ("Add", [(3, 5, 7)] * 2, (3, 5, 7), "near", {}),
     ("Sub", [(3, 5, 7)] * 2, (3, 5, 7), "near", {}),
+    ("Max", [(3, 5, 7)] * 2, (3, 5, 7), "near", {}),
+    ("Min", [(3, 5, 7)] * 2, (3, 5, 7), "near", {}),
+    ("MatMul", [(3, 5, 7), (3, 7, 4)], (3, 5, 4), "product", {}),
+    ("ReduceMax", [(5, 7, 7)], (7, 7), "near", {"axes": [1], "keepdims": 0}),
+    ("ReduceMax", [(5, 7, 7)], (1, 7, 1), "near", {"axes": [1, 3]}),
     ("GlobalAveragePool", [(5, 7, 7)], (5, 1, 1), "less", {}),
     ("ReduceMean", [(5, 7, 7)], (7, 7), "less", {"axes": [1], "keepdims": 0}),
     ("AveragePool", [(5, 6, 6)], (5, 3, 3), "near", POOLED),
@@ -514,6 +546,7 @@ def test_drawn_scales_and_zero_points_are_equal_or_one_step_away(
             (1, *out),
             dtype=d.dtype,
             attributes=attributes,
+            opset=OPSETS.get(kind, 17),
         )
         away = difference(content, *(d.values(10, *shape) for shape in shapes), least=0)
         count, largest, total = count + away[0], max(largest, away[1]), total + away[2]
