@@ -22,6 +22,8 @@ from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Te
 from pytest_quantcheck.numerics.arrays import Array
 
 MAX_RANK = 4
+MAX_MOVED_RANK = 6
+_MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TILE", "TRANSPOSE")  # what may have more axes
 MAX_TENSOR_BYTES = 1 << 26
 _DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32")
 
@@ -47,10 +49,10 @@ def read_tflite(data: bytes) -> QuantGraph:
             )
     _check_order(summary, sources, folded)
     tensors = [_unused(tensor) for tensor in summary.tensors]
-    for owner, indices in _uses(summary, sources):
+    for owner, rank, indices in _uses(summary, sources):
         for index in indices:
             if index >= 0:
-                tensors[index] = _tensor(owner, summary.tensors[index], folded.get(index))
+                tensors[index] = _tensor(owner, rank, summary.tensors[index], folded.get(index))
     operators = [_operator(op, tensors) for op in sources]
     written = _written(operators, tensors, len(summary.operators))
     return QuantGraph(
@@ -95,10 +97,15 @@ def _name(op: OperatorSummary) -> str:
     return f"operator {op.index} ({op.kind})"
 
 
-def _uses(summary: Summary, sources: Sequence[OperatorSummary]) -> list[tuple[str, tuple[int, ...]]]:
-    """Who uses which tensors, the operators first, so that errors name them."""
-    uses = [(_name(op), (*op.inputs, *op.outputs)) for op in sources]
-    return [*uses, ("the graph's inputs", summary.inputs), ("the graph's outputs", summary.outputs)]
+def _uses(summary: Summary, sources: Sequence[OperatorSummary]) -> list[tuple[str, int, tuple[int, ...]]]:
+    """Who uses which tensors, of how many axes at most; the operators first, so that errors name them."""
+    uses = [(_name(op), _most_axes(op), (*op.inputs, *op.outputs)) for op in sources]
+    edges = (("the graph's inputs", summary.inputs), ("the graph's outputs", summary.outputs))
+    return [*uses, *((name, MAX_RANK, indices) for name, indices in edges)]
+
+
+def _most_axes(op: OperatorSummary) -> int:
+    return MAX_MOVED_RANK if op.kind in _MOVING else MAX_RANK
 
 
 def _check_order(summary: Summary, sources: Sequence[OperatorSummary], folded: Folded) -> None:
@@ -127,8 +134,9 @@ def _unused(summary: TensorSummary) -> Tensor:
     return Tensor(summary.index, summary.name, (0,), np.dtype(np.int8))
 
 
-def _tensor(owner: str, summary: TensorSummary, folded: Array | None) -> Tensor:
-    """One tensor that ``owner`` uses; sizes are limited so that a hostile file cannot ask for much."""
+def _tensor(owner: str, rank: int, summary: TensorSummary, folded: Array | None) -> Tensor:
+    """One tensor that ``owner`` uses, of ``rank`` axes at most; sizes are limited so that a hostile file
+    cannot ask for much."""
     what = f"{owner}: tensor {summary.index} ({summary.name})"
     if summary.variable:
         raise UnsupportedOperatorError(f"{what} is variable; models with state are not supported")
@@ -136,10 +144,8 @@ def _tensor(owner: str, summary: TensorSummary, folded: Array | None) -> Tensor:
         raise UnsupportedOperatorError(f"{what} is sparse; only dense tensors are supported")
     if summary.dtype not in _DTYPES:
         raise UnsupportedOperatorError(f"{what} is {summary.dtype}; supported: {', '.join(_DTYPES)}")
-    if len(summary.shape) > MAX_RANK:
-        raise UnsupportedOperatorError(
-            f"{what} has {len(summary.shape)} dimensions; {MAX_RANK} are supported"
-        )
+    if len(summary.shape) > rank:
+        raise UnsupportedOperatorError(f"{what} has {len(summary.shape)} dimensions; {rank} are supported")
     if min(summary.shape, default=1) < 1:
         raise UnsupportedOperatorError(f"{what} has shape {summary.shape}; sizes must be known and positive")
     dtype = np.dtype(summary.dtype)
@@ -173,7 +179,9 @@ def read_operator(source: OperatorSummary, summary: Summary, folded: Folded) -> 
     tensors = [_unused(tensor) for tensor in summary.tensors]
     for index in (*source.inputs, *source.outputs):
         if index >= 0:
-            tensors[index] = _tensor(_name(source), summary.tensors[index], folded.get(index))
+            tensors[index] = _tensor(
+                _name(source), _most_axes(source), summary.tensors[index], folded.get(index)
+            )
     steps(_operator(source, tensors))
 
 

@@ -29,7 +29,7 @@ from pytest_quantcheck.models.equalization import equalize
 from pytest_quantcheck.models.files import saved_model
 from pytest_quantcheck.models.files.keras_file import safe_copy
 from pytest_quantcheck.models.files.kind import SAVED_MODEL
-from pytest_quantcheck.models.rewriting import rewrite, splits
+from pytest_quantcheck.models.rewriting import products, rewrite, splits
 from pytest_quantcheck.numerics.arrays import Float32
 
 
@@ -245,7 +245,8 @@ def calibrate_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
     """A float flatbuffer with the least and largest value of every tensor, seen over ``samples``.
 
     ``samples`` holds one (N, ...) array per input. It is the calibrator that ``TFLiteConverter`` runs after
-    it has made its own float flatbuffer. Raises ``QuantizationError``.
+    it has made its own float flatbuffer. What the quantizer has no integer version of is rewritten before
+    (``products.as_products``). Raises ``QuantizationError``.
     """
     tensorflow()
     from tensorflow.lite.python.optimize import calibrator
@@ -255,6 +256,7 @@ def calibrate_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
             yield [array[i : i + 1] for array in samples]
 
     with _refusals("calibrator"):
+        content = products.as_products(content)
         return bytes(calibrator.Calibrator(calibrator.add_intermediate_tensors(content)).calibrate(batches))
 
 

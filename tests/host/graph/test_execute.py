@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pytest_quantcheck.data.dataset import Raw
 from pytest_quantcheck.formats.tflite_writer import TfliteWriter, Value
 from pytest_quantcheck.graph.model import Convolution
+from pytest_quantcheck.image.compile import compile_image
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners.exact import exact_runner
 from pytest_quantcheck.runners.integer import IntegerRunner
@@ -220,3 +221,16 @@ def test_the_multiplier_of_fully_connected_is_a_product_of_doubles() -> None:
     ours, theirs = (runner.run(model, vectors).outputs[0][0] for runner in (IntegerRunner(), TflmRunner()))
     assert np.array_equal(ours, theirs)
     assert not np.array_equal(ours, np.floor(bias * rough + 0.5))
+
+
+def test_an_image_is_enlarged_by_way_of_five_axes() -> None:
+    """What Keras 3 makes of UpSampling2D."""
+    writer = TfliteWriter()
+    x = writer.tensor((1, 3, 4, 2), scale=0.1, zero_point=5)
+    parts = writer.reshape(x, (1, 3, 1, 4, 2))
+    twice = writer.moved("TILE", parts, (1, 3, 2, 4, 2), [1, 1, 2, 1, 1])
+    model = QuantizedModel("enlarged", writer.finish([x], [writer.reshape(twice, (1, 6, 4, 2))]))
+    values = np.random.default_rng(0).integers(-128, 128, (5, 3, 4, 2)).astype(np.int8)
+    run = IntegerRunner().run(model, Raw(values))
+    assert np.array_equal(run.outputs[0], np.repeat(values, 2, axis=1))
+    assert compile_image(model.graph).data
