@@ -147,7 +147,9 @@ def _bring_up(session: BoardSession) -> Iterator[Result]:
     if statistics.firmware_flashes:
         yield Result("flash", f"firmware written and verified, {statistics.erased_sectors} sectors erased")
     else:
-        yield Result("flash", "nothing written: the right firmware is there")
+        foreign = session.entry.firmware == "external"
+        why = "its firmware is used as it is" if foreign else "the right firmware is there"
+        yield Result("flash", f"nothing written: {why}")
     chip = f"{hello.chip} {hello.unique_id.hex()}".strip()
     yield Result(
         "boot",

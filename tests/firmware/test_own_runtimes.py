@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_quantcheck.cli import main
 from pytest_quantcheck.demo.artefacts import demo_models, demo_samples
 from pytest_quantcheck.errors import ImageError
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.inventory import dumps
 from pytest_quantcheck.rig.messages.numbers import Place
 from pytest_quantcheck.rig.session import BoardArtefact, BoardSession, TooBigError
 from pytest_quantcheck.runners.board import BoardRunner
@@ -149,16 +151,21 @@ def test_a_runtime_with_its_model_compiled_in_must_say_which(tmp_path):
         assert f"-D{macro}=" in done.stderr
 
 
-@pytest.fixture
-def idf(tmp_path: Path) -> Iterator[BoardEntry]:
-    """Our engine in an application of ESP-IDF, on a pty."""
-    folder = tmp_path / "idf"
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our engine in an application of ESP-IDF."""
+    folder = tmp_path_factory.mktemp("idf")
     forwarding(folder, STUBS / "esp_idf.h", IDF_HEADERS)
-    main = folder / "main.c"
-    main.write_text('#include "qc_port.h"\nint main(void) {\n  qc_harness_main();\n  return 0;\n}\n')
+    entry = folder / "main.c"
+    entry.write_text('#include "qc_port.h"\nint main(void) {\n  qc_harness_main();\n  return 0;\n}\n')
     port = FIRMWARE / "ports" / "esp_idf" / "port.c"
-    program = built(folder, [main], f"-I{folder}", "-D_GNU_SOURCE", parts=("harness", "engine"), port=port)
-    with subprocess.Popen([program], stdout=subprocess.PIPE, text=True) as process:
+    return built(folder, [entry], f"-I{folder}", "-D_GNU_SOURCE", parts=("harness", "engine"), port=port)
+
+
+@pytest.fixture
+def idf(application: Path) -> Iterator[BoardEntry]:
+    """A board that runs it, on a pty."""
+    with subprocess.Popen([application], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline().strip()
         try:
@@ -177,3 +184,12 @@ def test_the_harness_runs_as_a_component_of_esp_idf(opened, idf):
     assert (run.device.chip, run.device.unique_id, run.device.storage) == ("stub", "010203040506", "ram")
     assert (run.device.clock_hz, run.unit) == (1_000_000_000, "cycles")
     assert session.device.set_baud(460800) == 460800
+
+
+def test_the_check_of_a_board_finds_nothing_wrong_with_the_port_for_esp_idf(idf, tmp_path, capsys):
+    (tmp_path / "boards.toml").write_text(dumps([idf]))
+    options = ("--rig", str(tmp_path / "boards.toml"), "--log-dir", str(tmp_path))
+    assert main(["boards", "--check", "idf", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "nothing written: its firmware is used as it is" in printed
+    assert "own build" in printed
