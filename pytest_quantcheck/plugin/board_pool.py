@@ -19,6 +19,7 @@ from pytest_quantcheck.rig.inventory import Inventory
 from pytest_quantcheck.rig.serial_log import log_folder
 
 if TYPE_CHECKING:
+    from pytest_quantcheck.rig.model_firmware import ModelFirmware
     from pytest_quantcheck.runners.boards import AnyBoard
 
 _LONGEST_NAME = 200
@@ -52,7 +53,6 @@ class BoardPool:
         if (self._wanted, self._storage) != (wanted, storage):
             self.release()
         if self._runner is None:
-            from pytest_quantcheck.cache import Cache
             from pytest_quantcheck.runners.boards import board_runner  # most runs have no board
 
             self._runner = board_runner(
@@ -61,7 +61,7 @@ class BoardPool:
                 lease_timeout=self._settings.lease_timeout,
                 ledger=self.ledger,
                 storage=storage,
-                cache=Cache(self._settings.cache),
+                firmware=self._firmware,
                 deadlines=Deadlines.of_runs(self._settings.run_timeout),
             )
             self._wanted, self._storage = wanted, storage
@@ -78,6 +78,13 @@ class BoardPool:
     @cached_property
     def _logs(self) -> Path:
         return log_folder(self._settings.log_dir)
+
+    @cached_property
+    def _firmware(self) -> ModelFirmware:
+        from pytest_quantcheck.cache import Cache  # most runs have no board
+        from pytest_quantcheck.rig.model_firmware import ModelFirmware
+
+        return ModelFirmware(self._logs / "firmware", Cache(self._settings.cache))
 
     def release(self, *, unless: str = "") -> None:
         """Give the board back, unless it is of the target (or has the name) ``unless``."""

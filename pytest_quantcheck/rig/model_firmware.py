@@ -7,32 +7,23 @@ An inventory says it in one of two ways: a table ``firmwares`` (artefact -> firm
 from __future__ import annotations
 
 import hashlib
-import io
+import json
 import re
 import shlex
-import subprocess
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import ModelError, UsageError
-from pytest_quantcheck.files import read_whole, write_whole
+from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.rig.entry import BoardEntry
-from pytest_quantcheck.rig.firmware import MOST_BYTES
-from pytest_quantcheck.rig.lease import directory
-from pytest_quantcheck.temporary import OwnFolder
-from pytest_quantcheck.wording import clipped
+from pytest_quantcheck.rig.firmware_build import Built, build, sources_of
 
 PLACEHOLDERS = ("{artefact}", "{sha256}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_BUILD_SECONDS = 1800.0
-_SHOWN = 2000  # characters of what a failed build said
-_NAMES = ("firmware", "manifest")
+_Key = tuple[str, str, str, tuple[str, ...], str]
 
 
 def read_firmware_keys(where: str, folder: Path, table: Mapping[str, Any], usual: str) -> dict[str, Any]:
@@ -57,7 +48,7 @@ def read_firmware_keys(where: str, folder: Path, table: Mapping[str, Any], usual
         raise UsageError(
             f'{where}: build = {build!r} needs the file that it makes, such as firmware = "build/app.elf"'
         )
-    _words(where, build)
+    _check_command(where, build)
     sources = [_file(where, folder, "build_sources", each) for each in table.get("build_sources", [])]
     made = (folder / Path(firmware).expanduser()).resolve()
     return {"firmware": str(made), "build": build, "build_sources": tuple(map(str, sources))}
@@ -65,46 +56,65 @@ def read_firmware_keys(where: str, folder: Path, table: Mapping[str, Any], usual
 
 @dataclass
 class ModelFirmware:
-    """Finds or makes firmware files. ``folder`` gets what is made, or comes out of ``cache``."""
+    """Finds or makes firmware files, for all sessions of a run. ``folder`` gets what is made, or comes out of
+    ``cache``.
+    """
 
     folder: Path
     cache: Cache
-    _made: dict[tuple[str, str], Path] = field(default_factory=dict)
+    _made: dict[_Key, Path] = field(default_factory=dict)
+    _failed: dict[_Key, str] = field(default_factory=dict)
 
     def path(self, entry: BoardEntry, artefact: bytes) -> Path:
-        """The firmware file of ``entry`` that has ``artefact`` compiled in. Raises ``UsageError``."""
+        """The firmware file of ``entry`` that has ``artefact`` compiled in. What is made is made once, and a
+        build that failed is not tried again.
+
+        Raises ``UsageError``, and ``RigFault`` (lease) where other processes build for too long.
+        """
         sha256 = hashlib.sha256(artefact).hexdigest()
         if entry.firmwares:
             return _named(entry, sha256)
-        if (entry.name, sha256) not in self._made:
-            self._made[entry.name, sha256] = self._build(entry, artefact, sha256)
-        return self._made[entry.name, sha256]
+        key = (entry.source, entry.build, entry.firmware, entry.build_sources, sha256)
+        if key in self._failed:
+            raise UsageError(self._failed[key])
+        if key not in self._made:
+            try:
+                self._made[key] = self._make(entry, artefact, sha256)
+            except UsageError as error:
+                self._failed[key] = str(error)
+                raise
+        return self._made[key]
 
-    def _build(self, entry: BoardEntry, artefact: bytes, sha256: str) -> Path:
+    def _make(self, entry: BoardEntry, artefact: bytes, sha256: str) -> Path:
         """Made once for this command, artefact and sources; where none are named, once for each of us."""
+        sources = sources_of(entry)
 
         def make() -> bytes:
-            return _packed(_run_build(entry, artefact, sha256))
+            return build(entry, artefact, sources).packed()
 
-        if entry.build_sources:
+        if sources:
+            digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
             facts = {
                 "firmware_of": sha256,
                 "build": entry.build,
+                "folder": str(Path(entry.source).parent),
                 "file": entry.firmware,
-                "sources": _digest(entry),
+                "sources": digest,
             }
-            packed = self.cache.get_or_make(facts, make)
+            built = Built.unpacked(self.cache.get_or_make(facts, make))
         else:
-            packed = make()
+            built = Built.unpacked(make())
         output = Path(entry.firmware)
-        path = self.folder / f"{output.stem}-{sha256[:12]}{output.suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            for name, target in zip(_NAMES, (path, _manifest(path)), strict=True):
-                target.unlink(missing_ok=True)
-                if name in archive.namelist():
-                    write_whole(target, archive.read(name))
-        return path
+        if not built.is_of(sha256, output):
+            raise UsageError(
+                f"{entry.where}: the cache {self.cache.root} holds another model's firmware for "
+                f"builtin:{sha256}; empty it (quantcheck cache --prune "
+                "--max-mib 0), or name another one with --qc-cache"
+            )
+        try:
+            return built.write(self.folder, f"{output.stem}-{sha256[:12]}", output.suffix)
+        except OSError as error:
+            raise UsageError(f"{entry.where}: the firmware cannot be kept for flashing: {error}") from error
 
 
 def _read_pairs(where: str, folder: Path, firmwares: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -133,9 +143,9 @@ def _file(where: str, folder: Path, key: str, value: str) -> Path:
     return path
 
 
-def _words(where: str, command: str) -> list[str]:
+def _check_command(where: str, command: str) -> None:
     try:
-        words = shlex.split(command)
+        shlex.split(command)
     except ValueError as error:
         raise UsageError(f"{where}: build = {command!r} is no command: {error}") from error
     if not any(name in command for name in PLACEHOLDERS):
@@ -143,7 +153,6 @@ def _words(where: str, command: str) -> list[str]:
             f"{where}: build = {command!r} would make the same firmware of every model; allowed in it: "
             f"{', '.join(PLACEHOLDERS)}, the path and the digits of the artefact that is to be compiled in"
         )
-    return words
 
 
 def _named(entry: BoardEntry, sha256: str) -> Path:
@@ -163,82 +172,3 @@ def _sha256_of(entry: BoardEntry, path: Path) -> str:
         return hashlib.sha256(read_whole(path)).hexdigest()
     except (OSError, ModelError) as error:
         raise UsageError(f"{entry.where}: the artefact {path} cannot be read: {error}") from error
-
-
-def _digest(entry: BoardEntry) -> str:
-    """SHA-256 over names and contents of the files among and below ``build_sources``."""
-    digest = hashlib.sha256()
-    base = Path(entry.source).parent
-    for source in map(Path, entry.build_sources):
-        files = sorted(each for each in source.rglob("*") if each.is_file()) if source.is_dir() else [source]
-        for file in files:
-            if file != Path(entry.firmware):
-                name = file.relative_to(base) if file.is_relative_to(base) else file
-                digest.update(f"{name.as_posix()}\0{_sha256_of(entry, file)}\0".encode())
-    return digest.hexdigest()
-
-
-def _run_build(entry: BoardEntry, artefact: bytes, sha256: str) -> Path:
-    """Run the command in the inventory's folder and return the file that it made. One build of a file at a
-    time: the command writes the same one for every model.
-    """
-    output = Path(entry.firmware)
-    lock = directory() / f"build-{hashlib.sha256(str(output).encode()).hexdigest()[:16]}.lock"
-    with filelock.FileLock(lock, timeout=2 * _BUILD_SECONDS), OwnFolder("build") as folder:
-        file = Path(folder) / ("model.tflite" if artefact[4:8] == b"TFL3" else "model.onnx")
-        file.write_bytes(artefact)
-        words = [
-            word.replace("{artefact}", str(file)).replace("{sha256}", sha256)
-            for word in _words(entry.where, entry.build)
-        ]
-        try:
-            done = subprocess.run(
-                words,
-                cwd=Path(entry.source).parent,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=_BUILD_SECONDS,
-                check=False,
-            )
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise UsageError(f"{entry.where}: build = {entry.build!r}: {error}") from error
-        if done.returncode:
-            said = clipped(done.stdout.strip()[-_SHOWN:], _SHOWN)
-            raise UsageError(
-                f"{entry.where}: build = {entry.build!r} ended with exit status {done.returncode}:\n{said}"
-            )
-        _check_made(entry, output, sha256)
-        return output
-
-
-def _check_made(entry: BoardEntry, output: Path, sha256: str) -> None:
-    """A firmware of another model, left there by an earlier build, is neither flashed nor kept."""
-    try:
-        content = read_whole(output, MOST_BYTES)
-    except (OSError, ModelError) as error:
-        raise UsageError(
-            f"{entry.where}: build = {entry.build!r} ended well, but the firmware it should make cannot be "
-            f"read: {error}"
-        ) from error
-    if output.suffix.lower() not in (".hex", ".ihex") and f"builtin:{sha256}".encode() not in content:
-        raise UsageError(
-            f"{entry.where}: build = {entry.build!r} ended well, but {output} does not hold the text "
-            f"builtin:{sha256}: it is an earlier model's, or its runtime's artefact is not made of "
-            "{sha256} (docs/porting.md)"
-        )
-
-
-def _packed(path: Path) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, file in zip(_NAMES, (path, _manifest(path)), strict=True):
-            if file.is_file():
-                archive.writestr(name, read_whole(file, MOST_BYTES))
-    return packed.getvalue()
-
-
-def _manifest(path: Path) -> Path:
-    return path.with_name(path.name + ".json")

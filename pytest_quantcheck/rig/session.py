@@ -20,6 +20,7 @@ from pytest_quantcheck.errors import ImageError, RigFault, UsageError
 from pytest_quantcheck.rig.connection import Connection
 from pytest_quantcheck.rig.device import RemoteDevice
 from pytest_quantcheck.rig.entry import BoardEntry
+from pytest_quantcheck.rig.lease import Lease
 from pytest_quantcheck.rig.leased import LeasedBoard, LeaseOptions
 from pytest_quantcheck.rig.link.device_error import DeviceError
 from pytest_quantcheck.rig.messages.hello import Hello
@@ -88,7 +89,8 @@ class BoardSession(LeasedBoard[Connection]):
     """One board of a pool, from its lease to its release.
 
     ``pool``: boards of one target, of which any free one is taken. ``storage``: ``auto`` (RAM where image
-    and arena fit, else flash), ``ram`` or ``flash``. ``cache`` keeps firmware that is built for a model.
+    and arena fit, else flash), ``ram`` or ``flash``. ``firmware`` makes what is built for a model; the
+    sessions of a run share it.
     Further arguments as of ``LeaseOptions``.
 
     All methods raise ``RigFault`` with kind, board, what was seen and the serial log's path, and
@@ -100,7 +102,7 @@ class BoardSession(LeasedBoard[Connection]):
         pool: Sequence[BoardEntry],
         *,
         storage: str = "auto",
-        cache: Cache | None = None,
+        firmware: ModelFirmware | None = None,
         **options: Unpack[LeaseOptions],
     ) -> None:
         if storage not in STORAGES:
@@ -108,7 +110,7 @@ class BoardSession(LeasedBoard[Connection]):
         super().__init__(pool, opened=self._open, **options)
         self._storage = storage
         self._model = b""
-        self._firmware = ModelFirmware(self._log_dir / "firmware", cache or Cache())
+        self._firmware = firmware or ModelFirmware(self._log_dir / "firmware", Cache())
 
     @property
     def device(self) -> RemoteDevice:
@@ -124,18 +126,19 @@ class BoardSession(LeasedBoard[Connection]):
         """Lease a board, have it prove its firmware, and return its HELLO. Harmless when repeated.
 
         ``model``: the artefact under test. A board whose inventory has a firmware for each model gets that
-        one, from now on; before a model is known it may run any.
+        one, from now on; before a model is known it may run any. It is free for others while its firmware
+        is built.
         """
         if model and model != self._model:
             self._model = model
-            if self.is_open and self.entry.by_model:
-                self._put_down()
+            if self._lease is not None and self._lease.entry.by_model:
+                self.close()
         self._guarded(lambda: None)
         return self.hello
 
     def begin(self) -> None:
-        """As ``LeasedBoard``; a board whose firmware depends on the model waits for that."""
-        if self._model or not self._leased().entry.by_model:
+        """As ``LeasedBoard``; a board whose firmware depends on the model is leased when that is known."""
+        if self.is_open or not any(entry.by_model for entry in self.pool):
             super().begin()
 
     def load(self, artefact: BoardArtefact) -> ModelInfo:
@@ -173,6 +176,14 @@ class BoardSession(LeasedBoard[Connection]):
                 return self.device.tensor(size)
 
         return self._guarded(fetch)
+
+    def _leased(self) -> Lease:
+        """As ``LeasedBoard``. Nobody waits for a board that waits for a compiler: firmware is made before."""
+        if self._lease is None and self._model:
+            for entry in self.ledger.usable(self.pool):
+                if entry.by_model:
+                    self._firmware.path(entry, self._model)
+        return super()._leased()
 
     def _open(self, entry: BoardEntry, **how: Any) -> Connection:
         """Another firmware is another opening: whoever flashes and proves it needs to know only one."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
-from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.leased import LeaseOptions
 from pytest_quantcheck.rig.mlperf.session import MlperfSession
+from pytest_quantcheck.rig.model_firmware import ModelFirmware
 from pytest_quantcheck.rig.session import BoardSession
 from pytest_quantcheck.rig.spoken import MLPERF_TINY, STAI
 from pytest_quantcheck.rig.stai.session import StaiSession
@@ -28,12 +28,12 @@ def board_runner(
     *,
     storage: str = "auto",
     makers: Mapping[str, ArtefactMaker] | None = None,
-    cache: Cache | None = None,
+    firmware: ModelFirmware | None = None,
     **options: Unpack[LeaseOptions],
 ) -> AnyBoard:
     """A runner on any free board of ``pool``, whose boards are of one target; its session is to be closed.
 
-    ``storage`` and ``cache`` as of ``BoardSession``, ``makers`` as of ``BoardRunner``, ``options`` as of
+    ``storage`` and ``firmware`` as of ``BoardSession``, ``makers`` as of ``BoardRunner``, ``options`` as of
     ``LeaseOptions``.
     """
     protocol = pool[0].protocol if pool else ""
@@ -41,7 +41,7 @@ def board_runner(
         return MlperfRunner(MlperfSession(pool, **options))
     if protocol == STAI:
         return StaiRunner(StaiSession(pool, **options))
-    return BoardRunner(BoardSession(pool, storage=storage, cache=cache, **options), makers=makers)
+    return BoardRunner(BoardSession(pool, storage=storage, firmware=firmware, **options), makers=makers)
 
 
 def own_board(runner: AnyBoard, doing: str) -> BoardRunner:

@@ -14,6 +14,8 @@ import pytest
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.rig import inventory
+from pytest_quantcheck.rig.lease import held_by
+from pytest_quantcheck.rig.model_firmware import ModelFirmware
 from pytest_quantcheck.runners.board import BoardRunner
 from pytest_quantcheck.runners.integer import IntegerRunner
 
@@ -21,13 +23,14 @@ pytestmark = pytest.mark.hw
 
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[1] / "firmware"
+BUILT = "firmware/build/posix-three/quantcheck-posix.bin"
 BOARD = f"""
 [[board]]
 name = "mine"
 family = "posix"
 target = "posix"
 port = "mine"
-firmware = "firmware/build/posix-three/quantcheck-posix.bin"
+firmware = "{BUILT}"
 build = "{sys.executable} build.py {{artefact}} {{sha256}}"
 build_sources = ["build.py", "firmware/engine", "firmware/harness", "firmware/runtimes/three/qc_three.c"]
 """
@@ -50,6 +53,11 @@ def lab(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return Cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def firmware(tmp_path, cache):
+    return ModelFirmware(tmp_path / "logs" / "firmware", cache)
 
 
 def board_of(lab, **changes):
@@ -76,10 +84,13 @@ def judged(session, models, samples) -> list[str]:
     return files
 
 
-def test_three_models_get_three_firmwares_which_are_built_once(new_session, lab, cache, digits, samples):
+def test_three_models_get_three_firmwares_which_are_built_once(
+    new_session, lab, cache, tmp_path, digits, samples
+):
     models = digits[:3]
-    for _ in range(2):  # the second session finds all of them in the cache
-        session = new_session(entry=board_of(lab), cache=cache)
+    for run in ("first", "second"):  # which finds all of them in the cache
+        firmware = ModelFirmware(tmp_path / run, cache)
+        session = new_session(entry=board_of(lab), firmware=firmware)
         files = judged(session, [*models, models[0]], samples)
         assert len(set(files)) == 3
         assert files[3] == files[0]
@@ -87,12 +98,13 @@ def test_three_models_get_three_firmwares_which_are_built_once(new_session, lab,
         session.close()
     source = lab / "firmware" / "runtimes" / "three" / "qc_three.c"
     source.write_text(source.read_text() + "/* changed */\n")
-    judged(new_session(entry=board_of(lab), cache=cache), models[:1], samples)
+    firmware = ModelFirmware(tmp_path / "third", cache)
+    judged(new_session(entry=board_of(lab), firmware=firmware), models[:1], samples)
     assert builds(lab) == 4
 
 
-def test_a_table_names_the_firmware_of_each_model(new_session, lab, cache, digits, samples):
-    first = new_session(entry=board_of(lab), cache=cache)
+def test_a_table_names_the_firmware_of_each_model(new_session, lab, firmware, digits, samples):
+    first = new_session(entry=board_of(lab), firmware=firmware)
     made = judged(first, digits[:2], samples)
     first.close()
     named = lab / "second.tflite"
@@ -107,28 +119,49 @@ def test_a_table_names_the_firmware_of_each_model(new_session, lab, cache, digit
         BoardRunner(session).run(digits[2], samples)
 
 
-def test_a_build_that_leaves_another_models_firmware_is_refused(new_session, lab, cache, digits, samples):
-    (lab / "broken.py").write_text("")
-    broken = board_of(lab, build=f"{sys.executable} broken.py {{artefact}}", build_sources=())
-    first = new_session(entry=board_of(lab, build_sources=()), cache=cache)
-    judged(first, digits[:1], samples)
+def test_a_build_that_leaves_another_models_firmware_is_refused(new_session, lab, firmware, digits, samples):
+    broken = board_of(lab, build=f"sh -c 'cp earlier/* {BUILT}' {{sha256}}", build_sources=())
+    first = new_session(entry=board_of(lab, build_sources=()), firmware=firmware)
+    (made,) = judged(first, digits[:1], samples)
     first.close()
+    (lab / "earlier").mkdir()
+    shutil.copy(made, lab / "earlier" / Path(BUILT).name)
     with pytest.raises(UsageError, match=f"does not hold the text builtin:{digits[1].sha256}"):
-        BoardRunner(new_session(entry=broken, cache=cache)).run(digits[1], samples)
+        BoardRunner(new_session(entry=broken, firmware=firmware)).run(digits[1], samples)
 
 
-def test_a_build_that_fails_shows_what_it_said(new_session, lab, cache, digits, samples):
+def test_a_build_that_fails_shows_what_it_said(new_session, lab, firmware, digits, samples):
     (lab / "failing.py").write_text("raise SystemExit('no room in FLASH')")
     failing = board_of(lab, build=f"{sys.executable} failing.py {{artefact}}")
     with pytest.raises(UsageError, match=r"ended with exit status 1:\nno room in FLASH"):
-        BoardRunner(new_session(entry=failing, cache=cache)).run(digits[0], samples)
+        BoardRunner(new_session(entry=failing, firmware=firmware)).run(digits[0], samples)
 
 
-def test_a_board_waits_for_its_first_model(new_session, lab, cache):
-    session = new_session(entry=board_of(lab), cache=cache)
+def test_a_board_that_waits_for_its_first_model_is_free_for_others(new_session, lab, firmware):
+    entry = board_of(lab)
+    session = new_session(entry=entry, firmware=firmware)
     session.begin()
-    assert session.entry.name == "mine"
     assert not session.is_open
+    assert held_by(entry) == ""
+
+
+def test_a_board_is_free_for_others_while_a_firmware_is_built(new_session, lab, firmware, digits):
+    """The first build finds it free, and so does one for another model while the session holds it."""
+    says = (
+        "from pytest_quantcheck.rig import inventory, lease; from pathlib import Path; import subprocess, sys"
+    )
+    (lab / "watched.py").write_text(
+        f"{says}\nheld = lease.held_by(*inventory.read(Path('boards.toml')))\n"
+        "with open('held.txt', 'a') as file: file.write(repr(held) + '\\n')\n"
+        "subprocess.run([sys.executable, 'build.py', *sys.argv[1:]], check=True)\n"
+    )
+    build = f"{sys.executable} watched.py {{artefact}} {{sha256}}"
+    entry = board_of(lab, build=build, build_sources=())
+    session = new_session(entry=entry, firmware=firmware)
+    for model in digits[:2]:
+        session.start(model.artefact)
+        assert held_by(entry) != ""
+    assert (lab / "held.txt").read_text() == "''\n''\n"
 
 
 def test_each_case_of_a_matrix_gets_its_own_firmware(pytester, lab, cache, digits):
