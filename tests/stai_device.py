@@ -7,6 +7,7 @@ below; it shares no code with our host.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -19,11 +20,18 @@ Tensors = list[bytes]
 Model = Callable[[Tensors], Tensors]
 Spoil = Callable[[Any], Any]
 
-FORMATS = {"int8": 0x840440, "uint8": 0x40440, "int16": 0x840840, "int32": 0x841040, "float32": 0x821040}
+FORMATS = {
+    "q7": 0x840447,
+    "int8": 0x840440,
+    "uint8": 0x40440,
+    "int16": 0x840840,
+    "int32": 0x841040,
+    "float32": 0x821040,
+}
 IDLE, WAITING, PROCESSING, DONE, ERROR = range(5)
 INTERNAL, LAST_NODE, WITHOUT_TENSOR = 1, 2, 4  # in bits 24 to 31 of an operator's type
 LAST, NO_DATA = 256, 512  # flags of a tensor
-OBSERVER, PER_LAYER = 1, 2
+OBSERVER, PER_LAYER, RESET_STATES = 1, 2, 1
 # number, name, type; r: required, *: repeated
 SCHEMA = {
     "Request": "1 reqid r uint32, 2 cmd r uint32, 3 param r uint32, 4 name r string, 5 opt r uint32",
@@ -71,17 +79,23 @@ M = _schema()
 
 @dataclass(frozen=True)
 class Edge:
-    """An input or output as the device describes it."""
+    """An input or output as the device describes it; ``dims`` in the ``order`` of the protocol's numbers."""
 
     name: str
     dtype: str
-    size: int
+    dims: tuple[int, ...]
     scale: float = 0.0
     zero_point: int = 0
+    order: int = 5
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.dims)
 
     def desc(self, flags: int = 0) -> Any:
         return M["Desc"](
-            name=self.name, format=FORMATS[self.dtype], size=self.size, n_dims=1, dims=[self.size],
+            name=self.name, format=FORMATS[self.dtype], size=self.size, dims=self.dims,
+            n_dims=self.order << 24 | len(self.dims),
             scale=self.scale, zeropoint=self.zero_point, addr=0x20000000, flags=flags,
         )  # fmt: skip
 
@@ -89,6 +103,7 @@ class Edge:
 class StaiTestDevice:
     """Answers on ``url`` until ``close``. ``spoil(response)`` may change a response before it is sent, or
     give bytes that are sent as they are (None: nothing). ``nodes``: name and milliseconds of each.
+    ``forget()`` resets the network's states; ``info`` changes what NETWORK_INFO says.
     """
 
     def __init__(
@@ -104,16 +119,23 @@ class StaiTestDevice:
         capability: int = OBSERVER,
         logs: Sequence[str] = (),
         spoil: Spoil = lambda response: response,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
         self.commands: list[tuple[int, int, str]] = []
         self.spoil, self.minor = spoil, minor
-        self._model, self._inputs, self._outputs, self._name = model, list(inputs), list(outputs), name
+        self.info: dict[str, Any] = {}
+        self.hold(model, inputs, outputs)
+        self._name, self._forget = name, forget
         self._nodes, self._capability, self._logs, self._packet = nodes, capability, logs, packet
         self._header, self._payload = (2 if minor >= 2 else 1), 32
         self._client: socket.socket | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    def hold(self, model: Model, inputs: Sequence[Edge], outputs: Sequence[Edge]) -> None:
+        """Have this network from now on, as after flashing."""
+        self._model, self._inputs, self._outputs = model, list(inputs), list(outputs)
 
     @property
     def url(self) -> str:
@@ -207,14 +229,17 @@ class StaiTestDevice:
             self._ack(request, ERROR, error=6 if request.cmd not in (10, 11) else 4)
 
     def _info(self) -> Any:
-        memory = [Edge("m", "int8", size).desc() for size in (4096, 12_288)]
-        return M["Model"](
+        memory = [Edge("m", "int8", (size,)).desc() for size in (4096, 12_288)]
+        said = M["Model"](
             name=self._name, rtid=1, signature="0x1f2e3d", compile_datetime="now", runtime_version=0x0A020000,
             tool_version=0x02020000, n_macc=1, n_nodes=len(self._nodes), n_inputs=len(self._inputs),
             inputs=[each.desc(1) for each in self._inputs], n_outputs=len(self._outputs),
             outputs=[each.desc(2) for each in self._outputs], n_activations=1, activations=memory[:1],
             n_params=1, params=memory[1:], runtime_desc="rt", n_install_time=0, n_init_time=0,
         )  # fmt: skip
+        for key, value in self.info.items():
+            setattr(said, key, value)
+        return said
 
     def _run(self, request: Any) -> None:
         self._ack(request, WAITING)
@@ -223,6 +248,8 @@ class StaiTestDevice:
             given.append(self._read(M["Data"]).datas)
             self._ack(request, PROCESSING if number == len(self._inputs) else WAITING)
             self._read(M["Ack"])
+        if request.opt & RESET_STATES:
+            self._forget()
         results = self._model(given)
         if request.param & PER_LAYER:
             self._tell_nodes(request)
@@ -243,14 +270,16 @@ class StaiTestDevice:
         self._send(request, PROCESSING, op=op)
 
     def _tell_nodes(self, request: Any) -> None:
+        """The first node has no buffers and says so, the others have two tensors."""
         for number, (name, milliseconds) in enumerate(self._nodes):
             last = number + 1 == len(self._nodes)
-            without = number == 0
-            self._op(
-                request, name, INTERNAL | LAST_NODE * last | WITHOUT_TENSOR * without, number, milliseconds
-            )
-            if not without:
-                for end in (False, True):
-                    desc = Edge("t", "int8", 4).desc(4 | NO_DATA | LAST * end)
-                    data = M["Data"](type=0, size=0, addr=0, datas=b"")
-                    self._send(request, PROCESSING, tensor=M["Tensor"](desc=desc, data=data))
+            without = WITHOUT_TENSOR * (number == 0)
+            self._op(request, name, INTERNAL | LAST_NODE * last | without, number, milliseconds)
+            for end in (False, True) if number else ():
+                self._tensor(request, LAST * end)
+
+    def _tensor(self, request: Any, flags: int) -> None:
+        """One of a node, without its data."""
+        desc = Edge("t", "int8", (4,)).desc(4 | NO_DATA | flags)
+        data = M["Data"](type=0, size=0, addr=0, datas=b"")
+        self._send(request, PROCESSING, tensor=M["Tensor"](desc=desc, data=data))

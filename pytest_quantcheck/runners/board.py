@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import overload
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import Device
 from pytest_quantcheck.runners.estimate import Estimate, widened
 from pytest_quantcheck.runners.on_board import OnBoard
+from pytest_quantcheck.runners.rows import Rows
 from pytest_quantcheck.runners.run import Footprint, OperatorRecord, Run, Vectors
 
 EXACT_RUNTIMES = ("quantcheck", "tflm")
@@ -92,7 +92,7 @@ class BoardRunner(OnBoard[BoardSession]):
         info = session.load(artefact)
         _check_layout(model.graph, info, session)
         recorded = operators and bool(hello.capabilities & (Capability.OPERATOR_CRC | Capability.PROFILE))
-        results = session.infer(artefact, _rows(inputs), operators=recorded)
+        results = session.infer(artefact, Rows(inputs), operators=recorded)
         hello = session.hello
         return Run(
             runner=self.name,
@@ -131,7 +131,7 @@ class BoardRunner(OnBoard[BoardSession]):
         board = session.board
         if not isinstance(board, Metered):
             return None
-        rows, artefact = _rows(prepare.one_inference(model, inputs)), self._artefact(model, hello)
+        rows, artefact = Rows(prepare.one_inference(model, inputs)), self._artefact(model, hello)
         profile = bool(hello.capabilities & Capability.PROFILE)
         session.load(artefact)
         for _ in range(_ESTIMATE_ATTEMPTS):
@@ -178,7 +178,7 @@ class BoardRunner(OnBoard[BoardSession]):
             raise UsageError(
                 f"the model has {len(model.graph.operators)} operators, none is number {operator}"
             )
-        rows = _rows(prepare.one_inference(model, inputs))
+        rows = Rows(prepare.one_inference(model, inputs))
         output = (model.folded if _is_folded(hello) else model.graph).output_of(wanted)
         data = self.session.tensor(self._artefact(model, hello), rows[0], operator, output.nbytes)
         return _array(data, output)
@@ -227,30 +227,6 @@ def _kind(hello: Hello) -> str:
 
 def _runtime(hello: Hello) -> str:
     return f"{hello.runtime} {hello.version}".strip()
-
-
-class _Rows(Sequence[list[bytes]]):
-    """The bytes of all inputs, per inference; made when they are sent."""
-
-    def __init__(self, inputs: Sequence[Array], numbers: range) -> None:
-        self._inputs, self._numbers = inputs, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, key: int) -> list[bytes]: ...
-    @overload
-    def __getitem__(self, key: slice) -> _Rows: ...
-    def __getitem__(self, key: int | slice) -> list[bytes] | _Rows:
-        if isinstance(key, slice):
-            return _Rows(self._inputs, self._numbers[key])
-        row = self._numbers[key]
-        return [x[row].astype(x.dtype.newbyteorder("<")).tobytes() for x in self._inputs]
-
-
-def _rows(inputs: Sequence[Array]) -> _Rows:
-    return _Rows(inputs, range(len(inputs[0])))
 
 
 def _array(data: bytes, tensor: Tensor) -> Array:

@@ -16,7 +16,8 @@ class Device:
     ``board`` is its name in the inventory, ``unique_id`` the chip's own in hex, ``runtime`` name and version,
     ``build_id`` the firmware's, ``clock_hz`` what the counter runs at, ``unit`` what it counts
     (``instructions``, ``cycles``, or ``microseconds`` where a protocol has time stamps only), ``storage``
-    where the model was (``store`` in flash, or ``ram``).
+    where the model was (``store`` in flash, or ``ram``). ``unproven``: what would prove that it holds the
+    model under test, where nothing did.
     """
 
     target: str = HOST_TARGET
@@ -28,6 +29,7 @@ class Device:
     clock_hz: int = 0
     unit: str = ""
     storage: str = ""
+    unproven: str = ""
 
 
 HOST = Device()

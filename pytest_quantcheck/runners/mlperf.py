@@ -50,7 +50,7 @@ class MlperfRunner(OnForeignBoard[MlperfSession]):
         identity = session.start()
         inputs = prepare.quantize_inputs(model, vectors)
         samples = _samples(model, vectors, inputs, self._kind(identity))
-        results = session.infer(samples, outputs=sum(_sizes(model)))
+        results = session.infer(samples, identity, outputs=sum(_sizes(model)))
         settings = MlperfSettings.of(session.entry)
         return Run(
             runner=self.name,

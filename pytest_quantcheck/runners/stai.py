@@ -1,6 +1,6 @@
 """Runs a model on a board with ST's validation firmware (X-CUBE-AI, ST Edge AI).
 
-The outputs are raw tensors. The device describes its inputs and outputs: type, size, scale and zero point
+The outputs are raw tensors. The device describes its inputs and outputs: type, shape, scale and zero point
 must be those of the model under test, or a fault says so before any number is compared. Its nodes are not
 the model's operators (ST's tools fuse and split them), so their records name the node and have no checksum.
 """
@@ -18,15 +18,17 @@ from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.spoken import STAI
 from pytest_quantcheck.rig.stai.device import Identity, StaiResult
-from pytest_quantcheck.rig.stai.messages import Operator, TensorInfo
+from pytest_quantcheck.rig.stai.messages import Operator
 from pytest_quantcheck.rig.stai.session import StaiSession
+from pytest_quantcheck.rig.stai.settings import StaiSettings
+from pytest_quantcheck.rig.stai.tensors import TensorInfo
 from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import MICROSECOND_CLOCK, Device
 from pytest_quantcheck.runners.on_board import OnForeignBoard
+from pytest_quantcheck.runners.rows import Rows
 from pytest_quantcheck.runners.run import Footprint, OperatorRecord, Run, Vectors
 from pytest_quantcheck.wording import clipped
 
-_PADDING = 3  # elements: the device counts those that fill up a word
 _SCALE_TOLERANCE = 1e-5  # relative: scales pass through decimal digits in ST's tools
 
 
@@ -50,9 +52,11 @@ class StaiRunner(OnForeignBoard[StaiSession]):
         identity = session.start()
         if operators and not identity.observes:
             raise UsageError(f"the firmware on {session.entry.name} was built without per-layer mode")
+        settings = StaiSettings.of(session.entry)
+        self._check_signature(model, settings, identity)
         self._check_layout(model, identity)
         inputs = prepare.quantize_inputs(model, vectors)
-        results = session.infer(_rows(inputs), nodes=operators)
+        results = session.infer(Rows(inputs), identity, nodes=operators)
         network = identity.network
         return Run(
             runner=self.name,
@@ -60,7 +64,7 @@ class StaiRunner(OnForeignBoard[StaiSession]):
             model=model,
             vectors=vectors,
             inputs=inputs,
-            outputs=prepare.model_outputs(model, self._outputs(model, results)),
+            outputs=prepare.model_outputs(model, _outputs(model, results)),
             operators=tuple(_records(each.nodes) for each in results) if operators else (),
             counters=_counters(results),
             footprint=Footprint(
@@ -76,10 +80,28 @@ class StaiRunner(OnForeignBoard[StaiSession]):
                 build_id=network.signature,
                 clock_hz=MICROSECOND_CLOCK,
                 unit="microseconds",
+                unproven=_unproven(model, settings, identity),
             ),
             effort=self.effort(),
             log=str(session.log),
         )
+
+    def _check_signature(self, model: QuantizedModel, settings: StaiSettings, identity: Identity) -> None:
+        if not settings.signatures:
+            return
+        network = identity.network
+        if model.sha256 not in settings.signatures:
+            raise UsageError(
+                f"the board {self.session.entry.name} has no signature for this model; add to its "
+                f'[board.protocol_settings], with the network of this model on the board: "{model.sha256}" = '
+                f'"{network.signature}" (what the device says now)'
+            )
+        if network.signature != (wanted := settings.signatures[model.sha256]):
+            raise self.fault(
+                f"the device's network {network.name!r} has the signature {network.signature!r}, the "
+                f"inventory expects {wanted!r} for this model\n"
+                "what to do: flash the network that was made of it"
+            )
 
     def _check_layout(self, model: QuantizedModel, identity: Identity) -> None:
         summary, network = prepare.summary_of(model.artefact), identity.network
@@ -97,46 +119,51 @@ class StaiRunner(OnForeignBoard[StaiSession]):
                     raise self.fault(
                         f"{what} {number} ({clipped(tensor.name, 40)!r}) of the model under test is not the "
                         f"device's {clipped(info.name, 40)!r}: {why}\nwhat to do: generate the network from "
-                        "the .tflite or .onnx under test, without --input-data-type and --output-data-type"
+                        "the .tflite or .onnx under test, without --input-data-type and --output-data-type, "
+                        "of an .onnx with --inputs-ch-position chfirst --outputs-ch-position chfirst"
                     )
 
-    def _outputs(self, model: QuantizedModel, results: Sequence[StaiResult]) -> tuple[Array, ...]:
-        """Raw outputs (N, *shape)."""
-        outputs = []
-        for number, tensor in enumerate(prepare.summary_of(model.artefact).output_tensors):
-            dtype, shape = np.dtype(tensor.dtype), tuple(tensor.shape)
-            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            rows = []
-            for result in results:
-                data = result.outputs[number]
-                if not size <= len(data) <= size + _PADDING * dtype.itemsize:
-                    raise self.fault(f"output {number} has {size} bytes, the device sent {len(data)}")
-                rows.append(np.frombuffer(data[:size], dtype.newbyteorder("<")).astype(dtype).reshape(shape))
-            outputs.append(np.stack(rows))
-        return tuple(outputs)
+
+def _outputs(model: QuantizedModel, results: Sequence[StaiResult]) -> tuple[Array, ...]:
+    """Raw outputs (N, *shape)."""
+    outputs = []
+    for number, tensor in enumerate(prepare.summary_of(model.artefact).output_tensors):
+        dtype = np.dtype(tensor.dtype)
+        rows = [np.frombuffer(each.outputs[number], dtype.newbyteorder("<")) for each in results]
+        outputs.append(np.stack(rows).astype(dtype).reshape(len(rows), *tensor.shape))
+    return tuple(outputs)
 
 
 def _difference(tensor: TensorSummary, info: TensorInfo) -> str:
-    """What of the device's tensor is not the model's; empty where all that is known agrees."""
-    elements = int(np.prod(tensor.shape, dtype=np.int64))
+    """What of the device's tensor is not the model's; empty where it is the same. Axes of size 1 (the batch,
+    and those that ST's tools add) do not count.
+    """
     if info.dtype != tensor.dtype:
-        return f"its type is {info.dtype or 'none of ours'}, not {tensor.dtype}"
-    if not elements <= info.elements <= elements + _PADDING:
-        return f"it has {info.elements} elements, not {elements}"
-    if not info.scale or not len(tensor.scales):
+        return f"its type is {info.dtype}, not {tensor.dtype}"
+    if info.elements != tensor.elements:
+        return f"it has {info.elements} elements, not {tensor.elements}"
+    if [axis for axis in info.shape if axis != 1] != [axis for axis in tensor.shape if axis != 1]:
+        return f"its shape is {info.shape}, not {tuple(tensor.shape)}"
+    if tensor.dtype == "float32":
         return ""
-    scale, zero_point = float(tensor.scales[0]), int(tensor.zero_points[0])
+    if not len(tensor.scales):
+        return f"it is quantized (scale {info.scale:.8g})" if info.scale else ""
+    scale, zero_point = float(tensor.scales[0]), int(tensor.zero_points[0]) if len(tensor.zero_points) else 0
+    if not info.scale:
+        return f"it has no scale (0), so that nothing shows whether it is {scale:.8g}"
     if not math.isclose(info.scale, scale, rel_tol=_SCALE_TOLERANCE):
         return f"its scale is {info.scale:.8g}, not {scale:.8g}"
     return "" if info.zero_point == zero_point else f"its zero point is {info.zero_point}, not {zero_point}"
 
 
-def _rows(inputs: Sequence[Array]) -> list[list[bytes]]:
-    """The bytes of all inputs, per inference."""
-    arrays = [np.asarray(x) for x in inputs]
-    return [
-        [x[row].astype(x.dtype.newbyteorder("<")).tobytes() for x in arrays] for row in range(len(arrays[0]))
-    ]
+def _unproven(model: QuantizedModel, settings: StaiSettings, identity: Identity) -> str:
+    """What would prove the model; empty where the inventory says which signature the network must have."""
+    if settings.signature or settings.signatures:
+        return ""
+    return (
+        f'Flash the network that was made of it, and write "{model.sha256}" = "{identity.network.signature}" '
+        "(its SHA-256, and what the device says now) into [board.protocol_settings]: docs/stai.md."
+    )
 
 
 def _runtime(identity: Identity) -> str:

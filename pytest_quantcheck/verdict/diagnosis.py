@@ -43,7 +43,10 @@ def _is_of_score(criterion: str) -> bool:
 
 
 def rig_findings(run: Run) -> Iterator[Finding]:
-    """What the run itself proves about the rig."""
+    """What the run itself proves about the rig, and what it does not."""
+    if run.device.unproven:
+        sentence = f"Nothing proves that the board {run.device.board} holds the model under test."
+        yield Finding("warning", "model_unproven", sentence, run.device.unproven)
     for each in remedied(rig_causes(run)):
         sentence = f"{each.text[0].upper()}{each.text[1:]}: {each.evidence}."
         yield Finding("warning", each.code, sentence, each.remedy)

@@ -34,9 +34,12 @@ class MlperfBoard(ForeignBoard[MlperfDevice, Identity]):
         "crash": "its power may be weak, or opening the port resets it; the serial log has what went before",
     }
 
-    def asked(self, transport: Transport, seconds: float) -> tuple[MlperfDevice, Identity]:
+    def device_on(self, transport: Transport) -> MlperfDevice:
+        """As ``ForeignBoard``."""
+        return MlperfDevice(transport, self.log, self.deadlines)
+
+    def asked(self, device: MlperfDevice, seconds: float) -> Identity:
         """As ``ForeignBoard``; the model it names must be the inventory's."""
-        device = MlperfDevice(transport, self.log, self.deadlines)
         identity = device.identify(silence=seconds)
         wanted = MlperfSettings.of(self.entry).model
         if wanted and identity.model != wanted:
@@ -44,7 +47,7 @@ class MlperfBoard(ForeignBoard[MlperfDevice, Identity]):
                 "protocol",
                 f"the device says it holds {identity.model!r}, the inventory expects model = {wanted!r}",
             )
-        return device, identity
+        return identity
 
 
 class MlperfSession(LeasedBoard[MlperfBoard]):
@@ -54,19 +57,21 @@ class MlperfSession(LeasedBoard[MlperfBoard]):
         super().__init__(pool, opened=MlperfBoard, **options)
 
     def start(self) -> Identity:
-        """Lease a board and ask who is there. Harmless when repeated."""
+        """Lease a board and ask who is there; asked anew each time."""
         self.begin()
         return self.connection.identity
 
-    def infer(self, samples: Sequence[bytes], *, outputs: int) -> list[Scores]:
+    def infer(self, samples: Sequence[bytes], checked: Identity, *, outputs: int) -> list[Scores]:
         """Scores of each sample, after as many iterations and warm-ups as the inventory says; ``outputs`` is
         how many the model under test has.
 
-        After a fault the board is restarted and goes on with the sample it failed at.
+        After a fault the board is restarted and goes on with the sample it failed at. Whoever answers, now
+        and after a restart, must be the one that was ``checked``.
         """
         done: list[Scores] = []
 
         def go_on() -> list[Scores]:
+            self.connection.require(checked)
             settings = MlperfSettings.of(self.entry)
             for sample in samples[len(done) :]:
                 device = self.connection.device

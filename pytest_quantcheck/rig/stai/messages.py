@@ -5,13 +5,13 @@ Every field that is read is checked for its kind; what is not needed is passed o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from pytest_quantcheck.errors import RigFault
-from pytest_quantcheck.rig.stai.protobuf import Value, as_float, fields, message
-from pytest_quantcheck.wording import visible
+from pytest_quantcheck.rig.stai.fields import Fields
+from pytest_quantcheck.rig.stai.protobuf import broken, message
+from pytest_quantcheck.rig.stai.tensors import TensorInfo
 
 MAJOR = 3
 """Of the protocol's version: another one has other messages."""
@@ -45,6 +45,8 @@ class Mode(IntFlag):
 
 OBSERVER = 1
 """The capability to run layer by layer."""
+RESET_STATES = 1
+"""The option of RUN that has a recurrent network forget the samples before."""
 _ERRORS = {
     1: "a wrong size", 2: "a wrong format", 3: "a wrong state", 4: "a wrong parameter", 5: "a wrong shape",
     6: "an unknown command", 7: "not initialized", 8: "no memory", 10: "an error of the runtime",
@@ -60,12 +62,11 @@ _PAYLOADS = {
     17: "tensor",
     22: "network",
 }
-_FLOAT, _INTEGER = 1, 2
 
 
 @dataclass(frozen=True)
 class Response:
-    """One message of the device: ``kind`` names what is in ``fields`` (the last of each number counts)."""
+    """One message of the device: ``kind`` names what is in ``content``."""
 
     request: int
     state: int
@@ -76,87 +77,25 @@ class Response:
     def of(cls, data: bytes) -> Response:
         """``RigFault`` (protocol) for what is no response."""
         found = Fields.of(data)
-        for number, kind in _PAYLOADS.items():
-            if number in found.last:
-                return cls(found.number(1), found.number(2), kind, found.data(number))
-        raise RigFault("protocol", "the device's message is no response: it has none of the known contents")
-
-
-@dataclass(frozen=True)
-class Fields:
-    """The fields of a message: ``last`` of each number, ``all`` in order."""
-
-    last: Mapping[int, Value]
-    all: Sequence[tuple[int, Value]]
-
-    @classmethod
-    def of(cls, data: bytes) -> Fields:
-        """Raises ``RigFault`` (protocol)."""
-        everything = tuple(fields(data))
-        return cls(dict(everything), everything)
-
-    def number(self, number: int) -> int:
-        """An unsigned number; 0 where it is not given."""
-        value = self.last.get(number, 0)
-        if not isinstance(value, int):
-            raise _wrong(number, "a number")
-        return value
-
-    def signed(self, number: int) -> int:
-        """A number of 32 bits with a sign, which travels as one of 64."""
-        value = self.number(number) & 0xFFFFFFFF
-        return value - (1 << 32) if value >> 31 else value
-
-    def real(self, number: int) -> float:
-        """A float32; 0 where it is not given."""
-        return as_float(self.last.get(number, 0))
-
-    def data(self, number: int) -> bytes:
-        """A byte string; empty where it is not given."""
-        value = self.last.get(number, b"")
-        if not isinstance(value, bytes):
-            raise _wrong(number, "bytes")
-        return value
-
-    def text(self, number: int) -> str:
-        """A text, its control characters made visible."""
-        return visible(self.data(number).decode("utf-8", "replace"))
-
-    def each(self, number: int) -> list[bytes]:
-        """A repeated message."""
-        found = [value for key, value in self.all if key == number]
-        if not all(isinstance(value, bytes) for value in found):
-            raise _wrong(number, "messages")
-        return [value for value in found if isinstance(value, bytes)]
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output as the device describes it: ``elements``, ``dtype`` by NumPy's name (empty: one
-    that this project has not), ``scale`` 0 where it is not quantized.
-    """
-
-    name: str
-    dtype: str
-    elements: int
-    scale: float
-    zero_point: int
-
-    @classmethod
-    def of(cls, data: bytes) -> TensorInfo:
-        """Raises ``RigFault`` (protocol)."""
-        found = Fields.of(data)
-        return cls(found.text(1), dtype_of(found.number(2)), found.number(3), found.real(6), found.signed(7))
+        known = [number for number in _PAYLOADS if number in found.numbers]
+        if len(known) != 1:
+            raise RigFault(
+                "protocol", f"the device's message is no response: it has {len(known)} of the known contents"
+            )
+        return cls(found.number(1), found.number(2), _PAYLOADS[known[0]], found.data(known[0]))
 
 
 @dataclass(frozen=True)
 class Network:
-    """What NETWORK_INFO says of the model on the device."""
+    """What NETWORK_INFO says of the model on the device: all but addresses and what it took to start."""
 
     name: str
     runtime: str
     signature: str
+    compiled: str
     version: str
+    tools: str
+    macs: int
     nodes: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
@@ -167,12 +106,17 @@ class Network:
     def of(cls, data: bytes) -> Network:
         """Raises ``RigFault`` (protocol)."""
         found = Fields.of(data)
-        version = found.number(5)
+        for count, described in ((10, 11), (12, 13), (14, 15), (16, 17)):
+            if found.number(count) != (there := len(found.each(described))):
+                raise broken(f"field {count} counts {found.number(count)} tensors, {there} are described")
         return cls(
             name=found.text(1),
             runtime=_RUNTIMES.get(found.number(2) & 0xFF, "an unknown runtime"),
             signature=found.text(3),
-            version=".".join(str(version >> shift & 0xFF) for shift in (24, 16, 8)),
+            compiled=found.text(4),
+            version=_version(found.number(5)),
+            tools=_version(found.number(6)),
+            macs=found.number(7, bits=64),
             nodes=found.number(8),
             inputs=tuple(map(TensorInfo.of, found.each(11))),
             outputs=tuple(map(TensorInfo.of, found.each(13))),
@@ -220,8 +164,6 @@ class Operator:
 
     name: str
     node: bool
-    last: bool
-    with_tensors: bool
     number: int
     milliseconds: float
     stack_bytes: int
@@ -230,29 +172,18 @@ class Operator:
     def of(cls, data: bytes) -> Operator:
         """Raises ``RigFault`` (protocol)."""
         found = Fields.of(data)
-        flags = found.number(2) >> 24
         return cls(
             name=found.text(1),
-            node=flags != 0,
-            last=bool(flags & 2),
-            with_tensors=not flags & 4,
+            node=bool(found.number(2) >> 24),
             number=found.number(3),
             milliseconds=found.real(4),
             stack_bytes=found.signed(7),
         )
 
 
-def dtype_of(descriptor: int) -> str:
-    """NumPy's name of a format descriptor: sign in bit 23, kind in bits 17 to 20, width from bit 7 on."""
-    kind, bits, signed = descriptor >> 17 & 0xF, descriptor >> 7 & 0x7F, descriptor >> 23 & 1
-    if kind == _INTEGER and bits in (8, 16, 32):
-        return f"{'' if signed else 'u'}int{bits}"
-    return "float32" if (kind, bits) == (_FLOAT, 32) else ""
-
-
-def request(number: int, command: Command, *, param: int = 0, name: str = "") -> bytes:
+def request(number: int, command: Command, *, param: int = 0, name: str = "", option: int = 0) -> bytes:
     """A request; every field is required by the protocol."""
-    return message([(1, number), (2, command), (3, param), (4, name), (5, 0)])
+    return message([(1, number), (2, command), (3, param), (4, name), (5, option)])
 
 
 def data_message(data: bytes) -> bytes:
@@ -262,13 +193,6 @@ def data_message(data: bytes) -> bytes:
 
 ACK = message([(1, 0), (2, 0)])
 """What the host answers a log, and an input that has arrived."""
-
-
-def tensor_data(content: bytes) -> tuple[bytes, bool]:
-    """The bytes of a tensor message, and whether it is the last of its operator or of the outputs."""
-    found = Fields.of(content)
-    description, data = Fields.of(found.data(1)), Fields.of(found.data(2))
-    return data.data(4), bool(description.number(9) & 256)
 
 
 def refusal(content: bytes) -> str:
@@ -282,5 +206,5 @@ def log_text(content: bytes) -> str:
     return Fields.of(content).text(2)
 
 
-def _wrong(number: int, wanted: str) -> RigFault:
-    return RigFault("protocol", f"the device's message is damaged: field {number} should be {wanted}")
+def _version(number: int) -> str:
+    return ".".join(str(number >> shift & 0xFF) for shift in (24, 16, 8))

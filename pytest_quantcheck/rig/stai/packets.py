@@ -2,7 +2,8 @@
 
 A packet is a header and 32 bytes, filled up with zeros. Version 3.1 has a header of one byte, 3.2 one of two
 (high byte first), in which the first bit marks the last packet of a message from the device and the rest
-counts bytes. The device acknowledges each packet of a message but the last with one byte, whatever it is.
+counts bytes; all packets but the last are full. The device acknowledges each packet of a message but the last
+with one byte, whatever it is.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from pytest_quantcheck.rig.stai.protobuf import varint
 from pytest_quantcheck.wording import clipped
 
 PAYLOAD_BYTES = 32
-MOST_BYTES = 1 << 26
-"""Of one message: far more than a microcontroller's tensors have."""
 _QUIET_SECONDS = 0.1
 _DRAIN_SECONDS = 3.0
 _SHOWN = 64
@@ -34,45 +33,58 @@ class PacketLine:
         self.payload = PAYLOAD_BYTES
         self._start = time.monotonic()
 
-    def send(self, data: bytes) -> None:
-        """Send one message, its size in front."""
+    def send(self, data: bytes, *, end: float) -> None:
+        """Send one message, its size in front, until ``end`` (of the monotonic clock)."""
         self._note(f"-> {clipped(data.hex(), _SHOWN)} ({len(data)} bytes)")
         data = varint(len(data)) + data
         for start in range(0, len(data), self.payload):
-            if start and not self._received(1, time.monotonic() + _SYNC_SECONDS):
+            if start and not self._received(1, min(end, time.monotonic() + _SYNC_SECONDS)):
                 raise RigFault(
                     "link", f"no byte of the device after {start} of {len(data)} bytes of a message"
                 )
             part = data[start : start + self.payload]
             self._write(len(part).to_bytes(self._header, "big") + part.ljust(self.payload, b"\0"))
 
-    def receive(self, seconds: float) -> bytes:
-        """One message; no longer than ``seconds`` for each of its packets."""
+    def receive(self, seconds: float, *, end: float, most: int) -> bytes:
+        """One message of up to ``most`` bytes; no longer than ``seconds`` for each of its packets, and all of
+        them until ``end`` (of the monotonic clock).
+        """
         made, whole = bytearray(), False
         while not whole:
-            wanted = self._header + self.payload
-            packet = self._received(wanted, time.monotonic() + seconds)
-            if len(packet) < wanted:
-                raise RigFault(
-                    "link",
-                    f"no answer of the device within {seconds:g} s: {len(packet)} of {wanted} bytes came"
-                    + (f", after {len(made)} of a message" if made else ""),
-                )
-            head = int.from_bytes(packet[: self._header], "big")
-            flag = 1 << (8 * self._header - 1)
-            whole, size = bool(head & flag), head & flag - 1
-            if size > self.payload:
-                raise RigFault(
-                    "protocol",
-                    f"a packet says that it has {size} bytes, and holds {self.payload}: the firmware speaks "
-                    'another version (version = "3.1" or "3.2" in [board.protocol_settings]), another rate, '
-                    "or another protocol",
-                )
-            made += packet[self._header : self._header + (size if whole else self.payload)]
-            if len(made) > MOST_BYTES:
-                raise RigFault("protocol", f"a message never ends: more than {MOST_BYTES:,} bytes came")
+            whole, content = self._packet(seconds, end, len(made))
+            made += content
+            if len(made) > most:
+                raise RigFault("protocol", f"a message never ends: {len(made):,} bytes came, {most:,} may")
         self._note(f"<- {clipped(made.hex(), _SHOWN)} ({len(made)} bytes)")
         return bytes(made)
+
+    def _packet(self, seconds: float, end: float, before: int) -> tuple[bool, bytes]:
+        """Whether it is a message's last one, of which ``before`` bytes came already, and its content."""
+        wanted = self._header + self.payload
+        packet = self._received(wanted, min(end, time.monotonic() + seconds))
+        if len(packet) < wanted:
+            late = time.monotonic() > end
+            raise RigFault(
+                "link",
+                (
+                    "the request takes longer than it may"
+                    if late
+                    else f"no answer of the device within {seconds:g} s"
+                )
+                + f": {len(packet)} of {wanted} bytes came"
+                + (f", after {before} of a message" if before else ""),
+            )
+        head = int.from_bytes(packet[: self._header], "big")
+        flag = 1 << (8 * self._header - 1)
+        whole, size = bool(head & flag), head & flag - 1
+        if size > self.payload or (size < self.payload and not whole):
+            raise RigFault(
+                "protocol",
+                f"a packet {'' if whole else 'inside a message '}says that it has {size} bytes, and holds "
+                f'{self.payload}: the firmware speaks another version (version = "3.1" or "3.2" in '
+                "[board.protocol_settings]), another rate, or another protocol",
+            )
+        return whole, packet[self._header : self._header + size]
 
     def drain(self) -> None:
         """Drop what still comes, such as the words of a board that starts when its port is opened."""

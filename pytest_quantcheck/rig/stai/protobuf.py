@@ -28,6 +28,15 @@ def varint(value: int) -> bytes:
     return bytes(made)
 
 
+def varints(data: bytes) -> list[int]:
+    """The numbers of a packed field. ``RigFault`` (protocol)."""
+    made, at = [], 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        made.append(value)
+    return made
+
+
 def message(fields: Iterable[tuple[int, int | bytes | str]]) -> bytes:
     """The bytes of a message of varints, texts and byte strings, in the order given."""
     made = bytearray()
@@ -40,8 +49,8 @@ def message(fields: Iterable[tuple[int, int | bytes | str]]) -> bytes:
     return bytes(made)
 
 
-def fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field, in order. ``RigFault`` (protocol) for what is no message."""
+def fields(data: bytes) -> Iterator[tuple[int, int, Value]]:
+    """Number, wire type and value of each field, in order. ``RigFault`` (protocol) for what is no message."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -56,15 +65,18 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
             part, at = _part(data, at, 4 if kind == FIXED32 else 8)
             value = int.from_bytes(part, "little")
         else:
-            raise _broken(f"wire type {kind}, which is not known")
-        yield number, value
+            raise broken(f"wire type {kind}, which is not known")
+        yield number, kind, value
 
 
-def as_float(value: Value) -> float:
-    """The float32 of a fixed number."""
-    if not isinstance(value, int) or value >> 32:
-        raise _broken("text in place of a float32")
+def as_float(value: int) -> float:
+    """The float32 of a fixed number of 32 bits."""
     return float(struct.unpack("<f", value.to_bytes(4, "little"))[0])
+
+
+def broken(what: str) -> RigFault:
+    """The fault of a message that cannot be."""
+    return RigFault("protocol", f"the device's message is damaged: {what}")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -73,14 +85,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
             return value & (1 << _MOST_BITS) - 1, at + count + 1
-    raise _broken("a number without an end")
+    raise broken("a number without an end")
 
 
 def _part(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     if size > len(data) - at:
-        raise _broken(f"{size} bytes, of which {len(data) - at} are there")
+        raise broken(f"{size} bytes, of which {len(data) - at} are there")
     return data[at : at + size], at + size
-
-
-def _broken(what: str) -> RigFault:
-    return RigFault("protocol", f"the device's message is damaged: {what}")

@@ -34,10 +34,13 @@ class StaiBoard(ForeignBoard[StaiDevice, Identity]):
         "(docs/stai.md)",
     }
 
-    def asked(self, transport: Transport, seconds: float) -> tuple[StaiDevice, Identity]:
+    def device_on(self, transport: Transport) -> StaiDevice:
         """As ``ForeignBoard``."""
-        device = StaiDevice(transport, StaiSettings.of(self.entry), self.log, self.deadlines)
-        return device, device.identify(silence=seconds)
+        return StaiDevice(transport, StaiSettings.of(self.entry), self.log, self.deadlines)
+
+    def asked(self, device: StaiDevice, seconds: float) -> Identity:
+        """As ``ForeignBoard``."""
+        return device.identify(silence=seconds)
 
 
 class StaiSession(LeasedBoard[StaiBoard]):
@@ -47,22 +50,25 @@ class StaiSession(LeasedBoard[StaiBoard]):
         super().__init__(pool, opened=StaiBoard, **options)
 
     def start(self) -> Identity:
-        """Lease a board and ask who is there. Harmless when repeated."""
+        """Lease a board and ask who is there; asked anew each time."""
         self.begin()
         return self.connection.identity
 
-    def infer(self, samples: Sequence[Sequence[bytes]], *, nodes: bool) -> list[StaiResult]:
+    def infer(
+        self, samples: Sequence[Sequence[bytes]], checked: Identity, *, nodes: bool
+    ) -> list[StaiResult]:
         """One inference for each of ``samples`` (the bytes of all inputs); ``nodes``: with each node's time.
 
-        After a fault the board is restarted and goes on with the sample it failed at.
+        After a fault the board is restarted and goes on with the sample it failed at. Whoever answers, now
+        and after a restart, must be the one that was ``checked``.
         """
         done: list[StaiResult] = []
 
         def go_on() -> list[StaiResult]:
-            network = self.connection.identity.network
+            self.connection.require(checked)
             for inputs in samples[len(done) :]:
                 with self.connection.stage("inference"):
-                    done.append(self.connection.device.run(network, inputs, nodes=nodes))
+                    done.append(self.connection.device.run(checked.network, inputs, nodes=nodes))
                 self.progress("inferences", len(done), len(samples))
             return done
 

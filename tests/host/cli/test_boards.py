@@ -90,7 +90,7 @@ def test_check_all_ends_in_a_table_of_all_boards(lab, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["network", "net\x1b[31m"])
 def test_a_board_of_st_is_introduced(lab, capsys, name):
-    edge = Edge("x", "int8", 4)
+    edge = Edge("x", "int8", (4,))
     device = StaiTestDevice(lambda given: given, [edge], [edge], name=name)
     lab(THEIRS.format(name="theirs", port=device.url).replace("mlperf_tiny", "stai"))
     assert main(["boards", "--check", "theirs", "--rig", "boards.toml"]) == 0

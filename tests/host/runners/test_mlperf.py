@@ -70,8 +70,8 @@ def test_a_foreign_board_gives_the_integers_of_the_interpreter(device, drive):
     assert run.outputs[0].tobytes() == right.outputs[0].tobytes()
     assert run.runtime == "mlperf_tiny kws01 (unit test)"
     assert (run.counters, run.unit, run.clock_hz) == ((1500,) * 4, "microseconds", 1_000_000)
-    assert device.commands[2] == "db load 64"
-    assert device.commands[3:6] == [f"db {run.inputs[0][0].tobytes()[i : i + 31].hex()}" for i in (0, 31, 62)]
+    assert device.commands[:5] == ["name", "profile", "name", "profile", "db load 64"]
+    assert device.commands[5:8] == [f"db {run.inputs[0][0].tobytes()[i : i + 31].hex()}" for i in (0, 31, 62)]
 
 
 def test_the_gate_judges_it_as_any_board(device, drive):
@@ -312,6 +312,31 @@ def test_a_fault_that_a_retry_overcomes_is_told(device, drive):
     run = drive(device, retries=1).run(MODEL, SAMPLES)
     assert run.effort.retries == 1
     assert run.effort.faults[0].startswith("protocol fault on theirs")
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_board_that_is_flashed_meanwhile_is_asked_anew(drive, retries):
+    asked = []
+
+    def exchanged(command, lines):
+        asked.append(command)
+        flashed = asked.count("profile") > 2 - retries
+        if command == "profile" and flashed:
+            return ["m-profile-[another]", "m-model-[vww01]", "m-ready"]
+        return ["e-[no]", "m-ready"] if command.startswith("infer") and retries else lines
+
+    device = MlperfTinyDevice(lambda sample: [0.5] * 10, name="kws01", spoil=exchanged)
+    runner = drive(device, retries=retries, samples="raw")
+    words = "not the one that was checked: profile was 'ULPMark.*; model was 'kws01', is 'vww01'"
+    if retries:
+        with pytest.raises(RigFault, match=words):
+            runner.run(MODEL, SAMPLES)
+    else:
+        first = runner.run(MODEL, SAMPLES).runtime
+        assert [first, runner.run(MODEL, SAMPLES).runtime] == [
+            "mlperf_tiny kws01 (unit test)", "mlperf_tiny vww01 (unit test)"
+        ]  # fmt: skip
+    device.close()
 
 
 def test_operators_cannot_be_asked_for(device, drive):
