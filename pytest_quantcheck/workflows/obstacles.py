@@ -58,8 +58,10 @@ def _of_tflite(artefact: bytes) -> list[Finding]:
 
 def _of_onnx(artefact: bytes) -> list[Finding]:
     supported = supported_kinds(artefact)
-    kinds = [kind for kind in read_summary(artefact).kinds if kind not in supported]
-    return [_unknown(kind, [], supported) for kind in kinds]
+    summary = read_summary(artefact)
+    kinds = [kind for kind in summary.kinds if kind not in supported]
+    operators = {kind: [op for op in summary.operators if op.kind == kind] for kind in kinds}
+    return [_unknown(kind, [_told(summary, op) for op in operators[kind]], supported) for kind in kinds]
 
 
 def _told(summary: Summary, operator: OperatorSummary) -> str:

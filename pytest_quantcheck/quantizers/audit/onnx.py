@@ -31,6 +31,7 @@ from pytest_quantcheck.graph.from_onnx.read import read_onnx
 from pytest_quantcheck.graph.from_onnx.rules import SUPPORTED
 from pytest_quantcheck.graph.model import Operator, QuantGraph, Tensor
 from pytest_quantcheck.quantizers.audit.findings import another_edge_type, another_granularity, wrong_scales
+from pytest_quantcheck.quantizers.audit.substitutes import substitute_for
 from pytest_quantcheck.quantizers.audit.values import another_scheme, audit_values
 from pytest_quantcheck.quantizers.config import QuantConfig
 
@@ -99,7 +100,7 @@ def _float_operators(file: _File) -> Iterator[Finding]:
             continue
         if missing := [*_float_inputs(file, node), *_float_outputs(file, node)]:
             without = ", ".join(f"'{name}'" for name in dict.fromkeys(missing))
-            remedy = "onnxruntime's quantizer has no integer version of it; take a layer that it knows."
+            remedy = f"onnxruntime's quantizer has no integer version of it; {substitute_for(kind)}."
             if kind in SUPPORTED:
                 remedy = "Quantize again without leaving it out (nodes_to_exclude, op_types_to_quantize)."
             told = f"{file.where(node)} computes in float: {without} without a scale."
