@@ -108,14 +108,15 @@ qc_status_t qc_check_wide_conv(const qc_image_t *image, const qc_operator_t *op,
   return check_wide_channels(image, p, outputs, products);
 }
 
+/* `flags`: those that the opcode knows. */
 static qc_status_t check_conv_params(const qc_conv_params_t *p, const qc_tensor_t *in,
-                                     const qc_tensor_t *out) {
+                                     const qc_tensor_t *out, uint32_t flags) {
   QC_REQUIRE(in->dtype == QC_INT8 && out->dtype == QC_INT8, QC_ERR_UNSUPPORTED);
   QC_REQUIRE(qc_zero_point_fits(in, p->input_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(qc_zero_point_fits(in, p->weight_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(qc_zero_point_fits(out, p->output_zero_point), QC_ERR_PARAM);
   QC_REQUIRE(qc_range_fits(out, p->act_min, p->act_max), QC_ERR_PARAM);
-  QC_REQUIRE((p->flags & ~(uint32_t)QC_CONV_FAST) == 0, QC_ERR_PARAM);
+  QC_REQUIRE((p->flags & ~flags) == 0, QC_ERR_PARAM);
   return QC_OK;
 }
 
@@ -151,7 +152,7 @@ static qc_status_t check_blocks(const qc_image_t *image, const qc_conv_params_t 
 qc_status_t qc_check_conv2d(const qc_image_t *image, const qc_operator_t *op,
                             const qc_conv_params_t *p, const qc_tensor_t *in,
                             const qc_tensor_t *out) {
-  qc_status_t status = check_conv_params(p, in, out);
+  qc_status_t status = check_conv_params(p, in, out, QC_CONV_FAST | QC_CONV_STAGED);
   if (status != QC_OK) return status;
   QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
   QC_REQUIRE(qc_window_fits(&p->window, out), QC_ERR_PARAM);
@@ -161,14 +162,15 @@ qc_status_t qc_check_conv2d(const qc_image_t *image, const qc_operator_t *op,
   uint32_t column = qc_column_length(&p->window, in->shape[3]);
   uint32_t run = qc_run_length(&p->window, in->shape[3]);
   uint32_t pixels = out->shape[0] * out->shape[1] * out->shape[2];
-  QC_REQUIRE(op->scratch_bytes >= qc_column_scratch(column, run, pixels), QC_ERR_SIZE);
+  uint64_t scratch = qc_column_scratch(column, run, pixels) + qc_staged_scratch(p);
+  QC_REQUIRE(op->scratch_bytes >= scratch, QC_ERR_SIZE);
   return check_blocks(image, p, out->shape[3], column, products);
 }
 
 qc_status_t qc_check_depthwise(const qc_image_t *image, const qc_operator_t *op,
                                const qc_conv_params_t *p, const qc_tensor_t *in,
                                const qc_tensor_t *out) {
-  qc_status_t status = check_conv_params(p, in, out);
+  qc_status_t status = check_conv_params(p, in, out, QC_CONV_FAST);
   if (status != QC_OK) return status;
   QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
   QC_REQUIRE(qc_window_fits(&p->window, out), QC_ERR_PARAM);
@@ -184,7 +186,7 @@ qc_status_t qc_check_depthwise(const qc_image_t *image, const qc_operator_t *op,
 
 qc_status_t qc_check_transpose_conv(const qc_image_t *image, const qc_conv_params_t *p,
                                     const qc_tensor_t *in, const qc_tensor_t *out) {
-  qc_status_t status = check_conv_params(p, in, out);
+  qc_status_t status = check_conv_params(p, in, out, QC_CONV_FAST);
   if (status != QC_OK) return status;
   QC_REQUIRE(in->rank == 4 && out->rank == 4 && in->shape[0] == out->shape[0], QC_ERR_SHAPE);
   QC_REQUIRE(qc_window_fits(&p->window, in) && qc_window_fits(&p->window, out), QC_ERR_PARAM);
@@ -200,7 +202,7 @@ qc_status_t qc_check_transpose_conv(const qc_image_t *image, const qc_conv_param
 qc_status_t qc_check_fully_connected(const qc_image_t *image, const qc_operator_t *op,
                                      const qc_conv_params_t *p, const qc_tensor_t *in,
                                      const qc_tensor_t *out) {
-  qc_status_t status = check_conv_params(p, in, out);
+  qc_status_t status = check_conv_params(p, in, out, QC_CONV_FAST);
   if (status != QC_OK) return status;
   QC_REQUIRE(is_one_cell(&p->window), QC_ERR_PARAM);
   QC_REQUIRE(in->rank >= 1 && out->rank >= 1, QC_ERR_SHAPE);

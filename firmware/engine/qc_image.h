@@ -173,7 +173,7 @@ enum {
   QC_PACKING_PLAIN16 = 4,
   QC_PACKING_PAIRED4X4 = 5
 };
-enum { QC_CONV_FAST = 1u, QC_CONV_WIDE = 2u };
+enum { QC_CONV_FAST = 1u, QC_CONV_WIDE = 2u, QC_CONV_STAGED = 4u };
 
 /* CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV. */
 typedef struct {
@@ -184,7 +184,8 @@ typedef struct {
   int32_t act_min, act_max;  /* outputs are clamped to these */
   uint32_t depth_multiplier; /* DEPTHWISE_CONV_2D: output channels per input channel; else 0 */
   uint32_t packing;          /* QC_PACKING_BLOCK4X4 ... */
-  uint32_t flags;            /* QC_CONV_FAST (int8), QC_CONV_WIDE: sums of 48 bits (int16) */
+  uint32_t flags;            /* QC_CONV_FAST (int8), QC_CONV_WIDE: sums of 48 bits (int16),
+                              * QC_CONV_STAGED: weights are copied into scratch (CONV_2D, int8) */
   uint32_t weights_offset;   /* constant offset */
   uint32_t weights_bytes;
   uint32_t channels_offset; /* constant offset of the channel records */

@@ -57,6 +57,12 @@ static inline uint32_t qc_column_scratch(uint32_t column, uint32_t run, uint32_t
   return 2u * column * (pixels > 1 ? 2u : 1u) + qc_round_up(run, 4);
 }
 
+/* More scratch of a staged CONV_2D: its weights and channel records. */
+static inline uint64_t qc_staged_scratch(const qc_conv_params_t *p) {
+  if (!(p->flags & QC_CONV_STAGED)) return 0;
+  return (uint64_t)p->weights_bytes + (uint64_t)p->channels * sizeof(qc_channel_t);
+}
+
 /* Scratch of FULLY_CONNECTED: two columns of int16; a single one is read where it is. */
 static inline uint32_t qc_batch_scratch(uint32_t column, uint32_t batches) {
   return batches > 1 ? 4u * column : 0u;

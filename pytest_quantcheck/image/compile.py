@@ -16,6 +16,7 @@ from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.image import arena, layout
 from pytest_quantcheck.image.constants import Constants
 from pytest_quantcheck.image.emit import emit
+from pytest_quantcheck.image.source_operator import KernelCall
 from pytest_quantcheck.image.tensor_table import TensorTable
 
 
@@ -55,7 +56,7 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
         before = len(constants)
         calls.append(emit(graph, op, constants))
         flash.append(len(constants) - before)
-    plan = arena.plan(graph, [call.scratch for call in calls])
+    calls, plan = _planned(graph, calls)
     tensors = TensorTable(graph, plan, constants)
     lists = [tensors.index(t) for t in (*graph.inputs, *graph.outputs)]
     records, params = [], bytearray()
@@ -94,6 +95,23 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
         graph.source_sha256,
         tuple(map(OperatorSize, flash, plan.in_use)),
     )
+
+
+def _planned(graph: QuantGraph, calls: list[KernelCall]) -> tuple[list[KernelCall], arena.ArenaPlan]:
+    """The arena's plan, and what takes more scratch because it has room: no byte of it is added for that."""
+    plan = arena.plan(graph, [call.scratch for call in calls])
+    roomy = {
+        position: call.roomy
+        for position, call in enumerate(calls)
+        if call.roomy and plan.in_use[position] + arena.align(call.roomy.scratch - call.scratch) <= plan.size
+    }
+    while roomy:
+        chosen = [roomy.get(position, call) for position, call in enumerate(calls)]
+        larger = arena.plan(graph, [call.scratch for call in chosen])
+        if larger.size <= plan.size:
+            return chosen, larger
+        del roomy[max(roomy, key=lambda position: roomy[position].scratch)]
+    return calls, plan
 
 
 def _assemble(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,18 @@ def convolution(source: SourceOperator, p: Convolution) -> KernelCall:
         scratch = layout.column_scratch(runs * layout.up4(run), run, pixels)
     flat = weights.reshape(len(weights), -1).astype(np.int64)
     params = _conv_params(source, p, window, flat, blob, packing, p.depth_multiplier)
-    return KernelCall(source.op.kind, params, source.op.inputs[:1], scratch)
+    call = KernelCall(source.op.kind, params, source.op.inputs[:1], scratch)
+    if packing != "planes" and math.prod(output.shape[:3]) >= layout.STAGED_PIXELS:
+        call = replace(call, roomy=_staged(call))
+    return call
+
+
+def _staged(call: KernelCall) -> KernelCall:
+    """The same with its weights and channel records copied into scratch."""
+    fields = list(layout.CONVOLUTION.unpack(call.params))
+    fields[15] |= layout.STAGED
+    scratch = call.scratch + fields[17] + fields[19] * layout.CHANNEL.itemsize
+    return replace(call, params=layout.CONVOLUTION.pack(*fields), scratch=scratch)
 
 
 def fully_connected(source: SourceOperator, p: FullyConnected) -> KernelCall:

@@ -25,7 +25,7 @@ STATES = ("executed", "elided", "fused")
 PACKINGS = ("", "block4x4", "planes", "plain", "plain16", "paired4x4")
 ARENA, CONSTANT = 0, 1  # where a tensor lies
 
-FAST, WIDE = 1, 2  # flags of a convolution
+FAST, WIDE, STAGED = 1, 2, 4  # flags of a convolution
 MULTIPLY = 1  # flag of RESCALE
 ADJ_X, ADJ_Y = 1, 2  # flags of BATCH_MATMUL
 SMALLEST = 1  # flag of ARG_MAX
@@ -33,6 +33,7 @@ LOGISTIC, TANH = 0, 1  # functions of SIGMOID_INT16
 # added to a shift, to tell the rule
 RULE_SHIFTS = {"double": 0, "float": 128, "float_odd": 256, "half_up": 384, "half_even": 512, "floor": 640}
 FAST_SHIFT = 20  # fast operators shift right by 1 to 20
+STAGED_PIXELS = 16  # from this many pixels on, it is worth to copy weights into RAM
 ADD_TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables in scratch
 ADD_TABLE_BYTES = 2048
 DEPTHWISE_GROUP = 4  # channels that a depthwise convolution takes at a time

@@ -25,6 +25,7 @@ class KernelCall:
     params: bytes
     inputs: tuple[int, ...]
     scratch: int = 0
+    roomy: KernelCall | None = None  # what is faster with more scratch, where the arena has room anyway
     # of the inputs and the output, where the kernel sees others than their own
     shapes: tuple[tuple[int, ...], ...] = ()
     output_shape: tuple[int, ...] | None = None

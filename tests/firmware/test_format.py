@@ -55,6 +55,7 @@ CONSTANTS = {
     "QC_PLACE_CONSTANT": layout.CONSTANT,
     "QC_CONV_FAST": layout.FAST,
     "QC_CONV_WIDE": layout.WIDE,
+    "QC_CONV_STAGED": layout.STAGED,
     "QC_RESCALE_MULTIPLY": layout.MULTIPLY,
     "QC_ARG_SMALLEST": layout.SMALLEST,
     "QC_ADJ_X": layout.ADJ_X,

@@ -79,6 +79,20 @@ PATCHES = (
         "value = self.chain.constant(op.inputs[0]).astype(np.int64)",
     ),
     Patch(
+        "staged weights lie over the columns",
+        "wrong element",
+        CONV,
+        "stage(&copy, (uint8_t *)op->scratch + columns)",
+        "stage(&copy, (uint8_t *)op->scratch)",
+    ),
+    Patch(
+        "a staged convolution is not asked for its room",
+        "a proof is left out",
+        CHECK_PRODUCTS,
+        " + qc_staged_scratch(p);",
+        ";",
+    ),
+    Patch(
         "depthwise pairs take the first output's cells for the second",
         "wrong element",
         DEPTHWISE,

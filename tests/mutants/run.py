@@ -42,6 +42,7 @@ C_TESTS = (
     ENGINE + "test_zero_points.py",
     ENGINE + "test_paired_weights.py",
     ENGINE + "test_depthwise.py",
+    ENGINE + "test_staged.py",
     ENGINE + "test_ratio_rule.py",
     ENGINE + "test_properties.py",
     ENGINE + "test_differential.py",

@@ -116,7 +116,8 @@ QC_INLINE void widen_two(uint8_t *columns, const int8_t *input, uint32_t k) {
 }
 #endif
 
-QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
+/* Its own function: beside a copy of `op` gcc finds too few registers on RISC-V. */
+QC_HOT __attribute__((noinline)) static void convolve(const qc_conv_t *op) {
   const qc_window_t *w = &op->params->window;
   uint32_t k = qc_column_length(w, (uint32_t)op->in.c);
   int32_t pixels = op->out.n * op->out.h * op->out.w;
@@ -163,4 +164,22 @@ QC_HOT void qc_conv2d_s8(const qc_conv_t *op) {
     qc_columns_multiply(op, column, k, count, output);
   }
 #endif
+}
+
+/* Copies what is read with every few pixels into RAM: from flash, each line would be waited for. */
+static void stage(qc_conv_t *op, uint8_t *to) {
+  uint32_t bytes = op->params->weights_bytes;
+  qc_copy(to, op->weights, bytes);
+  qc_copy(to + bytes, op->channels, op->params->channels * sizeof(qc_channel_t));
+  op->weights = (const int8_t *)to;
+  op->channels = (const void *)(to + bytes);
+}
+
+void qc_conv2d_s8(const qc_conv_t *op) {
+  qc_conv_t copy = *op;
+  const qc_window_t *w = &op->params->window;
+  uint32_t depth = (uint32_t)op->in.c, pixels = (uint32_t)(op->out.n * op->out.h * op->out.w);
+  uint32_t columns = qc_column_scratch(qc_column_length(w, depth), qc_run_length(w, depth), pixels);
+  if (op->params->flags & QC_CONV_STAGED) stage(&copy, (uint8_t *)op->scratch + columns);
+  convolve(&copy);
 }

@@ -197,7 +197,7 @@ static void repair_conv(uint8_t *image, size_t size, qc_image_header_t *h, qc_op
       column = qc_round_up(in.bytes / pixels, 4);
     }
     p.weights_bytes = p.channels * column;
-    scratch = qc_column_scratch(column, run, pixels);
+    scratch = qc_column_scratch(column, run, pixels) + (uint32_t)qc_staged_scratch(&p);
   }
   memcpy(image + at, &p, sizeof p);
   if (scratch > op->scratch_bytes && scratch < 1u << 20) {
