@@ -185,3 +185,28 @@ def test_each_case_of_a_matrix_gets_its_own_firmware(pytester, lab, cache, digit
     result.assert_outcomes(passed=3)
     said = result.stdout.str()
     assert len(set(re.findall(r"three 0\.1\.0, build (\w+)", said))) == 3
+
+
+def test_a_build_that_fails_runs_once_for_all_boards_and_tests(pytester, lab, digits):
+    (pytester.path / "model.tflite").write_bytes(digits[0].artefact)
+    (lab / "counting.py").write_text(
+        "open('tried.txt', 'a').write('x'); raise SystemExit('no room in FLASH')"
+    )
+    one = re.sub(r"build = .*", f'build = "{sys.executable} counting.py {{artefact}}"', BOARD)
+    (lab / "two.toml").write_text(one + one.replace('"mine"', '"other"'))
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.hw
+        @pytest.mark.quant(artefact="model.tflite", data="pytest_quantcheck.demo.artefacts:demo_dataset")
+        @pytest.mark.parametrize("time", [1, 2])
+        def test_on_board(board, quantized_model, test_vectors, time):
+            board.run(quantized_model, test_vectors)
+        """
+    )
+    options = ("-m", "hw", "--qc-vectors", "10", "--qc-rig", lab / "two.toml", "--qc-each-board")
+    result = pytester.runpytest_subprocess(*options, "-p", "no:cacheprovider")
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines(["*no room in FLASH*"])
+    assert (lab / "tried.txt").read_text() == "x"
