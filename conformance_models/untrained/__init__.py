@@ -117,6 +117,20 @@ def two_by_two() -> keras.Model:
     return _settled(keras.Model([image, values], outputs))
 
 
+def transformer() -> keras.Model:
+    """Three kinds of norms and an attention, of which TensorFlow's own converter leaves parts in float."""
+    import keras
+    from keras import layers
+
+    _begin()
+    words = layers.Input((6, 8))
+    y = layers.LayerNormalization()(words)
+    x = layers.Add()([words, layers.MultiHeadAttention(2, 4)(y, y)])
+    y = layers.Dense(8)(layers.Dense(16, activation="relu")(layers.RMSNormalization()(x)))
+    x = layers.GlobalAveragePooling1D()(layers.Add()([x, y]))
+    return _settled(keras.Model(words, layers.UnitNormalization()(layers.Dense(5)(x))))
+
+
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
     function.__name__: function
     for function in (resnet8, depthwise, autoencoder, activations, decoder, sequence, two_by_two)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from conformance_models.untrained import NETWORKS
+from conformance_models.untrained import NETWORKS, transformer
 from pytest_quantcheck.cache import Cache
 from pytest_quantcheck.data.dataset import Samples
 from pytest_quantcheck.models.conversion.converter import keras_model_to_tflite
@@ -31,12 +31,14 @@ CONFIGURATIONS = {
     "per_tensor": QuantConfig(granularity="per_tensor", input_type="uint8", output_type="uint8"),
     "int16x8": QuantConfig(scheme="int16x8"),
 }
-WITHOUT_INT16 = ("activations", "decoder")  # TRANSPOSE_CONV, RESIZE_BILINEAR: int8 only (docs/operators.md)
+CONVERTED = {**NETWORKS, "transformer": transformer}
+# TRANSPOSE_CONV, RESIZE_BILINEAR, RSQRT: int8 only (docs/operators.md)
+WITHOUT_INT16 = ("activations", "decoder", "transformer")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", CONVERTED)
 def test_a_converted_network_has_the_same_integers_everywhere(new_session, tmp_path, name):
-    content = keras_model_to_tflite(NETWORKS[name]())
+    content = keras_model_to_tflite(CONVERTED[name]())
     network = FloatModel.from_tflite(content, name, name)
     generator = np.random.default_rng(1)
     inputs = tuple(generator.normal(size=(4, *shape)).astype("f4") for shape in network.input_shapes)
