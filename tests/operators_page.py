@@ -82,6 +82,10 @@ FACTS = {
     "RESHAPE": Facts("costs nothing", "Reshape, Flatten", ("Reshape", "Flatten")),
     "SQUEEZE": Facts("costs nothing", "ops.squeeze", ("Squeeze",)),
     "EXPAND_DIMS": Facts("costs nothing", "Conv1D, ops.expand_dims", ("Unsqueeze",)),
+    "READ_VARIABLE": Facts(
+        "with VAR_HANDLE, ASSIGN_VARIABLE and CALL_ONCE; [states](streaming.md) begin with constants",
+        "tf.Variable",
+    ),
     "TRANSPOSE": Facts("a constant permutation", "Permute", ("Transpose",)),
     "STRIDED_SLICE": Facts("constant bounds; no ellipsis, no new axis", "Cropping2D, x[:, ::2]", ("Slice",)),
     "SLICE": Facts("constant bounds", "ops.slice", ("Slice",)),
@@ -106,6 +110,11 @@ FACTS = {
     "RESIZE_BILINEAR": Facts("sizes below 32768", 'UpSampling2D(interpolation="bilinear")', ("Resize",)),
     "SOFTMAX": Facts(
         "over the last axis; from int8 to int16, too", "Softmax", ("Softmax",), "int16: other tables"
+    ),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Facts(
+        "one sequence, whose states begin at zero in each inference; no peepholes, projections, layer norms",
+        "LSTM",
+        litert="other roundings",
     ),
     "LOGISTIC": Facts(
         "the output scale that TFLite prescribes", "sigmoid", ("Sigmoid",), "int8: another table"

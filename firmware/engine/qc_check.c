@@ -2,6 +2,7 @@
 #include "qc_check.h"
 
 #include "qc_check_elementwise.h"
+#include "qc_check_lstm.h"
 #include "qc_check_move.h"
 #include "qc_check_products.h"
 #include "qc_check_reduce.h"
@@ -37,6 +38,7 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
       [QC_OP_SQUARED_DIFFERENCE] = {sizeof(qc_add_params_t), 2, 1},
       [QC_OP_ARG_MAX] = {sizeof(qc_arg_max_params_t), 1, 0},
       [QC_OP_L2_NORMALIZATION] = {sizeof(qc_l2_params_t), 1, 0},
+      [QC_OP_LSTM] = {sizeof(qc_lstm_params_t), 1, 0},
   };
   return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
 }
@@ -84,6 +86,8 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
     return qc_check_arg_max(p, in, out);
   case QC_OP_L2_NORMALIZATION:
     return qc_check_l2_normalization(p, in, out);
+  case QC_OP_LSTM:
+    return qc_check_lstm(image, op, p, in, out);
   case QC_OP_SOFTMAX:
     return qc_check_softmax(p, in, out);
   case QC_OP_RESCALE:

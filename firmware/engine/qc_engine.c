@@ -200,6 +200,10 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   case QC_OP_PRELU:
     combine(engine, op, p, in, out, output);
     break;
+  case QC_OP_LSTM:
+    qc_lstm(p, engine->image.constants, in, out, output,
+            (void *)(engine->arena + op->scratch_offset));
+    break;
   case QC_OP_AVERAGE_POOL_2D:
     qc_average_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
     break;
@@ -310,6 +314,19 @@ static qc_status_t get_output(const qc_runtime_t *self, uint32_t index, uint32_t
   return QC_OK;
 }
 
+static qc_status_t set_states(qc_runtime_t *self, qc_states_t states) {
+  const qc_engine_t *engine = engine_of(self);
+  if (!engine->arena) return QC_ERR_NO_MODEL;
+  if (states == QC_STATES_AGAIN) return QC_OK; /* no operator writes over them */
+  uint32_t from = states == QC_STATES_INITIAL ? QC_TENSOR_INITIAL : QC_TENSOR_AFTER;
+  for (uint32_t i = 0; i < engine->image.header->states; i++) {
+    const qc_tensor_t *before = qc_state_tensor(&engine->image, i, QC_TENSOR_BEFORE);
+    const void *value = operand(engine, qc_state_tensor(&engine->image, i, from)).data;
+    if (value != arena_at(engine, before)) qc_copy(arena_at(engine, before), value, before->bytes);
+  }
+  return QC_OK;
+}
+
 static qc_status_t invoke(qc_runtime_t *self, qc_operator_hook_t hook, void *user) {
   const qc_engine_t *engine = engine_of(self);
   if (!engine->arena) return QC_ERR_NO_MODEL;
@@ -330,7 +347,8 @@ qc_runtime_t *qc_harness_runtime(void) {
       .name = "quantcheck",
       .version = QC_ENGINE_VERSION,
       .artefact = "qcm",
-      .capabilities = QC_CAP_OPERATOR_CRC | QC_CAP_TENSOR_FETCH | QC_CAP_PROFILE | QC_CAP_LOAD,
+      .capabilities =
+          QC_CAP_OPERATOR_CRC | QC_CAP_TENSOR_FETCH | QC_CAP_PROFILE | QC_CAP_LOAD | QC_CAP_STATES,
       .context = &engine,
       .load = load,
       .input_count = input_count,
@@ -339,6 +357,7 @@ qc_runtime_t *qc_harness_runtime(void) {
       .describe_input = describe_input,
       .describe_output = describe_output,
       .set_input = set_input,
+      .set_states = set_states,
       .invoke = invoke,
       .get_output = get_output,
       .arena_bytes = arena_bytes,

@@ -33,14 +33,20 @@ typedef struct {
   uint32_t tensors_offset;   /* file offset of qc_tensor_t[tensors] */
   uint32_t operators_offset; /* file offset of qc_operator_t[operators], in running order */
   uint32_t lists_offset;     /* file offset of uint16_t[lists_entries]: tensor indices */
-  uint32_t lists_entries;    /* ... of inputs and outputs, then of every operator */
+  uint32_t lists_entries;    /* ... of inputs and outputs, of states, then of every operator */
   uint32_t params_offset;    /* file offset of the parameter blocks */
   uint32_t params_bytes;     /* ... and their size together */
   uint32_t constants_offset; /* file offset of weights, channel records and tables */
   uint32_t constants_bytes;  /* ... and their size together */
-  uint32_t reserved;         /* 0 */
+  uint16_t states;           /* what a run hands on to the next; three entries of lists each */
+  uint16_t reserved;         /* 0 */
 } qc_image_header_t;
 _Static_assert(sizeof(qc_image_header_t) == 96, "header");
+
+/* The lists section names the tensors of a state: what holds it when a run begins, what it becomes
+ * (both in the arena), and the constant that it begins with. */
+#define QC_STATES 256u /* at most: each is compared with every other one */
+enum { QC_TENSOR_BEFORE = 0, QC_TENSOR_AFTER = 1, QC_TENSOR_INITIAL = 2 };
 
 enum { QC_PLACE_ARENA = 0, QC_PLACE_CONSTANT = 1 };
 
@@ -85,6 +91,7 @@ typedef enum {
   QC_OP_SQUARED_DIFFERENCE = 27,
   QC_OP_ARG_MAX = 28,
   QC_OP_L2_NORMALIZATION = 29,
+  QC_OP_LSTM = 30,
 } qc_opcode_t;
 
 /* ELIDED: the output is the input under another shape, nothing runs. FUSED is reserved. */
@@ -219,6 +226,27 @@ typedef struct {
   uint32_t flags;            /* QC_ADJ_X, QC_ADJ_Y: matrices whose last two axes are swapped */
 } qc_matmul_params_t;
 _Static_assert(sizeof(qc_matmul_params_t) == 24, "BATCH_MATMUL parameters");
+
+#define QC_GATES 4 /* input, forget, cell, output */
+
+/* LSTM. Weights of each gate: [units][features], then [units][units]. Biases of each gate: of the
+ * features' sums, then of the hidden state's, with their zero points folded in; int32_t or, of
+ * int16 activations, int64_t within QC_WIDE_BIAS. */
+typedef struct {
+  int32_t hidden_zero_point;
+  int32_t input_multiplier[QC_GATES], input_shift[QC_GATES];   /* to steps of 2^-12; int16: of 15 */
+  int32_t hidden_multiplier[QC_GATES], hidden_shift[QC_GATES]; /* ... bits, to the right */
+  int32_t forget_multiplier, forget_shift;                     /* forget gate times cell state */
+  int32_t update_multiplier, update_shift;                     /* input gate times cell gate */
+  int32_t output_multiplier, output_shift; /* output gate times tanh of the cell state */
+  int32_t tanh_multiplier, tanh_shift;     /* of the cell state: as in SIGMOID_INT16 */
+  int32_t cell_min, cell_max;
+  uint32_t weights_offset; /* constant offset */
+  uint32_t weights_bytes;
+  uint32_t biases_offset; /* constant offset */
+  uint32_t table_offset;  /* constant offset of uint16_t[QC_SIGMOID_ENTRIES] in Q0.16 */
+} qc_lstm_params_t;
+_Static_assert(sizeof(qc_lstm_params_t) == 124, "LSTM parameters");
 
 /* --- element by element ----------------------------------------------------------------------- */
 

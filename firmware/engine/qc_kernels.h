@@ -77,6 +77,10 @@ void qc_fully_connected_s16(const qc_wide_conv_t *op);
 void qc_batch_matmul(const qc_matmul_params_t *params, qc_operand_t a, qc_operand_t b,
                      const qc_tensor_t *out, void *output);
 
+/* LSTM; `cells` has room for a state of each unit. */
+void qc_lstm(const qc_lstm_params_t *params, const uint8_t *constants, qc_operand_t input,
+             const qc_tensor_t *out, void *output, int16_t *cells);
+
 /* ADD, SUB of int8 with tables in scratch (qc_add_has_tables). */
 void qc_add_s8(const qc_add_params_t *params, int subtract, const int8_t *a, const int8_t *b,
                int8_t *output, uint32_t count, int32_t *scratch);

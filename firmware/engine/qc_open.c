@@ -105,6 +105,35 @@ static int overlap(uint32_t a, uint32_t a_bytes, uint32_t b, uint32_t b_bytes) {
   return (uint64_t)a < (uint64_t)b + b_bytes && (uint64_t)b < (uint64_t)a + a_bytes;
 }
 
+/* A state's tensors are alike, and its new value lies on no state, at most exactly on its own: so
+ * they can be copied one after the other. */
+static qc_status_t check_state(const qc_image_t *image, uint32_t i) {
+  const qc_tensor_t *before = qc_state_tensor(image, i, QC_TENSOR_BEFORE);
+  const qc_tensor_t *after = qc_state_tensor(image, i, QC_TENSOR_AFTER);
+  const qc_tensor_t *initial = qc_state_tensor(image, i, QC_TENSOR_INITIAL);
+  if (before->place != QC_PLACE_ARENA || after->place != QC_PLACE_ARENA) return QC_ERR_TYPE;
+  if (initial->place != QC_PLACE_CONSTANT) return QC_ERR_TYPE;
+  if (before->dtype != after->dtype || before->dtype != initial->dtype) return QC_ERR_TYPE;
+  if (before->bytes != after->bytes || before->bytes != initial->bytes) return QC_ERR_SIZE;
+  for (uint32_t k = 0; k < image->header->states; k++) {
+    const qc_tensor_t *other = qc_state_tensor(image, k, QC_TENSOR_BEFORE);
+    if (k != i && overlap(before->offset, before->bytes, other->offset, other->bytes))
+      return QC_ERR_BOUNDS;
+    if (k == i && after->offset == before->offset) continue;
+    if (overlap(after->offset, after->bytes, other->offset, other->bytes)) return QC_ERR_BOUNDS;
+  }
+  return QC_OK;
+}
+
+static qc_status_t check_states(const qc_image_t *image) {
+  const qc_image_header_t *h = image->header;
+  uint32_t edges = (uint32_t)h->inputs + h->outputs;
+  if (h->states > QC_STATES) return QC_ERR_UNSUPPORTED;
+  qc_status_t status = check_list(image, edges, (uint32_t)h->states * QC_STATE_ENTRIES, 0);
+  for (uint32_t i = 0; status == QC_OK && i < h->states; i++) status = check_state(image, i);
+  return status;
+}
+
 /* Inputs, output and scratch of one operator must lie apart in the arena. */
 static qc_status_t check_overlap(const qc_image_t *image, const qc_operator_t *op) {
   const qc_tensor_t *out = qc_operator_output(image, op);
@@ -159,6 +188,7 @@ qc_status_t qc_image_open(qc_image_t *image, const uint8_t *data, size_t bytes) 
   }
   status = check_list(image, 0, h->inputs, 1);
   if (status == QC_OK) status = check_list(image, h->inputs, h->outputs, 0);
+  if (status == QC_OK) status = check_states(image);
   if (status != QC_OK) return status;
   uint64_t work = 0;
   for (uint32_t i = 0; i < h->operators; i++) {

@@ -9,7 +9,7 @@ typedef struct {
   const qc_image_header_t *header;
   const qc_tensor_t *tensors;
   const qc_operator_t *operators;
-  const uint16_t *lists; /* graph inputs, graph outputs, then the operators' lists */
+  const uint16_t *lists; /* graph inputs, graph outputs, states, then the operators' lists */
   const uint8_t *params;
   const uint8_t *constants;
 } qc_image_t;
@@ -22,6 +22,15 @@ static inline const qc_tensor_t *qc_operator_input(const qc_image_t *image, cons
 static inline const qc_tensor_t *qc_operator_output(const qc_image_t *image,
                                                     const qc_operator_t *op) {
   return &image->tensors[image->lists[op->list + op->inputs]];
+}
+
+#define QC_STATE_ENTRIES 3u /* of the lists: QC_TENSOR_BEFORE ... */
+
+/* Tensor `which` (QC_TENSOR_BEFORE ...) of state `i`. */
+static inline const qc_tensor_t *qc_state_tensor(const qc_image_t *image, uint32_t i,
+                                                 uint32_t which) {
+  uint32_t edges = (uint32_t)image->header->inputs + image->header->outputs;
+  return &image->tensors[image->lists[edges + i * QC_STATE_ENTRIES + which]];
 }
 
 #endif

@@ -21,6 +21,7 @@ static uint64_t inner_work(const qc_image_t *image, const qc_operator_t *op) {
   const qc_conv_params_t *conv = params;
   const qc_pool_params_t *pool = params;
   const qc_matmul_params_t *matmul = params;
+  const qc_lstm_params_t *lstm = params;
   const qc_tensor_t *in = qc_operator_input(image, op, 0), *out = qc_operator_output(image, op);
   uint64_t channels = out->rank > 0 ? out->shape[out->rank - 1] : 1;
   switch ((qc_opcode_t)op->opcode) {
@@ -28,6 +29,8 @@ static uint64_t inner_work(const qc_image_t *image, const qc_operator_t *op) {
   case QC_OP_FULLY_CONNECTED:
   case QC_OP_TRANSPOSE_CONV:
     return out->bytes / channels * conv->weights_bytes;
+  case QC_OP_LSTM: /* every step goes through all weights */
+    return out->bytes / channels * lstm->weights_bytes;
   case QC_OP_BATCH_MATMUL: /* a row has as many elements as a sum has products, or a column has */
     return (uint64_t)out->bytes *
            (matmul->flags & QC_ADJ_X ? in->shape[in->rank - 2u] : in->shape[in->rank - 1u]);

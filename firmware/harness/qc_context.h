@@ -56,6 +56,7 @@ typedef struct {
   uint8_t stopped;   /* ... and it did */
   uint8_t done;      /* results can be read */
   uint8_t disturbed; /* bytes came in during the counted window */
+  uint8_t started;   /* the states had their values */
   uint32_t stop_source;
   uint32_t operators; /* finished so far; the crash record names it */
   uint32_t record_count;

@@ -154,7 +154,14 @@ typedef struct {
 } qc_edge_t;
 _Static_assert(sizeof(qc_edge_t) == 8, "an input or output");
 
-enum { QC_RUN_RECORD = 1u, QC_RUN_STOP = 2u, QC_RUN_INPUTS = 4u, QC_RUN_FLAGS = 7u };
+enum {
+  QC_RUN_RECORD = 1u,
+  QC_RUN_STOP = 2u,
+  QC_RUN_INPUTS = 4u,
+  QC_RUN_NEXT = 8u,   /* states go on where the last run ended; without it they begin anew */
+  QC_RUN_AGAIN = 16u, /* ... or where the last run began */
+  QC_RUN_FLAGS = 31u
+};
 
 /* Behind it, with QC_RUN_INPUTS, all inputs. */
 typedef struct {

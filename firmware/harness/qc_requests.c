@@ -235,6 +235,9 @@ static qc_status_t check_run(const qc_context_t *context, uint32_t flags) {
   if ((flags & QC_RUN_RECORD) && !(capabilities & (QC_CAP_OPERATOR_CRC | QC_CAP_PROFILE)))
     return QC_ERR_UNSUPPORTED;
   if ((flags & QC_RUN_STOP) && !(capabilities & QC_CAP_TENSOR_FETCH)) return QC_ERR_UNSUPPORTED;
+  uint32_t states = flags & (QC_RUN_NEXT | QC_RUN_AGAIN);
+  if (states == (QC_RUN_NEXT | QC_RUN_AGAIN)) return QC_ERR_ARGUMENT;
+  if (states && !(capabilities & QC_CAP_STATES)) return QC_ERR_UNSUPPORTED;
   return QC_OK;
 }
 

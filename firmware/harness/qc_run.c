@@ -72,24 +72,37 @@ static int hook(void *user, uint32_t index, uint32_t source_index, const void *o
   return go_on;
 }
 
+/* What the states begin with; `last` is the run before this one. */
+static qc_status_t set_states(qc_runtime_t *runtime, uint32_t flags, const qc_run_t *last) {
+  qc_states_t states = QC_STATES_INITIAL;
+  if (flags & QC_RUN_NEXT) states = QC_STATES_NEXT;
+  if (flags & QC_RUN_AGAIN) states = QC_STATES_AGAIN;
+  if (states == QC_STATES_NEXT && (!last->done || last->stopped)) return QC_ERR_STATE;
+  if (states == QC_STATES_AGAIN && !last->started) return QC_ERR_STATE;
+  if (!(runtime->capabilities & QC_CAP_STATES)) return QC_OK;
+  return runtime->set_states(runtime, states);
+}
+
 qc_status_t qc_run(qc_context_t *context, uint32_t flags, uint32_t stop_source) {
   qc_runtime_t *runtime = context->runtime;
   qc_model_t *model = &context->model;
   qc_run_t *run = &context->run;
-  *run = (qc_run_t){.record = (flags & QC_RUN_RECORD) != 0,
+  qc_status_t status = set_states(runtime, flags, run);
+  if (status != QC_OK) return status;
+  *run = (qc_run_t){.started = 1,
+                    .record = (flags & QC_RUN_RECORD) != 0,
                     .may_stop = (flags & QC_RUN_STOP) != 0,
                     .silent = (flags & QC_RUN_SILENT) != 0,
                     .stop_source = stop_source};
   for (uint32_t i = 0; i < model->input_count; i++) {
-    qc_status_t status =
-        runtime->set_input(runtime, i, 0, model->inputs[i].data, model->inputs[i].bytes);
+    status = runtime->set_input(runtime, i, 0, model->inputs[i].data, model->inputs[i].bytes);
     if (status != QC_OK) return status;
   }
   (void)qc_link_pull(&context->link); /* what came before the window does not disturb it */
   run->last_busy = qc_port_counter();
   context->running = 1;
   run->window_start = qc_port_counter();
-  qc_status_t status = runtime->invoke(runtime, hook, context);
+  status = runtime->invoke(runtime, hook, context);
   (void)close_window(context, qc_port_counter());
   context->running = 0;
   run->disturbed = qc_link_pull(&context->link) != 0;

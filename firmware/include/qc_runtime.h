@@ -29,7 +29,15 @@ enum {                                /* capabilities, a bit mask in HELLO */
        QC_CAP_TENSOR_FETCH = 1u << 1, /* run up to an operator and read its output */
        QC_CAP_PROFILE = 1u << 2,      /* counter per operator */
        QC_CAP_LOAD = 1u << 3,         /* takes an artefact over the link or from the store */
+       QC_CAP_STATES = 1u << 4,       /* runs models that hand something on to their next run */
 };
+
+/* What the states of a model begin a run with. */
+typedef enum {
+  QC_STATES_INITIAL = 0, /* their first values: a sequence begins */
+  QC_STATES_NEXT = 1,    /* what the last run made of them, which went to its end */
+  QC_STATES_AGAIN = 2,   /* what the last run began with */
+} qc_states_t;
 
 typedef struct {
   uint8_t dtype;
@@ -63,6 +71,8 @@ struct qc_runtime {
   /* Inputs may be overwritten by invoke: the harness keeps its own copy and sets them again. */
   qc_status_t (*set_input)(qc_runtime_t *self, uint32_t index, uint32_t offset, const void *data,
                            uint32_t bytes);
+  /* Before every run. NULL without QC_CAP_STATES. */
+  qc_status_t (*set_states)(qc_runtime_t *self, qc_states_t states);
   /* Run operators 0 .. last (inclusive). `hook` may be NULL. */
   qc_status_t (*invoke)(qc_runtime_t *self, qc_operator_hook_t hook, void *user);
   qc_status_t (*get_output)(const qc_runtime_t *self, uint32_t index, uint32_t offset, void *data,

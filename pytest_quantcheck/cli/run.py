@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -100,13 +101,13 @@ def summary(result: Run) -> dict[str, Any]:
                 "counters": [record.counter for record in records],
                 "crc32": [record.crc32 for record in records],
             }
-            for records in zip(*result.operators, strict=True)
+            for records in zip(*result.inferences, strict=True)
         ]
     return content
 
 
 def _print(result: Run, estimate: Estimate | None) -> None:
-    done = counted(len(result), "inference")
+    done = counted(len(result) * prod(result.steps), "inference")
     print(f"{done} of {result.model.name} on {result.device.board} ({result.runtime})")
     print(_cost(result))
     if estimate is not None:
@@ -137,7 +138,7 @@ def _milliseconds(result: Run, counter: float) -> str:
 
 
 def _print_profile(result: Run, estimate: Estimate | None) -> None:
-    rows = list(zip(*result.operators, strict=True))
+    rows = list(zip(*result.inferences, strict=True))
     costs = [median(record.counter or 0 for record in row) for row in rows]
     total = sum(costs) or 1
     for number, (row, cost) in enumerate(zip(rows, costs, strict=True)):

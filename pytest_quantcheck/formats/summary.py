@@ -82,7 +82,9 @@ class OperatorSummary:
 @dataclass(frozen=True, eq=False)
 class Summary:
     """The first subgraph of a file. ``subgraphs`` counts them all; ``rounding`` is the rule of its format
-    for turning floats into integers."""
+    for turning floats into integers. ``initializers`` are the subgraphs that CALL_ONCE runs before the first
+    inference, by their number.
+    """
 
     operators: tuple[OperatorSummary, ...]
     tensors: tuple[TensorSummary, ...]
@@ -91,6 +93,22 @@ class Summary:
     subgraphs: int
     description: str
     rounding: Rounding = "half_away"
+    initializers: Mapping[int, Summary] = field(default_factory=dict)
+
+    @property
+    def has_control_flow(self) -> bool:
+        """Whether there are subgraphs besides those that give variables their first values."""
+        return self.subgraphs != 1 + len(self.initializers)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether an inference leaves something behind for the next one."""
+        return "VAR_HANDLE" in self.kinds or any(tensor.variable for tensor in self.tensors)
+
+    @property
+    def takes_sequences(self) -> bool:
+        """Whether all of its state goes from inference to inference here; variable tensors begin anew."""
+        return self.has_state and not any(tensor.variable for tensor in self.tensors)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ what comes out is bounded in size and safe to look at. Whether it can run is for
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ MAX_ITEMS = 10_000  # tensors, operators, buffers, operator codes
 MAX_LIST = 1_024  # inputs or outputs of one operator
 MAX_RANK = 8
 MAX_NAME = 512
+MAX_INITIALIZERS = 8  # TensorFlow writes one
 
 
 def read_tflite_summary(data: bytes) -> Summary:
@@ -58,7 +60,24 @@ def _read_model(data: bytes) -> Summary:
         raise ModelError("the .tflite file has no subgraph")
     buffers = [_buffer(model.Buffers(i)) for i in range(_length(model.BuffersLength(), "buffers"))]
     kinds = [_kind(model.OperatorCodes(i)) for i in range(_length(model.OperatorCodesLength(), "codes"))]
-    graph = model.Subgraphs(0)
+    summary = _subgraph(model, 0, buffers, kinds, subgraphs)
+    called = {
+        int(op.options["InitSubgraphIndex"])
+        for op in summary.operators
+        if op.kind == "CALL_ONCE" and op.options
+    }
+    _length(len(called), "subgraphs that CALL_ONCE names", MAX_INITIALIZERS)
+    for number in called:
+        if not 0 < number < subgraphs:
+            raise ModelError(f"CALL_ONCE names subgraph {number}, but there are {subgraphs}")
+    first = {number: _subgraph(model, number, buffers, kinds, 1) for number in sorted(called)}
+    return replace(summary, initializers=first)
+
+
+def _subgraph(
+    model: Any, number: int, buffers: list[npt.NDArray[np.uint8] | None], kinds: list[str], subgraphs: int
+) -> Summary:
+    graph = model.Subgraphs(number)
     tensors = tuple(
         _tensor(i, graph.Tensors(i), buffers) for i in range(_length(graph.TensorsLength(), "tensors"))
     )
@@ -234,4 +253,10 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "REVERSE_V2": ("ReverseV2Options", ()),
     "GELU": ("GeluOptions", ("Approximate",)),
     "REDUCE_PROD": ("ReducerOptions", ("KeepDims",)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (
+        "UnidirectionalSequenceLSTMOptions",
+        ("FusedActivationFunction", "CellClip", "ProjClip", "TimeMajor"),
+    ),
+    "CALL_ONCE": ("CallOnceOptions", ("InitSubgraphIndex",)),
+    "VAR_HANDLE": ("VarHandleOptions", ("Container", "SharedName")),
 }

@@ -51,9 +51,13 @@ class _Operator:
 
 @dataclass
 class TfliteFile:
-    """Collects tensors and operators; ``finish`` returns the file."""
+    """Collects tensors and operators; ``finish`` returns the file. ``initializer`` is the second subgraph, "
+    "which
+    gives variables their first values.
+    """
 
     description: str = "written by pytest-quantcheck"
+    initializer: TfliteFile | None = None
     _tensors: list[_Tensor] = field(default_factory=list)
     _operators: list[_Operator] = field(default_factory=list)
 
@@ -109,22 +113,54 @@ class TfliteFile:
             )
         )
 
+    def variable(
+        self, name: str, initial: npt.ArrayLike, dtype: str = "int8", *, scale: float, zero_point: int = 0
+    ) -> Value:
+        """Add a variable, which begins with the integers ``initial``; returns its handle (VAR_HANDLE)."""
+        if self.initializer is None:
+            self.initializer = TfliteFile()
+            self.operator("CALL_ONCE", [], [], InitSubgraphIndex=1)
+        first = self.initializer
+        value = np.asarray(initial, dtype)
+        constant = first.tensor(value.shape, dtype, scale=scale, zero_point=zero_point, data=value)
+        first.operator("ASSIGN_VARIABLE", [first.handle(name), constant], [])
+        return self.handle(name)
+
+    def handle(self, name: str) -> Value:
+        """A handle of the variable ``name``."""
+        handle = self.tensor((), "resource")
+        self.operator("VAR_HANDLE", [], [handle], Container="", SharedName=name)
+        return handle
+
+    def read_variable(
+        self, variable: Value, shape: Sequence[int], dtype: str = "int8", *, scale: float, zero_point: int = 0
+    ) -> Value:
+        """READ_VARIABLE by its handle."""
+        out = self.tensor(shape, dtype, scale=scale, zero_point=zero_point)
+        self.operator("READ_VARIABLE", [variable], [out])
+        return out
+
+    def assign_variable(self, variable: Value, x: Value) -> None:
+        """ASSIGN_VARIABLE by its handle."""
+        self.operator("ASSIGN_VARIABLE", [variable, x], [])
+
     def finish(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
-        """The ``.tflite`` file with one subgraph and a signature-free interface."""
+        """The ``.tflite`` file with a signature-free interface."""
         builder = flatbuffers.Builder(4096)
-        kinds = list(dict.fromkeys(op.kind for op in self._operators))
+        parts = [(self, inputs, outputs)]
+        parts += [(self.initializer, (), ())] if self.initializer is not None else []
+        kinds = list(dict.fromkeys(op.kind for part, _, _ in parts for op in part._operators))
         contents = [b""]  # buffer 0 is empty by convention: the buffer of every activation
-        for tensor in self._tensors:
-            if tensor.data is not None:
-                contents.append(tensor.data)
+        contents += [t.data for part, _, _ in parts for t in part._tensors if t.data is not None]
         buffers = [_buffer(builder, content) for content in contents]
-        places = iter(range(1, len(contents)))
-        tensors = [_tensor(builder, t, 0 if t.data is None else next(places)) for t in self._tensors]
-        operators = [_operator(builder, op, kinds.index(op.kind)) for op in self._operators]
-        graph = _subgraph(builder, tensors, operators, inputs, outputs)
+        places, graphs = iter(range(1, len(contents))), []
+        for part, begins, ends in parts:
+            tensors = [_tensor(builder, t, 0 if t.data is None else next(places)) for t in part._tensors]
+            operators = [_operator(builder, op, kinds.index(op.kind)) for op in part._operators]
+            graphs.append(_subgraph(builder, tensors, operators, begins, ends))
         codes = [_operator_code(builder, kind) for kind in kinds]
         description = builder.CreateString(self.description)
-        vectors = [_offsets(builder, v) for v in (codes, [graph], buffers)]
+        vectors = [_offsets(builder, v) for v in (codes, graphs, buffers)]
         tflite.ModelStart(builder)
         tflite.ModelAddVersion(builder, _SCHEMA_VERSION)
         tflite.ModelAddOperatorCodes(builder, vectors[0])
@@ -136,13 +172,22 @@ class TfliteFile:
 
     def source(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
         """Lines of Python that write the same file, ``artefact``, once more."""
+        lines = []
+        if self.initializer is not None:
+            lines += [*self.initializer._lines(), "initializer = writer"]
+        lines += self._lines()
+        if self.initializer is not None:
+            lines.append("writer.initializer = initializer")
+        ends = (_names(value.index for value in values) for values in (inputs, outputs))
+        return "\n".join([*lines, f"artefact = writer.finish({', '.join(ends)})"])
+
+    def _lines(self) -> list[str]:
         lines = ["writer = TfliteWriter()"]
         lines += [f"t{tensor.value.index} = {_tensor_source(tensor)}" for tensor in self._tensors]
         for op in self._operators:
             options = "".join(f", {name}={value!r}" for name, value in op.options.items())
             lines.append(f"writer.operator({op.kind!r}, {_names(op.inputs)}, {_names(op.outputs)}{options})")
-        ends = (_names(value.index for value in values) for values in (inputs, outputs))
-        return "\n".join([*lines, f"artefact = writer.finish({', '.join(ends)})"])
+        return lines
 
 
 def _names(indices: Iterable[int]) -> str:
@@ -231,10 +276,7 @@ def _operator(builder: Any, op: _Operator, code: int) -> int:
     table, options = "", 0
     if op.kind in OPTIONS:
         table, _ = OPTIONS[op.kind]
-        vectors = {
-            name: _vector(builder, value, np.int32) if isinstance(value, list) else value
-            for name, value in op.options.items()
-        }
+        vectors = {name: _option(builder, value) for name, value in op.options.items()}
         getattr(tflite, f"{table}Start")(builder)
         for name, value in vectors.items():
             getattr(tflite, f"{table}Add{name}")(builder, value)
@@ -247,6 +289,12 @@ def _operator(builder: Any, op: _Operator, code: int) -> int:
         tflite.OperatorAddBuiltinOptionsType(builder, getattr(tflite.BuiltinOptions, table))
         tflite.OperatorAddBuiltinOptions(builder, options)
     return int(tflite.OperatorEnd(builder))
+
+
+def _option(builder: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    return _vector(builder, value, np.int32) if isinstance(value, list) else value
 
 
 def _subgraph(

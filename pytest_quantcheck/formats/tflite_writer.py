@@ -433,6 +433,39 @@ class TfliteWriter(TfliteFile):
         self.operator("DEQUANTIZE", [x], [out])
         return out
 
+    def lstm(
+        self,
+        x: Value,
+        weights: Sequence[Array],
+        recurrent: Sequence[Array],
+        biases: Sequence[Array],
+        *,
+        weight_scales: Sequence[float],
+        recurrent_scales: Sequence[float],
+        scale: float,
+        zero_point: int = 0,
+        cell_scale: float = 2.0**-12,
+        cell_clip: float = 0.0,
+        time_major: bool = False,
+    ) -> Value:
+        """UNIDIRECTIONAL_SEQUENCE_LSTM of one sequence (1, steps, features), or (steps, 1, features) with
+        ``time_major``. Weights (units, features), those of the hidden state (units, units), biases (units,)
+        and scales: of the gates input, forget, cell, output."""
+        units = len(biases[0])
+        inputs: list[Value | None] = [x]
+        for arrays, scales in ((weights, weight_scales), (recurrent, recurrent_scales)):
+            pairs = zip(arrays, scales, strict=True)
+            inputs += [self.tensor(array.shape, scale=each, data=array) for array, each in pairs]
+        inputs += [None] * 3
+        inputs += [self._bias(bias, x, each) for bias, each in zip(biases, weight_scales, strict=True)]
+        hidden = self.tensor((1, units), x.dtype, scale=scale, zero_point=zero_point, variable=True)
+        cell = self.tensor((1, units), "int16", scale=cell_scale, variable=True)
+        inputs += [None, None, hidden, cell, *[None] * 4]
+        out = self.tensor((*x.shape[:2], units), x.dtype, scale=scale, zero_point=zero_point)
+        options = {"FusedActivationFunction": _activation("TANH"), "CellClip": cell_clip}
+        self.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [out], TimeMajor=time_major, **options)
+        return out
+
     def _like(self, x: Value, shape: Sequence[int]) -> Value:
         scale = x.scale if x.scale else None
         return self.tensor(shape, x.dtype, scale=scale, zero_point=x.zero_point)

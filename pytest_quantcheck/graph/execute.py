@@ -25,6 +25,7 @@ from pytest_quantcheck.graph.model import (
     FloatEdge,
     FullyConnected,
     L2Normalization,
+    Lstm,
     Mean,
     Mul,
     Operator,
@@ -46,6 +47,7 @@ from pytest_quantcheck.graph.model import (
     TransposedConvolution,
     Window,
 )
+from pytest_quantcheck.graph.recurrent import lstm
 from pytest_quantcheck.numerics import tables
 from pytest_quantcheck.numerics.affine import dequantize, quantize
 from pytest_quantcheck.numerics.arrays import Array, IntArray
@@ -70,7 +72,8 @@ _FAR = 1 << 30  # beyond every type of an activation, and a zero point does not 
 
 
 def run(graph: QuantGraph, inputs: Sequence[Array], *, stop_after: int | None = None) -> Values:
-    """One inference. ``inputs`` have the model's input shapes and dtypes.
+    """One inference. ``inputs`` have the model's input shapes and dtypes; states begin with their initial
+    values.
 
     Returns the values of all tensors by tensor index (None where a tensor was not computed); with
     ``stop_after`` execution ends after the operator of that source index. ``UsageError`` for wrong
@@ -80,13 +83,23 @@ def run(graph: QuantGraph, inputs: Sequence[Array], *, stop_after: int | None = 
     return [None if value is None else value[0] for value in values]
 
 
-def run_batch(graph: QuantGraph, inputs: Sequence[Array], *, stop_after: int | None = None) -> Values:
+def run_batch(
+    graph: QuantGraph,
+    inputs: Sequence[Array],
+    *,
+    stop_after: int | None = None,
+    states: Sequence[Array] | None = None,
+) -> Values:
     """N inferences: ``inputs`` are (N, *shape) each; returns (N, *shape) by tensor index.
 
-    Constants are not among the values.
+    ``states`` are what the graph's states begin with, (N, *shape) each; None: their initial values. Constants
+    are not among the values.
     """
     values: Values = [None] * len(graph.tensors)
     _check_inputs(graph, inputs)
+    for number, state in enumerate(graph.states):
+        first = np.broadcast_to(state.initial, (len(inputs[0]), *state.initial.shape))
+        values[state.before] = first if states is None else states[number]
     for index, x in zip(graph.inputs, inputs, strict=True):
         values[index] = x
     for op in graph.operators:
@@ -494,6 +507,7 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     SoftmaxInt16: _softmax_int16,
     Table: _table,
     SigmoidInt16: _sigmoid_int16,
+    Lstm: lambda call, p: lstm([call.input(i) for i in range(len(call.inputs))], call.limits, p),
     Rescale: _rescale,
     FloatEdge: _float_edge,
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph.execute import Values, computed, windows
 from pytest_quantcheck.graph.model import (
     Add,
@@ -24,6 +25,7 @@ from pytest_quantcheck.graph.model import (
     FloatEdge,
     FullyConnected,
     L2Normalization,
+    Lstm,
     Mean,
     Mul,
     Operator,
@@ -45,6 +47,7 @@ from pytest_quantcheck.graph.model import (
     Tensor,
     TransposedConvolution,
 )
+from pytest_quantcheck.graph.recurrent import GATES
 from pytest_quantcheck.numerics.arrays import Array, Float32
 
 SIX = 6.0  # RELU6 ends here: an upper limit within one step of it is meant to be it
@@ -65,6 +68,8 @@ def run_float(
     ``constants`` are real values that take the place of quantized ones, by tensor index; ``scales`` are used
     in place of the tensors' own to round them.
     """
+    if graph.states:
+        raise UsageError("a network that keeps variables between inferences is not computed in real numbers")
     values: Values = [None] * len(graph.tensors)
     other = scales or {}
 
@@ -366,6 +371,22 @@ def _sigmoid(call: _Call, _: SigmoidInt16) -> Array:
     return _FUNCTIONS[call.op.kind](call.input(0))
 
 
+def _lstm(call: _Call, _: Lstm) -> Array:
+    """Cell states are not limited."""
+    x = call.input(0).reshape(len(call.input(0)), -1, call.input(0).shape[-1])
+    parts = [call.input(1 + i)[0] for i in range(3 * GATES)]
+    of_input, of_hidden, biases = (parts[i : i + GATES] for i in range(0, 3 * GATES, GATES))
+    hidden = cell = np.zeros((len(x), len(biases[0])), np.float32)
+    logistic, steps = _FUNCTIONS["LOGISTIC"], []
+    for t in range(x.shape[1]):
+        gates = zip(of_input, of_hidden, biases, strict=True)
+        enters, stays, new, leaves = (x[:, t] @ w.T + hidden @ r.T + bias for w, r, bias in gates)
+        cell = logistic(stays) * cell + logistic(enters) * np.tanh(new)
+        hidden = logistic(leaves) * np.tanh(cell)
+        steps.append(hidden)
+    return np.stack(steps, axis=1)
+
+
 def _rescale(call: _Call, p: Rescale) -> Array:
     return call.clamped(call.input(0), p)
 
@@ -393,6 +414,7 @@ _KERNELS: dict[type, Callable[[_Call, Any], Array]] = {
     SoftmaxInt16: _softmax,
     Table: _table,
     SigmoidInt16: _sigmoid,
+    Lstm: _lstm,
     Rescale: _rescale,
     FloatEdge: _same,
 }

@@ -44,8 +44,11 @@ def without_dead_channels(graph: QuantGraph) -> QuantGraph:
     Inputs and outputs keep their shapes and values, operators their indices. A tensor that lost channels says
     in ``kept`` which ones it still has: a multiple of four of them, so that some dead ones may stay. Channels
     are only taken from int8 tensors between layers without another reader, and a constant goes into a bias
-    only where it acts alike on all cells: no padding beside it, or padding of the same value.
+    only where it acts alike on all cells: no padding beside it, or padding of the same value. A network with
+    states keeps all.
     """
+    if graph.states:
+        return graph
     chain = _Chain(graph)
     if not any(chain.folds(op) and chain.still(op).any() for op in graph.operators):
         return graph

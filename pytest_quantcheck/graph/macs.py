@@ -8,6 +8,7 @@ from pytest_quantcheck.graph.model import (
     BatchMatMul,
     Convolution,
     FullyConnected,
+    Lstm,
     Operator,
     QuantGraph,
     TransposedConvolution,
@@ -32,6 +33,9 @@ def operator_macs(graph: QuantGraph, operator: Operator) -> int:
     if isinstance(operator.params, BatchMatMul):
         shape = graph.tensors[operator.inputs[0]].shape
         return outputs * shape[-2 if operator.params.adj_x else -1]
+    if isinstance(operator.params, Lstm):
+        features = graph.tensors[operator.inputs[0]].shape[-1]
+        return 4 * outputs * (features + graph.output_of(operator).shape[-1])
     return 0
 
 

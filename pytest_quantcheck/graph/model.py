@@ -351,6 +351,26 @@ class SigmoidInt16:
 
 
 @dataclass(frozen=True, eq=False)
+class Lstm:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM of one sequence, whose states begin at zero (``graph.recurrent``).
+
+    Gates stand in the order input, forget, cell, output. Operator inputs: the activation, then of each gate
+    the weights of the activation, those of the hidden state, the biases. ``of_input`` and ``of_hidden`` have
+    an entry for each gate; ``tanh`` is that of the cell state. ``cell_clip`` 0: no limit.
+    """
+
+    input_zero_point: int
+    hidden_zero_point: int
+    of_input: Requantize
+    of_hidden: Requantize
+    forget: Requantize
+    update: Requantize
+    output: Requantize
+    tanh: SigmoidInt16
+    cell_clip: int
+
+
+@dataclass(frozen=True, eq=False)
 class Rescale:
     """RELU, RELU6 and integer QUANTIZE: ``q_out = clamp(requantize(q_in - zp_in) + zp_out)``.
 
@@ -401,6 +421,7 @@ Params = Union[
     SoftmaxInt16,
     Table,
     SigmoidInt16,
+    Lstm,
     Rescale,
     FloatEdge,
 ]
@@ -459,6 +480,17 @@ def output_of(index: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """What an inference hands on to the next one: tensor ``before`` holds it when one begins, ``after`` when
+    it ends. A sequence begins with ``initial``, of the tensors' shape and type.
+    """
+
+    before: int
+    after: int
+    initial: npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
 class QuantGraph:
     """A quantized network: ``tensors[i].index == i``; operators stand in execution order."""
 
@@ -469,6 +501,7 @@ class QuantGraph:
     source_sha256: str
     description: str = ""
     notes: tuple[str, ...] = field(default=())
+    states: tuple[State, ...] = ()
 
     def output_of(self, operator: Operator) -> Tensor:
         """The (single) output tensor of an operator."""

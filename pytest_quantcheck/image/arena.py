@@ -143,7 +143,8 @@ def plan(graph: QuantGraph, scratch: Sequence[int]) -> ArenaPlan:
     """Plan a graph's activations and ``scratch[p]`` bytes for the operator at position p.
 
     RESHAPE shares its input's bytes. An elementwise operator writes over an input that nobody reads
-    afterwards. Graph inputs are in use from the start, graph outputs to the end.
+    afterwards. Graph inputs are in use from the start, graph outputs to the end; states all the time, and
+    what they become to the end.
     """
     owners, buffers = _activations(graph)
     slots = sorted(set(owners.values()))
@@ -171,7 +172,7 @@ def _activations(graph: QuantGraph) -> tuple[dict[int, int], dict[int, Buffer]]:
         owners[tensor] = tensor
         buffers[tensor] = Buffer(graph.tensors[tensor].nbytes, position, last_use[tensor])
 
-    for tensor in graph.inputs:
+    for tensor in (*graph.inputs, *(state.before for state in graph.states)):
         start(tensor, 0)
     for position, op in enumerate(graph.operators):
         output = op.outputs[0]
@@ -194,6 +195,7 @@ def _last_uses(graph: QuantGraph) -> dict[int, int]:
             if tensor >= 0 and not graph.tensors[tensor].is_constant:
                 last[tensor] = position
     last.update(dict.fromkeys(graph.outputs, end))
+    last.update((tensor, end) for state in graph.states for tensor in (state.before, state.after))
     for op in reversed(graph.operators):  # a reshaped tensor is needed as long as its other name
         if isinstance(op.params, Reshape) and op.inputs[0] in last:
             last[op.inputs[0]] = max(last[op.inputs[0]], last[op.outputs[0]])

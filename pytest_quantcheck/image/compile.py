@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_quantcheck.errors import ImageError
+from pytest_quantcheck.errors import ImageError, UnsupportedOperatorError
 from pytest_quantcheck.graph.model import QuantGraph
 from pytest_quantcheck.image import arena, layout
 from pytest_quantcheck.image.constants import Constants
@@ -57,8 +57,11 @@ def compile_image(graph: QuantGraph) -> DeviceImage:
         calls.append(emit(graph, op, constants))
         flash.append(len(constants) - before)
     calls, plan = _planned(graph, calls)
+    _check_states(graph, plan)
     tensors = TensorTable(graph, plan, constants)
     lists = [tensors.index(t) for t in (*graph.inputs, *graph.outputs)]
+    for state in graph.states:
+        lists += [tensors.index(state.before), tensors.index(state.after), tensors.initial(state)]
     records, params = [], bytearray()
     flash = [size + layout.OPERATOR.size + len(call.params) for size, call in zip(flash, calls, strict=True)]
     for position, (op, call) in enumerate(zip(graph.operators, calls, strict=True)):
@@ -114,6 +117,21 @@ def _planned(graph: QuantGraph, calls: list[KernelCall]) -> tuple[list[KernelCal
     return calls, plan
 
 
+def _check_states(graph: QuantGraph, plan: arena.ArenaPlan) -> None:
+    """Behind a run, states take their new values one after the other: none may lie where another one does."""
+    if len(graph.states) > layout.MAX_STATES:
+        raise ImageError(f"the model has {len(graph.states)} variables; an image holds {layout.MAX_STATES}")
+    places = {plan.tensors[state.before]: state for state in graph.states}
+    for state in graph.states:
+        other = places.get(plan.tensors[state.after], state)
+        if other is not state:
+            names = [graph.tensors[each.before].name for each in (state, other)]
+            raise UnsupportedOperatorError(
+                f"the variable {names[0]!r} takes over the value of {names[1]!r} as it is; keep one variable "
+                "for both, or compute something on the way"
+            )
+
+
 def _assemble(
     graph: QuantGraph,
     arena_bytes: int,
@@ -162,6 +180,7 @@ def _assemble(
         len(params),
         offsets[4],
         len(constants),
+        len(graph.states),
         0,
     )
     return layout.with_crc(body)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_quantcheck.graph import model
-from pytest_quantcheck.image import emit_elementwise, emit_move, emit_products, emit_reduce, layout
+from pytest_quantcheck.image import emit_elementwise, emit_lstm, emit_move, emit_products, emit_reduce, layout
 from pytest_quantcheck.image.constants import Constants
 from pytest_quantcheck.image.source_operator import KernelCall, SourceOperator
 
@@ -21,6 +21,7 @@ _EMITTERS: dict[type[model.Params], Callable[[SourceOperator, Any], KernelCall]]
     model.Prelu: emit_elementwise.prelu,
     model.Table: emit_elementwise.table,
     model.SigmoidInt16: emit_elementwise.sigmoid_int16,
+    model.Lstm: emit_lstm.lstm,
     model.Rescale: emit_elementwise.rescale,
     model.FloatEdge: emit_elementwise.float_edge,
     model.Pool: emit_reduce.pool,

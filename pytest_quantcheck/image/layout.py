@@ -20,6 +20,8 @@ MAX_RANK = 5
 ALIGNMENT = 16  # of image, arena, constants and whatever lies in them, in bytes
 RECORDS_LIMIT = 1 << 16  # tensors, operators, list entries: they are counted in 16 bits
 MAX_INPUTS = 255
+MAX_STATES = 256
+STATE_TENSORS = ("before", "after", "initial")
 DTYPES = ("int8", "uint8", "int16", "int32", "float32")
 STATES = ("executed", "elided", "fused")
 PACKINGS = ("", "block4x4", "planes", "plain", "plain16", "paired4x4")
@@ -38,7 +40,7 @@ ADD_TABLE_ELEMENTS = 256  # from this many elements on, ADD and SUB use tables i
 ADD_TABLE_BYTES = 2048
 DEPTHWISE_GROUP = 4  # channels that a depthwise convolution takes at a time
 
-HEADER = struct.Struct("<4sHHII32sIHHHHIIIIIIIII")
+HEADER = struct.Struct("<4sHHII32sIHHHHIIIIIIIIHH")
 TENSOR = struct.Struct("<BBBBII5I")
 OPERATOR = struct.Struct("<BBHBBHIIIIII")
 CRC_OFFSET, CRC_START = 12, 16
@@ -56,6 +58,7 @@ PRELU = struct.Struct("<7i")
 RESCALE = struct.Struct("<4iI2i")
 TABLE = struct.Struct("<I")
 SIGMOID = struct.Struct("<2i2I")
+LSTM = struct.Struct("<27i4I")
 FLOAT_EDGE = struct.Struct("<fi")
 POOL = struct.Struct("<8H2i")
 MEAN = struct.Struct("<I4i")
@@ -98,6 +101,7 @@ PARAMETERS = {  # by opcode, in the order of their numbers from 1 on
     "SQUARED_DIFFERENCE": ADD,
     "ARG_MAX": ARG_MAX,
     "L2_NORMALIZATION": L2,
+    "LSTM": LSTM,
 }
 OPCODES = ("", *PARAMETERS)
 

@@ -39,7 +39,9 @@ class ImageOperator:
 
 @dataclass(frozen=True)
 class ImageDescription:
-    """What an image says about itself; ``constants_offset`` counts in the file."""
+    """What an image says about itself; ``constants_offset`` counts in the file. ``states`` name the
+    tensors of each: ``layout.STATE_TENSORS``.
+    """
 
     source_sha256: str
     arena_bytes: int
@@ -49,6 +51,7 @@ class ImageDescription:
     outputs: tuple[int, ...]
     constants_offset: int
     constants_bytes: int
+    states: tuple[tuple[int, ...], ...] = ()
 
 
 def read_image(data: bytes) -> ImageDescription:
@@ -72,15 +75,17 @@ def read_image(data: bytes) -> ImageDescription:
     operators = (
         layout.OPERATOR.unpack_from(data, operators_at + i * layout.OPERATOR.size) for i in range(counts[1])
     )
+    edges, each = counts[2] + counts[3], len(layout.STATE_TENSORS)
     return ImageDescription(
         source.hex(),
         arena_bytes,
         tuple(ImageTensor(layout.DTYPES[t[0]], t[6 : 6 + t[1]], t[2], t[4], t[5]) for t in tensors),
         tuple(_operator(data, op, lists, params_at) for op in operators),
         lists[: counts[2]],
-        lists[counts[2] : counts[2] + counts[3]],
+        lists[counts[2] : edges],
         constants_at,
         constants_bytes,
+        tuple(lists[at : at + each] for at in range(edges, edges + each * fields[19], each)),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_quantcheck.errors import ImageError
-from pytest_quantcheck.graph.model import QuantGraph, Tensor
+from pytest_quantcheck.graph.model import QuantGraph, State, Tensor
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.arena import ArenaPlan
 from pytest_quantcheck.image.constants import Constants
@@ -30,6 +30,11 @@ class TensorTable:
             self._index[number, seen.shape] = len(self.records)
             self.records.append(self._record(seen))
         return self._index[number, seen.shape]
+
+    def initial(self, state: State) -> int:
+        """The record of a constant that a state begins with."""
+        self.records.append(self._record(replace(self._graph.tensors[state.before], data=state.initial)))
+        return len(self.records) - 1
 
     def _record(self, tensor: Tensor) -> bytes:
         if tensor.dtype.name not in layout.DTYPES or len(tensor.shape) > layout.MAX_RANK:

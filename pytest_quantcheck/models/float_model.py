@@ -24,7 +24,8 @@ class FloatModel:
     For a model that exists as an object only, it is the hash of what the network computes, so that
     the names Keras happened to give its layers do not matter. ``onnx`` holds the model where ``tflite``
     is empty; its inputs and outputs keep the file's own layout, NCHW as a rule. ``finish``: as in
-    ``QuantizedModel``.
+    ``QuantizedModel``. ``fused``: the same network as ``tflite`` with each LSTM as one operator, which int8
+    has; empty where it has none.
     """
 
     name: str
@@ -33,6 +34,7 @@ class FloatModel:
     source_sha256: str
     onnx: bytes = b""
     finish: Finish | None = None
+    fused: bytes = b""
 
     @classmethod
     def from_tflite(
@@ -87,7 +89,12 @@ class FloatModel:
 
 
 def _check_types(summary: Summary) -> None:
-    if summary.subgraphs != 1:
+    if "VAR_HANDLE" in summary.kinds:
+        raise ModelError(
+            "the network keeps variables between its inferences; such networks are taken as quantized files: "
+            "convert it with TensorFlow (docs/streaming.md has the settings), give the result as the artefact"
+        )
+    if summary.has_control_flow:
         raise ModelError(
             f"{summary.subgraphs} subgraphs; networks with control flow are not supported. LSTM, GRU and "
             "other recurrent layers work with unroll=True, loops of your own written out"

@@ -54,7 +54,8 @@ def load(
     if _is_keras_model(source):
         content = converter.keras_model_to_tflite(source)
         origin = f"Keras model '{source.name}'"
-        return FloatModel.from_tflite(content, name or str(source.name), origin, semantic_sha256(content))
+        model = FloatModel.from_tflite(content, name or str(source.name), origin, semantic_sha256(content))
+        return replace(model, fused=converter.fused_keras_model(source)) if _may_fuse(model) else model
     raise UsageError(f"a {type(source).__name__} is not a model; allowed: {ALLOWED}")
 
 
@@ -120,8 +121,20 @@ def _converted(function: str, path: Path, sha256: str, cache: Cache, name: str) 
         "legacy_keras": converter.legacy_keras_version(),
         "rules": _RULES,
     }
-    content = cache.get_or_make(facts, lambda: shared_worker().call(function, path=str(path.resolve())))
-    return FloatModel.from_tflite(content, name, str(path), sha256)
+
+    def made(make: str) -> bytes:
+        asked = {**facts, "make": make}
+        return cache.get_or_make(asked, lambda: shared_worker().call(make, path=str(path.resolve())))
+
+    model = FloatModel.from_tflite(made(function), name, str(path), sha256)
+    if function == "keras_file_to_tflite" and _may_fuse(model):
+        return replace(model, fused=made("fused_keras_file"))
+    return model
+
+
+def _may_fuse(model: FloatModel) -> bool:
+    """Whether it has what an LSTM is made of when it is written out: looking for one costs seconds."""
+    return {"LOGISTIC", "TANH", "MUL"} <= set(model.summary.kinds)
 
 
 def _folder_sha256(folder: Path) -> str:

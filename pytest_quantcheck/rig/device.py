@@ -31,7 +31,7 @@ from pytest_quantcheck.rig.messages.store import StoreAnswer, StoreListing, Stor
 
 Answer = TypeVar("Answer", bound=Message)
 
-_RECORDS, _STOP, _INLINE = 1, 2, 4  # flags of RUN
+_RECORDS, _STOP, _INLINE, _NEXT, _AGAIN = 1, 2, 4, 8, 16  # flags of RUN
 _RUN_HEADER = 8
 _OUTPUT, _TENSOR, _OPERATORS = 0, 1, 2  # what READ reads
 _LARGEST = 1 << 26  # bytes of an object, of whose size only the device's word is known
@@ -153,23 +153,31 @@ class RemoteDevice:
         """Send one input; it stays on the device until another comes or another model is loaded."""
         self._send(_begin(0, index, data), data)
 
-    def run(self, *, operators: bool = False, stop_after: int | None = None) -> RunResult:
+    def run(
+        self, *, operators: bool = False, stop_after: int | None = None, carry: bool = False
+    ) -> RunResult:
         """One inference on the inputs that were set; ``outputs`` holds all of them.
 
         ``operators``: keep a record per operator (``operator_results``). ``stop_after``: stop behind
-        the operator with this source index, so that ``tensor`` can fetch what it made.
+        the operator with this source index, so that ``tensor`` can fetch what it made. ``carry``: the model's
+        states go on where the last inference ended; without it they begin anew.
         """
-        return self._run(operators, stop_after, None)
+        return self._run(operators, stop_after, None, carry)
 
     def infer(
-        self, inputs: Sequence[bytes], *, operators: bool = False, stop_after: int | None = None
+        self,
+        inputs: Sequence[bytes],
+        *,
+        operators: bool = False,
+        stop_after: int | None = None,
+        carry: bool = False,
     ) -> RunResult:
         """``set_input`` for all inputs, then ``run``; small inputs travel inside the request."""
         if sum(map(len, inputs)) <= self.link.payload(PAYLOAD_MAX - _RUN_HEADER):
-            return self._run(operators, stop_after, b"".join(inputs))
+            return self._run(operators, stop_after, b"".join(inputs), carry)
         for index, data in enumerate(inputs):
             self.set_input(index, data)
-        return self._run(operators, stop_after, None)
+        return self._run(operators, stop_after, None, carry)
 
     def output(self, index: int) -> bytes:
         """An output of the last run; asks the device only when ``run`` did not bring it along."""
@@ -338,25 +346,12 @@ class RemoteDevice:
                 f"the device committed bytes with CRC-32 {arrived:#010x}; sent were {zlib.crc32(data):#010x}",
             )
 
-    def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None) -> RunResult:
+    def _run(self, operators: bool, stop_after: int | None, inputs: bytes | None, carry: bool) -> RunResult:
         flags = operators * _RECORDS | (stop_after is not None) * _STOP | (inputs is not None) * _INLINE
         inline = self.link.payload(PAYLOAD_MAX - RunAnswer.HEADER_BYTES).to_bytes(2, "little")
-        payload = bytes([flags, 0]) + inline + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
+        payload = inline + (stop_after or 0).to_bytes(4, "little") + (inputs or b"")
         self._outputs = ()
-        end = time.monotonic() + self.deadlines.request
-        for number in range(1, _RUNS + 1):
-            left = max(end - time.monotonic(), 0.0)
-            silence = min(self.deadlines.operator, left)
-            began = time.monotonic()
-            answer = self._ask(Kind.RUN, RunAnswer, payload, deadline=silence, limit=left, quiet=True)
-            seconds = time.monotonic() - began
-            if not answer.disturbed:
-                break
-            if number == _RUNS or time.monotonic() > end:
-                raise RigFault(
-                    "link",
-                    f"bytes came in during each of {number} runs: none of their counters is reliable",
-                )
+        answer, seconds = self._undisturbed([flags | carry * _NEXT, flags | carry * _AGAIN], payload)
         kept = answer.operators if operators else 0
         if answer.stopped != (stop_after is not None) or answer.records != kept:
             raise RigFault(
@@ -378,6 +373,24 @@ class RemoteDevice:
         hello = self._known()
         lost = seconds - (counter / hello.clock_hz if hello.clock_hz else 0)
         return 0 if lost > _NEARLY * hello.counter_period_s else counter
+
+    def _undisturbed(self, flags: Sequence[int], payload: bytes) -> tuple[RunAnswer, float]:
+        """The first run that no byte disturbs, and its seconds; ``flags`` of the first one, and of those that
+        repeat it."""
+        end = time.monotonic() + self.deadlines.request
+        for number in range(_RUNS):
+            left = max(end - time.monotonic(), 0.0)
+            silence = min(self.deadlines.operator, left)
+            request = bytes([flags[min(number, 1)], 0]) + payload
+            began = time.monotonic()
+            answer = self._ask(Kind.RUN, RunAnswer, request, deadline=silence, limit=left, quiet=True)
+            if not answer.disturbed:
+                return answer, time.monotonic() - began
+            if time.monotonic() > end:
+                break
+        raise RigFault(
+            "link", f"bytes came in during each of {number + 1} runs: none of their counters is reliable"
+        )
 
     def _outputs_of(self, answer: RunAnswer) -> tuple[bytes, ...]:
         sizes = [each.bytes for each in (self._info or self.describe()).outputs]

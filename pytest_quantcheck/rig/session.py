@@ -146,33 +146,50 @@ class BoardSession(LeasedBoard[Connection]):
         return self._guarded(lambda: self._load(artefact))
 
     def infer(
-        self, artefact: BoardArtefact, vectors: Sequence[Sequence[bytes]], *, operators: bool = False
+        self,
+        artefact: BoardArtefact,
+        vectors: Sequence[Sequence[bytes]],
+        *,
+        operators: bool = False,
+        steps: int = 1,
     ) -> list[Inference]:
         """One inference for each of ``vectors`` (the bytes of all inputs); ``operators``: with records.
 
-        After a fault the board is restarted, has to prove firmware and model again, and goes on with
-        the vector it failed at.
+        The model's states begin anew every ``steps`` inferences. After a fault the board is restarted, has to
+        prove firmware and model again, and goes on with the sequence it failed in.
         """
         done: list[Inference] = []
 
         def go_on() -> list[Inference]:
             self._load(artefact)
+            del done[len(done) - len(done) % steps :]
             for inputs in vectors[len(done) :]:
-                done.append(self._infer(inputs, operators))
+                done.append(self._infer(inputs, operators, carry=len(done) % steps > 0))
                 self.progress("inferences", len(done), len(vectors))
             return done
 
         return self._guarded(go_on)
 
     def tensor(
-        self, artefact: BoardArtefact, inputs: Sequence[bytes], operator: int, size: int | None = None
+        self,
+        artefact: BoardArtefact,
+        inputs: Sequence[bytes],
+        operator: int,
+        size: int | None = None,
+        *,
+        before: Sequence[Sequence[bytes]] = (),
     ) -> bytes:
-        """The output of the operator with source index ``operator``, in the source layout; ``size`` bytes."""
+        """The output of the operator with source index ``operator``, in the source layout; ``size`` bytes.
+
+        ``before`` are the inputs of the steps that lead to this inference.
+        """
 
         def fetch() -> bytes:
             self._load(artefact)
             with self.connection.stage(f"run up to operator {operator}"):
-                self.device.infer(inputs, stop_after=operator)
+                for number, step in enumerate(before):
+                    self.device.infer(step, carry=number > 0)
+                self.device.infer(inputs, stop_after=operator, carry=len(before) > 0)
                 return self.device.tensor(size)
 
         return self._guarded(fetch)
@@ -192,10 +209,10 @@ class BoardSession(LeasedBoard[Connection]):
             entry = replace(entry, firmware=named)
         return Connection(entry, **how)
 
-    def _infer(self, inputs: Sequence[bytes], operators: bool) -> Inference:
+    def _infer(self, inputs: Sequence[bytes], operators: bool, *, carry: bool) -> Inference:
         device = self.device
         with self.connection.stage("inference"):
-            result = device.infer(inputs, operators=operators)
+            result = device.infer(inputs, operators=operators, carry=carry)
             records = device.operator_results() if operators else ()
         return Inference(result.outputs, result.counter, result.stack_bytes, records)
 

@@ -30,10 +30,12 @@ def run_in_batches(
     """A ``Run`` of all ``vectors``, ``size`` at a time.
 
     ``infer`` takes the raw inputs of up to ``size`` samples, (n, *shape) each, and returns the outputs,
-    (n, ...) each, and the operator records of each sample (nothing where none were asked for).
+    (n, ...) each, and the operator records of each sample (nothing where none were asked for). Of sequences
+    the inputs are (n, T, *shape), and so are the outputs.
     """
     inputs = prepare.quantize_inputs(model, vectors)
     shaped = prepare.model_inputs(model, inputs)
+    steps = prepare.steps_of(model, shaped)
     parts: list[list[Array]] = []
     records: list[Records] = []
     starts = range(0, len(inputs[0]), size)
@@ -50,7 +52,8 @@ def run_in_batches(
         model,
         vectors,
         inputs,
-        prepare.model_outputs(model, [np.concatenate(part) for part in parts]),
+        prepare.model_outputs(model, [np.concatenate(part) for part in parts], steps),
         exact=exact,
         operators=tuple(records),
+        steps=steps,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -81,7 +82,7 @@ class BoardRunner(OnBoard[BoardSession]):
         return _runtime(self.session.start())
 
     def run(self, model: QuantizedModel, vectors: Vectors, *, operators: bool = False) -> Run:
-        """One inference per vector; ``operators`` records every operator's output CRC and counter.
+        """One inference per vector or step; ``operators`` records every operator's output CRC and counter.
 
         Of a runtime that can do neither, the run has no operator records.
         """
@@ -89,10 +90,12 @@ class BoardRunner(OnBoard[BoardSession]):
         hello = session.start(model.artefact)
         inputs = prepare.quantize_inputs(model, vectors)
         artefact = self._artefact(model, hello)
+        _check_states(model, hello)
         info = session.load(artefact)
         _check_layout(model.graph, info, session)
+        steps = prepare.steps_of(model, prepare.model_inputs(model, inputs))
         recorded = operators and bool(hello.capabilities & (Capability.OPERATOR_CRC | Capability.PROFILE))
-        results = session.infer(artefact, Rows(inputs), operators=recorded)
+        results = session.infer(artefact, _rows(inputs, steps), operators=recorded, steps=math.prod(steps))
         hello = session.hello
         return Run(
             runner=self.name,
@@ -100,9 +103,9 @@ class BoardRunner(OnBoard[BoardSession]):
             model=model,
             vectors=vectors,
             inputs=inputs,
-            outputs=prepare.model_outputs(model, _outputs(model.graph, results)),
+            outputs=prepare.model_outputs(model, _outputs(model.graph, results, len(inputs[0])), steps),
             exact=hello.runtime in EXACT_RUNTIMES,
-            operators=tuple(_records(model.graph, each.operators) for each in results) if recorded else (),
+            operators=_records(model.graph, results, math.prod(steps)) if recorded else (),
             counters=_counters(results),
             footprint=Footprint(
                 image=len(artefact.data) or None,
@@ -114,7 +117,10 @@ class BoardRunner(OnBoard[BoardSession]):
             effort=self.effort(session.device.link.statistics.summary()),
             log=str(session.log),
             folded=_is_folded(hello),
-            estimate=cache(lambda: self._estimate_if_open(model, [each[0] for each in inputs])),
+            estimate=cache(
+                lambda: self._estimate_if_open(model, [each[(0,) * (1 + len(steps))] for each in inputs])
+            ),
+            steps=steps,
         )
 
     def _estimate_if_open(self, model: QuantizedModel, inputs: Sequence[Array]) -> Estimate | None:
@@ -167,8 +173,9 @@ class BoardRunner(OnBoard[BoardSession]):
     def tensor(self, model: QuantizedModel, inputs: Sequence[Array], operator: int) -> Array:
         """One inference up to the operator with source index ``operator``; returns its output.
 
-        ``inputs`` are raw tensors of exactly the model's input shapes. ``UsageError`` when the runtime
-        cannot hand out a tensor or the model has no such operator.
+        ``inputs`` are raw tensors of exactly the model's input shapes, or sequences of such: then it is the
+        last step's. ``UsageError`` when the runtime cannot hand out a tensor or the model has no such
+        operator.
         """
         hello = self.session.start(model.artefact)
         if not hello.capabilities & Capability.TENSOR_FETCH:
@@ -178,9 +185,11 @@ class BoardRunner(OnBoard[BoardSession]):
             raise UsageError(
                 f"the model has {len(model.graph.operators)} operators, none is number {operator}"
             )
-        rows = Rows(prepare.one_inference(model, inputs))
+        one = prepare.one_inference(model, inputs)
+        *before, last = _rows(one, prepare.steps_of(model, one))
         output = (model.folded if _is_folded(hello) else model.graph).output_of(wanted)
-        data = self.session.tensor(self._artefact(model, hello), rows[0], operator, output.nbytes)
+        artefact = self._artefact(model, hello)
+        data = self.session.tensor(artefact, last, operator, output.nbytes, before=before)
         return _array(data, output)
 
     def _artefact(self, model: QuantizedModel, hello: Hello) -> BoardArtefact:
@@ -229,6 +238,12 @@ def _runtime(hello: Hello) -> str:
     return f"{hello.runtime} {hello.version}".strip()
 
 
+def _rows(inputs: Sequence[Array], steps: tuple[int, ...] = ()) -> Rows:
+    """One for each inference: sample after sample, step after step."""
+    flat = [np.asarray(x[:]).reshape(-1, *x.shape[2:]) for x in inputs] if steps else inputs
+    return Rows(flat)
+
+
 def _array(data: bytes, tensor: Tensor) -> Array:
     if len(data) != tensor.nbytes:
         raise RigFault(
@@ -237,20 +252,41 @@ def _array(data: bytes, tensor: Tensor) -> Array:
     return np.frombuffer(data, tensor.dtype.newbyteorder("<")).astype(tensor.dtype).reshape(tensor.shape)
 
 
-def _outputs(graph: QuantGraph, results: Sequence[Inference]) -> tuple[Array, ...]:
+def _outputs(graph: QuantGraph, results: Sequence[Inference], samples: int) -> tuple[Array, ...]:
+    """(N, ...) each, whatever the number of steps."""
     tensors = [graph.tensors[index] for index in graph.outputs]
     return tuple(
-        np.stack([_array(each.outputs[number], tensor) for each in results])
+        np.stack([_array(each.outputs[number], tensor) for each in results]).reshape(samples, -1)
         for number, tensor in enumerate(tensors)
     )
 
 
-def _records(graph: QuantGraph, results: Sequence[OperatorResult]) -> tuple[OperatorRecord, ...]:
+def _records(
+    graph: QuantGraph, results: Sequence[Inference], steps: int
+) -> tuple[tuple[OperatorRecord, ...], ...]:
+    """Those of each sample, step after step."""
     kinds = {operator.index: operator.kind for operator in graph.operators}
-    return tuple(
-        OperatorRecord(each.source_index, kinds.get(each.source_index, "?"), each.crc32, each.counter)
-        for each in results
-    )
+
+    def of_sample(inferences: Sequence[Inference]) -> tuple[OperatorRecord, ...]:
+        return tuple(
+            OperatorRecord(
+                each.source_index, kinds.get(each.source_index, "?"), each.crc32, each.counter, step
+            )
+            for step, inference in enumerate(inferences)
+            for each in inference.operators
+        )
+
+    return tuple(of_sample(results[at : at + steps]) for at in range(0, len(results), steps))
+
+
+def _check_states(model: QuantizedModel, hello: Hello) -> None:
+    """A state that nobody resets makes results depend on the order of samples."""
+    if prepare.summary_of(model.artefact).has_state and not hello.capabilities & Capability.STATES:
+        raise UsageError(
+            f"the model keeps something from one inference to the next, and the runtime {_runtime(hello)} "
+            "cannot be told to begin anew (it lacks QC_CAP_STATES, docs/porting.md): build its firmware "
+            "again, or use ours"
+        )
 
 
 def _check_layout(graph: QuantGraph, info: ModelInfo, session: BoardSession) -> None:

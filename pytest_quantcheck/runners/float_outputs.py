@@ -60,7 +60,7 @@ class FloatOutputs:
         if not model.float_model or runner is None or _is_quantized(model.float_model):
             return None
         run = runner.run(_float_model(model.name, model.float_model), samples)
-        return tuple(np.asarray(output, dtype=np.float32) for output in run.outputs)
+        return tuple(np.asarray(output, dtype=np.float32) for output in run.scored)
 
     def missing(self, model: QuantizedModel) -> str:
         """Why there are no float outputs of ``model``, and what to do about it; empty where there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -53,13 +54,14 @@ class WorkerRunner:
             except WorkerDiedError as error:
                 raise self._explained(model, vectors, inputs, done, error) from None
             done += len(inputs[0])
-            self._check_sizes(model, outputs)
+            self._check_sizes(model, outputs, math.prod(prepare.steps_of(model, inputs)))
             found = [
                 tuple(
-                    OperatorRecord(index, kind, int(c) if c >= 0 else None)
+                    OperatorRecord(index, kind, int(c) if c >= 0 else None, step=step)
+                    for step, row in enumerate(rows)
                     for (index, kind, _), c in zip(sources, row, strict=True)
                 )
-                for row in (sums if operators else ())
+                for rows in (sums if operators else ())
             ]
             return outputs, found
 
@@ -88,21 +90,23 @@ class WorkerRunner:
             "kernels": self.kernels,
             "inputs": list(summary.inputs),
             "outputs": list(summary.outputs),
+            "state": summary.has_state,
             "deadline": self.deadline,
         }
 
     def _infer(
         self, model: QuantizedModel, inputs: Sequence[Array], tensors: list[int], *, fetch: bool
     ) -> list[Array]:
-        request = {**self._request(model), "tensors": tensors, "fetch": fetch}
+        steps = bool(prepare.steps_of(model, inputs))
+        request = {**self._request(model), "tensors": tensors, "fetch": fetch, "steps": steps}
         worker = shared_worker(self.interpreter, self.title)
         return [unpack(part) for part in worker.infer(request, model.artefact, [pack(x) for x in inputs])]
 
-    def _check_sizes(self, model: QuantizedModel, outputs: Sequence[Array]) -> None:
+    def _check_sizes(self, model: QuantizedModel, outputs: Sequence[Array], steps: int) -> None:
         """The interpreter computes shapes itself; the file may say something else."""
         tensors = prepare.summary_of(model.artefact).output_tensors
         for tensor, values in zip(tensors, outputs, strict=True):
-            if values[0].size != tensor.elements:
+            if values[0].size != steps * tensor.elements:
                 raise ModelError(
                     f"output '{tensor.name}' is {tensor.shape} by the file, but {self.title} gives "
                     f"{values.shape[1:]}; convert the model again"

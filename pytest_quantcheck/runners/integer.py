@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.execute import computed, crc32, largest_intermediate, run, run_batch
+from pytest_quantcheck.graph.execute import Values, computed, crc32, largest_intermediate, run
 from pytest_quantcheck.graph.model import QuantGraph
+from pytest_quantcheck.graph.sequence import run_steps
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.runners import prepare
@@ -37,15 +40,16 @@ class IntegerRunner:
         graph = self.graph(model)
 
         def infer(inputs: list[Array]) -> tuple[list[Array], list[Records]]:
-            values = run_batch(graph, inputs)
-            found = [
-                tuple(
-                    OperatorRecord(op.index, op.kind, crc32(computed(values[op.outputs[0]])[sample]))
-                    for op in graph.operators
-                )
-                for sample in range(len(inputs[0]) if operators else 0)
-            ]
-            return [computed(values[index]) for index in graph.outputs], found
+            sequences = inputs[0].ndim > len(graph.tensors[graph.inputs[0]].shape) + 1
+            outputs: list[list[Array]] = []
+            found: list[Records] = [()] * (len(inputs[0]) if operators else 0)
+            steps = run_steps(graph, inputs if sequences else [x[:, None] for x in inputs])
+            for step, values in enumerate(steps):
+                outputs.append([computed(values[index]) for index in graph.outputs])
+                found = [each + _records(graph, values, sample, step) for sample, each in enumerate(found)]
+            if not sequences:
+                return outputs[0], found
+            return [np.stack(each, axis=1) for each in zip(*outputs, strict=True)], found
 
         size = max(1, _ELEMENTS_AT_ONCE // largest_intermediate(graph))
         return run_in_batches(
@@ -57,6 +61,16 @@ class IntegerRunner:
         graph = self.graph(model)
         for op in graph.operators:
             if op.index == operator:
-                one = [x[0] for x in prepare.one_inference(model, inputs)]
-                return computed(run(graph, one, stop_after=operator)[op.outputs[0]])
+                one = prepare.one_inference(model, inputs)
+                if prepare.steps_of(model, one):
+                    *_, last = run_steps(graph, one)
+                    return np.asarray(computed(last[op.outputs[0]])[0])
+                return computed(run(graph, [x[0] for x in one], stop_after=operator)[op.outputs[0]])
         raise UsageError(f"model {model.name} has no operator {operator}")
+
+
+def _records(graph: QuantGraph, values: Values, sample: int, step: int) -> Records:
+    return tuple(
+        OperatorRecord(op.index, op.kind, crc32(computed(values[op.outputs[0]])[sample]), step=step)
+        for op in graph.operators
+    )

@@ -48,6 +48,7 @@ class MlperfRunner(OnForeignBoard[MlperfSession]):
         """
         session = self.session
         identity = session.start()
+        self.refuse_state(model)
         inputs = prepare.quantize_inputs(model, vectors)
         samples = _samples(model, vectors, inputs, self._kind(identity))
         results = session.infer(samples, identity, outputs=sum(_sizes(model)))

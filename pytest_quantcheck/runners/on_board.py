@@ -10,6 +10,7 @@ from pytest_quantcheck.errors import RigFault, UsageError
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
 from pytest_quantcheck.rig.leased import LeasedBoard
+from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.device import Effort
 from pytest_quantcheck.runners.estimate import Estimate
 from pytest_quantcheck.wording import first_line
@@ -58,6 +59,14 @@ class OnForeignBoard(OnBoard[Session]):
     """A runner on a board with somebody else's firmware. ``PROTOCOL``: what it speaks."""
 
     PROTOCOL = ""
+
+    def refuse_state(self, model: QuantizedModel) -> None:
+        """``UsageError`` for a model whose results would depend on the order of samples."""
+        if prepare.summary_of(model.artefact).has_state:
+            raise UsageError(
+                f"the model keeps something from one inference to the next, and the protocol "
+                f"{self.PROTOCOL} has no command to begin anew; use a board with our firmware"
+            )
 
     def estimate(self, model: QuantizedModel, inputs: Sequence[Array], target: str = "") -> Estimate | None:  # noqa: ARG002
         """None: the board has no model of cycles."""

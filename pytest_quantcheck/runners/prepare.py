@@ -1,7 +1,9 @@
 """Between the float domain and a model's own tensors: what every runner does before and after.
 
 Arrays have the samples first. A model's own leading axis of size 1 gives way to the sample axis:
-a model input (1, 8, 8, 1) takes N samples as (N, 8, 8, 1).
+a model input (1, 8, 8, 1) takes N samples as (N, 8, 8, 1). A model with states also takes sequences, with
+T steps behind the sample axis: (N, T, 8, 8, 1). Each step is an inference; a sequence begins with the initial
+states.
 """
 
 from __future__ import annotations
@@ -62,6 +64,8 @@ def quantize_inputs(model: QuantizedModel, vectors: Vectors) -> tuple[Array, ...
     if len(arrays) != len(tensors):
         raise UsageError(f"model {model.name} has {len(tensors)} inputs, the vectors {len(arrays)}")
     shaped = [_shaped(model, tensor, x) for tensor, x in zip(tensors, arrays, strict=True)]
+    if len({_time_axis(tensor, x) for tensor, x in zip(tensors, shaped, strict=True)}) > 1:
+        raise UsageError(f"the inputs of model {model.name} hold different numbers of steps")
     if len({len(x) for x in shaped}) != 1:
         raise UsageError(f"the inputs hold different numbers of samples: {[len(x) for x in shaped]}")
     if not len(shaped[0]):
@@ -84,35 +88,51 @@ def dequantize_output(model: QuantizedModel, raw: Array, output: int = 0) -> Flo
     return _real_values(summary_of(model.artefact).output_tensors[output], raw)
 
 
+def _time_axis(tensor: TensorSummary, x: Array) -> tuple[int, ...]:
+    """The steps of sequences ``x`` as (T,), of an input that was quantized; () of single inferences."""
+    return x.shape[1 : x.ndim - len(sample_shape(tensor.shape))]
+
+
+def steps_of(model: QuantizedModel, inputs: Sequence[Array]) -> tuple[int, ...]:
+    """The steps of sequences as (T,), of ``model_inputs``; () of single inferences."""
+    return inputs[0].shape[1 : inputs[0].ndim - len(summary_of(model.artefact).input_tensors[0].shape)]
+
+
 def model_inputs(model: QuantizedModel, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    """Inputs (N, ...) in the exact input shapes of the model, (N, *shape) each."""
+    """Inputs (N, ...) in the exact input shapes of the model, (N, *shape) each, or (N, T, *shape)."""
     tensors = summary_of(model.artefact).input_tensors
     return tuple(
-        (x if isinstance(x, Lazy) else np.ascontiguousarray(x)).reshape(len(x), *tensor.shape)
+        (x if isinstance(x, Lazy) else np.ascontiguousarray(x)).reshape(
+            len(x), *_time_axis(tensor, x), *tensor.shape
+        )
         for tensor, x in zip(tensors, inputs, strict=True)
     )
 
 
 def one_inference(model: QuantizedModel, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    """The raw inputs of one inference, checked, as (1, *shape) each."""
+    """The raw inputs of one inference, checked, as (1, *shape) each; of a sequence as (1, T, *shape)."""
     return model_inputs(model, quantize_inputs(model, Raw(tuple(np.asarray(x)[None] for x in inputs))))
 
 
-def model_outputs(model: QuantizedModel, outputs: Sequence[Array]) -> tuple[Array, ...]:
-    """Outputs (N, *shape) as they stand in a ``Run``. ``ModelError`` where the file declares another size."""
+def model_outputs(
+    model: QuantizedModel, outputs: Sequence[Array], steps: tuple[int, ...] = ()
+) -> tuple[Array, ...]:
+    """Outputs (N, *shape) as they stand in a ``Run``; of sequences (N, T, *shape), with ``steps`` as (T,).
+    ``ModelError`` where the file declares another size.
+    """
     tensors = summary_of(model.artefact).output_tensors
     pairs = enumerate(zip(tensors, outputs, strict=True))
-    return tuple(_as_declared(tensor, x, number) for number, (tensor, x) in pairs)
+    return tuple(_as_declared(tensor, x, number, steps) for number, (tensor, x) in pairs)
 
 
-def _as_declared(tensor: TensorSummary, x: Array, number: int) -> Array:
-    shape = (len(x), *sample_shape(tensor.shape))
-    if x.size != math.prod(shape):
+def _as_declared(tensor: TensorSummary, x: Array, number: int, steps: tuple[int, ...]) -> Array:
+    inferences = len(x) * math.prod(steps)
+    if x.size != inferences * math.prod(tensor.shape):
         raise ModelError(
-            f"the file declares output {number} as {tensor.shape} and computes {x.size // max(len(x), 1)} "
-            "values: it is damaged, export the model again"
+            f"the file declares output {number} as {tensor.shape} and computes "
+            f"{x.size // max(inferences, 1)} values: it is damaged, export the model again"
         )
-    return x.reshape(shape)
+    return x.reshape(len(x), *steps, *sample_shape(tensor.shape))
 
 
 def dequantize_input(model: QuantizedModel, raw: Array, number: int = 0) -> Float32:
@@ -130,10 +150,14 @@ def _real_values(tensor: TensorSummary, raw: Array) -> Float32:
 def _shaped(model: QuantizedModel, tensor: TensorSummary, x: Array) -> Array:
     x = x if isinstance(x, Lazy) else np.asarray(x)
     wanted = sample_shape(tensor.shape)
+    stateful = summary_of(model.artefact).takes_sequences
+    if stateful and x.ndim > 1 and x.shape[1] > 0 and x.shape[2:] in (wanted, tensor.shape):
+        return x.reshape(*x.shape[:2], *wanted)
     if x.ndim < 1 or x.shape[1:] not in (wanted, tensor.shape):
+        axes = ", ".join(map(str, wanted))
         raise UsageError(
-            f"input {tensor.name!r} of model {model.name} takes (N, {', '.join(map(str, wanted))}), "
-            f"given: {x.shape}"
+            f"input {tensor.name!r} of model {model.name} takes (N, {axes})"
+            f"{f', or sequences of T steps (N, T, {axes})' * stateful}, given: {x.shape}"
         )
     return x.reshape(len(x), *wanted)
 

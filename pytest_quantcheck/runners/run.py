@@ -35,12 +35,14 @@ class OperatorRecord:
 
     ``crc32`` is over the output's bytes (NHWC, little-endian), one inference, with the channels that it has
     in ``Run.graph``; ``counter`` is in the run's unit. Either is None when the runner does not report it.
+    ``step`` counts the inferences of a sequence.
     """
 
     index: int
     kind: str
     crc32: int | None = None
     counter: int | None = None
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,14 @@ def _no_estimate() -> Estimate | None:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """N inferences of one model on one runner.
+    """N samples, run by one model on one runner: an inference each, or one for each step of a sequence.
 
     ``inputs`` are the raw tensors that went in, ``outputs`` those that came out, (N, ...) each in
     the model's own dtype. ``operators[i]`` holds the records of inference i where they were asked
     for. ``counters`` has one value per inference in ``unit``. ``exact``: the runner promises the integers of
     TFLM's kernels. ``log`` is the file of the serial log. ``folded``: a device image ran, which lacks
-    channels that cannot change an output.
+    channels that cannot change an output. ``steps`` is () or, of sequences, (T,): inputs and outputs are
+    (N, T, ...) then, and each step has a counter and records.
     ``estimate()``, while the board is open, says what a virtual board's chip takes; None: nobody can tell.
     """
 
@@ -88,11 +91,25 @@ class Run:
     log: str = ""
     folded: bool = False
     estimate: Callable[[], Estimate | None] = _no_estimate
+    steps: tuple[int, ...] = ()
+
+    @property
+    def scored(self) -> tuple[Tensor, ...]:
+        """The outputs that a sample is scored by, (N, ...) each: of a sequence those of its last step."""
+        return tuple(x[:, -1] for x in self.outputs) if self.steps else self.outputs
 
     @property
     def graph(self) -> QuantGraph:
         """What was run: the graph whose operators the records are about."""
         return self.model.folded if self.folded else self.model.graph
+
+    @property
+    def inferences(self) -> tuple[tuple[OperatorRecord, ...], ...]:
+        """The records of each inference: those of a sequence step after step, as the counters are."""
+        if not self.steps:
+            return self.operators
+        steps = range(self.steps[0])
+        return tuple(tuple(r for r in each if r.step == step) for each in self.operators for step in steps)
 
     @property
     def target(self) -> str:
@@ -127,5 +144,6 @@ class Runner(Protocol):
         """One inference up to the operator with source index ``operator``; returns its output, as it is in
         the graph of this runner's runs.
 
-        ``inputs`` are raw tensors without the sample axis, i.e. exactly the model's input shapes.
+        ``inputs`` are raw tensors without the sample axis, i.e. exactly the model's input shapes; of a
+        sequence (T, *shape): the output is that of the last step.
         """

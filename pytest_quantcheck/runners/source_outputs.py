@@ -11,13 +11,13 @@ from pytest_quantcheck.runners import prepare
 
 def source_outputs(model: QuantizedModel) -> tuple[tuple[int, str, int], ...]:
     """What can be compared, ``(operator_index, kind, tensor)``: all that operators write which do not fold
-    into constants."""
+    into constants, but for the handles of variables."""
     summary = prepare.summary_of(model.artefact)
     folded = folded_operators(summary)
     return tuple(
         (operator_index(op.index, number), op.kind, tensor)
         for op in summary.operators
-        if op.index not in folded
+        if op.index not in folded and op.kind != "VAR_HANDLE"
         for number, tensor in enumerate(op.outputs)
     )
 

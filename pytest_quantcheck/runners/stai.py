@@ -55,6 +55,7 @@ class StaiRunner(OnForeignBoard[StaiSession]):
         settings = StaiSettings.of(session.entry)
         self._check_signature(model, settings, identity)
         self._check_layout(model, identity)
+        self.refuse_state(model)
         inputs = prepare.quantize_inputs(model, vectors)
         results = session.infer(Rows(inputs), identity, nodes=operators)
         network = identity.network

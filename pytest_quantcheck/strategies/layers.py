@@ -207,6 +207,42 @@ def _broadcast_layer(net: Network) -> tuple[list[Value], Value]:
     return [x], net.writer.broadcast_to(x, wanted)
 
 
+def _lstm_layer(net: Network) -> tuple[list[Value], Value]:
+    """Gates from nearly constant to saturated, cell states on fine and coarse scales, limited or not."""
+    steps, features, units = net.integer(1, 5), net.integer(1, 6), net.integer(1, 5)
+    time_major = net.draw(st.booleans())
+    x = net.source((steps, 1, features) if time_major else (1, steps, features))
+    range_ = 2.0**net.bits * x.scale  # of the input in real numbers
+    dtype = np.int32 if net.dtype == "int8" else np.int64
+    scales = [2.0 ** net.integer(-6, 1) / 64 / range_ * net.choice((1.0, 1.2345678)) for _ in range(8)]
+    limits = [int(min(2.0 / (each * x.scale), 2**30)) for each in scales[:4]]
+    return [x], net.writer.lstm(
+        x,
+        [net.weights((units, features)) for _ in range(4)],
+        [net.weights((units, units)) for _ in range(4)],
+        [net.rng.integers(-limit, limit, units, endpoint=True).astype(dtype) for limit in limits],
+        weight_scales=scales[:4],
+        recurrent_scales=[2.0 ** net.integer(-12, -4) * 1.1 for _ in range(4)],
+        scale=2.0 ** -(net.bits - 1) * net.choice((1.0, 1.1, 0.7)),
+        zero_point=net.zero_point() // 4,
+        cell_scale=2.0 ** net.integer(-15, -9),
+        cell_clip=net.choice((0.0, 1.5)),
+        time_major=time_major,
+    )
+
+
+def _variable_layer(net: Network) -> tuple[list[Value], Value]:
+    """The input of the inference before, and in the first one something else."""
+    x = net.source(net.shape4())
+    info = np.iinfo(net.dtype)
+    first = net.rng.integers(info.min, info.max, x.shape, endpoint=True)
+    scale, zero_point = x.scale, x.zero_point
+    variable = net.writer.variable("last", first, net.dtype, scale=scale, zero_point=zero_point)
+    y = net.writer.read_variable(variable, x.shape, net.dtype, scale=scale, zero_point=zero_point)
+    net.writer.assign_variable(variable, x)
+    return [x], y
+
+
 def _root_layer(kind: str, power: float) -> Callable[[Network], tuple[list[Value], Value]]:
     """Of what is not below 0, onto finer and onto coarser scales."""
 
@@ -271,6 +307,8 @@ _LAYERS: dict[str, Callable[[Network], tuple[list[Value], Value | list[Value]]]]
     "RESHAPE": _unary(lambda net, x: net.reshape(x)),
     "SQUEEZE": _unary(Network.squeeze),
     "EXPAND_DIMS": _unary(Network.expand_dims),
+    "READ_VARIABLE": _variable_layer,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm_layer,
     "TRANSPOSE": _unary(Network.transpose),
     "STRIDED_SLICE": _unary(Network.strided_slice),
     "SPLIT": _unary(Network.split),

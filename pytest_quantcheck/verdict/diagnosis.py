@@ -30,7 +30,7 @@ def low_score_causes(
     low = any(each.passed is False and _is_of_score(each.name) for each in criteria)
     if not low or compared.same is False or data is None or floats is None:
         return ()
-    if not isinstance(run.vectors, Samples) or run.model.random_calibration:
+    if not isinstance(run.vectors, Samples) or run.model.random_calibration or run.steps:
         return ()
     from pytest_quantcheck.verdict.causes.upstream.upstream import upstream_causes  # few scores are low
 

@@ -236,7 +236,7 @@ class Gate:
             random = Criterion("accuracy", None, "the calibration was random")
             return (), [random] if run.model.random_calibration else []
         assert chosen is not None, "checked above"
-        if metric is None and chosen.name == "agreement" and not all(map(names_classes, run.outputs)):
+        if metric is None and chosen.name == "agreement" and not all(map(names_classes, run.scored)):
             return (), [_no_agreement(run, explicit=explicit)]
         judged, inherited = run, ""
         if same and self.reference is not None and self.data is not None and self._is_part(run):
@@ -318,7 +318,7 @@ def _default_metric(run: Run, purpose: Task) -> Metric | None:
 
 def _no_agreement(run: Run, *, explicit: bool) -> Criterion:
     """Without labels classes are compared, but these outputs are no class vectors."""
-    shapes = ", ".join(str(list(each.shape[1:])) for each in run.outputs)
+    shapes = ", ".join(str(list(each.shape[1:])) for each in run.scored)
     text = f"there are no labels, and outputs {shapes} are not one class vector each; give metric="
     if explicit:
         raise UsageError(f"a score was asked for, but {text}")

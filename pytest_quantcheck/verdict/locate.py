@@ -18,8 +18,10 @@ from pytest_quantcheck.data.dataset import Raw, Samples
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed, crc32
 from pytest_quantcheck.graph.model import Operator, QuantGraph
+from pytest_quantcheck.graph.sequence import run_steps
 from pytest_quantcheck.numerics.arrays import Array, IntArray
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
+from pytest_quantcheck.runners import prepare
 from pytest_quantcheck.runners.run import Run, Runner
 from pytest_quantcheck.verdict.causes.case import Case, Whole, Witness
 from pytest_quantcheck.verdict.causes.catalogue import remedy_of
@@ -54,10 +56,12 @@ def locate(
     if not len(differing):
         return None
     index = int(differing[0])
+    found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
+    if run.steps:
+        return _in_sequence(_Readout(run, reference, device, index, differing, (), found), reference_runner)
     graph = run.graph
     inputs = _inputs(run, index)
     expected = _expected(graph, inputs, reference, index)
-    found = {"sample": _name(run, index), "samples": len(differing), "total": len(run)}
     known = run_causes(run, reference, others) if expected else []
     if expected:
         wanted = _exact_checksums(graph, expected)
@@ -112,6 +116,72 @@ def _alike(run: Run, reference: Run) -> list[int]:
     return [op.index for op in run.graph.operators if op.index not in lost]
 
 
+def _in_sequence(at: _Readout, reference_runner: Runner | None) -> Divergence:
+    """The first operator that differs, in the first step in which one does.
+
+    States carry a difference on, so no operator is computed again with one thing changed: causes are unknown.
+    """
+    run, graph = at.run, at.run.model.graph
+    inputs = _sequence(run, at.index)
+    expected = _expected_steps(at.reference, at.index)
+    if expected is not None:
+        wanted = [_exact_checksums(graph, step) for step in expected]
+    else:
+        wanted = _step_checksums(at.reference, at.index, reference_runner) if reference_runner else []
+    seen = _step_checksums(run, at.index, at.device)
+    for step, (right_sums, sums) in enumerate(zip(wanted, seen, strict=False)):
+        operator = _first_difference(graph, right_sums, sums)
+        if operator is None:
+            continue
+        so_far = [x[: step + 1] for x in inputs]
+        if expected is not None:
+            right = computed(expected[step][operator.outputs[0]])
+        else:
+            assert reference_runner is not None, "it gave the checksums"
+            right = np.asarray(reference_runner.tensor(run.model, so_far, operator.index))
+        wrong = np.asarray(at.device.tensor(run.model, so_far, operator.index)).reshape(right.shape)
+        found = {**at.found, "sample": f"{at.found['sample']}, step {step}"}
+        known = []
+        if crc32(wrong) != sums[operator.index]:
+            known = [_not_repeated(operator, sums[operator.index], crc32(wrong))]
+        return _describe(graph, operator, right, wrong, found, known)
+    silent = [each.runner for each, sums in ((at.reference, wanted), (run, seen)) if not any(sums)]
+    return _readout(replace(at, silent=silent), [])
+
+
+def _sequence(run: Run, index: int) -> tuple[Array, ...]:
+    """The raw inputs of one sequence, (T, *shape) each."""
+    one = prepare.model_inputs(run.model, [np.asarray(x[index : index + 1]) for x in run.inputs])
+    return tuple(x[0] for x in one)
+
+
+def _expected_steps(reference: Run, index: int) -> list[Values] | None:
+    """What our interpreter computes in each step; None unless its outputs are the reference's."""
+    if not reference.exact:
+        return None
+    graph = reference.model.graph
+    batches = run_steps(graph, [x[None] for x in _sequence(reference, index)])
+    steps = [[each if each is None else each[0] for each in values] for values in batches]
+    for number, tensor in enumerate(graph.outputs):
+        ours = b"".join(computed(step[tensor]).tobytes() for step in steps)
+        if ours != reference.outputs[number][index].tobytes():
+            return None
+    return steps
+
+
+def _step_checksums(run: Run, index: int, runner: Runner) -> list[dict[int, int]]:
+    """CRC-32 by operator of each step of one sequence: as recorded in the run, else from one more."""
+    records = run.operators[index] if run.operators else ()
+    if not records:
+        one = Raw(tuple(array[index : index + 1] for array in run.inputs))
+        records = next(iter(runner.run(run.model, one, operators=True).operators), ())
+    found: list[dict[int, int]] = [{} for _ in range(run.steps[0])]
+    for record in records:
+        if record.crc32 is not None:
+            found[record.step][record.index] = record.crc32
+    return found
+
+
 def _not_repeated(operator: Operator, first: int, again: int) -> Cause:
     text = f"{operator.kind} gives something else when the same input is run again"
     told = f"the CRC-32 of its output was 0x{first:08x}, then 0x{again:08x}, with the same input"
@@ -161,7 +231,11 @@ def exact_run(runs: Sequence[Run]) -> int | None:
     """
     for index in differing_samples(runs[1], runs[0])[:1]:
         for place, run in enumerate(runs):
-            if _expected(run.graph, _inputs(run, int(index)), run, int(index)):
+            if run.steps:
+                exact = _expected_steps(run, int(index)) is not None
+            else:
+                exact = _expected(run.graph, _inputs(run, int(index)), run, int(index)) is not None
+            if exact:
                 return place
     return None
 
@@ -264,7 +338,7 @@ def _of_outputs(at: _Readout) -> list[Cause]:
     run, reference, graph = at.run, at.reference, at.run.graph
     output = graph.outputs[at.which]
     maker = next((op for op in graph.operators if output in op.outputs), None)
-    if maker is None or _expected(graph, _inputs(run, at.index), reference, at.index) is None:
+    if run.steps or maker is None or _expected(graph, _inputs(run, at.index), reference, at.index) is None:
         return []
 
     def witness(index: int) -> Witness:

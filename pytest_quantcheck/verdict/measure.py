@@ -38,7 +38,7 @@ def measure(
     Raises ``UsageError`` where nothing fits, or a score is no finite number.
     """
     finish = run.model.finish or (lambda given: given)
-    real = tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.outputs))
+    real = tuple(prepare.dequantize_output(run.model, raw, which) for which, raw in enumerate(run.scored))
     outputs = task.decode(finish(real), samples.inputs)
     references = task.decode(finish(floats), samples.inputs) if floats is not None else ()
     truths = references if metric.to_float or not samples.truths else samples.truths

@@ -26,9 +26,10 @@ def check_run(run: object) -> None:
     if not isinstance(run.vectors, (Samples, Raw)):
         raise _broken(run, f"vectors are a {type(run.vectors).__name__}", "Samples or Raw")
     _check_outputs(run, len(run.vectors.inputs[0]))
-    if run.counters and len(run.counters) != len(run):
+    inferences = len(run) * prod(run.steps)
+    if run.counters and len(run.counters) != inferences:
         raise _broken(
-            run, f"{len(run.counters)} counters for {counted(len(run), 'sample')}", "one each, or none"
+            run, f"{len(run.counters)} counters for {counted(inferences, 'inference')}", "one each, or none"
         )
     for what, values in (("counter", run.counters), ("size", vars(run.footprint).values())):
         for value in values:
@@ -43,7 +44,7 @@ def _check_outputs(run: Run, samples: int) -> None:
     if len(run.outputs) != len(tensors):
         raise _broken(run, counted(len(run.outputs), "output"), f"{len(tensors)}, as the model has")
     for tensor, output in zip(tensors, run.outputs, strict=True):
-        shape = prepare.sample_shape(tensor.shape)
+        shape = (*run.steps, *prepare.sample_shape(tensor.shape))
         wanted = f"{tensor.dtype}{[samples, *shape]}"
         if not isinstance(output, np.ndarray):
             raise _broken(run, f"a {type(output).__name__} for output {tensor.name!r}", wanted)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_quantcheck.graph.recurrent import GATES
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.numerics import limits, tables
 from pytest_quantcheck.rig import store
@@ -72,6 +73,8 @@ CONSTANTS = {
     "QC_ADD_TABLE_ELEMENTS": layout.ADD_TABLE_ELEMENTS,
     "QC_ADD_TABLE_BYTES": layout.ADD_TABLE_BYTES,
     "QC_DEPTHWISE_GROUP": layout.DEPTHWISE_GROUP,
+    "QC_STATES": layout.MAX_STATES,
+    "QC_GATES": GATES,
     "QC_ADD_LEFT_SHIFT": max(limits.ADD_LEFT_SHIFT.values()),
     "QC_INTERPOLATED_ENTRIES": len(tables.exp_table()),
     "QC_SIGMOID_ENTRIES": len(tables.sigmoid_table()),
@@ -109,6 +112,7 @@ ENGINE_ONLY = {  # limits that no Python code needs, since what it makes lies we
 NUMBERED = {  # names that C numbers one by one, by their prefix
     "QC_OP_": {name: number for number, name in enumerate(layout.OPCODES) if name},
     "QC_STATE_": {name.upper(): number for number, name in enumerate(layout.STATES)},
+    "QC_TENSOR_": {name.upper(): number for number, name in enumerate(layout.STATE_TENSORS)},
     "QC_PACKING_": {name.upper(): number for number, name in enumerate(layout.PACKINGS) if name},
     "QC_REQ_": {kind.name: kind.value for kind in Kind if kind < Kind.BANNER},
     "QC_FRAME_": {kind.name: kind.value for kind in Kind if kind >= Kind.BANNER},

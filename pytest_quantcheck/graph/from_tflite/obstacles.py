@@ -8,11 +8,12 @@ from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.graph.from_tflite.fold import fold, is_folded
 from pytest_quantcheck.graph.from_tflite.read import read_operator
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED
+from pytest_quantcheck.graph.from_tflite.variables import without_variables
 
 
 def unknown_operators(data: bytes) -> dict[str, list[OperatorSummary]]:
     """The operators whose kind is not supported, by kind. Raises ``ModelError`` for a damaged file."""
-    summary = read_tflite_summary(data)
+    summary, _ = without_variables(read_tflite_summary(data))
     folded, _ = fold(summary)
     found: dict[str, list[OperatorSummary]] = {}
     for op in summary.operators:
@@ -23,7 +24,7 @@ def unknown_operators(data: bytes) -> dict[str, list[OperatorSummary]]:
 
 def refusals(data: bytes) -> list[tuple[OperatorSummary, str]]:
     """The operators of a known kind that are refused, each with the reason, which names it."""
-    summary = read_tflite_summary(data)
+    summary, _ = without_variables(read_tflite_summary(data))
     folded, _ = fold(summary)
     found = []
     for op in summary.operators:

@@ -17,8 +17,10 @@ from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSu
 from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.graph.from_tflite.fold import Folded, fold, is_folded
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
+from pytest_quantcheck.graph.from_tflite.recurrent import KINDS as KEEPING
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, steps
-from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
+from pytest_quantcheck.graph.from_tflite.variables import without_variables
+from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, State, Tensor, operator_index
 from pytest_quantcheck.numerics.arrays import Array
 
 MAX_RANK = 4
@@ -38,8 +40,10 @@ def read_tflite(data: bytes) -> QuantGraph:
     ``UnsupportedOperatorError``.
     """
     summary = read_tflite_summary(data)
-    if summary.subgraphs != 1:
+    if summary.has_control_flow:
         raise ModelError(f"the model has {summary.subgraphs} subgraphs (control flow); one is supported")
+    count = len(summary.operators)
+    summary, states = without_variables(summary)
     folded, notes = fold(summary)
     sources = [op for op in summary.operators if not is_folded(op, folded)]
     for op in sources:
@@ -47,14 +51,17 @@ def read_tflite(data: bytes) -> QuantGraph:
             raise UnsupportedOperatorError(
                 f"{_name(op)}: this operator is not supported; supported: {', '.join(SUPPORTED)}"
             )
-    _check_order(summary, sources, folded)
+    kept = _kept(summary, sources)
+    _check_order(summary, sources, folded, {*kept, *(state.before for state in states)}, states)
     tensors = [_unused(tensor) for tensor in summary.tensors]
-    for owner, rank, indices in _uses(summary, sources):
+    for owner, rank, indices in _uses(summary, sources, states):
         for index in indices:
             if index >= 0:
-                tensors[index] = _tensor(owner, rank, summary.tensors[index], folded.get(index))
+                seen = summary.tensors[index]
+                seen = replace(seen, variable=False) if index in kept else seen
+                tensors[index] = _tensor(owner, rank, seen, folded.get(index))
     operators = [_operator(op, tensors) for op in sources]
-    written = _written(operators, tensors, len(summary.operators))
+    written = _written(operators, tensors, count)
     return QuantGraph(
         tuple(tensors),
         written,
@@ -63,6 +70,7 @@ def read_tflite(data: bytes) -> QuantGraph:
         hashlib.sha256(data).hexdigest(),
         summary.description,
         (*notes, *filter(None, map(note, operators))),
+        states,
     )
 
 
@@ -97,10 +105,13 @@ def _name(op: OperatorSummary) -> str:
     return f"operator {op.index} ({op.kind})"
 
 
-def _uses(summary: Summary, sources: Sequence[OperatorSummary]) -> list[tuple[str, int, tuple[int, ...]]]:
+def _uses(
+    summary: Summary, sources: Sequence[OperatorSummary], states: Sequence[State]
+) -> list[tuple[str, int, tuple[int, ...]]]:
     """Who uses which tensors, of how many axes at most; the operators first, so that errors name them."""
     uses = [(_name(op), _most_axes(op), (*op.inputs, *op.outputs)) for op in sources]
-    edges = (("the graph's inputs", summary.inputs), ("the graph's outputs", summary.outputs))
+    edges = [("a variable", (state.before, state.after)) for state in states]
+    edges += [("the graph's inputs", summary.inputs), ("the graph's outputs", summary.outputs)]
     return [*uses, *((name, MAX_RANK, indices) for name, indices in edges)]
 
 
@@ -108,12 +119,29 @@ def _most_axes(op: OperatorSummary) -> int:
     return MAX_MOVED_RANK if op.kind in _MOVING else MAX_RANK
 
 
-def _check_order(summary: Summary, sources: Sequence[OperatorSummary], folded: Folded) -> None:
+def _kept(summary: Summary, sources: Sequence[OperatorSummary]) -> set[int]:
+    """Variable tensors that hold an operator's own states."""
+    found: set[int] = set()
+    for op in sources:
+        own = {i for i in op.inputs if i >= 0 and summary.tensors[i].variable and op.kind in KEEPING}
+        if own & found:
+            raise ModelError(f"{_name(op)}: tensor {min(own & found)} is the state of another operator, too")
+        found |= own
+    return found
+
+
+def _check_order(
+    summary: Summary,
+    sources: Sequence[OperatorSummary],
+    folded: Folded,
+    kept: set[int],
+    states: Sequence[State],
+) -> None:
     """Every input must be known before its operator runs, every activation written once."""
     constant = {t.index for t in summary.tensors if t.data is not None} | folded.keys()
-    known = constant | set(summary.inputs)
-    if len(known) != len(constant) + len(summary.inputs):
-        raise ModelError("an input of the graph is listed twice or is a constant")
+    known = constant | set(summary.inputs) | kept
+    if len(known) != len(constant) + len(summary.inputs) + len(kept):
+        raise ModelError("an input of the graph is listed twice, is a constant or a variable")
     for op in sources:
         for index in op.inputs:
             if index >= 0 and index not in known:
@@ -122,6 +150,9 @@ def _check_order(summary: Summary, sources: Sequence[OperatorSummary], folded: F
             if index in known:
                 raise ModelError(f"{_name(op)}: tensor {index} is written twice or is a constant")
             known.add(index)
+    for state in states:
+        if state.after not in known or state.after in constant:
+            raise ModelError(f"a variable is assigned tensor {state.after}, which the graph does not compute")
     for index in summary.outputs:
         if index not in known or index in constant:
             raise ModelError(f"output tensor {index} is not computed by the graph")

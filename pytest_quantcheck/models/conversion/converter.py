@@ -24,6 +24,7 @@ import numpy as np
 from pytest_quantcheck.errors import MissingExtraError, ModelError, QuantizationError
 from pytest_quantcheck.files import read_whole
 from pytest_quantcheck.formats.tflite import read_tflite_summary
+from pytest_quantcheck.models.conversion.fusing import fusable, fused
 from pytest_quantcheck.models.conversion.unrolling import unrolled
 from pytest_quantcheck.models.equalization import equalize
 from pytest_quantcheck.models.files import saved_model
@@ -110,6 +111,44 @@ def keras_model_to_tflite(model: Any) -> bytes:
             "subclass. Give it some: x = keras.Input(shape); keras.Model(x, model(x))"
         )
     _refuse_precision(model)
+    with _silence(), _no_generated_files(), unrolled(model):
+        # The model stays out of the converter's hands: passed as a trackable, its weights become variables.
+        _, concrete = _traced(model)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+        return splits.used_parts(_convert(converter))
+
+
+def fused_keras_model(model: Any) -> bytes:
+    """A Keras model that ``keras_model_to_tflite`` takes, with its LSTM layers as one operator each
+    (``fusing``). Empty where there are none, or the converter does not make them.
+    """
+    tf = tensorflow()
+    layers = fusable(model)
+    if not layers:
+        return b""
+    with (
+        tempfile.TemporaryDirectory(prefix="quantcheck-") as folder,
+        _silence(),
+        _no_generated_files(),
+        unrolled(model),
+        fused(layers, tf),
+    ):
+        module = tf.Module()
+        module.kept = [v if isinstance(v, tf.Variable) else v.value for v in model.variables]
+        try:  # a function is recognised in a SavedModel only, where nothing was inlined
+            module.function, concrete = _traced(model)
+            tf.saved_model.save(module, folder, signatures=concrete)
+            content = _convert(tf.lite.TFLiteConverter.from_saved_model(folder))
+        except (ModelError, ValueError):
+            return b""
+    kinds = [op.kind for op in read_tflite_summary(content).operators]
+    whole = kinds.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == len(layers) and "VAR_HANDLE" not in kinds
+    return splits.used_parts(content) if whole else b""
+
+
+def _traced(model: Any) -> tuple[Any, Any]:
+    """A function that computes the model, and its concrete form for one sample. Raises ``ModelError``."""
+    tf = tensorflow()
     specs = []
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
@@ -119,18 +158,14 @@ def keras_model_to_tflite(model: Any) -> bytes:
                 "a microcontroller needs fixed sizes. Build the model with a fixed Input shape"
             )
         specs.append(tf.TensorSpec((1, *shape), tensor.dtype, name=tensor.name))
-    with _silence(), _no_generated_files(), unrolled(model):
-        # The model stays out of the converter's hands: passed as a trackable, its weights become variables.
-        function = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
-        try:
-            concrete = function.get_concrete_function(*specs)
-        except Exception as error:  # layers raise whatever they raise
-            raise ModelError(
-                f"TensorFlow cannot run the Keras model '{model.name}': {_first_lines(error)}. Repair or "
-                "rename the layer that it names"
-            ) from error
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
-        return splits.used_parts(_convert(converter))
+    function = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
+    try:
+        return function, function.get_concrete_function(*specs)
+    except Exception as error:  # layers raise whatever they raise
+        raise ModelError(
+            f"TensorFlow cannot run the Keras model '{model.name}': {_first_lines(error)}. Repair or "
+            "rename the layer that it names"
+        ) from error
 
 
 def _refuse_precision(model: Any) -> None:
@@ -150,6 +185,11 @@ def _refuse_precision(model: Any) -> None:
 def keras_file_to_tflite(path: str) -> bytes:
     """A ``.keras`` or ``.h5`` file as float TFLite with batch 1. Raises ``ModelError``."""
     return keras_model_to_tflite(load_keras(path))
+
+
+def fused_keras_file(path: str) -> bytes:
+    """``fused_keras_model`` of a ``.keras`` or ``.h5`` file."""
+    return fused_keras_model(load_keras(path))
 
 
 def load_keras(path: str) -> Any:
@@ -251,13 +291,19 @@ def calibrate_tflite(content: bytes, samples: Sequence[Float32]) -> bytes:
     tensorflow()
     from tensorflow.lite.python.optimize import calibrator
 
+    stateful = read_tflite_summary(content).has_state
+
     def batches() -> Iterator[list[Float32]]:
         for i in range(len(samples[0])):
-            yield [array[i : i + 1] for array in samples]
+            one = [array[i : i + 1] for array in samples]
+            if stateful and i:  # or an LSTM would go on where the sample before left it
+                running._calibrator.Prepare([list(array.shape) for array in one])
+            yield one
 
     with _refusals("calibrator"):
         content = products.as_products(content)
-        return bytes(calibrator.Calibrator(calibrator.add_intermediate_tensors(content)).calibrate(batches))
+        running = calibrator.Calibrator(calibrator.add_intermediate_tensors(content))
+        return bytes(running.calibrate(batches))
 
 
 def quantize_calibrated(
@@ -367,6 +413,7 @@ def _outputs(content: bytes, samples: Sequence[Float32], tensors: Sequence[int])
     interpreter.allocate_tensors()
     inputs = read_tflite_summary(content).inputs
     for i in range(len(samples[0])):
+        interpreter.reset_all_variables()
         for tensor, array in zip(inputs, samples, strict=True):
             interpreter.set_tensor(tensor, array[i : i + 1])
         interpreter.invoke()

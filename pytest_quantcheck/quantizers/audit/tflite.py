@@ -62,7 +62,7 @@ def granularity_of(summary: Summary) -> str:
 
 
 def _structure(summary: Summary) -> Iterator[Finding]:
-    if summary.subgraphs != 1:
+    if summary.has_control_flow:
         yield Finding(
             "error",
             "subgraphs",

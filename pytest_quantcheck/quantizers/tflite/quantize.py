@@ -46,7 +46,7 @@ def quantize(
         raise UsageError(f"quantizer='tflite' with {model.source}, an ONNX model; give quantizer='onnx'")
     calibrated = config.calibration.kind != "none"
     samples = calibration_samples(config, data, model, input_range) if calibrated else None
-    network, report, said = _optimized(model, config, samples, cache)
+    network, report, said = _optimized(_form_for(model, config), config, samples, cache)
     artefact = _quantized(network, config, samples, cache)
     findings = [*(samples.findings if samples else ()), *said, *require(audit(artefact, config), model.name)]
     manifest = manifest_of(
@@ -58,6 +58,13 @@ def quantize(
     )
     told = {**manifest, **report}
     return QuantizedModel(model.name, artefact, config, model.tflite, told, finish=model.finish)
+
+
+def _form_for(model: FloatModel, config: QuantConfig) -> FloatModel:
+    """With each LSTM as one operator where the scheme has it: one set of scales for all its steps."""
+    if model.fused and config.scheme == "int8" and not config.optimize:
+        return replace(model, tflite=model.fused)
+    return model
 
 
 def _optimized(

@@ -94,6 +94,7 @@ class Capability(IntFlag):
     TENSOR_FETCH = 2
     PROFILE = 4
     LOAD = 8
+    STATES = 16
 
 
 class Place(IntEnum):

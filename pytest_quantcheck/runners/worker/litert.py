@@ -15,9 +15,18 @@ class LitertInterpreter:
     """See ``process.Interpreter``. Tensors go by index: a damaged name cannot be read."""
 
     def __init__(self, data: bytes, request: dict[str, Any], preserve: bool) -> None:
+        self._inputs, self._outputs = request["inputs"], request["outputs"]
+        self._again = (data, request, preserve) if request["state"] else None
+        self._start(data, request, preserve)
+
+    def begin(self) -> None:
+        """See ``process.Interpreter``. Its reset_all_variables() keeps what ASSIGN_VARIABLE left."""
+        if self._again is not None:
+            self._start(*self._again)
+
+    def _start(self, data: bytes, request: dict[str, Any], preserve: bool) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        self._inputs, self._outputs = request["inputs"], request["outputs"]
         with warnings.catch_warnings():
             # LiteRT warns that all tensors cannot be kept under its default delegate; it keeps them.
             warnings.simplefilter("ignore", UserWarning)

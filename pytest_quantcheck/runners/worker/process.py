@@ -35,6 +35,9 @@ class Interpreter(Protocol):
     def tensor(self, index: int) -> Array | None:
         """What the last inference left in a tensor; None where it was not computed."""
 
+    def begin(self) -> None:
+        """From here on nothing is left of earlier inferences."""
+
 
 INTERPRETERS: dict[str, type[Interpreter]] = {"tflm": TflmInterpreter, "litert": LitertInterpreter}
 
@@ -80,22 +83,27 @@ def _answer(target: IO[bytes], models: _Models, request: dict[str, Any], inputs:
 
 
 def _run(interpreter: Interpreter, request: dict[str, Any], inputs: Sequence[Array]) -> list[bytes]:
-    """Outputs, then either CRC-32 values (N, tensors) or the one tensor asked for."""
+    """Outputs, then either CRC-32 values (N, T, tensors) or the one tensor asked for (T: steps, or 1)."""
     wanted: list[int] = request["tensors"]
     outputs: list[list[Array]] = [[] for _ in request["outputs"]]
-    sums = np.full((len(inputs[0]), len(wanted)), NOT_COMPUTED, np.int64)
+    steps = inputs[0].shape[1] if request["steps"] else 1
+    sums = np.full((len(inputs[0]), steps, len(wanted)), NOT_COMPUTED, np.int64)
     tensor: Array | None = None
-    for sample in range(len(inputs[0])):
-        for values, value in zip(outputs, interpreter.infer([x[sample] for x in inputs]), strict=True):
+    for sample, step in np.ndindex(len(inputs[0]), steps):
+        if step == 0:
+            interpreter.begin()
+        one = [x[sample, step] if request["steps"] else x[sample] for x in inputs]
+        for values, value in zip(outputs, interpreter.infer(one), strict=True):
             values.append(value)
         for column, index in enumerate(wanted):
             tensor = interpreter.tensor(index)
             if tensor is not None:
-                sums[sample, column] = zlib.crc32(np.ascontiguousarray(tensor).tobytes())
+                sums[sample, step, column] = zlib.crc32(np.ascontiguousarray(tensor).tobytes())
     if request["fetch"] and tensor is None:
         raise ValueError(f"tensor {wanted} is read by no operator, and not computed")
     last = tensor if request["fetch"] and tensor is not None else sums
-    return [*(pack(np.stack(values)) for values in outputs), pack(last)]
+    shape = (len(inputs[0]), steps) if request["steps"] else (len(inputs[0]),)
+    return [*(pack(np.stack(values).reshape(*shape, *values[0].shape)) for values in outputs), pack(last)]
 
 
 def main(kind: str) -> None:

@@ -17,12 +17,20 @@ class TflmInterpreter:
 
     def __init__(self, data: bytes, request: dict[str, Any], preserve: bool) -> None:
         self._outputs = len(request["outputs"])
+        self._again = (data, preserve, request["arena"]) if request["state"] else None
         self._interpreter = _interpreter(data, preserve, request["arena"])
 
     @staticmethod
     def load() -> None:
         """See ``process.Interpreter``."""
         from tflite_micro.python.tflite_micro import runtime  # noqa: F401
+
+    def begin(self) -> None:
+        """See ``process.Interpreter``. Its reset() fills variables with zero points, not with their first
+        values, so a new interpreter begins.
+        """
+        if self._again is not None:
+            self._interpreter = _interpreter(*self._again)
 
     def infer(self, inputs: Sequence[Array]) -> list[Array]:
         """See ``process.Interpreter``."""

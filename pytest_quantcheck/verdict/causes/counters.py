@@ -52,7 +52,7 @@ def _counter(run: Run) -> Iterator[Cause]:
 def _wrapped(run: Run, counts: Sequence[int]) -> Iterator[Cause]:
     for width in _WIDTHS:
         period = 1 << width
-        for records, total in zip(run.operators, counts, strict=False):
+        for records, total in zip(run.inferences, counts, strict=False):
             parts = [each.counter for each in records if each.counter is not None]
             missing = sum(parts) - total
             times = round(missing / period)

@@ -28,6 +28,7 @@ from pytest_quantcheck.graph.model import (
     FloatEdge,
     FullyConnected,
     L2Normalization,
+    Lstm,
     Mean,
     Mul,
     Operator,
@@ -216,6 +217,13 @@ class _Builder:
         self.operators.append(Operator(len(self.operators), kind, tuple(inputs), (output,), params))
         return output
 
+    def lstm(self, x: int, params: Lstm, units: int, dtype: str, bias: str) -> int:
+        *shape, features = self.tensors[x].shape
+        inputs = [x, *(self.random((units, features)) for _ in range(4))]
+        inputs += [self.random((units, units)) for _ in range(4)]
+        inputs += [self.random((units,), bias, 5000) for _ in range(4)]
+        return self.add("UNIDIRECTIONAL_SEQUENCE_LSTM", params, inputs, (*shape, units), dtype)
+
 
 def _rule(shift: int) -> Requantize:
     return Requantize(np.asarray([1518500250]), np.asarray([shift]))
@@ -256,6 +264,7 @@ def network() -> QuantGraph:
     x = b.add("BATCH_MATMUL", product, [x, b.random((4, 12, 12))], (1, 4, 4, 12))
     x = b.add("RELU", Rescale(0, -128, _rule(1), -128, 127), [x], (1, 4, 4, 12))
     x = b.add("MEAN", Mean((1,), -128, -128, _rule(-2)), [x], (1, 4, 12))
+    x = b.lstm(x, _lstm(-128, 9, "double"), 12, "int8", "int32")
     x = b.add("RESHAPE", Reshape(), [x], (1, 48))
     dense = FullyConnected(-128, 0, 9, _rule(-8), -128, 127)
     x = b.add("FULLY_CONNECTED", dense, [x, b.random((10, 48)), b.random((10,), "int32", 5000)], (1, 10))
@@ -264,6 +273,16 @@ def network() -> QuantGraph:
     y = b.add("ARG_MAX", ArgExtremum(1), [y], (1,), "int32")
     x = b.add("DEQUANTIZE", FloatEdge(1 / 256, -128), [x], (1, 10), "float32")
     return QuantGraph(tuple(b.tensors), tuple(b.operators), (source,), (x, y), "5a" * 32)
+
+
+def _lstm(input_zero_point: int, hidden_zero_point: int, rounding: str) -> Lstm:
+    """Gates that neither saturate nor stand still; a cell state in steps of 2**-12, limited to 7."""
+    shift = -1 if rounding == "double" else -9
+    gates = Requantize(np.asarray([1518500250, 1 << 30, 1700000000, 1 << 30]), np.full(4, shift), rounding)
+    half = 1 << 30
+    small = [Requantize(np.asarray([half]), np.asarray([each])) for each in (-14, -17)]
+    out = Requantize(np.asarray([half]), np.asarray([-21 if rounding == "double" else -14]))
+    return Lstm(input_zero_point, hidden_zero_point, gates, gates, *small, out, SigmoidInt16(3, 0), 28672)
 
 
 def _wide_rule(shift: int) -> Requantize:
@@ -306,6 +325,7 @@ def wide_network() -> QuantGraph:
     x = b.add("BATCH_MATMUL", product, [x, b.random((4, 4, 12), "int16", 1 << 15)], (1, 4, 12, 12), "int16")
     x = b.add("STRIDED_SLICE", Slice(0, (0, 144, 36, 1)), [x], (1, 4, 4, 12), "int16")
     x = b.add("MEAN", Mean((1,), 0, 0, _rule(-1)), [x], (1, 4, 12), "int16")
+    x = b.lstm(x, _lstm(0, 0, "reduced"), 12, "int16", "int64")
     x = b.add("RESHAPE", Reshape(), [x], (1, 48), "int16")
     dense = FullyConnected(0, 0, 0, _wide_rule(-6), low, high)
     weights = [b.random((10, 48)), b.random((10,), "int64", 1 << 20)]

@@ -1,9 +1,9 @@
 /* The engine on a desk: reads images and inputs from stdin, writes what the engine makes of them.
  *
  * Request:  u32 image bytes, u32 input bytes, u32 pool bytes to withhold, u32 operators to run
- *           (0xffffffff: all), image, inputs one behind the other.
+ *           (0xffffffff: all), image, inputs one behind the other; those of further steps follow.
  * Reply:    u32 status; when 0: u32 operators run, for each u32 source index, u32 bytes, output;
- *           u32 output bytes, outputs one behind the other.
+ *           u32 output bytes, outputs of the last step one behind the other.
  * Image and pool are allocated with their exact sizes, so that a sanitizer sees every overrun. */
 #define _POSIX_C_SOURCE 200809L /* posix_memalign */
 #include <stdint.h>
@@ -58,12 +58,32 @@ static int record(void *user, uint32_t index, uint32_t source_index, const void 
   return r->count < r->limit;
 }
 
+/* All steps that there are inputs for, one at least. */
+static qc_status_t run_steps(qc_runtime_t *runtime, const uint8_t *inputs, uint32_t bytes,
+                             records_t *records) {
+  qc_states_t states = QC_STATES_INITIAL;
+  uint32_t at = 0;
+  qc_io_t io;
+  do {
+    qc_status_t status = runtime->set_states(runtime, states);
+    for (uint32_t i = 0; status == QC_OK && i < runtime->input_count(runtime); i++) {
+      need(runtime->describe_input(runtime, i, &io) == QC_OK, "describe_input");
+      uint32_t given = bytes - at < io.bytes ? bytes - at : io.bytes;
+      status = runtime->set_input(runtime, i, 0, inputs + at, given);
+      at += given;
+    }
+    if (status == QC_OK) status = runtime->invoke(runtime, record, records);
+    if (status != QC_OK) return status;
+    states = QC_STATES_NEXT;
+  } while (at < bytes && records->count < records->limit && runtime->input_count(runtime) > 0);
+  return QC_OK;
+}
+
 static qc_status_t run(const uint8_t *image, const uint32_t *request, const uint8_t *inputs,
                        records_t *records) {
   qc_runtime_t *runtime = qc_harness_runtime();
   qc_io_t io;
   uint8_t *pool = NULL;
-  uint32_t at = 0;
   need(posix_memalign((void **)&pool, 16, 16) == 0, "no memory");
   qc_status_t status = runtime->load(runtime, image, request[0], pool, 0);
   uint32_t arena = 0;
@@ -75,13 +95,7 @@ static qc_status_t run(const uint8_t *image, const uint32_t *request, const uint
     for (uint32_t i = 0; i < arena; i++) pool[i] = 0xa5;
     status = runtime->load(runtime, image, request[0], pool, arena);
   }
-  for (uint32_t i = 0; status == QC_OK && i < runtime->input_count(runtime); i++) {
-    need(runtime->describe_input(runtime, i, &io) == QC_OK, "describe_input");
-    uint32_t given = request[1] - at < io.bytes ? request[1] - at : io.bytes;
-    status = runtime->set_input(runtime, i, 0, inputs + at, given);
-    at += given;
-  }
-  if (status == QC_OK) status = runtime->invoke(runtime, record, records);
+  if (status == QC_OK) status = run_steps(runtime, inputs, request[1], records);
   send_word((uint32_t)status);
   if (status == QC_OK) {
     send_word(records->count);

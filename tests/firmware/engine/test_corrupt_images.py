@@ -80,7 +80,9 @@ def changed(data: bytes, at: int, kind: str, value: int) -> bytes:
         pytest.param(80, "I", 0xFFFFFFFF, BOUNDS, id="parameters longer than the file"),
         pytest.param(84, "I", 0xFFFFFFF0, BOUNDS, id="constants behind the file"),
         pytest.param(88, "I", 0xFFFFFFFF, BOUNDS, id="constants longer than the file"),
-        pytest.param(92, "I", 1, PARAM, id="reserved field"),
+        pytest.param(92, "H", 257, UNSUPPORTED, id="more states than an engine takes"),
+        pytest.param(92, "H", 256, BOUNDS, id="more states than list entries"),
+        pytest.param(94, "H", 1, PARAM, id="reserved field"),
     ],
 )
 def test_header_fields_are_refused_with_their_status(

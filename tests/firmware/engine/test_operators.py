@@ -23,6 +23,7 @@ from pytest_quantcheck.graph.model import (
     FloatEdge,
     FullyConnected,
     L2Normalization,
+    Lstm,
     Mean,
     Mul,
     Operator,
@@ -464,6 +465,27 @@ def float_edges(draw: st.DrawFn) -> QuantGraph:
 
 
 @st.composite
+def lstms(draw: st.DrawFn) -> QuantGraph:
+    dtype, units, features = draw(DTYPES), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    wide, steps = dtype == "int16", draw(st.integers(1, 5))
+    bias = np.int64 if wide else np.int32
+    gates = [draw(rules(4, -12, 2)) for _ in range(2)]
+    if wide:
+        gates = [Requantize(each.multiplier, each.shift - 8, "reduced") for each in gates]
+    products = [draw(rules(low=low, high=low + 4)) for low in (-18, -18, -24 if not wide else -16)]
+    tanh = SigmoidInt16(draw(st.sampled_from([3, 24576, 0])), draw(st.integers(0, 12)))
+    zeros = [draw(zero_points(dtype)) for _ in range(2)]
+    params = Lstm(*zeros, *gates, *products, tanh, draw(st.sampled_from([0, 1, 9000, 32767])))
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 16)))
+    constants = [rng.integers(-128, 128, (units, features)).astype(np.int8) for _ in range(4)]
+    constants += [rng.integers(-128, 128, (units, units)).astype(np.int8) for _ in range(4)]
+    constants += [rng.integers(-(1 << 18), 1 << 18, units).astype(bias) for _ in range(4)]
+    first, second = draw(st.permutations([1, steps]))
+    shapes = [((first, second, size), dtype) for size in (features, units)]
+    return graph_of("UNIDIRECTIONAL_SEQUENCE_LSTM", params, [shapes[0]], shapes[1], constants)
+
+
+@st.composite
 def reshapes(draw: st.DrawFn) -> QuantGraph:
     shape = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
     dtype = draw(DTYPES)
@@ -493,6 +515,7 @@ OPERATORS = {
     "SOFTMAX_INT16": wide_softmaxes(),
     "TABLE": tables(),
     "SIGMOID_INT16": wide_sigmoids(),
+    "LSTM": lstms(),
     "RESCALE": rescales(),
     "FLOAT_EDGE": float_edges(),
     "RESHAPE": reshapes(),

@@ -50,6 +50,7 @@ BLOCKS = {
     "SQUARED_DIFFERENCE": "add_params",
     "ARG_MAX": "arg_max_params",
     "L2_NORMALIZATION": "l2_params",
+    "LSTM": "lstm_params",
 }
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _CRC = _WORD = struct.Struct("<I")

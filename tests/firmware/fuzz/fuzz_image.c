@@ -80,9 +80,13 @@ static qc_status_t run(qc_runtime_t *runtime, const uint8_t *image, size_t image
   journal.operators = (const void *)(image + journal.header->operators_offset);
   if (runtime->load(runtime, image, image_bytes, journal.arena, arena_bytes) != QC_OK)
     fuzz_fail("an image that was accepted is refused");
-  set_inputs(runtime, inputs, input_bytes);
-  status = runtime->invoke(runtime, record, &journal);
-  if (status != QC_OK) fuzz_fail("a checked image does not run");
+  for (int step = 0; step < 2; step++) {
+    if (runtime->set_states(runtime, step ? QC_STATES_NEXT : QC_STATES_INITIAL) != QC_OK)
+      fuzz_fail("states are refused");
+    set_inputs(runtime, inputs, input_bytes);
+    status = runtime->invoke(runtime, record, &journal);
+    if (status != QC_OK) fuzz_fail("a checked image does not run");
+  }
   get_outputs(runtime, &journal);
   free(journal.arena);
   *crc = journal.crc;

@@ -94,7 +94,8 @@ def zero_point(tensor: Tensor) -> int:
 def litert_runs_it(artefact: bytes) -> bool:
     """LiteRT's integer convolutions insist on a bias, next to int16 on one of 64 bits; where a 48-bit
     sum times a 31-bit multiplier leaves 64 bits, its FULLY_CONNECTED overflows; its SUM of integers is
-    another one altogether, and its reference kernels have no ELU and no SQUARED_DIFFERENCE of int16.
+    another one altogether, its LSTM asks for tensors that TFLM does not need and rounds otherwise, and its
+    reference kernels have no ELU and no SQUARED_DIFFERENCE of int16.
     """
     summary = read_summary(artefact)
     for op in summary.operators:
@@ -105,7 +106,7 @@ def litert_runs_it(artefact: bytes) -> bool:
             return False
         if op.kind == "FULLY_CONNECTED" and bias is not None and np.abs(bias.values).max() > 2**31:
             return False
-        if op.kind in ("SUM", "ELU"):
+        if op.kind in ("SUM", "ELU", "UNIDIRECTIONAL_SEQUENCE_LSTM"):
             return False
         if op.kind == "SQUARED_DIFFERENCE" and summary.tensors[op.inputs[0]].dtype == "int16":
             return False
