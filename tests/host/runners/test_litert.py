@@ -43,8 +43,8 @@ pytestmark = pytest.mark.host
 def as_litert(artefact: bytes) -> QuantGraph:
     """The same network by LiteRT's reference kernels, where they do not compute TFLM's integers."""
     graph, summary = read_tflite(artefact), read_summary(artefact)
-    options = [op.options or {} for op in summary.operators]
-    operators = (replace(op, params=_litert(graph, op, options[op.source])) for op in graph.operators)
+    options = {op.index: op.options or {} for op in summary.operators}  # steps on the way have none
+    operators = (replace(op, params=_litert(graph, op, options.get(op.source, {}))) for op in graph.operators)
     return replace(graph, operators=tuple(operators))
 
 
