@@ -125,12 +125,26 @@ static qc_status_t check_state(const qc_image_t *image, uint32_t i) {
   return QC_OK;
 }
 
+/* Whether a range of the arena meets a state as a run begins with it, which nothing may write over.
+ */
+static int meets_state(const qc_image_t *image, uint32_t offset, uint32_t bytes) {
+  for (uint32_t i = 0; i < image->header->states; i++) {
+    const qc_tensor_t *before = qc_state_tensor(image, i, QC_TENSOR_BEFORE);
+    if (overlap(before->offset, before->bytes, offset, bytes)) return 1;
+  }
+  return 0;
+}
+
 static qc_status_t check_states(const qc_image_t *image) {
   const qc_image_header_t *h = image->header;
   uint32_t edges = (uint32_t)h->inputs + h->outputs;
   if (h->states > QC_STATES) return QC_ERR_UNSUPPORTED;
   qc_status_t status = check_list(image, edges, (uint32_t)h->states * QC_STATE_ENTRIES, 0);
   for (uint32_t i = 0; status == QC_OK && i < h->states; i++) status = check_state(image, i);
+  for (uint32_t i = 0; status == QC_OK && i < h->inputs; i++) {
+    const qc_tensor_t *in = &image->tensors[image->lists[i]];
+    if (meets_state(image, in->offset, in->bytes)) status = QC_ERR_BOUNDS;
+  }
   return status;
 }
 
@@ -138,6 +152,9 @@ static qc_status_t check_states(const qc_image_t *image) {
 static qc_status_t check_overlap(const qc_image_t *image, const qc_operator_t *op) {
   const qc_tensor_t *out = qc_operator_output(image, op);
   if (overlap(op->scratch_offset, op->scratch_bytes, out->offset, out->bytes)) return QC_ERR_BOUNDS;
+  if (meets_state(image, op->scratch_offset, op->scratch_bytes)) return QC_ERR_BOUNDS;
+  if (op->state == QC_STATE_EXECUTED && meets_state(image, out->offset, out->bytes))
+    return QC_ERR_BOUNDS;
   for (uint32_t i = 0; i < op->inputs; i++) {
     const qc_tensor_t *in = qc_operator_input(image, op, i);
     if (in->place != QC_PLACE_ARENA) continue;

@@ -71,14 +71,14 @@ struct qc_runtime {
   /* Inputs may be overwritten by invoke: the harness keeps its own copy and sets them again. */
   qc_status_t (*set_input)(qc_runtime_t *self, uint32_t index, uint32_t offset, const void *data,
                            uint32_t bytes);
-  /* Before every run. NULL without QC_CAP_STATES. */
-  qc_status_t (*set_states)(qc_runtime_t *self, qc_states_t states);
   /* Run operators 0 .. last (inclusive). `hook` may be NULL. */
   qc_status_t (*invoke)(qc_runtime_t *self, qc_operator_hook_t hook, void *user);
   qc_status_t (*get_output)(const qc_runtime_t *self, uint32_t index, uint32_t offset, void *data,
                             uint32_t bytes);
   /* Bytes of the pool in use: activations, scratch and the runtime's own bookkeeping. */
   uint32_t (*arena_bytes)(const qc_runtime_t *self);
+  /* Before every run. NULL without QC_CAP_STATES. */
+  qc_status_t (*set_states)(qc_runtime_t *self, qc_states_t states);
 };
 
 /* The runtime of this firmware, one per firmware, never NULL. Each runtime implements it. */

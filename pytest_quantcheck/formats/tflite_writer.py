@@ -448,21 +448,19 @@ class TfliteWriter(TfliteFile):
         cell_clip: float = 0.0,
         time_major: bool = False,
     ) -> Value:
-        """UNIDIRECTIONAL_SEQUENCE_LSTM of one sequence (1, steps, features), or (steps, 1, features) with
-        ``time_major``. Weights (units, features), those of the hidden state (units, units), biases (units,)
-        and scales: of the gates input, forget, cell, output."""
+        """UNIDIRECTIONAL_SEQUENCE_LSTM of (1, steps, features), or (steps, 1, features) with ``time_major``.
+        Weights (units, features), recurrent ones (units, units): of the gates input, forget, cell, output."""
         units = len(biases[0])
         inputs: list[Value | None] = [x]
         for arrays, scales in ((weights, weight_scales), (recurrent, recurrent_scales)):
-            pairs = zip(arrays, scales, strict=True)
-            inputs += [self.tensor(array.shape, scale=each, data=array) for array, each in pairs]
-        inputs += [None] * 3
-        inputs += [self._bias(bias, x, each) for bias, each in zip(biases, weight_scales, strict=True)]
+            inputs += [self.tensor(w.shape, scale=s, data=w) for w, s in zip(arrays, scales, strict=True)]
+        values = zip(biases, weight_scales, strict=True)
+        inputs += [*[None] * 3, *(self._bias(bias, x, each) for bias, each in values)]
         hidden = self.tensor((1, units), x.dtype, scale=scale, zero_point=zero_point, variable=True)
-        cell = self.tensor((1, units), "int16", scale=cell_scale, variable=True)
-        inputs += [None, None, hidden, cell, *[None] * 4]
+        inputs += [None, None, hidden, self.tensor((1, units), "int16", scale=cell_scale, variable=True)]
         out = self.tensor((*x.shape[:2], units), x.dtype, scale=scale, zero_point=zero_point)
         options = {"FusedActivationFunction": _activation("TANH"), "CellClip": cell_clip}
+        inputs += [None] * 4  # no layer norms
         self.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [out], TimeMajor=time_major, **options)
         return out
 

@@ -127,19 +127,6 @@ def crc32(value: Array) -> int:
     return zlib.crc32(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes())
 
 
-def largest_intermediate(graph: QuantGraph) -> int:
-    """Elements of the largest array that one inference needs, to choose how many fit at once."""
-    largest = 1
-    for op in graph.operators:
-        size = graph.output_of(op).nbytes
-        if isinstance(op.params, Convolution):
-            window = op.params.window
-            shape = graph.tensors[op.inputs[0]].shape
-            size = size // graph.output_of(op).shape[3] * window.kernel_h * window.kernel_w * shape[3]
-        largest = max(largest, size)
-    return largest
-
-
 def _check_inputs(graph: QuantGraph, inputs: Sequence[Array]) -> None:
     if len(inputs) != len(graph.inputs):
         raise UsageError(f"the model has {len(graph.inputs)} inputs, {len(inputs)} were given")

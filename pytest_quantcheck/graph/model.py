@@ -15,6 +15,7 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
+from pytest_quantcheck.graph.state import State
 from pytest_quantcheck.numerics.arrays import Float32, IntArray
 from pytest_quantcheck.numerics.rounding import Rounding
 
@@ -356,7 +357,7 @@ class Lstm:
 
     Gates stand in the order input, forget, cell, output. Operator inputs: the activation, then of each gate
     the weights of the activation, those of the hidden state, the biases. ``of_input`` and ``of_hidden`` have
-    an entry for each gate; ``tanh`` is that of the cell state. ``cell_clip`` 0: no limit.
+    an entry for each gate; ``tanh`` is that of the cell state. ``cell_clip`` None: no limit.
     """
 
     input_zero_point: int
@@ -367,7 +368,7 @@ class Lstm:
     update: Requantize
     output: Requantize
     tanh: SigmoidInt16
-    cell_clip: int
+    cell_clip: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -477,17 +478,6 @@ def source_of(index: int) -> int:
 def output_of(index: int) -> int:
     """The output of what ``operator_index`` named."""
     return index >> _OUTPUT_SHIFT
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What an inference hands on to the next one: tensor ``before`` holds it when one begins, ``after`` when
-    it ends. A sequence begins with ``initial``, of the tensors' shape and type.
-    """
-
-    before: int
-    after: int
-    initial: npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)

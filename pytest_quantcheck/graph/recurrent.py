@@ -41,7 +41,7 @@ def lstm(inputs: Sequence[Array], limits: tuple[int, int], p: Lstm) -> IntArray:
             gates.append((tables.tanh if gate == CELL_GATE else tables.sigmoid)(3 * total))
         enters, stays, new, leaves = gates
         cell = saturate_int16(_product(stays, cell, p.forget) + _product(enters, new, p.update))
-        if p.cell_clip:
+        if p.cell_clip is not None:
             cell = np.clip(cell, -p.cell_clip, p.cell_clip)
         half = 1 << (p.tanh.shift - 1) if p.tanh.shift else 0
         seen = tables.tanh((cell * p.tanh.multiplier + half) >> p.tanh.shift)

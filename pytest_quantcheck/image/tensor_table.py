@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_quantcheck.errors import ImageError
-from pytest_quantcheck.graph.model import QuantGraph, State, Tensor
+from pytest_quantcheck.graph.model import QuantGraph, Tensor
+from pytest_quantcheck.graph.state import State
 from pytest_quantcheck.image import layout
 from pytest_quantcheck.image.arena import ArenaPlan
 from pytest_quantcheck.image.constants import Constants

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.graph.execute import Values, computed, crc32, largest_intermediate, run
-from pytest_quantcheck.graph.model import QuantGraph
+from pytest_quantcheck.graph.execute import Values, computed, crc32, run
+from pytest_quantcheck.graph.model import Convolution, QuantGraph
 from pytest_quantcheck.graph.sequence import run_steps
 from pytest_quantcheck.numerics.arrays import Array
 from pytest_quantcheck.quantizers.quantized_model import QuantizedModel
@@ -51,7 +51,7 @@ class IntegerRunner:
                 return outputs[0], found
             return [np.stack(each, axis=1) for each in zip(*outputs, strict=True)], found
 
-        size = max(1, _ELEMENTS_AT_ONCE // largest_intermediate(graph))
+        size = max(1, _ELEMENTS_AT_ONCE // _largest_intermediate(graph))
         return run_in_batches(
             model, vectors, infer, runner=self.name, runtime=self.runtime, size=size, exact=self.exact
         )
@@ -74,3 +74,16 @@ def _records(graph: QuantGraph, values: Values, sample: int, step: int) -> Recor
         OperatorRecord(op.index, op.kind, crc32(computed(values[op.outputs[0]])[sample]), step=step)
         for op in graph.operators
     )
+
+
+def _largest_intermediate(graph: QuantGraph) -> int:
+    """Elements of the largest array that one inference needs, to choose how many fit at once."""
+    largest = 1
+    for op in graph.operators:
+        size = graph.output_of(op).nbytes
+        if isinstance(op.params, Convolution):
+            window = op.params.window
+            shape = graph.tensors[op.inputs[0]].shape
+            size = size // graph.output_of(op).shape[3] * window.kernel_h * window.kernel_w * shape[3]
+        largest = max(largest, size)
+    return largest

@@ -18,9 +18,11 @@ from pytest_quantcheck.formats.tflite import read_tflite_summary
 from pytest_quantcheck.graph.from_tflite.fold import Folded, fold, is_folded
 from pytest_quantcheck.graph.from_tflite.operator import TfliteOperator
 from pytest_quantcheck.graph.from_tflite.recurrent import KINDS as KEEPING
+from pytest_quantcheck.graph.from_tflite.recurrent import STATES
 from pytest_quantcheck.graph.from_tflite.rules import SUPPORTED, activation_first, note, steps
 from pytest_quantcheck.graph.from_tflite.variables import without_variables
-from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, State, Tensor, operator_index
+from pytest_quantcheck.graph.model import Operator, QuantGraph, Quantization, Tensor, operator_index
+from pytest_quantcheck.graph.state import State
 from pytest_quantcheck.numerics.arrays import Array
 
 MAX_RANK = 4
@@ -51,7 +53,7 @@ def read_tflite(data: bytes) -> QuantGraph:
             raise UnsupportedOperatorError(
                 f"{_name(op)}: this operator is not supported; supported: {', '.join(SUPPORTED)}"
             )
-    kept = _kept(summary, sources)
+    kept = _kept(summary, sources, states)
     _check_order(summary, sources, folded, {*kept, *(state.before for state in states)}, states)
     tensors = [_unused(tensor) for tensor in summary.tensors]
     for owner, rank, indices in _uses(summary, sources, states):
@@ -110,8 +112,8 @@ def _uses(
 ) -> list[tuple[str, int, tuple[int, ...]]]:
     """Who uses which tensors, of how many axes at most; the operators first, so that errors name them."""
     uses = [(_name(op), _most_axes(op), (*op.inputs, *op.outputs)) for op in sources]
-    edges = [("a variable", (state.before, state.after)) for state in states]
-    edges += [("the graph's inputs", summary.inputs), ("the graph's outputs", summary.outputs)]
+    uses += [("a variable", MAX_RANK, (state.before, state.after)) for state in states]
+    edges = (("the graph's inputs", summary.inputs), ("the graph's outputs", summary.outputs))
     return [*uses, *((name, MAX_RANK, indices) for name, indices in edges)]
 
 
@@ -119,14 +121,21 @@ def _most_axes(op: OperatorSummary) -> int:
     return MAX_MOVED_RANK if op.kind in _MOVING else MAX_RANK
 
 
-def _kept(summary: Summary, sources: Sequence[OperatorSummary]) -> set[int]:
-    """Variable tensors that hold an operator's own states."""
+def _kept(summary: Summary, sources: Sequence[OperatorSummary], states: Sequence[State]) -> set[int]:
+    """Variable tensors that hold an operator's own states; nobody else may use them."""
     found: set[int] = set()
     for op in sources:
         own = {i for i in op.inputs if i >= 0 and summary.tensors[i].variable and op.kind in KEEPING}
         if own & found:
             raise ModelError(f"{_name(op)}: tensor {min(own & found)} is the state of another operator, too")
         found |= own
+    used = [*summary.outputs, *(state.after for state in states)]
+    used += [i for op in sources if op.kind not in KEEPING for i in op.inputs]
+    used += [i for op in sources if op.kind in KEEPING for i in op.inputs[: STATES.start]]
+    if shared := found & set(used):
+        raise UnsupportedOperatorError(
+            f"tensor {min(shared)} is the state of an LSTM, which only that operator can read here"
+        )
     return found
 
 

@@ -19,7 +19,9 @@ KINDS = ("UNIDIRECTIONAL_SEQUENCE_LSTM",)
 
 _INPUT_WEIGHTS, _HIDDEN_WEIGHTS, _BIASES = range(1, 5), range(5, 9), range(12, 16)
 _PEEPHOLES, _PROJECTION, _NORM = range(9, 12), range(16, 18), range(20, 24)
-_HIDDEN, _CELL = 18, 19
+STATES = range(18, 20)
+"""Which of their inputs those are."""
+_HIDDEN, _CELL = STATES
 _GATE, _UNIT = 2.0**-12, 2.0**-15  # scales of what goes into a gate, and of what comes out
 
 
@@ -103,9 +105,9 @@ def _check_bias(op: TfliteOperator, place: int, units: int) -> None:
         op.fail(f"{describe(op.input(place))} goes beyond 2**46")
 
 
-def _clip(op: TfliteOperator, cell_scale: float) -> int:
-    """The largest cell state; 0: no limit. Source: TFLM ``CreateLstmCellStateInfo``, which truncates."""
+def _clip(op: TfliteOperator, cell_scale: float) -> int | None:
+    """The largest cell state; None: no limit. Source: TFLM ``CreateLstmCellStateInfo``, which truncates."""
     limit = float(op.option("CellClip"))
     if not limit >= 0:
         op.fail(f"its cell state is limited to {limit:g}; 0 or more is allowed")
-    return int(min(limit / cell_scale, 32767.0))
+    return int(min(limit / cell_scale, 32767.0)) if limit else None

@@ -125,6 +125,11 @@ def note(op: TfliteOperator) -> str:
         return f"{where}: TFLM pads with what lies in its memory, LiteRT and we with the zero point"
     if kind in NOT_IN_TFLM:
         return f"{where}: TFLM has no integer kernel for it; LiteRT's reference kernel is followed here"
+    if kind in recurrent.KINDS:
+        return (
+            f"{where}: its states begin at zero here; TFLM and LiteRT go on with those of the last inference: "
+            "reset the interpreter before each sample"
+        )
     if kind == "RELU6" and op.per_tensor(op.input(0)) != op.per_tensor(op.output):
         return (
             f"{where}: input and output have different scales; LiteRT rescales, TFLM's kernel does not, "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_quantcheck.errors import ModelError, UnsupportedOperatorError
 from pytest_quantcheck.formats.summary import OperatorSummary, Summary, TensorSummary
-from pytest_quantcheck.graph.model import State
+from pytest_quantcheck.graph.state import State
 from pytest_quantcheck.numerics.arrays import Array
 
 KINDS = ("CALL_ONCE", "VAR_HANDLE", "ASSIGN_VARIABLE")

@@ -475,7 +475,7 @@ def lstms(draw: st.DrawFn) -> QuantGraph:
     products = [draw(rules(low=low, high=low + 4)) for low in (-18, -18, -24 if not wide else -16)]
     tanh = SigmoidInt16(draw(st.sampled_from([3, 24576, 0])), draw(st.integers(0, 12)))
     zeros = [draw(zero_points(dtype)) for _ in range(2)]
-    params = Lstm(*zeros, *gates, *products, tanh, draw(st.sampled_from([0, 1, 9000, 32767])))
+    params = Lstm(*zeros, *gates, *products, tanh, draw(st.sampled_from([None, 0, 1, 9000, 32767])))
     rng = np.random.default_rng(draw(st.integers(0, 1 << 16)))
     constants = [rng.integers(-128, 128, (units, features)).astype(np.int8) for _ in range(4)]
     constants += [rng.integers(-128, 128, (units, units)).astype(np.int8) for _ in range(4)]

@@ -69,12 +69,12 @@ def vectors(dtype: str, samples: int) -> Raw:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
-@pytest.mark.parametrize("clip", [0.0, 0.4])
+@pytest.mark.parametrize("clip", [0.0, 0.4, 2.0**-13])  # the last one is less than a step
 def test_a_sample_has_tflms_integers_whatever_came_before_it(dtype, clip):
     model = QuantizedModel("lstm", Layer(dtype, cell_clip=clip).finish())
     whole = vectors(dtype, 5)
     ours = IntegerRunner().run(model, whole).outputs[0]
-    assert len(np.unique(ours)) > 20
+    assert len(np.unique(ours)) > 20 or 0 < clip < 2.0**-12
     for order in ([0, 1, 2, 3, 4], [3, 3, 0]):
         run = TflmRunner().run(model, Raw(whole.inputs[0][order]))
         assert np.array_equal(run.outputs[0], ours[order])
@@ -144,3 +144,17 @@ def test_a_state_of_two_layers_is_refused():
     layer.writer._operators.append(layer.operator)
     with pytest.raises(ModelError, match="is the state of another operator, too"):
         read_tflite(layer.finish())
+
+
+def test_a_state_that_others_read_is_refused():
+    for spoil in ("operator", "output"):
+        layer = Layer()
+        hidden = layer.operator.inputs[HIDDEN]
+        value = next(each.value for each in layer.writer._tensors if each.value.index == hidden)
+        layer.y = layer.writer.add(value, value, scale=0.1) if spoil == "operator" else value
+        with pytest.raises(UnsupportedOperatorError, match="which only that operator can read"):
+            read_tflite(layer.finish())
+
+
+def test_that_other_runtimes_do_not_begin_anew_is_said():
+    assert "go on with those of the last inference" in read_tflite(Layer().finish()).notes[0]
