@@ -177,6 +177,7 @@ extern "C" qc_runtime_t *qc_harness_runtime(void) {
       invoke,
       get_output,
       none,
+      nullptr, /* set_states */
   };
   return &runtime;
 }

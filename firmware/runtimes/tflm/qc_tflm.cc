@@ -190,7 +190,7 @@ extern "C" qc_runtime_t *qc_harness_runtime(void) {
       operator_count,  describe_input,
       describe_output, set_input,
       invoke,          get_output,
-      arena_bytes,
+      arena_bytes,     nullptr, /* set_states */
   };
   return &runtime;
 }

@@ -127,8 +127,8 @@ def note(op: TfliteOperator) -> str:
         return f"{where}: TFLM has no integer kernel for it; LiteRT's reference kernel is followed here"
     if kind in recurrent.KINDS:
         return (
-            f"{where}: its states begin at zero here; TFLM and LiteRT go on with those of the last inference: "
-            "reset the interpreter before each sample"
+            f"{where}: its states begin at zero here; TFLM and LiteRT go on with those of the last "
+            "inference: reset the interpreter before each sample"
         )
     if kind == "RELU6" and op.per_tensor(op.input(0)) != op.per_tensor(op.output):
         return (
