@@ -6,12 +6,15 @@ import math
 
 import pytest
 
-from pytest_quantcheck.errors import RigFault
+from pytest_quantcheck.errors import RigFault, UsageError
+from pytest_quantcheck.rig.entry import BoardEntry
 from pytest_quantcheck.rig.stai.fields import Fields
 from pytest_quantcheck.rig.stai.messages import Operator
 from pytest_quantcheck.rig.stai.packets import PacketLine
 from pytest_quantcheck.rig.stai.protobuf import message
-from tests.stai_device import M
+from pytest_quantcheck.rig.stai.settings import StaiSettings
+from pytest_quantcheck.rig.stai.tensors import TensorInfo
+from tests.stai_device import Edge, M
 
 pytestmark = pytest.mark.host
 
@@ -86,3 +89,25 @@ def test_a_varint_is_no_float_and_a_text_no_number() -> None:
 def test_repeated_numbers_are_packed_or_not() -> None:
     packed, single = message([(5, b"\x01\x80\x01")]), message([(5, 1), (5, 128)])
     assert Fields.of(packed).counts(5) == Fields.of(single).counts(5) == (1, 128)
+
+
+@pytest.mark.parametrize(
+    ("order", "dims"),
+    [
+        (1, (1, 6, 5, 4)),  # batch, channel, width, height
+        (2, (1, 4, 5, 6)),  # batch, height, width, channel
+        (3, (1, 5, 6, 4)),
+        (4, (1, 4, 5, 6)),
+        (5, (1, 4, 5, 6)),
+    ],
+)
+def test_a_shape_is_the_same_in_every_order_of_the_protocol(order: int, dims: tuple[int, ...]) -> None:
+    info = TensorInfo.of(Edge("x", "int16", dims, order=order).desc().SerializeToString())
+    assert (info.shape, info.dtype, info.nbytes) == ((1, 4, 5, 6), "int16", 240)
+
+
+def test_a_board_has_one_signature_or_one_for_each_model() -> None:
+    both = {"signature": "0x1", "A" * 64: "0x2"}
+    entry = BoardEntry("theirs", "serial", "theirs", protocol="stai", protocol_settings=both)
+    with pytest.raises(UsageError, match="leave one of both out"):
+        StaiSettings.of(entry)

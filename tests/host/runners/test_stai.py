@@ -236,11 +236,6 @@ def test_a_run_without_a_signature_says_that_nothing_proves_the_model(make, driv
     assert findings(signature="0x1f2e3d") == findings(**{MODEL.sha256: "0x1f2e3d"}) == []
 
 
-def test_channels_may_be_told_in_the_order_of_older_firmware(make, drive):
-    old = replace(INPUT, dims=(1, 1, 8, 8), order=1)
-    assert len(drive(make(inputs=[old])).run(MODEL, SAMPLES)) == 4
-
-
 def other_network(device: StaiTestDevice, **info) -> None:
     """Flash one with a finer output, which gives zeros."""
     device.hold(lambda given: [bytes(10)], [INPUT], [replace(OUTPUT, scale=OUTPUT.scale / 2)])
