@@ -427,6 +427,7 @@ QC_HOT static void group_outputs(const qc_group_t *group, int32_t n, int32_t c0,
   qc_row_kernel_t kernel = kernel_for(op);
   int32_t rows = group->rows, top = 0;         /* the slot of the window's first row */
   int32_t next = -(int32_t)w->pad_top, to = 0; /* the next row to bring in, and its slot */
+  int32_t advance = w->stride_h % rows;
   for (int32_t oy = 0; oy < op->out.h; oy++, output += op->out.w * op->out.c) {
     int32_t y0 = oy * w->stride_h - w->pad_top;
     if (next < y0) next = y0, to = top; /* rows between two windows */
@@ -435,8 +436,8 @@ QC_HOT static void group_outputs(const qc_group_t *group, int32_t n, int32_t c0,
       to = to + 1 == rows ? 0 : to + 1;
     }
     kernel(group, top, output);
-    top += w->stride_h;
-    while (top >= rows) top -= rows;
+    top += advance;
+    if (top >= rows) top -= rows;
   }
 }
 
