@@ -108,6 +108,10 @@ CASES = {
         ),
         200 * 200 + 200 * 200 + 4 * 200,
     ),
+    "depthwise of one cell with a far stride": (
+        single("DEPTHWISE_CONV_2D", depthwise(Window(1, 1, 65535, 1)), (1, 1, 1, 4), (1, 64, 1, 4), ONES),
+        256 + 4 * 64 + 4,
+    ),
     "convolution of one channel": (
         single(
             *("CONV_2D", Convolution(ONCE, 0, 0, FLOAT, -128, 127)),
