@@ -110,7 +110,7 @@ def test_a_board_that_another_took_is_neither_restarted_nor_put_into_quarantine(
         MlperfSession([entry], log_dir=tmp_path, ledger=ledger) as session,
         pytest.raises(RigFault, match="taken away from this run; it is held by lab/anna") as caught,
     ):
-        session.infer([b"x"], outputs=1)
+        session.infer([b"x"], session.start(), outputs=1)
     device.close()
     assert caught.value.kind == "lease"
     assert not ledger.quarantined
