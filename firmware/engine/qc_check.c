@@ -43,6 +43,22 @@ const qc_opcode_facts_t *qc_opcode_facts(uint8_t opcode) {
   return opcode > 0 && opcode < sizeof(facts) / sizeof(facts[0]) ? &facts[opcode] : NULL;
 }
 
+static qc_status_t check_move(const qc_image_t *image, const qc_operator_t *op, const void *p,
+                              const qc_tensor_t *in, const qc_tensor_t *out) {
+  switch (op->opcode) {
+  case QC_OP_PAD:
+    return qc_check_pad(p, in, out);
+  case QC_OP_RESHAPE:
+    return qc_check_reshape(in, out);
+  case QC_OP_CONCATENATION:
+    return qc_check_concatenation(image, op, p, out);
+  case QC_OP_SLICE:
+    return qc_check_slice(p, in, out);
+  default:
+    return qc_check_resize(image, p, in, out);
+  }
+}
+
 qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) {
   const void *p = image->params + op->params_offset;
   const qc_tensor_t *in = qc_operator_input(image, op, 0), *out = qc_operator_output(image, op);
@@ -69,15 +85,11 @@ qc_status_t qc_operator_check(const qc_image_t *image, const qc_operator_t *op) 
   case QC_OP_MEAN:
     return qc_check_mean(p, in, out);
   case QC_OP_PAD:
-    return qc_check_pad(p, in, out);
   case QC_OP_RESHAPE:
-    return qc_check_reshape(in, out);
   case QC_OP_CONCATENATION:
-    return qc_check_concatenation(image, op, p, out);
   case QC_OP_SLICE:
-    return qc_check_slice(p, in, out);
   case QC_OP_RESIZE:
-    return qc_check_resize(image, p, in, out);
+    return check_move(image, op, p, in, out);
   case QC_OP_BATCH_MATMUL:
     return qc_check_matmul(p, in, qc_operator_input(image, op, 1), out);
   case QC_OP_TRANSPOSE_CONV:

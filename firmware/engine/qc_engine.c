@@ -170,6 +170,36 @@ static void execute_element(const qc_engine_t *engine, const qc_operator_t *op, 
   }
 }
 
+static void execute_pool(const qc_operator_t *op, const qc_pool_t *pool) {
+  if (op->opcode == QC_OP_MAX_POOL_2D)
+    qc_max_pool_s8(pool);
+  else
+    qc_average_pool_s8(pool);
+}
+
+/* Of operators whose outputs depend on a whole row of inputs. */
+static void execute_row(const qc_engine_t *engine, const qc_operator_t *op, const void *p,
+                        qc_operand_t in, const qc_tensor_t *out, void *output) {
+  switch (op->opcode) {
+  case QC_OP_MEAN:
+    qc_mean_s8(p, in, output);
+    break;
+  case QC_OP_SOFTMAX:
+    qc_softmax_s8(p, in, out, output);
+    break;
+  case QC_OP_ARG_MAX:
+    qc_arg_max_s8(p, in, output);
+    break;
+  case QC_OP_L2_NORMALIZATION:
+    qc_l2_normalization_s8(p, in, output);
+    break;
+  default: /* LSTM */
+    qc_lstm(p, engine->image.constants, in, out, output,
+            (void *)(engine->arena + op->scratch_offset));
+    break;
+  }
+}
+
 static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   const qc_tensor_t *out = qc_operator_output(&engine->image, op);
   qc_operand_t in = operand(engine, qc_operator_input(&engine->image, op, 0));
@@ -200,27 +230,16 @@ static void execute(const qc_engine_t *engine, const qc_operator_t *op) {
   case QC_OP_PRELU:
     combine(engine, op, p, in, out, output);
     break;
-  case QC_OP_LSTM:
-    qc_lstm(p, engine->image.constants, in, out, output,
-            (void *)(engine->arena + op->scratch_offset));
-    break;
   case QC_OP_AVERAGE_POOL_2D:
-    qc_average_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
-    break;
   case QC_OP_MAX_POOL_2D:
-    qc_max_pool_s8(&(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
+    execute_pool(op, &(qc_pool_t){p, dims_of(in.tensor), dims_of(out), in.data, output});
     break;
   case QC_OP_MEAN:
-    qc_mean_s8(p, in, output);
-    break;
   case QC_OP_SOFTMAX:
-    qc_softmax_s8(p, in, out, output);
-    break;
   case QC_OP_ARG_MAX:
-    qc_arg_max_s8(p, in, output);
-    break;
   case QC_OP_L2_NORMALIZATION:
-    qc_l2_normalization_s8(p, in, output);
+  case QC_OP_LSTM:
+    execute_row(engine, op, p, in, out, output);
     break;
   case QC_OP_PAD:
   case QC_OP_CONCATENATION:

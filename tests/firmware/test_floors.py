@@ -18,12 +18,12 @@ FIRMWARE = Path(__file__).parents[2] / "firmware"
 FLOORS = {  # the units of a floor include those of lower floors only
     "engine": (
         {"qc_image", "qc_simd", "qc_float32"},
-        {"qc_layout", "qc_sections", "qc_ratio_rule", "qc_broadcast", "qc_move"},
+        {"qc_layout", "qc_sections", "qc_ratio_rule", "qc_broadcast", "qc_move", "qc_sigmoid"},
         {"qc_float_rule"},
         {"qc_fixed_point", "qc_kernels", "qc_check_rules"},
         {"qc_columns", "qc_wide"},
         {"kernels"},
-        {"qc_check_products", "qc_check_elementwise", "qc_check_reduce", "qc_check_move"},
+        {"qc_check_products", "qc_check_elementwise", "qc_check_reduce", "qc_check_move", "qc_check_lstm"},
         {"qc_check", "qc_work"},
         {"qc_open"},
         {"qc_engine"},

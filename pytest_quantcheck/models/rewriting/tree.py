@@ -32,9 +32,9 @@ class Tree:
         return bytes(builder.Output())
 
     def kind(self, operator: Any) -> str:
-        """``CONV_2D``; old files keep the number in the field for small ones."""
+        """``CONV_2D``; old files keep the number in the field for small ones. Empty for an unknown number."""
         code = self.model.operatorCodes[operator.opcodeIndex]
-        return str(self._kinds[max(code.builtinCode, code.deprecatedBuiltinCode)])
+        return str(self._kinds.get(max(code.builtinCode, code.deprecatedBuiltinCode), ""))
 
     def operator_code(self, kind: str, version: int) -> int:
         """Index of an operator code, added where it is missing."""

@@ -78,7 +78,7 @@ def test_a_network_that_cannot_be_computed_is_explained_by_its_file(
     writer = TfliteWriter()
     x = writer.tensor((1, 4, 4, 2), scale=1 / 64, name="input")
     block, none = writer.constant([2, 2]), writer.constant([[0, 0], [0, 0]])
-    split = writer.tensor((4, 2, 2, 2), scale=1 / 64)
+    split = writer.tensor((6, 2, 2, 2), scale=1 / 64)  # two batches too many
     writer.operator("SPACE_TO_BATCH_ND", [x, block, none], [split])
     out = writer.tensor((1, 4, 4, 2), scale=1 / 64)
     writer.operator("BATCH_TO_SPACE_ND", [split, block, none], [out])
@@ -90,6 +90,18 @@ def test_a_network_that_cannot_be_computed_is_explained_by_its_file(
     assert "the network cannot be computed here: " in out_text
     assert "likely cause: operator 0 is SPACE_TO_BATCH_ND" in out_text
     assert json.loads(report.read_text(encoding="utf-8"))["layers"] == []
+
+
+def test_samples_that_the_model_does_not_answer_to_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = TfliteWriter()
+    x = writer.tensor((1, 4, 4, 2), scale=1 / 64, name="input")
+    out = writer.relu(x, scale=1 / 64, zero_point=0)
+    (tmp_path / "m.tflite").write_bytes(writer.finish([x], [out]))
+    np.save(tmp_path / "x.npy", np.zeros((3, 4, 4, 2), np.float32))
+    assert explain(tmp_path, "x.npy") == 2
+    assert "the float outputs are 0 for all of these samples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [("--vectors", "0"), ("--float", "nowhere.tflite")], ids=str)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pytest_quantcheck.errors import RigFault
 from pytest_quantcheck.rig.stai import messages
-from pytest_quantcheck.rig.stai.protobuf import fields, message, varint
+from pytest_quantcheck.rig.stai.protobuf import VARINT, fields, message, varint
+from pytest_quantcheck.rig.stai.tensors import TensorInfo, TensorMessage
 from tests.stai_device import FORMATS, Edge, M
 
 pytestmark = pytest.mark.host
@@ -33,13 +34,14 @@ def test_a_tensor_for_the_device_is_read_by_protobuf(data):
 
 @given(
     st.sampled_from(sorted(FORMATS)),
-    st.integers(0, 2**31 - 1),
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
     st.floats(0, 100, width=32),
     st.integers(-(2**31), 2**31 - 1),
 )
-def test_a_description_that_protobuf_wrote_is_read(dtype, size, scale, zero_point):
-    desc = Edge("x", dtype, size, scale, zero_point).desc(2).SerializeToString()
-    assert messages.TensorInfo.of(desc) == messages.TensorInfo("x", dtype, size, scale, zero_point)
+def test_a_description_that_protobuf_wrote_is_read(dtype, dims, scale, zero_point):
+    desc = Edge("x", dtype, tuple(dims), scale, zero_point).desc(2).SerializeToString()
+    named = "fixed point of 8 bits, 7 of them fraction (Qm.n)" if dtype == "q7" else dtype
+    assert TensorInfo.of(desc) == TensorInfo("x", named, tuple(dims), scale, zero_point)
 
 
 @given(st.floats(width=32, allow_nan=False), st.integers(-(2**31), 2**31 - 1), st.integers(0, 7), NUMBERS)
@@ -50,18 +52,18 @@ def test_an_operator_that_protobuf_wrote_is_read(milliseconds, stack, flags, num
     )  # fmt: skip
     read = messages.Operator.of(op.SerializeToString())
     assert (read.name, read.number, read.milliseconds, read.stack_bytes) == ("n", number, milliseconds, stack)
-    assert (read.node, read.last, read.with_tensors) == (flags > 0, bool(flags & 2), not flags & 4)
+    assert read.node == (flags > 0)
 
 
 @given(st.integers(0, 2**64 - 1))
 def test_a_varint_is_read_back(value):
-    assert dict(fields(message([(1, value)]))) == {1: value}
+    assert list(fields(message([(1, value)]))) == [(1, VARINT, value)]
     assert len(varint(value)) == max(1, -(-value.bit_length() // 7))
 
 
 READERS = (
-    messages.Response.of, messages.Network.of, messages.Sync.of, messages.Operator.of, messages.TensorInfo.of,
-    messages.tensor_data, messages.refusal, messages.log_text, lambda data: messages.System.of(data, 2),
+    messages.Response.of, messages.Network.of, messages.Sync.of, messages.Operator.of, TensorInfo.of,
+    TensorMessage.of, messages.refusal, messages.log_text, lambda data: messages.System.of(data, 2),
 )  # fmt: skip
 VALUES = st.one_of(NUMBERS, st.binary(max_size=40), st.text(max_size=10))
 
@@ -77,12 +79,13 @@ def test_whatever_arrives_is_read_or_a_fault(read, data):
     ("descriptor", "dtype"),
     [
         (0x840440, "int8"),
-        (0x1840440, "int8"),
+        (0x2840440, "int8"),  # a flag above the format
         (0x40840, "uint16"),
-        (0x822040, ""),
-        (0x60440, ""),
-        (0x840447, "int8"),
+        (0x822040, "the format 0x822040"),
+        (0x840447, "fixed point of 8 bits, 7 of them fraction (Qm.n)"),
     ],
 )
-def test_a_format_names_its_type_or_none(descriptor, dtype):
-    assert messages.dtype_of(descriptor) == dtype
+def test_a_format_names_its_type_or_what_else_it_is(descriptor, dtype):
+    desc = Edge("x", "int8", (4,)).desc()
+    desc.format = descriptor
+    assert TensorInfo.of(desc.SerializeToString()).dtype == dtype

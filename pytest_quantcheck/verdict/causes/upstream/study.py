@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_quantcheck.data.dataset import Dataset, Samples
 from pytest_quantcheck.data.subset import subset
+from pytest_quantcheck.errors import UsageError
 from pytest_quantcheck.graph import execute
 from pytest_quantcheck.graph.execute import Values, computed
 from pytest_quantcheck.graph.float_execute import activations, run_float
@@ -144,7 +145,12 @@ class Study:
             wanted = self.labels if self.labels is not None else decisions(self.float_outputs[0])
             return np.asarray(decisions(outputs[0]) == wanted, dtype=np.bool_)
         pairs = zip(outputs, self.float_outputs, strict=True)
-        return np.concatenate([_near(mine, theirs) for mine, theirs in pairs])
+        near = np.concatenate([_near(mine, theirs) for mine, theirs in pairs])
+        if not len(near):
+            raise UsageError(
+                "the float outputs are 0 for all of these samples: give samples that the model answers to"
+            )
+        return near
 
     def rises(self, before: Bools, after: Bools) -> bool:
         """Whether so many more samples are right that neither chance nor another fault explains it."""
