@@ -208,6 +208,7 @@ def test_quantizing_is_exact_under_every_rule(
 @given(st.lists(FLOAT32, min_size=1, max_size=5), SCALES | st.floats(2.0**-20, 2.0**4, width=32), RULES)
 @example([1e-45, -1e-45, 0.0, math.inf, -math.inf], float(np.finfo(np.float32).max), "floor")
 @example([2.0**61, 2.0**62, -(2.0**62), 2.0**61 * 1.5], 1.0, "half_even")
+@example([2.0**62, -(2.0**62)], 1.5, "half_even")  # just inside
 @example([2.0**40 * 1.25, 2.0**34, 2.0**35 + 2.0**12], float(np.float32(1.1)), "half_up")
 def test_exact_quotients_are_exact(xs: list[float], scale: float, rule: Rounding) -> None:
     found = affine.exact_quotient(xs, scale, rule)

@@ -283,3 +283,11 @@ def test_reciprocal_square_roots_are_those_of_the_source(numbers: list[int]) -> 
     assert found == [inverse_square_root(x) for x in numbers]
     real = multiplier / 2.0**31 * 2.0**shift * np.sqrt(np.asarray(numbers, float))
     assert np.abs(real - 1).max() < 2e-6
+
+
+def test_vectors_are_normalized_along_the_last_axis() -> None:
+    x = np.random.default_rng(1).integers(-255, 256, (2, 3, 5))
+    found = fp.l2_normalized(x)
+    real = 128 * x / np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    assert np.abs(found - real).max() <= 0.5001
+    assert fp.l2_normalized(np.zeros((2, 3), int)).tolist() == [[0] * 3] * 2
