@@ -16,12 +16,14 @@ from pytest_quantcheck.graph.model import (
     Convolution,
     FloatEdge,
     FullyConnected,
+    Lstm,
     Mean,
     Operator,
     Pad,
     Params,
     QuantGraph,
     Requantize,
+    SigmoidInt16,
     Slice,
     Tensor,
     Window,
@@ -203,3 +205,16 @@ def test_windows_far_beyond_the_input_read_padding(
     answer = engine.run_graph(graph, compile_image(graph).data, [x])
     assert answer.status == 0
     np.testing.assert_array_equal(np.frombuffer(answer.outputs, np.int8).reshape(expected.shape), expected)
+
+
+def test_a_gate_sums_more_features_than_16_bits_count(engine: Engine) -> None:
+    rng, features = np.random.default_rng(6), 33_000
+    gates = Requantize(np.full(4, 1 << 30), np.full(4, -13), "reduced")
+    product = Requantize(np.asarray([1 << 30]), np.asarray([-14]))
+    params = Lstm(0, 0, gates, gates, product, product, product, SigmoidInt16(3, 0), None)
+    weights = [rng.integers(-127, 128, (1, features)).astype(np.int8) for _ in range(4)]
+    weights += [np.ones((1, 1), np.int8)] * 4
+    biases = [np.zeros(1, np.int64)] * 4
+    x = rng.integers(-32768, 32768, (1, 1, features)).astype(np.int16)
+    output = Tensor(13, "", (1, 1, 1), np.dtype(np.int16))
+    equal(engine, "UNIDIRECTIONAL_SEQUENCE_LSTM", params, x, output, *weights, *biases)
