@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_quantcheck.errors import CombinationError
+from pytest_quantcheck.errors import CombinationError, UsageError
 
 GRANULARITIES = ("per_channel", "per_tensor")
 
@@ -22,6 +22,15 @@ class Scheme:
     output_types: tuple[str, ...]
     granularities: tuple[str, ...] = GRANULARITIES
     calibrated: bool = True
+
+
+def require_known(quantizer: str, values: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raises ``UsageError`` for the first of the options ``values`` that is not ``known``."""
+    allowed = sorted(known)
+    if unknown := sorted(set(values).difference(allowed)):
+        raise UsageError(
+            f"option {unknown[0]!r} of the quantizer {quantizer} is not known; allowed: {', '.join(allowed)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from tests.firmware.own_build import FIRMWARE, PORT, as_board, run
 pytestmark = pytest.mark.host
 
 CMAKE = shutil.which("cmake") or shutil.which("cmake", path=Path(sys.executable).parent)
-needs_cmake = pytest.mark.skipif(CMAKE is None, reason="needs cmake: pip install cmake")
 ALL = [*packages.sources("harness"), *packages.sources("engine")]
 
 
@@ -136,7 +135,6 @@ def test_the_list_is_what_make_compiles() -> None:
     assert compiled - {"ports/posix/port.c"} == set(ALL)
 
 
-@needs_cmake
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_a_description_names_all_sources_and_each_folder_of_headers(name: str, tmp_path: Path) -> None:
     described = DESCRIPTIONS[name](tmp_path)
@@ -145,7 +143,6 @@ def test_a_description_names_all_sources_and_each_folder_of_headers(name: str, t
     assert all(path.is_dir() for path in (*described.private, *described.public))
 
 
-@needs_cmake
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_every_source_finds_its_headers_where_the_description_says(name: str, tmp_path: Path) -> None:
     described = DESCRIPTIONS[name](tmp_path)
@@ -171,7 +168,6 @@ def test_a_sketch_in_cpp_may_include_the_headers(tmp_path: Path) -> None:
     assert "U qc_harness_main" in run("nm", tmp_path / "s.o")
 
 
-@needs_cmake
 def test_a_firmware_built_by_cmake_runs_a_model(tmp_path: Path) -> None:
     project = f"""
         cmake_minimum_required(VERSION 3.16)

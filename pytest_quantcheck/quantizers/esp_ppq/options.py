@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pytest_quantcheck.errors import UsageError
-from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme
+from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme, require_known
 
 TARGETS = {"c": "esp32c3", "esp32s3": "esp32s3", "esp32p4": "esp32p4"}
 """Its targets, and the chips of the quantizer ``espdl`` that have the same rules."""
@@ -31,12 +31,7 @@ class EspPpqOptions:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> EspPpqOptions:
         """From a configuration's ``options``. Raises ``UsageError`` for what is not known."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise UsageError(
-                f"option {unknown[0]!r} of the quantizer esp_ppq is not known; allowed: "
-                f"{', '.join(sorted(known))}"
-            )
+        require_known("esp_ppq", values, [field.name for field in fields(cls)])
         given = dict(values)
         if given.get("target") == TARGETS["c"]:
             given["target"] = "c"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pytest_quantcheck.errors import CombinationError, UsageError
-from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme
+from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme, require_known
 
 TARGETS = ("esp32", "esp32s2", "esp32c3", "esp32s3", "esp32p4", "esp32s31")
 METHODS = ("minmax", "entropy", "percentile")
@@ -46,12 +46,7 @@ class EspdlOptions:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> EspdlOptions:
         """From a configuration's ``options``. Raises ``UsageError`` for what is not known or impossible."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise UsageError(
-                f"option {unknown[0]!r} of the quantizer espdl is not known; allowed: "
-                f"{', '.join(sorted(known))}"
-            )
+        require_known("espdl", values, [field.name for field in fields(cls)])
         return cls(**values)
 
     @property

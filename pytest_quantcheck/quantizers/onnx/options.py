@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pytest_quantcheck.errors import CombinationError, UsageError
-from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme
+from pytest_quantcheck.quantizers.scheme import Quantizer, Scheme, require_known
 
 METHODS = ("minmax", "entropy", "percentile")
 BINS = {"entropy": 512, "percentile": 2048}
@@ -54,12 +54,7 @@ class OnnxOptions:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> OnnxOptions:
         """From a configuration's ``options``. Raises ``UsageError`` for what is not known or impossible."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise UsageError(
-                f"option {unknown[0]!r} of the quantizer onnx is not known; allowed: "
-                f"{', '.join(sorted(known))}"
-            )
+        require_known("onnx", values, [field.name for field in fields(cls)])
         if zero := [key for key in ("bins", "percentile") if key in values and not values[key]]:
             raise UsageError(f"{zero[0]}={values[zero[0]]!r}: leave {zero[0]} out, or give a positive number")
         return cls(**values)
